@@ -1,0 +1,1 @@
+"""Action Quality Assessment: from a video or recorded motion to a score and its uncertainty."""

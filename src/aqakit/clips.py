@@ -1,0 +1,286 @@
+"""Which frames make which clip: integer arithmetic on frame numbers, no input or output.
+
+A plan turns the number of frames of a video into an (N, T) table of frame numbers, one row for each clip.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from aqakit import discovery
+from aqakit.errors import OptionError
+
+Frames = NDArray[np.int64]
+
+
+def spread(count: int, length: int) -> Frames:
+    """``count`` frame numbers from first to last of ``length``, evenly, rounded down: ⌊i (L − 1) / (n − 1)⌋.
+
+    Frames repeat where ``count`` is greater than ``length``.
+
+    >>> spread(5, 9), spread(5, 3), spread(1, 9)
+    (array([0, 2, 4, 6, 8]), array([0, 0, 1, 1, 2]), array([0]))
+    """
+    return np.arange(count, dtype=np.int64) * (length - 1) // max(count - 1, 1)
+
+
+class ClipPlan(ABC):
+    """Which frames make which clip of a video."""
+
+    @abstractmethod
+    def _short(self, length: int) -> bool:
+        """Whether so few frames must be repeated."""
+
+    @abstractmethod
+    def _clips(self, length: int) -> Frames:
+        """(N, T) frame numbers in [0, length)."""
+
+    def _reach(self, window: tuple[int, int]) -> tuple[int, int]:
+        """First frame that may be read for that window, and how many."""
+        return window[0], window[1] - window[0] + 1
+
+    def short(self, length: int, window: tuple[int, int] | None = None) -> bool:
+        """Whether the video, or a window of it, is too short for the plan, so that frames are repeated."""
+        return self._short(self._reach(window or (0, length - 1))[1])
+
+    def clips(self, length: int, shift: int = 0) -> Frames:
+        """(N, T) int64 frame numbers in [0, length).
+
+        Args:
+            length: number of frames of the video.
+            shift: move all clips by so many frames (the papers' temporal augmentation); what would fall outside
+                the video repeats its first or last frame.
+        """
+        return self.within((0, length - 1), length, shift)
+
+    def within(self, window: tuple[int, int], length: int, shift: int = 0) -> Frames:
+        """(N, T) int64 frame numbers of the action in frames ``window`` (both included) of a longer video.
+
+        Raises:
+            ValueError: the window is empty or not inside the video.
+        """
+        first, last = window
+        if not 0 <= first <= last < length:
+            raise ValueError(f"the window {first}–{last} is not inside a video of {length} frames")
+        start, count = self._reach(window)
+        return np.clip(start + self._clips(count) + shift, 0, length - 1)
+
+    @property
+    def name(self) -> str:
+        """The plan in one word, as :func:`parse` reads it."""
+        known = next((name for name, plan in PLANS.items() if plan == self), None)
+        return known or ":".join(
+            [_kind(self), *(f"{k}={v}" for k, v in self.fingerprint().items() if k != "kind")]
+        )
+
+    def fingerprint(self) -> dict[str, Any]:
+        """All that decides which frames are read, as JSON values."""
+        return {"kind": _kind(self), **asdict(self)}  # type: ignore[call-overload]
+
+    def __post_init__(self) -> None:
+        for key, value in asdict(self).items():  # type: ignore[call-overload]
+            if isinstance(value, int) and value < 1:
+                raise OptionError(f"clip plan {_kind(self)}: {key} must be at least 1, not {value}")
+
+
+def _kind(plan: ClipPlan) -> str:
+    return type(plan).__name__.lower()
+
+
+@dataclass(frozen=True)
+class Uniform(ClipPlan):
+    """``count`` clips of ``frames`` frames, ``stride`` apart, from the first frame to the last, evenly.
+
+    A shorter video gives ``count`` times the same clip, its frames spread over the video.
+
+    >>> Uniform(count=3, frames=2).clips(9)
+    array([[0, 1], [3, 4], [7, 8]])
+    >>> Uniform(count=2, frames=4).clips(3)
+    array([[0, 0, 1, 2], [0, 0, 1, 2]])
+    """
+
+    count: int
+    frames: int
+    stride: int = 1
+
+    def _short(self, length: int) -> bool:
+        return length < _span(self.frames, self.stride)
+
+    def _clips(self, length: int) -> Frames:
+        if self._short(length):
+            return np.tile(spread(self.frames, length), (self.count, 1))
+        room = length - _span(self.frames, self.stride)
+        starts = spread(self.count, room + 1) if self.count > 1 else np.array([room // 2])
+        return _runs(starts, self.frames, self.stride)
+
+
+@dataclass(frozen=True)
+class Sliding(ClipPlan):
+    """A clip of ``frames`` frames, ``stride`` apart, every ``step`` frames, however long the video is.
+
+    The last clip is moved back to end with the video, so every frame has its chance. A video shorter than
+    one clip gives one, its frames spread over the video.
+
+    >>> Sliding(frames=4, step=3).clips(9)
+    array([[0, 1, 2, 3], [3, 4, 5, 6], [5, 6, 7, 8]])
+    """
+
+    frames: int
+    step: int
+    stride: int = 1
+
+    def _short(self, length: int) -> bool:
+        return length < _span(self.frames, self.stride)
+
+    def _clips(self, length: int) -> Frames:
+        if self._short(length):
+            return spread(self.frames, length)[None]
+        last = length - _span(self.frames, self.stride)
+        starts = np.unique(np.append(np.arange(0, last + 1, self.step), last))
+        return _runs(starts, self.frames, self.stride)
+
+
+@dataclass(frozen=True)
+class Segments(ClipPlan):
+    """One frame from the middle of each of ``count`` equal segments, as TSN samples in a test: (count, 1).
+
+    >>> Segments(3).clips(10).ravel()
+    array([1, 5, 8])
+    """
+
+    count: int
+
+    def _short(self, length: int) -> bool:
+        return length < self.count
+
+    def _clips(self, length: int) -> Frames:
+        return ((2 * np.arange(self.count, dtype=np.int64) + 1) * length // (2 * self.count))[:, None]
+
+
+@dataclass(frozen=True)
+class Every(ClipPlan):
+    """Single frames, one in ``step``, from the first on: (N, 1).
+
+    >>> Every(4).clips(10).ravel()
+    array([0, 4, 8])
+    """
+
+    step: int
+
+    def _short(self, length: int) -> bool:
+        return length < 1
+
+    def _clips(self, length: int) -> Frames:
+        return np.arange(0, length, self.step, dtype=np.int64)[:, None]
+
+
+@dataclass(frozen=True)
+class Starts(ClipPlan):
+    """A published plan: clips at given ``starts`` of a window of ``nominal`` frames.
+
+    Clip k is the frames ``starts[k] + offsets``. A longer video is brought to the nominal length by ``fit``:
+    its ``last`` frames (a window that ends where the action ends, beginning before the action where that is
+    shorter), its ``centre``, or as many frames ``spread`` evenly over it. A video that has fewer frames is always
+    spread: frame i of the plan is then ⌊i (L − 1) / (nominal − 1)⌋, so that some frames repeat.
+
+    >>> PLANS["dae"].clips(103)[-1], PLANS["dae"].clips(110)[0, 0], PLANS["dae"].clips(52).max()
+    (array([ 87,  88, ..., 101, 102]), np.int64(7), np.int64(51))
+    """
+
+    starts: tuple[int, ...]
+    offsets: tuple[int, ...]
+    nominal: int
+    fit: Literal["last", "centre", "spread"] = "last"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        reach = max(self.starts, default=0) + max(self.offsets, default=0)
+        if (
+            not self.starts
+            or not self.offsets
+            or min(*self.starts, *self.offsets) < 0
+            or reach >= self.nominal
+        ):
+            raise OptionError(
+                f"clip plan starts: some clip is not inside the {self.nominal} frames of the plan"
+            )
+
+    def _short(self, length: int) -> bool:
+        return length < self.nominal
+
+    def _clips(self, length: int) -> Frames:
+        positions = np.add.outer(np.array(self.starts), np.array(self.offsets))
+        if self.fit == "spread" or self._short(length):
+            return spread(self.nominal, length)[positions]
+        room = length - self.nominal
+        return positions + (room if self.fit == "last" else room // 2)
+
+    def _reach(self, window: tuple[int, int]) -> tuple[int, int]:
+        return (0, window[1] + 1) if self.fit == "last" else super()._reach(window)
+
+
+def _span(frames: int, stride: int) -> int:
+    return (frames - 1) * stride + 1
+
+
+def _runs(starts: Frames, frames: int, stride: int) -> Frames:
+    return np.add.outer(starts, np.arange(frames, dtype=np.int64) * stride)
+
+
+_SIXTEEN = tuple(range(16))
+
+PLANS: Mapping[str, ClipPlan] = {
+    "dae": Starts((*range(0, 81, 10), 87), _SIXTEEN, 103),
+    "usdl": Starts((*range(0, 81, 10), 87), _SIXTEEN, 103),
+    "core": Starts((*range(0, 81, 10), 86), _SIXTEEN, 103),
+    "c3d-avg": Starts(tuple(range(0, 81, 16)), _SIXTEEN, 103),
+    "mscadc": Starts((0,), tuple(13 * i // 2 for i in range(16)), 103),
+    "jigsaws": Starts(tuple(range(0, 145, 16)), _SIXTEEN, 160, "spread"),
+    "action-net": Starts(tuple(range(0, 2080, 80)), tuple(range(0, 80, 5)), 2080, "centre"),
+}
+"""The clip plans of the papers.
+
+- ``dae`` and ``usdl`` (Zhang et al. 2021; Tang et al. 2020): ten clips at 0, 10, …, 80, 87 of 103 frames.
+- ``core`` (Yu et al. 2021): the same but the last clip at 86, so that frame 102 is never seen.
+- ``c3d-avg`` (Parmar and Morris 2019): six clips side by side; the last seven of 103 frames are not seen.
+- ``mscadc`` (Parmar and Morris 2019): one clip of 16 frames, 6.5 apart, rounded down.
+- ``jigsaws`` (Tang et al. 2020): 160 frames spread over the trial, cut into ten clips side by side.
+- ``action-net`` (Zeng et al. 2020): 26 clips side by side of 16 frames at 5 frames a second, from the centre; one
+  frame in five, that is for videos of 25 frames a second.
+"""
+
+KINDS: Mapping[str, type[ClipPlan]] = {
+    "uniform": Uniform,
+    "sliding": Sliding,
+    "segments": Segments,
+    "every": Every,
+}
+
+
+def parse(text: str) -> ClipPlan:
+    """A plan by name: one of :data:`PLANS`, or a kind with its numbers.
+
+    >>> parse("sliding:frames=16:step=8")
+    Sliding(frames=16, step=8, stride=1)
+
+    Raises:
+        OptionError: no such plan, or numbers that do not fit it.
+    """
+    name, options = discovery.parse_spec(text) if ":" in text else (text, {})
+    if name in PLANS and not options:
+        return PLANS[name]
+    if name not in KINDS:
+        raise OptionError(f"there is no clip plan {text!r}{discovery.nearest(name, [*PLANS, *KINDS])}")
+    try:
+        return KINDS[name](**{key: int(value) for key, value in options.items()})
+    except (TypeError, ValueError) as error:
+        needs = ", ".join(KINDS[name].__annotations__)
+        raise OptionError(
+            f"clip plan {text!r} does not fit: {name} takes whole numbers for {needs}"
+        ) from error

@@ -1,0 +1,77 @@
+"""ONE FILE = ONE DATA SET.
+
+A file ``datasets/<name>.py`` has
+
+- ``SCALE`` (a :class:`~aqakit.types.ScoreScale`, or None where the user's own file sets it), ``LICENCE``, ``CITATION``;
+- ``samples(root, *, …options) -> list[Sample]``: what is there, in a fixed order; its keyword-only parameters are
+  the options of the data set;
+- ``labels(samples) -> LabelSpec``: what the labels are;
+- ``splits(samples, root) -> dict[str, list[Split]]``: every published protocol by its name, the usual one first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from aqakit import discovery
+from aqakit.errors import OptionError
+from aqakit.types import LabelSpec, Sample, Split
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """A loaded data set: its samples, what their labels are, and how they may be split.
+
+    ``root`` and ``options`` are what :func:`load` was called with, so that a run can load it again.
+    """
+
+    name: str
+    root: Path | None
+    options: Mapping[str, Any]
+    samples: tuple[Sample, ...]
+    labels: LabelSpec
+    splits: Mapping[str, tuple[Split, ...]]
+
+    @property
+    def tasks(self) -> list[str]:
+        """The actions, in order of appearance; one model is trained for each."""
+        return list(dict.fromkeys(s.action for s in self.samples if s.action is not None))
+
+    def task(self, action: str) -> Dataset:
+        """Only the samples, and the folds, of one action."""
+        if action not in self.tasks:
+            raise OptionError(f"{self.name} has no task {action!r}{discovery.nearest(action, self.tasks)}")
+        samples = tuple(s for s in self.samples if s.action == action)
+        kept = {s.id for s in samples}
+        narrowed = {name: tuple(_within(split, kept) for split in folds) for name, folds in self.splits.items()}
+        splits = {name: tuple(f for f in folds if f.train) for name, folds in narrowed.items()}
+        return replace(self, samples=samples, splits={n: folds for n, folds in splits.items() if folds})
+
+    def folds(self, protocol: str | None = None) -> tuple[Split, ...]:
+        """The folds of a protocol by name; without one, of the data set's usual one."""
+        name = protocol or next(iter(self.splits))
+        if name not in self.splits:
+            raise OptionError(f"{self.name} has no protocol {name!r}{discovery.nearest(name, self.splits)}")
+        return self.splits[name]
+
+
+def _within(split: Split, kept: set[str]) -> Split:
+    return Split(split.name, *(tuple(i for i in ids if i in kept) for ids in (split.train, split.test)))
+
+
+def load(name: str, root: Path | str | None = None, **options: Any) -> Dataset:
+    """Load a data set by name.
+
+    Raises:
+        OptionError: no data set or option of that name.
+        DataError: its files cannot be used; the message says which, where and what to do.
+    """
+    module = discovery.find("datasets", name)
+    folder = Path(root) if root is not None else None
+    checked = discovery.configure(f"data set {name}", module.samples, options)
+    samples = tuple(module.samples(folder, **checked))
+    splits = {key: tuple(folds) for key, folds in module.splits(samples, folder).items()}
+    return Dataset(name, folder, checked, samples, module.labels(samples), splits)

@@ -1,0 +1,167 @@
+"""From a dive to pixels: the figure before the pool, the splash, a camera that follows, motion blur, and MP4.
+
+Every frame is the mean of two moments within one exposure; each is drawn twice as large and reduced, which is the
+anti-aliasing.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import av
+import numpy as np
+from PIL import Image, ImageDraw
+
+from aqakit.datasets import _dive_motion as motion
+from aqakit.datasets._dive_catalogue import Element, element
+from aqakit.datasets._dive_judging import Execution
+from aqakit.datasets._dive_motion import FPS, J
+from aqakit.datasets._dive_scene import BOTTOM, LEFT, RIGHT, TOP, Colour, Look, Scene, diver_look, scene, shade
+from aqakit.files import replacing
+
+Floats = motion.Floats
+_EXPOSURE = 0.6  # share of the time between two frames that the second moment comes after the first
+_CORNERS = 7  # of the round end of a limb
+
+
+@dataclass(frozen=True)
+class Dive:
+    """All that is needed to draw a dive: what, how well, where, and a seed for everything else."""
+
+    number: str
+    execution: Execution
+    event: int
+    seed: tuple[int, int]
+
+    @property
+    def element(self) -> Element:
+        """What the dive number says."""
+        return element(self.number)
+
+    def rng(self, purpose: int) -> np.random.Generator:
+        """Independent random numbers for each purpose, the same whatever the execution is."""
+        return np.random.default_rng([*self.seed, purpose])
+
+    @property
+    def timing(self) -> motion.Timing:
+        """When the diver takes off and touches the water, and the number of frames."""
+        return motion.timing(self.element, self.execution, self.rng(2))
+
+
+# Parts of the figure: two joints and the radius in metres at each.
+_LIMBS = tuple(
+    (f"{side}_{a}", f"{side}_{b}", r, s)
+    for side in ("left", "right")
+    for a, b, r, s in (
+        ("shoulder", "elbow", 0.055, 0.042), ("elbow", "wrist", 0.045, 0.034),
+        ("hip", "knee", 0.092, 0.062), ("knee", "ankle", 0.062, 0.042), ("ankle", "toe", 0.042, 0.026),
+    )
+)  # fmt: skip
+_CAPSULES = (*_LIMBS, ("neck", "pelvis", 0.08, 0.075), ("neck", "pelvis", 0.08, 0.075),
+             ("pelvis", "pelvis", 0.1, 0.1), ("neck", "head", 0.05, 0.06), ("head", "head", 0.118, 0.118),
+             ("head", "head", 0.108, 0.108))  # fmt: skip
+_FRONT, _BACK, _HIPS, _NECK, _FACE, _HAIR = range(len(_LIMBS), len(_CAPSULES))
+
+
+@dataclass(frozen=True)
+class Figure:
+    """Outlines (S, P, 2 × corners) in pixels of the backdrop, and the order (S, P) from back to front."""
+
+    outlines: Floats
+    order: np.ndarray
+
+
+def frames(dive: Dive, size: int) -> tuple[Iterator[Image.Image], Floats]:
+    """The pictures of a dive, ``size`` × ``size`` RGB, and the joints (T, 17, 2) in their pixels."""
+    when = dive.timing
+    moments = (np.arange(when.frames)[:, None] + np.array([0, _EXPOSURE])).ravel() / FPS
+    body = motion.motion(dive.element, dive.execution, when, moments, dive.rng(3))
+    pool = scene(dive.event, dive.seed[0], size)
+    corner = _camera(dive, pool, body.centre, size)
+    joints = (pool.pixel(body.joints[..., :2]) - corner[:, None]) / 2
+    pictures = _draw(dive, pool, body, moments - when.touch, corner, size)
+    return pictures, joints.reshape(when.frames, 2, len(motion.JOINTS), 2).mean(1).astype(np.float32)
+
+
+def _camera(dive: Dive, pool: Scene, centre: Floats, size: int) -> Floats:
+    """The upper left corner (S, 2) of what is seen: it follows late, shakes, and stays at the surface at the end."""
+    rng = dive.rng(4)
+    target = np.stack([0.6 * centre[:, 0] + 0.55, np.maximum(centre[:, 1], 0.55)], -1)
+    lag = 5
+    padded = np.concatenate([np.repeat(target[:1], lag, 0), target])
+    late = np.stack([padded[k : k + len(target)] for k in range(lag + 1)]).mean(0)
+    shake = rng.normal(size=(len(target) // 8 + 2, 2)) * 0.035 + rng.normal(size=2) * 0.1
+    at = np.arange(len(target)) / 8
+    late = late + np.stack([np.interp(at, np.arange(len(shake)), shake[:, axis]) for axis in (0, 1)], -1)
+    corner = pool.pixel(late) - size
+    limit = np.array([RIGHT - LEFT, TOP - BOTTOM]) * pool.scale - 2 * size
+    return np.asarray(np.clip(np.round(corner), 0, np.floor(limit)))
+
+
+def _draw(
+    dive: Dive, pool: Scene, body: motion.Motion, after: Floats, corner: Floats, size: int
+) -> Iterator[Image.Image]:
+    look = diver_look(dive.rng(5), pool.light)
+    figure = _figure(body, pool, corner)
+    surface = pool.pixel(np.array([0.0, 0.0]))[1] - corner[:, 1]
+    entry = np.array([np.interp(0, after, body.centre[:, 0]), 0.0])
+    droplets = _droplets(dive, entry, after)
+    where = pool.pixel(droplets) - corner[:, None]
+    paint = _colours(look)
+    half: Image.Image | None = None
+    for k in range(len(after)):
+        left, top = corner[k].astype(int).tolist()
+        picture = pool.backdrop.crop((left, top, left + 2 * size, top + 2 * size))
+        draw = ImageDraw.Draw(picture, "RGBA")
+        for part in figure.order[k]:
+            draw.polygon(figure.outlines[k, part].tolist(), fill=paint[part])
+        if surface[k] < 2 * size:
+            draw.rectangle((0, surface[k], 2 * size, 2 * size), fill=(*pool.water, 165))
+            if after[k] > 0:
+                _splash(dive, pool, draw, (entry, after[k], corner[k]), where[k][droplets[k, :, 1] > 0])
+        small = picture.reduce(2)
+        if half is not None:
+            yield Image.blend(half, small, 0.5)
+            half = None
+        else:
+            half = small
+
+
+def _colours(look: Look) -> list[Colour]:
+    near = [look.skin] * 5
+    far = [shade(look.skin, 0.82)] * 5
+    return [*near, *far, look.front, look.back, look.trunks, look.skin, look.skin, look.hair]
+
+
+def _figure(body: motion.Motion, pool: Scene, corner: Floats) -> Figure:
+    a, b = (body.joints[:, [J[limb[end]] for limb in _CAPSULES]] for end in (0, 1))
+    radii = np.array([limb[2:] for limb in _CAPSULES])
+    _dress(body, a, b)
+    outlines = _outline(pool.pixel(a[..., :2]), pool.pixel(b[..., :2]), radii * pool.scale)
+    outlines -= corner[:, None, None]
+    depth = (a[..., 2] + b[..., 2]) / 2
+    return Figure(outlines.reshape(*outlines.shape[:2], -1), np.argsort(depth, 1))
+
+
+def _dress(body: motion.Motion, a: Floats, b: Floats) -> None:
+    """Move the front and the back of the trunk, and the hair, away from the axis of the body."""
+    trunk = body.joints[:, J["neck"]] - body.joints[:, J["pelvis"]]
+    left = body.joints[:, J["left_shoulder"]] - body.joints[:, J["right_shoulder"]]
+    front = np.cross(left, trunk)
+    front /= np.linalg.norm(front, axis=-1, keepdims=True) + 1e-9
+    return front
+
+
+def _outline(a: Floats, b: Floats, radii: Floats) -> Floats:
+    """Corners (S, P, 2 × 7, 2) of the tapered limb with round ends from ``a`` to ``b`` (S, P, 2)."""
+    along = b - a
+    heading = np.arctan2(along[..., 1], along[..., 0])[..., None]
+    turn = np.linspace(-math.pi / 2, math.pi / 2, _CORNERS)
+    ends = []
+    for centre, radius, angles in ((b, radii[:, 1], heading + turn), (a, radii[:, 0], heading + turn + math.pi)):
+        circle = np.stack([np.cos(angles), np.sin(angles)], -1)
+        ends.append(centre[..., None, :] + radius[:, None, None] * circle)
+    return np.concatenate(ends, -2)

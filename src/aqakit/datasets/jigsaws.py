@@ -1,0 +1,187 @@
+"""JIGSAWS: robotic surgery on a bench model, with video and kinematics, scored by six items.
+
+Gao et al., "The JHU-ISI Gesture and Skill Assessment Working Set", M2CAI 2014.
+
+``root`` holds one folder per task, as released: ``<task>/meta_file_<task>.txt``,
+``<task>/video/<trial>_capture1.avi`` and ``<task>/kinematics/AllGestures/<trial>.txt`` (or ``.txt.gz``).
+A trial is named ``<task>_<surgeon letter><repetition>``. The score is the global rating: six items of 1 to 5.
+"""
+
+from __future__ import annotations
+
+import re
+import warnings
+from collections.abc import Callable, Iterable, Sequence
+from itertools import groupby
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from aqakit.errors import DataError
+from aqakit.types import LabelSpec, Sample, ScoreScale, Split
+
+SCALE = ScoreScale(6, 30, "GRS")
+LICENCE = "research use, on request from its owners at Johns Hopkins University and Intuitive Surgical"
+CITATION = "Gao et al., The JHU-ISI Gesture and Skill Assessment Working Set (JIGSAWS), M2CAI 2014"
+
+ITEMS = (
+    "respect for tissue",
+    "suture and needle handling",
+    "time and motion",
+    "flow of operation",
+    "overall performance",
+    "quality of the final product",
+)
+LEVELS = "NIE"  # self-proclaimed: novice, intermediate, expert
+
+# The folds behind the published numbers since USDL (Tang et al., CVPR 2020); surgeons straddle them.
+FOLDS = {
+    "Suturing": (
+        "I002 G004 F004 B001 C003 C002 E001 D004 E004",
+        "D003 C004 H001 F005 G002 C005 D005 H005 E003 G003",
+        "B005 H004 F001 F002 E005 I004 D001 B003 F003 I005",
+        "B002 I003 E002 C001 H003 B004 G001 D002 I001 G005",
+    ),
+    "Needle_Passing": (
+        "B003 B002 C002 D004 B004 E004 F004",
+        "E003 I004 D001 E005 D005 H002 H005",
+        "C005 C003 I002 F003 B001 E001 C004",
+        "F001 I005 I003 C001 D002 H004 D003",
+    ),
+    "Knot_Tying": (
+        "H005 G003 C004 H003 G001 F005 I001 I002 B001",
+        "E001 G005 E004 G004 B004 E002 E005 E003 D005",
+        "D001 B002 H004 I005 D002 F001 C001 G002 B003",
+        "C002 D003 F004 C005 C003 D004 I003 F003 F002",
+    ),
+}
+
+
+def samples(
+    root: Path | None,
+    *,
+    task: Annotated[
+        Literal["all", "Suturing", "Needle_Passing", "Knot_Tying"],
+        Field(description="one task, or all there are"),
+    ] = "all",
+) -> list[Sample]:
+    """The scored trials with a recording, by task and name; a trial may lack its kinematics or its video.
+
+    Raises:
+        DataError: ``root`` is not the released layout, or an annotation cannot be read.
+    """
+    folder = _checked(root)
+    wanted = FOLDS if task == "all" else (task,)
+    tasks = [t for t in wanted if (folder / t).is_dir()]
+    if not tasks:
+        raise DataError(
+            f"{folder} has no folder {' or '.join(wanted)}; root is the folder of JIGSAWS "
+            "that holds one folder per task"
+        )
+    return [sample for t in tasks for sample in _trials(folder, t)]
+
+
+def labels(samples: Sequence[Sample]) -> LabelSpec:
+    """The global rating scale, 6 to 30, as the sum of six items."""
+    return LabelSpec(SCALE, judges=len(ITEMS), rule="sum_of_items", attributes={"skill": len(LEVELS)})
+
+
+def splits(samples: Sequence[Sample], root: Path | None) -> dict[str, list[Split]]:
+    """The three protocols of the literature, each within a task.
+
+    ``four-fold`` has the published folds, which surgeons straddle; ``leave-one-user-out`` holds out one
+    surgeon; ``leave-one-supertrial-out`` holds out the i-th repetition of every surgeon.
+    """
+    protocols: dict[str, Callable[[Sample], str | None]] = {
+        "four-fold": _published_fold,
+        "leave-one-user-out": lambda sample: sample.group,
+        "leave-one-supertrial-out": lambda sample: sample.id[-1],
+    }
+    tasks = [list(trials) for _, trials in groupby(samples, key=lambda sample: sample.action)]
+    return {name: [s for task in tasks for s in _hold_out(task, key)] for name, key in protocols.items()}
+
+
+def _published_fold(sample: Sample) -> str | None:
+    folds = FOLDS[str(sample.action)]
+    return next((str(k) for k, names in enumerate(folds, 1) if sample.id[-4:] in names.split()), None)
+
+
+def _hold_out(trials: Sequence[Sample], fold: Callable[[Sample], str | None]) -> Iterable[Split]:
+    """One split per value of ``fold``; a trial without one is in none of them."""
+    folds = {sample.id: fold(sample) for sample in trials}
+    for held_out in sorted({value for value in folds.values() if value is not None}):
+        train = tuple(i for i, value in folds.items() if value not in (held_out, None))
+        test = tuple(i for i, value in folds.items() if value == held_out)
+        yield Split(f"{trials[0].action}-{held_out}", train, test)
+
+
+def _checked(root: Path | None) -> Path:
+    if root is None:
+        raise DataError("JIGSAWS needs root: the folder that holds Suturing, Needle_Passing and Knot_Tying")
+    if not root.is_dir():
+        raise DataError(f"{root} is not a folder; root is the folder that holds JIGSAWS's tasks")
+    if list(root.glob("meta_file_*.txt")):
+        raise DataError(
+            f"{root} is the folder of one task; root is the folder above it, {root.absolute().parent}"
+        )
+    return root
+
+
+def _trials(root: Path, task: str) -> list[Sample]:
+    found = [_trial(root / task, task, line, where) for where, line in _lines(root, task)]
+    present = [sample for sample in found if sample.sources]
+    if not present:
+        raise DataError(
+            f"{root / task} has none of its {len(found)} recordings; expected video/<trial>_capture1.avi "
+            "or kinematics/AllGestures/<trial>.txt"
+        )
+    if len(present) < len(found):
+        warnings.warn(
+            f"{root / task}: {len(found) - len(present)} of {len(found)} scored trials have neither video "
+            "nor kinematics and are left out",
+            stacklevel=2,
+        )
+    return present
+
+
+def _lines(root: Path, task: str) -> list[tuple[str, str]]:
+    """Where each line of the annotations stands, and the line."""
+    path = root / task / f"meta_file_{task}.txt"
+    if not path.is_file():
+        raise DataError(f"{path} is missing; the scores of {task} are in it, so take it from the release")
+    text = path.read_text(encoding="utf-8", errors="replace")
+    lines = [(f"{path}, line {n}", line) for n, line in enumerate(text.splitlines(), 1) if line.strip()]
+    if not lines:
+        raise DataError(f"{path} is empty; the scores of {task} should be in it, so take it from the release")
+    return lines
+
+
+def _trial(folder: Path, task: str, line: str, where: str) -> Sample:
+    pattern = rf"({task}_([A-Z])\d{{3}})\s+([{LEVELS}])\s+(\d+)((?:\s+\d+){{{len(ITEMS)}}})\s*"
+    match = re.fullmatch(pattern, line)
+    if match is None:
+        raise DataError(
+            f"{where}: expected a trial such as {task}_B001, a level (N, I or E), the total and "
+            f"{len(ITEMS)} items; got {line[:80]!r}"
+        )
+    trial, surgeon, level, total, items = match.groups()
+    return Sample(
+        id=trial,
+        sources=_sources(folder, trial),
+        action=task,
+        group=surgeon,
+        score=float(total),
+        judges=tuple(map(float, items.split())),
+        attributes={"skill": LEVELS.index(level)},
+    )
+
+
+def _sources(folder: Path, trial: str) -> dict[str, Path]:
+    kinematics = folder / "kinematics" / "AllGestures"
+    candidates = {
+        "video": [folder / "video" / f"{trial}_capture1.avi"],
+        "signal": [kinematics / f"{trial}.txt", kinematics / f"{trial}.txt.gz"],
+    }
+    found = {kind: next((p for p in paths if p.is_file()), None) for kind, paths in candidates.items()}
+    return {kind: path for kind, path in found.items() if path is not None}

@@ -1,0 +1,309 @@
+"""Your own recordings, listed in a CSV file.
+
+``root`` is the file. It has the columns ``id``, ``path``, ``score`` (empty where unlabelled) and, if wanted,
+
+- ``video``, ``signal``, ``skeleton``: recordings by kind; of ``path``, the ending tells the kind;
+- ``start``, ``end``: first and last frame of the action; ``action``, ``group``, ``caption``;
+- ``difficulty``, ``judge_1`` … ``judge_J``: what the score was made of;
+- ``split``: ``train``, ``validation`` (learnt from, like ``train``) or ``test``;
+- any other column of whole numbers: an attribute, such as ``somersaults``.
+
+Relative paths start at the folder of the file.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import Field
+from sklearn.model_selection import GroupKFold, KFold
+
+from aqakit import discovery
+from aqakit.datasets._sheet import Row, Sheet, number, positive, whole
+from aqakit.errors import DataError, OptionError
+from aqakit.rules import RULES
+from aqakit.types import LabelSpec, Sample, ScoreScale, Split
+
+SCALE = None
+LICENCE = "yours"
+CITATION = "your own recordings"
+
+KINDS = ("video", "signal", "skeleton")
+COLUMNS = ("id", "path", *KINDS, "score", "start", "end", "action", "group", "split", "difficulty", "caption")
+SIGNALS = (".txt", ".txt.gz", ".csv", ".npy", ".npz")
+VIDEOS = (
+    ".mp4",
+    ".m4v",
+    ".mov",
+    ".avi",
+    ".mkv",
+    ".webm",
+    ".gif",
+    ".mpg",
+    ".mpeg",
+    ".ts",
+    ".wmv",
+    ".flv",
+    ".3gp",
+)
+PARTS = {"train": "train", "validation": "train", "val": "train", "test": "test"}
+MOST_CLASSES = 1000
+"""Of an attribute: a larger number is a measurement or a name, and would make a head of that width."""
+
+
+def samples(
+    root: Path | None,
+    *,
+    low: Annotated[float | None, Field(description="lowest possible score; else the lowest given")] = None,
+    high: Annotated[float | None, Field(description="highest possible score; else the highest given")] = None,
+    unit: Annotated[str, Field(description="unit of the score")] = "points",
+    rule: Annotated[str | None, Field(description="how judges and difficulty make the score")] = None,
+) -> list[Sample]:
+    """The rows, in order.
+
+    Raises:
+        OptionError: a rule that does not exist, or a scale without extent.
+        DataError: every fault of the file at once, with its line.
+    """
+    if rule is not None and rule not in RULES:
+        raise OptionError(f"there is no rule {rule!r}{discovery.nearest(rule, RULES)}")
+    sheet = Sheet.read(_checked(root))
+    _check_columns(sheet, rule)
+    attributes = [name for name in _others(sheet) if _is_attribute(sheet, name)]
+    found = [_sample(row, sheet, attributes) for row in sheet.rows]
+    sheet.check_names("id")
+    _check_scores(sheet, found, low, high)
+    _check_split(sheet, found)
+    sheet.raise_faults()
+    labels(found, low=low, high=high, unit=unit, rule=rule)
+    return found
+
+
+def labels(
+    samples: Sequence[Sample],
+    *,
+    low: float | None = None,
+    high: float | None = None,
+    unit: str = "points",
+    rule: str | None = None,
+) -> LabelSpec:
+    """What the rows' labels are; the options are those of :func:`samples`.
+
+    Raises:
+        OptionError: the scale has no extent.
+    """
+    scores = [s.score for s in samples if s.score is not None]
+    totals = [s.score / s.difficulty for s in samples if s.score is not None and s.difficulty is not None]
+    classes: dict[str, int] = {}
+    for name, value in (item for sample in samples for item in sample.attributes.items()):
+        classes[name] = max(classes.get(name, 0), value + 1)
+    return LabelSpec(
+        scale=_scale(scores, low, high, unit),
+        total=_scale(totals, None, None, unit) if len(set(totals)) > 1 else None,
+        judges=max((len(s.judges) for s in samples if s.judges is not None), default=0),
+        rule=rule,
+        attributes=classes,
+        vocabulary=tuple(sorted({word for s in samples for word in (s.caption or "").split()})),
+    )
+
+
+def splits(samples: Sequence[Sample], root: Path | None) -> dict[str, list[Split]]:
+    """``split``, where the file has that column; else ``five-fold``, which keeps a group on one side."""
+    rows = Sheet.read(_checked(root)).rows
+    parts = {row.cells["id"]: _part(row.cells["split"]) for row in rows if "split" in row.cells}
+    if parts:
+        return {"split": [_given(action, trials, parts) for action, trials in _by_action(samples).items()]}
+    folds = [fold for action, trials in _by_action(samples).items() for fold in _five_fold(action, trials)]
+    return {"five-fold": folds}
+
+
+def _given(action: str | None, trials: Sequence[Sample], parts: Mapping[str, str]) -> Split:
+    train, test = (tuple(s.id for s in trials if parts[s.id] == part) for part in ("train", "test"))
+    return Split(action or "split", train, test)
+
+
+def _five_fold(action: str | None, trials: Sequence[Sample]) -> Iterator[Split]:
+    """Folds of about equal size, fewer where there are fewer groups; unlabelled rows are never judged on."""
+    labelled = [s for s in trials if s.score is not None]
+    units = [_unit(s) for s in labelled]
+    folds = min(5, len(set(units)))
+    grouped = any(s.group for s in labelled)
+    splitter = GroupKFold(folds) if grouped else KFold(folds, shuffle=True, random_state=0)
+    for k, (_, rows) in enumerate(splitter.split(labelled, groups=units), 1):
+        test = {labelled[row].id for row in rows}
+        away = {units[row] for row in rows}
+        train = tuple(s.id for s in trials if _unit(s) not in away)
+        yield Split(f"{action or 'fold'}-{k}", train, tuple(s.id for s in trials if s.id in test))
+
+
+def _unit(sample: Sample) -> tuple[str, str]:
+    """What must stay together: the group, or the row itself where it has none."""
+    return ("group", sample.group) if sample.group else ("row", sample.id)
+
+
+def _by_action(samples: Iterable[Sample]) -> dict[str | None, list[Sample]]:
+    actions: dict[str | None, list[Sample]] = {}
+    for sample in samples:
+        actions.setdefault(sample.action, []).append(sample)
+    return actions
+
+
+def _scale(values: Sequence[float], low: float | None, high: float | None, unit: str) -> ScoreScale:
+    low = min(values) if low is None else low
+    high = max(values) if high is None else high
+    if not low < high:
+        raise OptionError(f"a scale of scores from {low:g} to {high:g} has no extent; set low and high")
+    return ScoreScale(low, high, unit)
+
+
+def _checked(root: Path | None) -> Path:
+    if root is None or not root.is_file():
+        what = "a manifest needs root" if root is None else f"{root} is not a file; root is"
+        raise DataError(f"{what}: a CSV file with the columns id, path and score")
+    return root
+
+
+def _judges(sheet: Sheet) -> list[str]:
+    names = [name for name in sheet.columns if re.fullmatch(r"judge_\d+", name)]
+    return sorted(names, key=lambda name: int(name.removeprefix("judge_")))
+
+
+def _others(sheet: Sheet) -> list[str]:
+    return [name for name in sheet.columns if name and name not in (*COLUMNS, *_judges(sheet))]
+
+
+def _check_columns(sheet: Sheet, rule: str | None) -> None:
+    missing = [name for name in ("id", "score") if name not in sheet.columns]
+    if not {"path", *KINDS} & set(sheet.columns):
+        missing.append("path")
+    for name in missing:
+        sheet.fault(1, f"there is no column {name!r}; there is: {', '.join(sheet.columns)}")
+    judges = _judges(sheet)
+    if set(judges) != {f"judge_{k}" for k in range(1, len(judges) + 1)}:
+        sheet.fault(1, f"judges should be judge_1 to judge_{len(judges)}; there is: {', '.join(judges)}")
+    if rule is not None and len(judges) not in RULES[rule].judges:
+        known = " or ".join(map(str, RULES[rule].judges))
+        sheet.fault(1, f"the rule {rule} needs {known} columns judge_1, judge_2, …; there are {len(judges)}")
+    if rule is not None and RULES[rule].difficulty and "difficulty" not in sheet.columns:
+        sheet.fault(1, f"the rule {rule} needs a column 'difficulty'")
+
+
+def _is_attribute(sheet: Sheet, name: str) -> bool:
+    """Whether a column holds classes; if not, one fault for all of its rows."""
+    for row in sheet.rows:
+        try:
+            _class(row.cells[name] or "0")
+        except ValueError as error:
+            what = f"column {name!r} is no attribute, as {row.cells[name][:40]!r} {error}"
+            sheet.fault(row.line, what + discovery.nearest(name, COLUMNS))
+            return False
+    return True
+
+
+def _class(text: str) -> int:
+    value = whole(text)
+    if value >= MOST_CLASSES:
+        raise ValueError(f"is too large for a class: classes are counted from 0 to {MOST_CLASSES - 1}")
+    return value
+
+
+def _part(text: str) -> str:
+    if text.lower() not in PARTS:
+        raise ValueError("is not train, validation or test")
+    return PARTS[text.lower()]
+
+
+def _sample(row: Row, sheet: Sheet, attributes: Sequence[str]) -> Sample:
+    return Sample(
+        id=row.cells.get("id", ""),
+        sources=_sources(row, sheet),
+        window=_window(row, sheet),
+        action=row.cells.get("action") or None,
+        group=row.cells.get("group") or None,
+        score=sheet.cell(row, "score", number),
+        judges=_marks(row, sheet),
+        difficulty=sheet.cell(row, "difficulty", positive),
+        attributes={name: whole(row.cells[name]) for name in attributes if row.cells[name]},
+        caption=row.cells.get("caption") or None,
+    )
+
+
+def _sources(row: Row, sheet: Sheet) -> dict[str, Path]:
+    folder = sheet.path.parent
+    named = {kind: sheet.cell(row, kind, lambda text: _existing(folder / text)) for kind in KINDS}
+    sources = {kind: path for kind, path in named.items() if path is not None}
+    kind, path = sheet.cell(row, "path", lambda text: _by_ending(_existing(folder / text))) or ("", None)
+    if kind in sources:
+        sheet.fault(row.line, f"path and {kind} are two recordings of one kind")
+    elif path is not None:
+        sources[kind] = path
+    if not any(row.cells.get(column, "none") for column in ("path", *KINDS)):
+        sheet.fault(row.line, "no recording is named")
+    return sources
+
+
+def _existing(path: Path) -> Path:
+    try:
+        path.stat()
+    except OSError as error:
+        raise ValueError(f"cannot be used: {error.strerror}") from None
+    return path
+
+
+def _by_ending(path: Path) -> tuple[str, Path]:
+    name = path.name.lower()
+    if path.is_dir() or name.endswith(VIDEOS):
+        return "video", path
+    if name.endswith(SIGNALS):
+        return "signal", path
+    raise ValueError("has an unknown ending; put it in a column named video, signal or skeleton")
+
+
+def _window(row: Row, sheet: Sheet) -> tuple[int, int] | None:
+    start, end = sheet.cell(row, "start", whole), sheet.cell(row, "end", whole)
+    if bool(row.cells.get("start")) != bool(row.cells.get("end")):
+        sheet.fault(row.line, "start and end go together: give both, or neither")
+    if start is None or end is None:
+        return None
+    if start > end:
+        sheet.fault(row.line, f"start {start} is after end {end}")
+    return start, end
+
+
+def _marks(row: Row, sheet: Sheet) -> tuple[float, ...] | None:
+    names = _judges(sheet)
+    marks = [sheet.cell(row, name, number) for name in names]
+    given = sum(bool(row.cells[name]) for name in names)
+    if 0 < given < len(names):
+        sheet.fault(row.line, f"{given} of {len(names)} judges; give all marks, or none")
+    known = tuple(mark for mark in marks if mark is not None)
+    return known if known and len(known) == len(names) else None
+
+
+def _check_scores(sheet: Sheet, found: Sequence[Sample], low: float | None, high: float | None) -> None:
+    bottom, top = (-math.inf if low is None else low), (math.inf if high is None else high)
+    for row, sample in zip(sheet.rows, found, strict=True):
+        if sample.score is not None and not bottom <= sample.score <= top:
+            sheet.fault(row.line, f"score {sample.score:g} is off the scale from {bottom:g} to {top:g}")
+
+
+def _check_split(sheet: Sheet, found: Sequence[Sample]) -> None:
+    parts = [sheet.cell(row, "split", _part) for row in sheet.rows]
+    for row in sheet.rows:
+        if row.cells.get("split") == "":
+            sheet.fault(row.line, "split is empty; it is train, validation or test")
+        if row.cells.get("action") == "" and any(sample.action for sample in found):
+            sheet.fault(row.line, "action is empty, and other rows have one")
+    if sheet.faults:
+        return  # what follows would only repeat them
+    for action, trials in _by_action(found).items():
+        scored = {sample.id for sample in trials if sample.score is not None}
+        sides: set[object] = {_unit(sample) for sample in trials if sample.id in scored}
+        if "split" in sheet.columns:
+            sides = {part for part, sample in zip(parts, found, strict=True) if sample.id in scored}
+        if len(sides) < 2:
+            sheet.fault(1, f"{action or 'the file'} has no scores to learn from and others to test on")

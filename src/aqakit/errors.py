@@ -1,0 +1,33 @@
+"""What can go wrong for a user, as few kinds as possible.
+
+Every message says what is wrong, in which file and line or frame, and what to do. The command line prints
+the message alone and exits with :attr:`AqakitError.exit_code`; a traceback means a fault of ours.
+"""
+
+
+class AqakitError(Exception):
+    """A mistake or a limit that the user can act on."""
+
+    exit_code = 1
+
+
+class OptionError(AqakitError):
+    """An option, a name or a combination of settings that does not exist or does not fit."""
+
+    exit_code = 2
+
+
+class DataError(AqakitError):
+    """A data set, an annotation file or a recorded signal that cannot be used as it is."""
+
+
+class VideoError(AqakitError):
+    """A video that cannot be read, or not far enough to be scored."""
+
+
+class WeightsError(AqakitError):
+    """A weights file or a checkpoint that does not fit, is damaged or cannot be trusted."""
+
+
+class RunError(AqakitError):
+    """A run folder that is missing, unfinished or does not belong to these settings."""

@@ -1,0 +1,84 @@
+"""Answers that look at little or nothing: a method that does not beat them has learnt nothing of quality.
+
+Each is fitted on the training samples of a fold and answers points for its test samples.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from sklearn.linear_model import LinearRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from sklearn.svm import SVR
+
+from aqakit.types import Batch
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """What a floor may look at, of n samples.
+
+    Attributes:
+        lengths: (n,) frames of each recording.
+        difficulty: (n,) declared difficulty, NaN where there is none.
+        features: (n, D) mean over clips of every stream; empty where features are live.
+    """
+
+    lengths: np.ndarray
+    difficulty: np.ndarray
+    features: np.ndarray
+
+    @classmethod
+    def of(cls, batch: Batch, lengths: np.ndarray) -> Inputs:
+        """From a batch of cached features."""
+        means = [
+            (s.features * s.clips[..., None]).sum(1) / s.clips.sum(1, keepdim=True)
+            for s in batch.streams.values()
+            if s.features.ndim == 3
+        ]
+        features = np.concatenate([m.numpy() for m in means], axis=1) if means else np.empty((len(batch), 0))
+        return cls(lengths, batch.difficulty.numpy(), features)
+
+    def rows(self, index: np.ndarray) -> Inputs:
+        """Some of the samples."""
+        return Inputs(self.lengths[index], self.difficulty[index], self.features[index])
+
+
+def constant(train: Inputs, score: np.ndarray, test: Inputs) -> np.ndarray:
+    """The mean training score."""
+    return np.full(len(test.lengths), score.mean())
+
+
+def length_only(train: Inputs, score: np.ndarray, test: Inputs) -> np.ndarray:
+    """A straight line through the length of the recording."""
+    return _line(train.lengths, score, test.lengths)
+
+
+def difficulty_only(train: Inputs, score: np.ndarray, test: Inputs) -> np.ndarray:
+    """A straight line through the declared difficulty."""
+    return _line(train.difficulty, score, test.difficulty)
+
+
+def svr(train: Inputs, score: np.ndarray, test: Inputs) -> np.ndarray:
+    """RBF support vector regression (C = 10) on standardised mean features, untuned."""
+    model = make_pipeline(StandardScaler(), SVR(C=10.0))
+    answer: np.ndarray = model.fit(train.features, score).predict(test.features)
+    return answer
+
+
+def applicable(inputs: Inputs) -> Mapping[str, Callable[[Inputs, np.ndarray, Inputs], np.ndarray]]:
+    """The floors that these inputs allow, by the name they have in tables."""
+    floors = {"floor: constant": constant, "floor: length only": length_only}
+    if not np.isnan(inputs.difficulty).any():
+        floors["floor: difficulty only"] = difficulty_only
+    if inputs.features.shape[1]:
+        floors["floor: SVR on mean features"] = svr
+    return floors
+
+
+def _line(train: np.ndarray, score: np.ndarray, test: np.ndarray) -> np.ndarray:
+    answer: np.ndarray = LinearRegression().fit(train[:, None], score).predict(test[:, None])
+    return answer

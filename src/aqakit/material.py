@@ -1,0 +1,101 @@
+"""What all runs on the same data and backbones share, read once."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from aqakit import datasets, features, sources
+from aqakit.backbones import Backbone
+from aqakit.backbones._video import VideoBackbone
+from aqakit.datasets import Dataset
+from aqakit.errors import DataError, OptionError
+from aqakit.features import Extraction
+from aqakit.recipe import Recipe, build_backbones
+from aqakit.sources import Source
+
+
+@dataclass(frozen=True)
+class Material:
+    """What all runs on the same data and backbones share: nothing is read twice.
+
+    Attributes:
+        dataset: of one task.
+        source: every sample that could be read.
+        lengths: frames of each sample's recording, in the order of the source.
+        failures: id → sentence, of those that could not be read.
+        fingerprint: of the labels and of everything that makes the features what they are.
+    """
+
+    dataset: Dataset
+    source: Source
+    lengths: Sequence[int]
+    failures: Mapping[str, str]
+    fingerprint: str
+
+    def part(self, ids: Sequence[str]) -> Source:
+        """The readable samples among ``ids``, in their order."""
+        where = {s.id: i for i, s in enumerate(self.source.samples)}
+        return self.source.only(torch.tensor([where[i] for i in ids if i in where], dtype=torch.int64))
+
+
+def gather(recipe: Recipe, cache: Path | None = None, dataset: Dataset | None = None) -> Material:
+    """Load the data set, and read or compute the features of all its samples once.
+
+    Raises:
+        AqakitError: data set, backbone or options do not fit; or no sample at all can be read.
+    """
+    cache = cache or features.default_cache()
+    dataset = one_task(dataset or datasets.load(recipe.data, recipe.root, **recipe.data_options), recipe.task)
+    backbones = build_backbones(recipe)
+    source, done = (_live if recipe.finetune else _cached)(recipe, dataset, backbones, cache)
+    facts = [[s.id, s.score, s.judges, s.difficulty, s.window, sorted(s.sources)] for s in done.samples]
+    made = {name: backbone.fingerprint() for name, backbone in backbones.items()}
+    return Material(dataset, source, done.lengths, done.failures, features.digest([facts, made, done.contents]))
+
+
+def _cached(
+    recipe: Recipe, dataset: Dataset, backbones: Mapping[str, Backbone], cache: Path
+) -> tuple[Source, Extraction]:
+    if recipe.shift or recipe.flip:
+        raise OptionError("shift and flip augment live pixels; give --finetune, or leave them out")
+    done = features.extract(dataset.samples, backbones, cache)
+    _check_any(dataset, done)
+    return sources.cached(done, dataset.labels), done
+
+
+def _live(
+    recipe: Recipe, dataset: Dataset, backbones: Mapping[str, Backbone], cache: Path
+) -> tuple[Source, Extraction]:
+    videos = {name: _video_backbone(name, backbone) for name, backbone in backbones.items()}
+    source, done = sources.live(dataset.samples, dataset.labels, videos, cache, shift=recipe.shift, flip=recipe.flip)
+    _check_any(dataset, done)
+    return source, done
+
+
+def _check_any(dataset: Dataset, done: Extraction) -> None:
+    if not done.samples:
+        first = next(iter(done.failures.values()), "it has no samples")
+        raise DataError(f"{dataset.name}: nothing could be read; the first failure: {first}")
+
+
+def one_task(dataset: Dataset, task: str | None) -> Dataset:
+    """The data set narrowed to the task to learn.
+
+    Raises:
+        OptionError: there are several tasks and none was chosen.
+    """
+    if task is not None:
+        return dataset.task(task)
+    if len(dataset.tasks) > 1:
+        raise OptionError(f"{dataset.name} has several tasks; choose one with --task: {', '.join(dataset.tasks)}")
+    return dataset
+
+
+def _video_backbone(name: str, backbone: Backbone) -> VideoBackbone:
+    if not isinstance(backbone, VideoBackbone):
+        raise OptionError(f"backbone {name} has nothing to train from pixels; leave --finetune out")
+    return backbone

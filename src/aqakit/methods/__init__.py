@@ -1,0 +1,94 @@
+"""ONE FILE = ONE METHOD.
+
+A file ``methods/<name>.py`` has ``PAPER`` (a citation with a link) and
+``build(features: FeatureSpec, labels: LabelSpec, *, …options) -> Method``. The keyword-only parameters are the whole
+configuration: command-line options, docs tables and ``run.json`` are made from them. An option that the method
+would ignore is an error.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import Annotated, cast
+
+import torch
+from pydantic import BeforeValidator, Field
+from torch import Tensor, nn
+
+from aqakit.distributions import ScoreDistribution
+from aqakit.heads import mlp
+from aqakit.pooling import PoolingName
+from aqakit.pooling import build as build_pooling
+from aqakit.types import Batch, FeatureSpec
+
+
+class Method(nn.Module, ABC):
+    """From a :class:`~aqakit.types.Batch` to a :class:`~aqakit.distributions.ScoreDistribution`.
+
+    Attributes:
+        epoch: the number of the epoch under way, counted from 0; set by the training loop.
+    """
+
+    epoch: int = 0
+
+    @abstractmethod
+    def losses(self, batch: Batch) -> dict[str, Tensor]:
+        """Named scalar terms; training minimises their sum. Empty where :meth:`remember` is all the training."""
+
+    @abstractmethod
+    def predict(self, batch: Batch) -> ScoreDistribution:
+        """(B,) scores. Reads features, clips and declared difficulty, never the score; deterministic."""
+
+    def remember(self, train: Batch) -> None:
+        """Called with the labelled training set before training, for methods with a memory.
+
+        Keep what is remembered in buffers made by :meth:`register_memory`, so that a checkpoint holds it.
+        """
+
+    def register_memory(self, name: str, dtype: torch.dtype = torch.float32) -> None:
+        """An empty buffer whose shape is known only once something is remembered."""
+        self.register_buffer(name, torch.empty(0, dtype=dtype))
+        self._memories = (*getattr(self, "_memories", ()), name)
+
+    def _load_from_state_dict(self, state_dict, prefix, *args) -> None:  # type: ignore[no-untyped-def]
+        # A memory takes the shape it had when it was saved; every other tensor must fit as usual.
+        for name in getattr(self, "_memories", ()):
+            if prefix + name in state_dict:
+                setattr(self, name, torch.empty_like(state_dict[prefix + name]))
+        super()._load_from_state_dict(state_dict, prefix, *args)  # type: ignore[no-untyped-call]
+
+
+def labelled_mean(losses: Tensor, batch: Batch) -> Tensor:
+    """Mean of (B,) losses over the labelled rows; zero, with a gradient, where there are none.
+
+    Unlabelled rows have a NaN score and so a NaN loss, whose gradient must not come through.
+    """
+    known = batch.labelled
+    return torch.where(known, losses, losses.new_zeros(())).sum() / known.sum().clamp(min=1)
+
+
+def _sizes(value: object) -> object:
+    return [v for v in value.split(",") if v] if isinstance(value, str) else value
+
+
+PoolingOption = Annotated[PoolingName, Field(description="how the clips of a video become one vector")]
+HiddenOption = Annotated[
+    tuple[Annotated[int, Field(gt=0)], ...],
+    BeforeValidator(_sizes),
+    Field(description="widths of the hidden layers, as 256,128"),
+]
+DropoutOption = Annotated[float, Field(ge=0, lt=1, description="share of hidden units dropped in training")]
+
+
+class Trunk(nn.Module):
+    """Pool the clips, then an MLP: what the regression baseline, USDL, MUSDL and DAE share."""
+
+    def __init__(self, features: FeatureSpec, *, pooling: PoolingName, hidden: tuple[int, ...], dropout: float) -> None:
+        super().__init__()
+        self.pool = build_pooling(pooling, features.width)
+        self.mlp = mlp(self.pool.width, hidden, dropout)
+        self.width = (self.pool.width, *hidden)[-1]
+
+    def forward(self, batch: Batch) -> Tensor:
+        """(B, width)."""
+        return cast(Tensor, self.mlp(self.pool(batch.features, batch.clips)))

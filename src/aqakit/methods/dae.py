@@ -1,0 +1,130 @@
+"""DAE: score distribution regression by a distribution auto-encoder.
+
+An encoder gives each video a normal distribution of scores, mean μ and log-variance (Zhang et al., eq. 1–3). Two
+readings of its loss are in circulation, and both are here:
+
+- ``loss="likelihood"`` (the journal version): weighted Gaussian likelihood α (g−μ)²/σ² + β log σ², α = 0.6, β = 0.4.
+  The released code divides by the squared error instead and cuts the spread off from its gradient; it cannot run. This
+  is the only reading under which the spread means something, and so the default.
+- ``loss="reconstruction"`` (the first version): α (y−g)² of a reparametrised sample y in every epoch, and the support
+  term β (μ−g)² beside it once every ``support_every`` epochs (the paper: ten), or always (1, the released code).
+  ``noise`` is the other ambiguity: y = μ + ε σ in the code, y = μ + ε σ² in print.
+
+The released code answers with a random sample; here the answer is the distribution itself, whose mean is μ.
+"""
+
+from typing import Annotated, Literal
+
+import torch
+from pydantic import Field
+from torch import Tensor
+
+from aqakit.distributions import Normal
+from aqakit.errors import OptionError
+from aqakit.heads import NormalHead
+from aqakit.losses import normal_nll, reconstruction, squared_error
+from aqakit.methods import DropoutOption, HiddenOption, Method, PoolingOption, Trunk, labelled_mean
+from aqakit.types import Batch, FeatureSpec, LabelSpec
+
+PAPER = (
+    "Zhang et al., Auto-Encoding Score Distribution Regression for Action Quality Assessment, "
+    "Neural Computing and Applications 2023. https://arxiv.org/abs/2111.11029"
+)
+
+
+class DAE(Method):
+    """A normal distribution for each video, trained by one of the two readings of the loss."""
+
+    def __init__(self, trunk: Trunk, head: NormalHead) -> None:
+        super().__init__()
+        self.trunk, self.head = trunk, head
+
+    def predict(self, batch: Batch) -> Normal:
+        """B normals."""
+        normal: Normal = self.head(self.trunk(batch))
+        return normal
+
+
+class LikelihoodDAE(DAE):
+    """Weighted Gaussian likelihood."""
+
+    def __init__(self, trunk: Trunk, head: NormalHead, *, alpha: float, beta: float) -> None:
+        super().__init__(trunk, head)
+        self.alpha, self.beta = alpha, beta
+
+    def losses(self, batch: Batch) -> dict[str, Tensor]:
+        """α (g−μ)²/σ² + β log σ²."""
+        loss = normal_nll(self.predict(batch), batch.score, alpha=self.alpha, beta=self.beta)
+        return {"likelihood": labelled_mean(loss, batch)}
+
+
+class ReconstructionDAE(DAE):
+    """Squared error of a sample in every epoch, and of the mean in some."""
+
+    def __init__(
+        self,
+        trunk: Trunk,
+        head: NormalHead,
+        *,
+        alpha: float,
+        beta: float,
+        support_every: int,
+        noise: Literal["deviation", "variance"],
+    ) -> None:
+        super().__init__(trunk, head)
+        self.alpha, self.beta = alpha, beta
+        self.support_every, self.noise = support_every, noise
+
+    def losses(self, batch: Batch) -> dict[str, Tensor]:
+        """α (y−g)², and β (μ−g)² in every ``support_every``-th epoch."""
+        normal = self.predict(batch)
+        drawn = reconstruction(normal, batch.score, torch.randn_like(normal.mean), reading=self.noise)
+        terms = {"reconstruction": self.alpha * labelled_mean(drawn, batch)}
+        if (self.epoch + 1) % self.support_every == 0:
+            terms["support"] = self.beta * labelled_mean(squared_error(normal, batch.score), batch)
+        return terms
+
+
+def build(
+    features: FeatureSpec,
+    labels: LabelSpec,
+    *,
+    loss: Annotated[
+        Literal["likelihood", "reconstruction"], Field(description="the journal's loss, or the first version's")
+    ] = "likelihood",
+    alpha: Annotated[
+        float | None, Field(gt=0, description="weight of the error or reconstruction term [0.6, or 1]")
+    ] = None,
+    beta: Annotated[
+        float | None, Field(gt=0, description="weight of the log-variance or support term [0.4, or 1]")
+    ] = None,
+    support_every: Annotated[
+        int | None, Field(gt=0, description="epochs between support terms, reconstruction loss only [10]")
+    ] = None,
+    noise: Annotated[
+        Literal["deviation", "variance"] | None,
+        Field(description="what scales the noise of a sample, reconstruction loss only [deviation]"),
+    ] = None,
+    pooling: PoolingOption = "average",
+    hidden: HiddenOption = (256, 128),
+    dropout: DropoutOption = 0.0,
+) -> DAE:
+    """DAE for these features and labels.
+
+    Raises:
+        OptionError: ``support_every`` or ``noise`` with the likelihood loss, which would ignore them.
+    """
+    trunk = Trunk(features, pooling=pooling, hidden=hidden, dropout=dropout)
+    head = NormalHead(trunk.width, labels.scale)
+    if loss == "reconstruction":
+        return ReconstructionDAE(
+            trunk,
+            head,
+            alpha=alpha or 1.0,
+            beta=beta or 1.0,
+            support_every=support_every or 10,
+            noise=noise or "deviation",
+        )
+    if support_every is not None or noise is not None:
+        raise OptionError("dae: support_every and noise belong to loss=reconstruction; leave them out")
+    return LikelihoodDAE(trunk, head, alpha=alpha or 0.6, beta=beta or 0.4)

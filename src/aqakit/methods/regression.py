@@ -1,0 +1,49 @@
+"""Regression baseline: one number from an MLP, squared error.
+
+The row "Regression baseline" of the DAE paper (Table V): USDL's trunk with mean squared error on the score. The
+published number used raw scores as targets; here the output layer works in quarters of the score scale, which changes
+the conditioning and not the model.
+"""
+
+from torch import Tensor
+
+from aqakit.distributions import Point
+from aqakit.heads import PointHead
+from aqakit.losses import squared_error
+from aqakit.methods import DropoutOption, HiddenOption, Method, PoolingOption, Trunk, labelled_mean
+from aqakit.types import Batch, FeatureSpec, LabelSpec
+
+PAPER = (
+    "Zhang et al., Auto-Encoding Score Distribution Regression for Action Quality Assessment, "
+    "Neural Computing and Applications 2023 (baseline of Table V). https://arxiv.org/abs/2111.11029"
+)
+
+
+class Regression(Method):
+    """A point for each video."""
+
+    def __init__(self, trunk: Trunk, head: PointHead) -> None:
+        super().__init__()
+        self.trunk, self.head = trunk, head
+
+    def losses(self, batch: Batch) -> dict[str, Tensor]:
+        """Mean squared error, in squared units of the sport."""
+        return {"squared_error": labelled_mean(squared_error(self.predict(batch), batch.score), batch)}
+
+    def predict(self, batch: Batch) -> Point:
+        """B points."""
+        point: Point = self.head(self.trunk(batch))
+        return point
+
+
+def build(
+    features: FeatureSpec,
+    labels: LabelSpec,
+    *,
+    pooling: PoolingOption = "average",
+    hidden: HiddenOption = (256, 128),
+    dropout: DropoutOption = 0.0,
+) -> Regression:
+    """The baseline for these features and labels."""
+    trunk = Trunk(features, pooling=pooling, hidden=hidden, dropout=dropout)
+    return Regression(trunk, PointHead(trunk.width, labels.scale))

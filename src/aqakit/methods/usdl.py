@@ -1,0 +1,81 @@
+"""USDL: uncertainty-aware score distribution learning.
+
+The score becomes a discrete Gaussian over K bins, a softmax predicts it, and the loss is the Kullback–Leibler
+divergence between the two (Tang et al. 2020, eq. 1–4). Where paper and public code differ:
+
+- *reduction*: the code divides the divergence by the number of bins as well as of samples; ``reduction="mean"`` does
+  that, the default ``"sum"`` is the divergence of the paper.
+- *answer*: the code answers with the most probable bin; ``answer="argmax"`` gives that point, the default keeps the
+  whole distribution, whose mean ranks without steps.
+
+Published settings: MTL-AQA ``bins=101, sigma=5``; JIGSAWS ``bins=25, sigma=1``. Sigma is counted in bins.
+"""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+from torch import Tensor
+
+from aqakit.distributions import Binned, Point
+from aqakit.heads import BinnedHead
+from aqakit.losses import soft_label_kl
+from aqakit.methods import DropoutOption, HiddenOption, Method, PoolingOption, Trunk, labelled_mean
+from aqakit.types import Batch, FeatureSpec, LabelSpec
+
+PAPER = (
+    "Tang et al., Uncertainty-aware Score Distribution Learning for Action Quality Assessment, CVPR 2020. "
+    "https://arxiv.org/abs/2006.07665"
+)
+
+
+class USDL(Method):
+    """A histogram for each video."""
+
+    def __init__(
+        self,
+        trunk: Trunk,
+        head: BinnedHead,
+        *,
+        sigma: float,
+        reduction: Literal["sum", "mean"],
+        answer: Literal["distribution", "argmax"],
+    ) -> None:
+        super().__init__()
+        self.trunk, self.head = trunk, head
+        self.sigma, self.reduction, self.answer = sigma, reduction, answer
+
+    def losses(self, batch: Batch) -> dict[str, Tensor]:
+        """Divergence of the predicted histogram from the soft label, in nats."""
+        divergence = soft_label_kl(self._histogram(batch), batch.score, sigma=self.sigma, reduction=self.reduction)
+        return {"divergence": labelled_mean(divergence, batch)}
+
+    def predict(self, batch: Batch) -> Binned | Point:
+        """B histograms, or their most probable bins as points."""
+        histogram = self._histogram(batch)
+        return Point(histogram.mode) if self.answer == "argmax" else histogram
+
+    def _histogram(self, batch: Batch) -> Binned:
+        histogram: Binned = self.head(self.trunk(batch))
+        return histogram
+
+
+def build(
+    features: FeatureSpec,
+    labels: LabelSpec,
+    *,
+    bins: Annotated[int, Field(ge=2, description="number of bins from the lowest to the highest score")] = 101,
+    sigma: Annotated[float, Field(gt=0, description="spread of the soft label, in bins")] = 5.0,
+    reduction: Annotated[
+        Literal["sum", "mean"], Field(description="over bins: the paper's sum, or the public code's mean")
+    ] = "sum",
+    answer: Annotated[
+        Literal["distribution", "argmax"], Field(description="the histogram, or its most probable bin")
+    ] = "distribution",
+    pooling: PoolingOption = "average",
+    hidden: HiddenOption = (256, 128),
+    dropout: DropoutOption = 0.0,
+) -> USDL:
+    """USDL for these features and labels."""
+    trunk = Trunk(features, pooling=pooling, hidden=hidden, dropout=dropout)
+    head = BinnedHead(trunk.width, labels.scale, bins)
+    return USDL(trunk, head, sigma=sigma, reduction=reduction, answer=answer)

@@ -1,0 +1,1 @@
+"""Numbers that judge predicted distributions against true scores."""

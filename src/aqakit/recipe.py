@@ -1,0 +1,143 @@
+"""What a run is made from: names and options, checked together and kept as JSON."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import torch
+from pydantic import Field
+
+from aqakit import discovery
+from aqakit.assessor import Assessor, Fuse, Target, assemble
+from aqakit.backbones import Backbone
+from aqakit.errors import OptionError
+from aqakit.training import Settings
+from aqakit.types import LabelSpec
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """Everything a run is made from, as JSON values.
+
+    Attributes:
+        method: its name; ``options`` are those of its ``build``.
+        data: name of the data set, with ``root`` and ``data_options``.
+        task: the action to learn, for a data set of several.
+        protocol: name of the splits; ``all`` learns from every scored sample and tests on none.
+        fold: name of the fold; the first one where None.
+        backbones: (name, options) of each.
+        validation: share of the training samples held out to select an epoch and to recalibrate.
+    """
+
+    method: str
+    options: Mapping[str, Any] = field(default_factory=dict)
+    data: str
+    root: str | None = None
+    data_options: Mapping[str, Any] = field(default_factory=dict)
+    task: str | None = None
+    protocol: str | None = None
+    fold: str | None = None
+    backbones: Sequence[tuple[str, Mapping[str, Any]]] = ()
+    target: Target = "score"
+    fuse: Fuse = "none"
+    finetune: bool = False
+    standardise: Literal["auto", "yes", "no"] = "auto"
+    precision: Literal["float32", "bfloat16"] = "float32"
+    shift: int = 0
+    flip: bool = False
+    validation: float = 0.0
+    settings: Settings = field(default_factory=Settings)
+
+    @classmethod
+    def from_json(cls, stored: Mapping[str, Any]) -> Recipe:
+        """The recipe that :meth:`to_json` was called on."""
+        backbones = tuple((name, options) for name, options in stored["backbones"])
+        return cls(**{**stored, "backbones": backbones, "settings": Settings(**stored["settings"])})
+
+    def to_json(self) -> dict[str, Any]:
+        """JSON values, from which :meth:`from_json` makes the same recipe."""
+        stored: dict[str, Any] = json.loads(json.dumps(asdict(self), default=str))
+        return stored
+
+
+def make_recipe(
+    method: str, *, data: str, backbone: str | Sequence[str], root: Path | str | None = None, **options: Any
+) -> Recipe:
+    """Sort options into those of the method, of the recipe and of the loop, and check all of them.
+
+    Raises:
+        OptionError: unknown names and bad values, all at once.
+    """
+    loop = {f.name for f in fields(Settings)}
+    own = {o.name for o in discovery.options(common)}
+    module = discovery.find("methods", method)
+    shared = {n: v for n, v in options.items() if n in own}
+    settings = {n: v for n, v in options.items() if n in loop}
+    theirs = {n: v for n, v in options.items() if n not in own and n not in loop}
+    name, data_options = discovery.parse_spec(data)
+    chosen = [backbone] if isinstance(backbone, str) else list(backbone)
+    return Recipe(
+        method=method,
+        options=discovery.configure(f"method {method}", module.build, theirs),
+        data=name,
+        root=str(root) if root is not None else None,
+        data_options=data_options,
+        backbones=tuple(discovery.parse_spec(text) for text in chosen),
+        settings=Settings(**discovery.configure("training", Settings, settings)),
+        **discovery.configure("run", common, shared),
+    )
+
+
+def common(
+    *,
+    task: Annotated[str | None, Field(description="the action to learn, for a data set of several")] = None,
+    protocol: Annotated[str | None, Field(description="name of the splits, or all to train on everything")] = None,
+    fold: Annotated[str | None, Field(description="name of the fold [the first]")] = None,
+    target: Annotated[Target, Field(description="total: learn score ÷ declared difficulty")] = "score",
+    fuse: Annotated[Fuse, Field(description="concat: join the features of several backbones")] = "none",
+    finetune: Annotated[bool, Field(description="train the backbone too, from pixels")] = False,
+    standardise: Annotated[
+        Literal["auto", "yes", "no"], Field(description="scale feature channels on the training set")
+    ] = "auto",
+    precision: Annotated[
+        Literal["float32", "bfloat16"], Field(description="of a live backbone's arithmetic")
+    ] = "float32",
+    shift: Annotated[int, Field(ge=0, description="largest shift of the window in training, in frames")] = 0,
+    flip: Annotated[bool, Field(description="mirror half of the training videos")] = False,
+    validation: Annotated[
+        float, Field(ge=0, lt=1, description="share of training samples held out, whole groups where there are")
+    ] = 0.0,
+) -> None:
+    """The options of a run that belong to no method: this signature is their only list."""
+
+
+def build_backbones(recipe: Recipe) -> dict[str, Backbone]:
+    """The backbones of a recipe, by name; the weights of those without a file come from the run's seed."""
+    torch.manual_seed(recipe.settings.seed)
+    built: dict[str, Backbone] = {}
+    for name, options in recipe.backbones:
+        module = discovery.find("backbones", name)
+        built[name] = module.build(**discovery.configure(f"backbone {name}", module.build, options))
+    if not built:
+        raise OptionError("no backbone was named; see `aqakit backbones`")
+    return built
+
+
+def assemble_run(recipe: Recipe, labels: LabelSpec) -> Assessor:
+    """An untrained assessor; its weights come from the run's seed."""
+    backbones = build_backbones(recipe)  # seeds the method's weights as well
+    return assemble(
+        recipe.method,
+        recipe.options,
+        backbones,
+        labels,
+        target=recipe.target,
+        fuse=recipe.fuse,
+        finetune=recipe.finetune,
+        standardise=recipe.standardise,
+        precision=getattr(torch, recipe.precision),
+    )

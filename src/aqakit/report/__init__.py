@@ -1,0 +1,1 @@
+"""From rows and predictions to tables and figures; knows nothing of models."""

@@ -1,0 +1,89 @@
+"""A table is a list of rows, each a dictionary by column name: printed, and written as JSON or CSV as it is."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import math
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from aqakit.errors import OptionError
+from aqakit.files import write_text
+
+Row = Mapping[str, Any]
+
+
+def show(rows: Sequence[Row], *, title: str = "", notes: Sequence[str] = (), hide: Sequence[str] = ()) -> None:
+    """Print rows to standard output; the columns are those of the first row, less the hidden ones.
+
+    A table that is piped keeps its full width, so that nothing is cut off in a file.
+    """
+    console = Console(width=None if sys.stdout.isatty() else 200)
+    names = [n for n in dict.fromkeys(n for row in rows for n in row) if n not in hide]
+    table = Table(title=title or None, title_justify="left", title_style="bold", header_style="bold", box=None)
+    for name in names:
+        number = any(isinstance(row.get(name), int | float) for row in rows)
+        table.add_column(name.replace("_", " "), justify="right" if number else "left", overflow="fold")
+    for row in rows:
+        table.add_row(*(text(row.get(name)) for name in names))
+    console.print(table)
+    for note in notes:
+        console.print(note, style="dim", highlight=False)
+
+
+def text(value: object) -> str:
+    """How a value stands in a cell: three decimals, a dash for nothing.
+
+    >>> [text(v) for v in (0.71234, 3, None, float("nan"), [0.5, 0.25])]
+    ['0.712', '3', '–', '–', '0.50 0.25']
+    """
+    if value is None or (isinstance(value, float) and math.isnan(value)):
+        return "–"
+    if isinstance(value, float):
+        return f"{value:.3f}" if abs(value) < 100 else f"{value:.1f}"
+    if isinstance(value, list | tuple):
+        return " ".join("–" if v is None else f"{v:.2f}" if isinstance(v, float) else str(v) for v in value)
+    return str(value)
+
+
+def write(rows: Sequence[Row], file: Path | None, kind: str) -> None:
+    """Write rows as ``json`` or ``csv``, to standard output where the file is ``-``; nothing where it is None."""
+    if file is None:
+        return
+    content = as_json(rows) if kind == "json" else as_csv(rows)
+    if str(file) == "-":
+        sys.stdout.write(content)
+        return
+    if not file.parent.is_dir():
+        raise OptionError(f"{file}: there is no folder {file.parent} to write to")
+    write_text(file, content)
+
+
+def as_json(rows: Sequence[Row]) -> str:
+    """A list with one object per row; what is not a number is null."""
+    return json.dumps([{n: _plain(v) for n, v in row.items()} for row in rows], indent=1) + "\n"
+
+
+def as_csv(rows: Sequence[Row]) -> str:
+    """One line per row under a header."""
+    out = io.StringIO()
+    names = list(dict.fromkeys(n for row in rows for n in row))
+    writer = csv.DictWriter(out, names, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return out.getvalue()
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    if isinstance(value, list | tuple):
+        return [_plain(v) for v in value]
+    return value

@@ -1,0 +1,351 @@
+"""A finished run as an object, and how one is made.
+
+A run folder holds ``run.json`` (recipe, labels, data fingerprint, versions), ``checkpoint.safetensors`` (the weights),
+``epochs.safetensors`` (predictions of every epoch on every watched split), ``predictions.csv`` (of the kept epoch) and,
+where there was a validation split, ``recalibration.json``. While it is being made it also holds ``optimizer.pt``, from
+which a killed run goes on to the same bits.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import platform
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from aqakit import discovery, features, sources, training
+from aqakit.assessor import Assessor, Target, check_difficulty
+from aqakit.backbones import Backbone
+from aqakit.distributions import ScoreDistribution, restore
+from aqakit.errors import DataError, OptionError, RunError, WeightsError
+from aqakit.files import replacing, write_text
+from aqakit.material import Material, gather
+from aqakit.recalibration import Conformal
+from aqakit.recipe import Recipe, assemble_run, build_backbones, make_recipe
+from aqakit.sources import Source
+from aqakit.splits import carve
+from aqakit.training import History
+from aqakit.types import LabelSpec, Sample, ScoreScale, Split
+
+LEVEL = 0.9
+"""Intervals are central 90 % intervals wherever no other level is named."""
+
+Report = Callable[[int, dict[str, float]], None]
+
+
+def silent(epoch: int, losses: dict[str, float]) -> None:
+    """Report nothing."""
+
+
+def execute(
+    recipe: Recipe,
+    material: Material,
+    folder: Path,
+    *,
+    report: Report = silent,
+) -> Run:
+    """Train, predict and write one run; go on where a killed one stopped; return a finished one as it is.
+
+    Raises:
+        RunError: the folder holds a run with other settings or data.
+    """
+    fold, train_ids, validation_ids = _fold(recipe, material)
+    recipe = replace(recipe, fold=fold.name)
+    fingerprint = features.digest([recipe.to_json(), material.fingerprint, [train_ids, validation_ids, fold.test]])
+    if (folder / "run.json").exists() and _finished(folder, fingerprint):
+        return Run.load(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    description = _describe(recipe, material, fingerprint)
+    write_text(folder / "run.json", json.dumps({**description, "status": "running"}, indent=1))
+    assessor = assemble_run(recipe, material.dataset.labels)
+    parts = {"train": train_ids, "validation": validation_ids, "test": fold.test}
+    watched = {n: material.part(ids) for n, ids in parts.items() if n != "train"}
+    watched = {n: source for n, source in watched.items() if len(source)}
+    train = material.part(train_ids)
+    for source in (train, *watched.values()):
+        _check_source(source, recipe.target)
+    history = training.fit(
+        assessor, train, watched, recipe.settings, folder=folder, fingerprint=fingerprint, report=report
+    )
+    _write(folder, assessor, history, watched, description)
+    return Run.load(folder)
+
+
+def train(
+    method: str,
+    *,
+    data: str,
+    backbone: str | Sequence[str],
+    out: Path | str,
+    root: Path | str | None = None,
+    cache: Path | str | None = None,
+    report: Report = silent,
+    **options: Any,
+) -> Run:
+    """Train a method on a data set and return the run.
+
+    Args:
+        method: its name; its own options are keywords too (``alpha=0.6``).
+        data: name of a data set, with options as ``name:key=value``.
+        backbone: name of a backbone, or several, with options as ``name:key=value``.
+        out: the run folder.
+        root: where the data set is; for ``manifest`` the CSV file.
+        cache: where features are kept; the default is ``$AQAKIT_CACHE`` or ``~/.cache/aqakit``.
+        report: called after each epoch with its number and losses.
+        options: of the method, of :class:`Recipe` (``task``, ``fold``, ``target`` …) and of
+            :class:`~aqakit.training.Settings` (``epochs``, ``seed`` …).
+    """
+    recipe = make_recipe(method, data=data, backbone=backbone, root=root, **options)
+    material = gather(recipe, Path(cache) if cache else None)
+    return execute(recipe, material, Path(out), report=report)
+
+
+class Run:
+    """A finished run.
+
+    Attributes:
+        folder: where it is.
+        recipe: what it was made from.
+        labels: scale, judges and the rest of what its data set's labels are.
+        assessor: ready to predict, on the CPU.
+        recalibration: fitted on the validation split; None where there was none.
+    """
+
+    def __init__(self, folder: Path, description: Mapping[str, Any], assessor: Assessor) -> None:
+        self.folder, self.description, self.assessor = folder, description, assessor
+        self.recipe = Recipe.from_json(description["recipe"])
+        self.labels = _labels_from_json(description["labels"])
+        self.recalibration = _load_recalibration(folder)
+
+    @classmethod
+    def load(cls, folder: Path | str) -> Run:
+        """Open a run folder.
+
+        Raises:
+            RunError: it is missing or not finished.
+            WeightsError: its checkpoint is damaged or of another method.
+        """
+        folder = Path(folder)
+        description = _read_description(folder)
+        if description["status"] != "finished":
+            raise RunError(f"{folder}: this run is not finished; give its train command again to go on")
+        recipe = Recipe.from_json(description["recipe"])
+        assessor = assemble_run(recipe, _labels_from_json(description["labels"])).eval()
+        _load_weights(assessor, folder / "checkpoint.safetensors")
+        return cls(folder, description, assessor)
+
+    @property
+    def backbones(self) -> dict[str, Backbone]:
+        """What reads and embeds a new recording: the live ones of the run, or frozen ones built anew."""
+        if self.assessor.live:
+            return dict(self.assessor.live.items())  # type: ignore[arg-type]
+        return build_backbones(self.recipe)
+
+    def predict(
+        self,
+        recording: Path | str | Mapping[str, Path | str],
+        *,
+        difficulty: float | None = None,
+        window: tuple[int, int] | None = None,
+    ) -> ScoreDistribution:
+        """The score distribution of one recording, recalibrated where the run had validation data.
+
+        Args:
+            recording: a file; or, for a run with several kinds of input, ``{"video": …, "signal": …}``.
+            difficulty: the declared difficulty; needed by a run whose target is ``total``.
+            window: first and last frame of the action; None for the whole recording.
+        """
+        backbones = self.backbones
+        if not isinstance(recording, Mapping):
+            kinds = sorted({b.reads for b in backbones.values()})
+            if len(kinds) > 1:
+                raise OptionError(f"this run reads {' and '.join(kinds)}; give a recording for each")
+            recording = {kinds[0]: recording}
+        paths = {kind: Path(path) for kind, path in recording.items()}
+        sample = Sample(id=str(next(iter(paths.values()))), sources=paths, window=window, difficulty=difficulty)
+        return self.predict_samples([sample], backbones).select(0)
+
+    def predict_samples(
+        self, samples: Sequence[Sample], backbones: Mapping[str, Backbone] | None = None
+    ) -> ScoreDistribution:
+        """(B,) distributions of samples, all of which must be readable; nothing is cached."""
+        backbones = backbones or self.backbones
+        streams = {name: [self._features(s, name, backbone) for s in samples] for name, backbone in backbones.items()}
+        stacked = {name: sources.Stream.stack(videos) for name, videos in streams.items()}
+        batch = sources.collate(samples, self.labels, stacked)
+        check_difficulty(batch.difficulty, [s.id for s in samples], self.recipe.target)
+        with torch.inference_mode():
+            answer = self.assessor.predict_embedded(batch)
+        return self.recalibration.apply(answer) if self.recalibration else answer
+
+    def _features(self, sample: Sample, name: str, backbone: Backbone) -> Tensor:
+        if self.assessor.live:  # trained on features as they are, not as the cache rounds them
+            return features.embed(backbone, features.source(sample, name, backbone), sample.window)
+        return features.clips_of(sample, name, backbone, None).features
+
+    def epochs(self, split: str) -> list[ScoreDistribution]:
+        """Predictions of every epoch on a watched split, in the order of :meth:`truth`."""
+        with safe_open(self.folder / "epochs.safetensors", framework="pt") as stored:
+            kind = json.loads(stored.metadata()["kinds"])[split]
+            names = [k for k in stored.keys() if k.startswith(f"{split}/")]  # noqa: SIM118
+            tensors = {k.removeprefix(f"{split}/"): stored.get_tensor(k) for k in names}
+        count = len(next(iter(tensors.values())))
+        return [restore(kind, {name: t[e] for name, t in tensors.items()}) for e in range(count)]
+
+    def splits(self) -> list[str]:
+        """Names of the watched splits, in order: ``validation`` and ``test`` where they have samples."""
+        return list(dict.fromkeys(row["split"] for row in self._rows()))
+
+    def ids(self, split: str) -> list[str]:
+        """Sample ids of a watched split."""
+        return [row["id"] for row in self._rows() if row["split"] == split]
+
+    def truth(self, split: str) -> np.ndarray:
+        """(n,) true scores of a watched split, NaN where unknown."""
+        return np.array([float(row["true"] or "nan") for row in self._rows() if row["split"] == split])
+
+    def prediction(self, split: str, *, recalibrated: bool = False) -> ScoreDistribution:
+        """(n,) distributions of the kept epoch on a watched split."""
+        answer = self.epochs(split)[self.description["epoch"]]
+        return self.recalibration.apply(answer) if recalibrated and self.recalibration else answer
+
+    def _rows(self) -> list[dict[str, str]]:
+        with (self.folder / "predictions.csv").open(newline="", encoding="utf-8") as file:
+            return list(csv.DictReader(file))
+
+
+def _fold(recipe: Recipe, material: Material) -> tuple[Split, list[str], list[str]]:
+    """The fold, and its training ids without and of the validation part; only scored samples are tested on."""
+    readable = {s.id: s for s in material.source.samples}
+    if recipe.protocol == "all":
+        fold = Split("all", tuple(readable), ())
+    else:
+        folds = {f.name: f for f in material.dataset.folds(recipe.protocol)}
+        name = recipe.fold or next(iter(folds))
+        if name not in folds:
+            raise OptionError(f"no fold {name!r}{discovery.nearest(name, folds)}")
+        fold = folds[name]
+    kept = [readable[i] for i in fold.train if i in readable]
+    if not any(s.score is not None for s in kept):
+        raise DataError(f"fold {fold.name}: no training sample has a score and can be read")
+    train, validation = carve(kept, recipe.validation, recipe.settings.seed)
+    test = tuple(i for i in fold.test if i in readable and readable[i].score is not None)
+    return Split(fold.name, fold.train, test), train, validation
+
+
+def _check_source(source: Source, target: Target) -> None:
+    difficulty = torch.tensor([s.difficulty if s.difficulty is not None else float("nan") for s in source.samples])
+    check_difficulty(difficulty, [s.id for s in source.samples], target)
+
+
+def _describe(recipe: Recipe, material: Material, fingerprint: str) -> dict[str, Any]:
+    return {
+        "recipe": recipe.to_json(),
+        "labels": asdict(material.dataset.labels),
+        "fingerprint": fingerprint,
+        "failures": dict(material.failures),
+        "versions": {
+            "python": platform.python_version(),
+            "torch": torch.__version__,
+            "numpy": np.__version__,
+            "av": av.__version__,
+        },
+    }
+
+
+def _write(
+    folder: Path, assessor: Assessor, history: History, watched: Mapping[str, Source], description: dict[str, Any]
+) -> None:
+    _write_epochs(folder / "epochs.safetensors", history)
+    with replacing(folder / "checkpoint.safetensors") as temporary:
+        save_file({n: t.cpu().contiguous() for n, t in assessor.state_dict().items()}, temporary)
+    kept = {name: distributions[history.best] for name, distributions in history.predictions.items()}
+    write_text(folder / "predictions.csv", _predictions_csv(kept, watched))
+    if "validation" in watched:
+        true = torch.tensor([s.score for s in watched["validation"].samples])
+        fitted = Conformal.fit(kept["validation"], true)
+        write_text(folder / "recalibration.json", json.dumps(fitted.to_json()))
+    done = {**description, "status": "finished", "epoch": history.best, "losses": history.losses}
+    write_text(folder / "run.json", json.dumps(done, indent=1))
+    (folder / "optimizer.pt").unlink(missing_ok=True)
+
+
+def _write_epochs(file: Path, history: History) -> None:
+    tensors: dict[str, Tensor] = {}
+    for split, distributions in history.predictions.items():
+        by_epoch = [d.tensors() for d in distributions]
+        for name in by_epoch[0]:
+            tensors[f"{split}/{name}"] = torch.stack([t[name] for t in by_epoch]).contiguous()
+    kinds = {split: distributions[0].kind for split, distributions in history.predictions.items()}
+    with replacing(file) as temporary:
+        save_file(tensors, temporary, {"kinds": json.dumps(kinds)})
+
+
+def _predictions_csv(kept: Mapping[str, ScoreDistribution], watched: Mapping[str, Source]) -> str:
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["split", "id", "true", "mean", "std", "low_90", "high_90"])
+    for split, distribution in kept.items():
+        low, high = distribution.interval(LEVEL)
+        columns = zip(watched[split].samples, distribution.mean, distribution.std, low, high, strict=True)
+        for sample, *numbers in columns:
+            true = "" if sample.score is None else sample.score
+            writer.writerow([split, sample.id, true, *(f"{float(x):.9g}" for x in numbers)])
+    return text.getvalue()
+
+
+def _finished(folder: Path, fingerprint: str) -> bool:
+    description = _read_description(folder)
+    if description["fingerprint"] != fingerprint:
+        raise RunError(f"{folder}: holds a run with other settings or data; choose another folder, or delete it")
+    return bool(description["status"] == "finished")
+
+
+def _read_description(folder: Path) -> dict[str, Any]:
+    file = folder / "run.json"
+    try:
+        description: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+        if missing := {"recipe", "labels", "fingerprint", "status"} - description.keys():
+            raise RunError(f"{file}: has no {', '.join(sorted(missing))}; it was not written by aqakit")
+    except OSError:
+        raise RunError(f"{folder}: not a run folder (it has no run.json)") from None
+    except (ValueError, AttributeError):
+        raise RunError(f"{file}: is not the JSON of a run; delete the folder and train again") from None
+    return description
+
+
+def _load_weights(assessor: Assessor, file: Path) -> None:
+    try:
+        assessor.load_state_dict(load_file(file))
+    except (OSError, SafetensorError) as error:
+        raise WeightsError(f"{file}: cannot be read as a checkpoint ({error}); train again") from None
+    except RuntimeError as error:
+        reason = " ".join(str(error).split())
+        raise WeightsError(f"{file}: does not fit this run's method and options: {reason}") from None
+
+
+def _load_recalibration(folder: Path) -> Conformal | None:
+    file = folder / "recalibration.json"
+    if not file.exists():
+        return None
+    try:
+        return Conformal.from_json(json.loads(file.read_text(encoding="utf-8")))
+    except (ValueError, KeyError, TypeError):
+        raise RunError(f"{file}: is damaged; delete it to predict without recalibration") from None
+
+
+def _labels_from_json(stored: Mapping[str, Any]) -> LabelSpec:
+    total = ScoreScale(**stored["total"]) if stored["total"] else None
+    words = tuple(stored["vocabulary"])
+    return LabelSpec(**{**stored, "scale": ScoreScale(**stored["scale"]), "total": total, "vocabulary": words})

@@ -1,0 +1,156 @@
+"""Samples → Batch: the labels as tensors, and where a batch's features come from, the cache or live pixels."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from aqakit import features, transforms
+from aqakit.backbones._video import VideoBackbone
+from aqakit.errors import AqakitError
+from aqakit.features import Extraction
+from aqakit.progress import track
+from aqakit.types import Batch, LabelSpec, Sample, Stream
+
+
+class Source(Protocol):
+    """Something that gives batches of its samples."""
+
+    samples: Sequence[Sample]
+
+    def __len__(self) -> int: ...
+
+    def batch(self, index: Tensor, generator: torch.Generator | None = None) -> Batch:
+        """The samples of ``index`` (b,); with a generator, augmented at random."""
+
+    def only(self, index: Tensor) -> Source:
+        """The same for some of the samples."""
+
+
+class Cached:
+    """Features that are all in memory: one large Batch, of which every batch is a selection."""
+
+    def __init__(self, samples: Sequence[Sample], everything: Batch) -> None:
+        self.samples, self.everything = samples, everything
+
+    def __len__(self) -> int:
+        return len(self.samples)
+
+    def batch(self, index: Tensor, generator: torch.Generator | None = None) -> Batch:
+        """Nothing is random here: the features are what they are."""
+        return self.everything.select(index)
+
+    def only(self, index: Tensor) -> Cached:
+        """Some of the samples."""
+        return Cached([self.samples[i] for i in index.tolist()], self.everything.select(index))
+
+
+class Live:
+    """Pixels, decoded once and kept on disk; features are computed by the backbones of the run, with gradients.
+
+    Args:
+        samples: what could be read.
+        labels: their labels, as a Batch without streams.
+        backbones: by stream.
+        cache: where the decoded frames are kept.
+        shift: the window moves by up to this many frames either way in training.
+        flip: whether half of the training videos are mirrored.
+    """
+
+    def __init__(
+        self,
+        samples: Sequence[Sample],
+        labels: Batch,
+        backbones: Mapping[str, VideoBackbone],
+        cache: Path,
+        *,
+        shift: int = 0,
+        flip: bool = False,
+    ) -> None:
+        self.samples, self.labels, self.backbones = samples, labels, backbones
+        self.cache, self.shift, self.flip = cache, shift, flip
+
+    def __len__(self) -> int:
+        return len(self.samples)
+
+    def only(self, index: Tensor) -> Live:
+        """Some of the samples."""
+        chosen = [self.samples[i] for i in index.tolist()]
+        labels = self.labels.select(index)
+        return Live(chosen, labels, self.backbones, self.cache, shift=self.shift, flip=self.flip)
+
+    def batch(self, index: Tensor, generator: torch.Generator | None = None) -> Batch:
+        """Clips (b, N, T, H, W, 3) uint8 in every stream."""
+        chosen = [self.samples[i] for i in index.tolist()]
+        shifts = [transforms.random_shift(self.shift, generator) if generator else 0 for _ in chosen]
+        flips = [bool(generator and self.flip and transforms.random_flip(generator)) for _ in chosen]
+        streams = {
+            name: Stream.stack(
+                [self._clips(s, name, backbone, move, mirror) for s, move, mirror in zip(chosen, shifts, flips)]
+            )
+            for name, backbone in self.backbones.items()
+        }
+        return self.labels.select(index).replace(streams=streams)
+
+    def _clips(self, sample: Sample, name: str, backbone: VideoBackbone, shift: int, flip: bool) -> Tensor:
+        pixels = features.pixels_of(sample, name, backbone, self.cache, shift=self.shift)
+        clips = pixels.frames[torch.from_numpy(backbone.clips_of(pixels.numbers, pixels.length, shift))]
+        return clips.flip(-2) if flip else clips
+
+
+def cached(extraction: Extraction, labels: LabelSpec) -> Cached:
+    """All samples of an extraction that could be read."""
+    streams = {name: Stream.stack(videos) for name, videos in extraction.streams.items()}
+    return Cached(extraction.samples, collate(extraction.samples, labels, streams))
+
+
+def live(
+    samples: Sequence[Sample],
+    labels: LabelSpec,
+    backbones: Mapping[str, VideoBackbone],
+    cache: Path,
+    *,
+    shift: int,
+    flip: bool,
+) -> tuple[Live, Extraction]:
+    """Decode every sample once; the Extraction tells lengths and failures, and holds no features."""
+    done = Extraction({})
+    for sample in track(samples, "decoding"):
+        try:
+            found = [features.pixels_of(sample, n, b, cache, shift=shift) for n, b in backbones.items()]
+        except AqakitError as error:
+            done.failures[sample.id] = str(error)
+            continue
+        done.add(sample, found[0].length)
+    batch = collate(done.samples, labels, {})
+    return Live(done.samples, batch, backbones, cache, shift=shift, flip=flip), done
+
+
+def collate(samples: Sequence[Sample], labels: LabelSpec, streams: Mapping[str, Stream]) -> Batch:
+    """The labels of samples as tensors, beside their streams."""
+    groups = {g: i for i, g in enumerate(sorted({s.group for s in samples if s.group is not None}))}
+    words = {word: i for i, word in enumerate(labels.vocabulary)}
+    return Batch(
+        streams=streams,
+        score=torch.tensor([math.nan if s.score is None else s.score for s in samples]),
+        judges=torch.tensor([_judges(s, labels.judges) for s in samples]).reshape(len(samples), labels.judges),
+        difficulty=torch.tensor([math.nan if s.difficulty is None else s.difficulty for s in samples]),
+        attributes={n: torch.tensor([s.attributes.get(n, -1) for s in samples]) for n in labels.attributes},
+        caption=_captions(samples, words),
+        group=torch.tensor([-1 if s.group is None else groups[s.group] for s in samples]),
+    )
+
+
+def _judges(sample: Sample, count: int) -> list[float]:
+    return list(sample.judges) if sample.judges and len(sample.judges) == count else [math.nan] * count
+
+
+def _captions(samples: Sequence[Sample], words: Mapping[str, int]) -> Tensor:
+    tokens = [[words[w] for w in (s.caption or "").split() if w in words] for s in samples]
+    longest = max(map(len, tokens), default=0)
+    return torch.tensor([t + [-1] * (longest - len(t)) for t in tokens], dtype=torch.int64)

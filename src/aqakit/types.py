@@ -1,0 +1,238 @@
+"""All that crosses folders, with its shapes and units stated once.
+
+B is the number of videos in a batch, N the number of clips of the longest of them, F the shape of one clip's
+features, J the number of judges, L the longest caption in tokens.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, Self
+
+import torch
+from torch import Tensor
+
+_EMPTY: Mapping[str, Any] = MappingProxyType({})
+
+
+@dataclass(frozen=True)
+class ScoreScale:
+    """The lowest and highest score that can be given, in the units of the sport.
+
+    >>> ScoreScale(0, 104.5).span
+    104.5
+    """
+
+    low: float
+    high: float
+    unit: str = "points"
+
+    def __post_init__(self) -> None:
+        if not (math.isfinite(self.low) and math.isfinite(self.high) and self.low < self.high):
+            raise ValueError(f"a score scale needs low < high, both finite; got {self.low} and {self.high}")
+
+    @property
+    def span(self) -> float:
+        """Highest minus lowest score."""
+        return self.high - self.low
+
+    @property
+    def centre(self) -> float:
+        """The score in the middle of the scale."""
+        return (self.low + self.high) / 2
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One performance: where its recordings are and what is known of it.
+
+    Attributes:
+        id: unique within its data set.
+        sources: a path for each kind of recording, by what backbones read: ``video``, ``signal``, ``skeleton``.
+        window: first and last frame (both included) of the action in its recording; None for all of it.
+        action: the class name (``Suturing``, ``diving``); a model is trained per action.
+        group: what must not straddle an honest split: an event, an athlete, a surgeon.
+        score: in the units of the sport; None when unlabelled.
+        judges: the marks behind the score, in the order of the file; None when unknown.
+        difficulty: the declared difficulty that multiplies the judges' total; None when there is none.
+        attributes: named integer classes (``somersaults``: 5).
+        caption: the commentary.
+    """
+
+    id: str
+    sources: Mapping[str, Path]
+    window: tuple[int, int] | None = None
+    action: str | None = None
+    group: str | None = None
+    score: float | None = None
+    judges: tuple[float, ...] | None = None
+    difficulty: float | None = None
+    attributes: Mapping[str, int] = field(default_factory=lambda: _EMPTY)
+    caption: str | None = None
+
+
+@dataclass(frozen=True)
+class Split:
+    """Sample ids of one fold: what may be learnt from and what is judged on."""
+
+    name: str
+    train: tuple[str, ...]
+    test: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class FeatureSpec:
+    """The shape F of one clip's features, for each stream: (D,) vectors, (C, T, H, W) maps, (joints, D)."""
+
+    streams: Mapping[str, tuple[int, ...]]
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """F of the first stream."""
+        return next(iter(self.streams.values()))
+
+    @property
+    def width(self) -> int:
+        """D of the first stream, whose features must be vectors."""
+        if len(self.shape) != 1:
+            raise ValueError(f"this needs one vector per clip, and the features have shape {self.shape}")
+        return self.shape[0]
+
+
+@dataclass(frozen=True)
+class LabelSpec:
+    """What the labels of a data set are.
+
+    Attributes:
+        scale: of ``score``.
+        total: scale of score ÷ difficulty, where the sport declares a difficulty; else None.
+        judges: how many marks a sample has (J); 0 when they are unknown.
+        rule: the name in :data:`aqakit.rules.RULES` that makes a score of judges and difficulty.
+        attributes: number of classes of each attribute.
+        vocabulary: the captions' words; a token is its index.
+    """
+
+    scale: ScoreScale
+    total: ScoreScale | None = None
+    judges: int = 0
+    rule: str | None = None
+    attributes: Mapping[str, int] = field(default_factory=lambda: _EMPTY)
+    vocabulary: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Stream:
+    """What one backbone saw: ``features`` (B, N, *F) and ``clips`` (B, N) bool, False where padded."""
+
+    features: Tensor
+    clips: Tensor
+
+    def select(self, index: Tensor) -> Stream:
+        """The rows of ``index`` (b,), without the clips that are padding in all of them."""
+        clips = self.clips[index]  # (b, N)
+        used = int(clips.any(0).nonzero().max().item()) + 1 if bool(clips.any()) else 1
+        return Stream(self.features[index, :used], clips[:, :used])
+
+    @staticmethod
+    def stack(videos: Sequence[Tensor]) -> Stream:
+        """Pad features (N_i, *F) of several videos with zeros to one stream."""
+        longest = max(len(video) for video in videos)
+        features = videos[0].new_zeros(len(videos), longest, *videos[0].shape[1:])
+        clips = torch.zeros(len(videos), longest, dtype=torch.bool, device=features.device)
+        for row, video in enumerate(videos):
+            features[row, : len(video)] = video
+            clips[row, : len(video)] = True
+        return Stream(features, clips)
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Features and labels of B videos; labelled and unlabelled rows travel together.
+
+    Attributes:
+        streams: one for each backbone, in the order of the run.
+        score: (B,) in the units of the target, NaN where unlabelled.
+        judges: (B, J), NaN where unknown.
+        difficulty: (B,), NaN where there is none.
+        attributes: (B,) int64 each, −1 where unknown.
+        caption: (B, L) int64 tokens, −1 where padded or unknown.
+        group: (B,) int64, −1 where unknown.
+    """
+
+    streams: Mapping[str, Stream]
+    score: Tensor
+    judges: Tensor
+    difficulty: Tensor
+    attributes: Mapping[str, Tensor]
+    caption: Tensor
+    group: Tensor
+
+    def __len__(self) -> int:
+        return len(self.score)
+
+    @property
+    def features(self) -> Tensor:
+        """(B, N, *F) of the first stream."""
+        return next(iter(self.streams.values())).features
+
+    @property
+    def clips(self) -> Tensor:
+        """(B, N) bool of the first stream."""
+        return next(iter(self.streams.values())).clips
+
+    @property
+    def labelled(self) -> Tensor:
+        """(B,) bool: True where the score is known."""
+        return ~self.score.isnan()
+
+    def replace(self, **changes: Any) -> Self:
+        """A copy with some fields changed."""
+        return replace(self, **changes)
+
+    def select(self, index: Tensor) -> Batch:
+        """The rows of ``index``: int64 (b,) or bool (B,)."""
+        if index.dtype == torch.bool:
+            index = index.nonzero().squeeze(1)
+        rows = {f.name: getattr(self, f.name) for f in fields(self)}
+        rows["streams"] = {name: stream.select(index) for name, stream in self.streams.items()}
+        rows["attributes"] = {name: value[index] for name, value in self.attributes.items()}
+        for name in ("score", "judges", "difficulty", "caption", "group"):
+            rows[name] = rows[name][index]
+        return Batch(**rows)
+
+    @staticmethod
+    def cat(batches: Sequence[Batch]) -> Batch:
+        """Several batches of the same streams and labels as one."""
+
+        def join(name: str) -> Tensor:
+            return torch.cat([getattr(b, name) for b in batches])
+
+        first = batches[0]
+        videos = {
+            n: [f[c] for b in batches for f, c in zip(b.streams[n].features, b.streams[n].clips, strict=True)]
+            for n in first.streams
+        }
+        return Batch(
+            streams={n: Stream.stack(v) for n, v in videos.items()},
+            attributes={n: torch.cat([b.attributes[n] for b in batches]) for n in first.attributes},
+            **{n: join(n) for n in ("score", "judges", "difficulty", "caption", "group")},
+        )
+
+    def unlabelled(self) -> Batch:
+        """The same videos with nothing known of how well they were done; the declared difficulty stays."""
+        return self.replace(
+            score=torch.full_like(self.score, math.nan),
+            judges=torch.full_like(self.judges, math.nan),
+            attributes={name: torch.full_like(value, -1) for name, value in self.attributes.items()},
+            caption=torch.full_like(self.caption, -1),
+        )
+
+    def to(self, device: torch.device | str) -> Batch:
+        """A copy on another device."""
+        moved = {name: getattr(self, name).to(device) for name in ("score", "judges", "difficulty", "caption", "group")}
+        streams = {n: Stream(s.features.to(device), s.clips.to(device)) for n, s in self.streams.items()}
+        return Batch(streams=streams, attributes={n: v.to(device) for n, v in self.attributes.items()}, **moved)
