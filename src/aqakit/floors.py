@@ -5,7 +5,7 @@ Each is fitted on the training samples of a fold and answers points for its test
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,7 +14,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVR
 
-from aqakit.types import Batch
+from aqakit.types import Batch, Sample
 
 
 @dataclass(frozen=True)
@@ -32,15 +32,13 @@ class Inputs:
     features: np.ndarray
 
     @classmethod
-    def of(cls, batch: Batch, lengths: np.ndarray) -> Inputs:
-        """From a batch of cached features."""
-        means = [
-            (s.features * s.clips[..., None]).sum(1) / s.clips.sum(1, keepdim=True)
-            for s in batch.streams.values()
-            if s.features.ndim == 3
-        ]
-        features = np.concatenate([m.numpy() for m in means], axis=1) if means else np.empty((len(batch), 0))
-        return cls(lengths, batch.difficulty.numpy(), features)
+    def of(cls, batch: Batch | None, samples: Sequence[Sample], lengths: np.ndarray) -> Inputs:
+        """Of samples, and the batch of their cached features where there is one."""
+        difficulty = np.array([np.nan if s.difficulty is None else s.difficulty for s in samples])
+        vectors = [s for s in batch.streams.values() if s.features.ndim == 3] if batch else []
+        means = [(s.features * s.clips[..., None]).sum(1) / s.clips.sum(1, keepdim=True) for s in vectors]
+        features = np.concatenate([m.numpy() for m in means], axis=1) if means else np.empty((len(samples), 0))
+        return cls(lengths, difficulty, features)
 
     def rows(self, index: np.ndarray) -> Inputs:
         """Some of the samples."""

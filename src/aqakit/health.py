@@ -10,8 +10,9 @@ import os
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from statistics import fmean
 from typing import Any, Literal
 
 import numpy as np
@@ -26,10 +27,10 @@ from aqakit.types import LabelSpec, Sample, Split
 
 Severity = Literal["error", "warning", "note"]
 
-TOLERANCE = 0.011
-"""By how much a score may differ from its judges' rule: scores are published with two decimals."""
+TOLERANCE = 0.05
+"""By how much a score may differ from its judges' rule, for rounding on the way."""
 
-FAR = 5.0
+FAR = 5
 """Interquartile ranges beyond the quartiles of a judge's marks where a mark is suspected to be a slip."""
 
 BINS = 10
@@ -63,9 +64,9 @@ class TaskHealth:
         task: its name.
         samples, labelled, groups: how many.
         recordings: by kind, how many samples have one.
-        length: shortest and longest readable recording, in frames (rows of a signal); None if none is readable.
+        shortest, longest: readable recording, in frames (rows of a signal); None if none is readable.
+        low, mean, high: of the scores; None where nothing is labelled.
         histogram: (BINS,) scores in equal parts of the scale; what lies off the scale is not in it.
-        scores: lowest, mean and highest; None where nothing is labelled.
     """
 
     task: str
@@ -73,41 +74,37 @@ class TaskHealth:
     labelled: int
     groups: int
     recordings: Mapping[str, int]
-    length: tuple[int, int] | None
+    shortest: int | None
+    longest: int | None
+    low: float | None
+    mean: float | None
+    high: float | None
     histogram: tuple[int, ...]
-    scores: tuple[float, float, float] | None
 
     def row(self) -> dict[str, Any]:
         """The same as cells of a table."""
-        low, mean, high = self.scores or (None, None, None)
-        shortest, longest = self.length or (None, None)
-        return {
-            "task": self.task,
-            "samples": self.samples,
-            "labelled": self.labelled,
-            "groups": self.groups,
-            **self.recordings,
-            "shortest": shortest,
-            "longest": longest,
-            "low": low,
-            "mean": mean,
-            "high": high,
-            "scores": bars(self.histogram),
-        }
+        cells = asdict(self)
+        recordings = cells.pop("recordings")
+        return {**cells, **recordings, "histogram": bars(self.histogram)}
 
 
 @dataclass(frozen=True)
 class HealthReport:
-    """What :func:`check` saw: counts per task, and findings from grave to harmless."""
+    """What :func:`check` saw: counts per task, and ``found`` from grave to harmless."""
 
     name: str
     tasks: tuple[TaskHealth, ...]
-    findings: tuple[Finding, ...]
+    found: tuple[Finding, ...]
+
+    @property
+    def findings(self) -> list[tuple[Severity, str]]:
+        """Severity and sentence of all that was found."""
+        return [(finding.severity, finding.sentence) for finding in self.found]
 
     @property
     def ok(self) -> bool:
         """Whether there is no error among the findings."""
-        return all(finding.severity != "error" for finding in self.findings)
+        return all(finding.severity != "error" for finding in self.found)
 
     def rows(self) -> list[dict[str, Any]]:
         """One row per task."""
@@ -115,7 +112,7 @@ class HealthReport:
 
     def about(self, check: str) -> list[Finding]:
         """The findings of one check."""
-        return [finding for finding in self.findings if finding.check == check]
+        return [finding for finding in self.found if finding.check == check]
 
 
 @dataclass(frozen=True)
@@ -136,12 +133,17 @@ def check(dataset: Dataset) -> HealthReport:
         *_check_duplicates(dataset, recordings),
         *_check_windows(dataset.samples, recordings),
         *_check_labels(dataset.samples, dataset.labels),
-        *_check_marks(dataset.samples, dataset.labels),
-        *(finding for name, folds in dataset.splits.items() for finding in _check_split(dataset, name, folds)),
+        *_check_judges(dataset.samples, dataset.labels),
+        *(
+            finding
+            for name, folds in dataset.splits.items()
+            for finding in _check_folds(dataset, name, folds)
+        ),
     ]
-    order = ("error", "warning", "note")
+    order: tuple[Severity, ...] = ("error", "warning", "note")
     findings.sort(key=lambda finding: order.index(finding.severity))
-    tasks = tuple(_count(dataset, task, recordings) for task in dataset.tasks or [None])
+    by_task = {name: dataset.task(name).samples for name in dataset.tasks} or {dataset.name: dataset.samples}
+    tasks = tuple(_count(name, samples, dataset.labels, recordings) for name, samples in by_task.items())
     return HealthReport(dataset.name, tasks, tuple(findings))
 
 
@@ -183,11 +185,138 @@ def _measure(kind: str, path: Path) -> tuple[int, int]:
     return length, length
 
 
+def _count(
+    task: str, samples: Sequence[Sample], labels: LabelSpec, recordings: Mapping[Path, _Recording]
+) -> TaskHealth:
+    scores = [s.score for s in samples if s.score is not None]
+    lengths = [recordings[path].length for s in samples for path in s.sources.values()]
+    known = [length for length in lengths if length is not None]
+    kinds = sorted({recording.kind for recording in recordings.values()})
+    return TaskHealth(
+        task=task,
+        samples=len(samples),
+        labelled=len(scores),
+        groups=len({s.group for s in samples if s.group is not None}),
+        recordings={kind: sum(kind in s.sources for s in samples) for kind in kinds},
+        shortest=min(known, default=None),
+        longest=max(known, default=None),
+        low=min(scores, default=None),
+        mean=fmean(scores) if scores else None,
+        high=max(scores, default=None),
+        histogram=tuple(np.histogram(scores, BINS, (labels.scale.low, labels.scale.high))[0].tolist()),
+    )
+
+
 def _check_recordings(recordings: Mapping[Path, _Recording]) -> Iterator[Finding]:
     missing = [str(r.path) for r in recordings.values() if r.problem == "missing"]
     broken = {str(r.path): r.problem for r in recordings.values() if r.problem not in ("", "missing")}
     short = [str(r.path) for r in recordings.values() if r.length is not None and r.length < r.promised]
-    if missing:
-        yield _finding("error", "missing", f"{_some(missing, 'recording')} missing", missing)
-    for path, problem in broken.items():
-        ...
+    yield from _finding("error", "missing", "missing recordings", missing)
+    yield from _finding("error", "undecodable", "recordings that cannot be read", broken, broken.values())
+    yield from _finding("warning", "cut short", "recordings cut short, or with a wrong header", short)
+
+
+def _check_duplicates(dataset: Dataset, recordings: Mapping[Path, _Recording]) -> Iterator[Finding]:
+    """Samples that show the same part of the same bytes, and whether a split tells them apart."""
+    same: dict[object, set[str]] = defaultdict(set)
+    for sample in dataset.samples:
+        for path in sample.sources.values():
+            if recordings[path].digest:
+                same[recordings[path].digest, sample.window].add(sample.id)
+    copies = [ids for ids in same.values() if len(ids) > 1]
+    folds = [fold for folds in dataset.splits.values() for fold in folds]
+    leaks = [ids for ids in copies if any(_both_sides(fold, ids) for fold in folds)]
+    what = "samples with the same recording"
+    yield from _finding("warning", "duplicates", what, [" = ".join(sorted(ids)) for ids in copies])
+    what = "the same recording both trained and tested on"
+    yield from _finding("error", "duplicates", what, [" = ".join(sorted(ids)) for ids in leaks])
+
+
+def _both_sides(fold: Split, ids: Iterable[str]) -> bool:
+    return not set(fold.train).isdisjoint(ids) and not set(fold.test).isdisjoint(ids)
+
+
+def _check_windows(samples: Sequence[Sample], recordings: Mapping[Path, _Recording]) -> Iterator[Finding]:
+    outside = {}
+    for sample in samples:
+        lengths = [recordings[path].length for path in sample.sources.values()]
+        shortest = min((length for length in lengths if length is not None), default=math.inf)
+        first, last = sample.window or (0, 0)
+        if not 0 <= first <= last < shortest:
+            outside[sample.id] = f"{sample.id} (frames {first} to {last} of {shortest:g})"
+    yield from _finding("error", "windows", "windows outside their recording", outside, outside.values())
+
+
+def _check_labels(samples: Sequence[Sample], labels: LabelSpec) -> Iterator[Finding]:
+    repeated = [name for name, count in Counter(s.id for s in samples).items() if count > 1]
+    silent = [s.id for s in samples if not s.sources]
+    unlabelled = [s.id for s in samples if s.score is None]
+    low, high = labels.scale.low, labels.scale.high
+    scores = {s.id: s.score for s in samples if s.score is not None}
+    off = {name: f"{name} ({score:g})" for name, score in scores.items() if not low <= score <= high}
+    alike = [f"all are {score:g}" for score in scores.values() if len(set(scores.values())) == 1][:1]
+    yield from _finding("warning", "scale", "scores that do not differ", alike)
+    yield from _finding("error", "ids", "ids given more than once", repeated)
+    yield from _finding("error", "missing", "samples without any recording", silent)
+    yield from _finding("error", "scale", f"scores off the scale from {low:g} to {high:g}", off, off.values())
+    yield from _finding("note", "unlabelled", "samples without a score", unlabelled)
+
+
+def _check_judges(samples: Sequence[Sample], labels: LabelSpec) -> Iterator[Finding]:
+    odd = _odd_marks(samples, labels.judges)
+    ruled = {s.id: (s.score, _by_rule(s, labels.rule)) for s in samples}
+    broken = {
+        name: f"{name} ({score:g}, by the rule {expected:g})"
+        for name, (score, expected) in ruled.items()
+        if score is not None and expected is not None and not abs(score - expected) <= TOLERANCE
+    }
+    what = f"scores that break the rule {labels.rule}"
+    yield from _finding("warning", "judges", "marks far from all others of their judge", odd, odd.values())
+    yield from _finding("warning", "rule", what, broken, broken.values())
+
+
+def _by_rule(sample: Sample, name: str | None) -> float | None:
+    """The score that the judges' rule gives; None where it cannot be applied."""
+    if name is None or sample.judges is None or len(sample.judges) not in RULES[name].judges:
+        return None
+    if RULES[name].difficulty and sample.difficulty is None:
+        return None
+    return float(RULES[name].score(sample.judges, sample.difficulty))
+
+
+def _odd_marks(samples: Sequence[Sample], judges: int) -> dict[str, str]:
+    marked = [s for s in samples if s.judges is not None and len(s.judges) == judges]
+    if not marked or not judges:
+        return {}
+    marks = np.array([s.judges for s in marked])
+    low, high = np.percentile(marks, (25, 75), axis=0)
+    margin = FAR * (high - low)
+    far = ((marks < low - margin) | (marks > high + margin)) & (margin > 0)
+    return {marked[i].id: f"{marked[i].id} (judge {j + 1}: {marks[i, j]:g})" for i, j in np.argwhere(far)}
+
+
+def _check_folds(dataset: Dataset, protocol: str, folds: Sequence[Split]) -> Iterator[Finding]:
+    known = {sample.id: sample for sample in dataset.samples}
+    overlap, straddling, unknown = set[str](), set[str](), set[str]()
+    for fold in folds:
+        overlap |= set(fold.train) & set(fold.test)
+        unknown |= {*fold.train, *fold.test} - set(known)
+        sides = [{known[i].group for i in ids if i in known} for ids in (fold.train, fold.test)]
+        straddling |= {group for group in sides[0] & sides[1] if group is not None}
+    empty = [fold.name for fold in folds if not fold.train or not fold.test]
+    yield from _finding("error", "splits", f"{protocol}: samples both trained and tested on", overlap)
+    yield from _finding("error", "splits", f"{protocol}: ids that no sample has", unknown)
+    yield from _finding("error", "splits", f"{protocol}: folds with nothing to train or to test on", empty)
+    yield from _finding("warning", "groups", f"{protocol}: groups both trained and tested on", straddling)
+
+
+def _finding(
+    severity: Severity, check: str, what: str, subjects: Iterable[str], shown: Iterable[str] | None = None
+) -> Iterator[Finding]:
+    """One finding, or none without subjects; ``shown`` says more of each of them."""
+    subjects = sorted(subjects)
+    shown = sorted(shown or subjects)
+    more = f" and {len(shown) - _SHOWN} more" if len(shown) > _SHOWN else ""
+    if subjects:
+        sentence = f"{what} ({len(subjects)}): {', '.join(shown[:_SHOWN])}{more}"
+        yield Finding(severity, check, sentence, tuple(subjects))

@@ -166,15 +166,23 @@ class Run:
             difficulty: the declared difficulty; needed by a run whose target is ``total``.
             window: first and last frame of the action; None for the whole recording.
         """
-        backbones = self.backbones
         if not isinstance(recording, Mapping):
-            kinds = sorted({b.reads for b in backbones.values()})
-            if len(kinds) > 1:
-                raise OptionError(f"this run reads {' and '.join(kinds)}; give a recording for each")
-            recording = {kinds[0]: recording}
+            recording = {self.only_input(): recording}
         paths = {kind: Path(path) for kind, path in recording.items()}
-        sample = Sample(id=str(next(iter(paths.values()))), sources=paths, window=window, difficulty=difficulty)
-        return self.predict_samples([sample], backbones).select(0)
+        name = str(next(iter(paths.values())))
+        sample = Sample(id=name, sources=paths, window=window, difficulty=difficulty)
+        return self.predict_samples([sample]).select(0)
+
+    def only_input(self) -> str:
+        """The kind of recording the run reads.
+
+        Raises:
+            OptionError: it reads several kinds, so that one file is not enough.
+        """
+        kinds = sorted({backbone.reads for backbone in self.backbones.values()})
+        if len(kinds) > 1:
+            raise OptionError(f"{self.folder}: this run reads a {' and a '.join(kinds)}; score a manifest with both")
+        return kinds[0]
 
     def predict_samples(
         self, samples: Sequence[Sample], backbones: Mapping[str, Backbone] | None = None

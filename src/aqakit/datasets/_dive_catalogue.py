@@ -56,6 +56,16 @@ class Element:
         return (self.somersaults + self.armstand) % 2 == 1
 
     @property
+    def facing(self) -> float:
+        """1 when the diver looks at the water at the start, −1 when at the platform."""
+        return 1.0 if self.rotation in ("forward", "reverse") else -1.0
+
+    @property
+    def turning(self) -> float:
+        """1 when the head goes first towards the water, −1 when towards the platform."""
+        return 1.0 if self.rotation in ("forward", "back") else -1.0
+
+    @property
     def attributes(self) -> dict[str, int]:
         """Class numbers, coded as in MTL-AQA; somersaults and twists are counted in halves."""
         return {

@@ -68,12 +68,12 @@ class Motion:
     Attributes:
         joints: (S, 17, 3) x, y and depth in metres at S moments; :data:`JOINTS`.
         centre: (S, 2) the centre of mass.
-        twist: (S,) twist of the body in radians: 0 is seen from its side.
+        front: (S, 3) unit vector from the back to the chest.
     """
 
     joints: Floats
     centre: Floats
-    twist: Floats
+    front: Floats
 
 
 def timing(dive: Element, execution: Execution, rng: np.random.Generator) -> Timing:
@@ -106,16 +106,14 @@ def motion(dive: Element, execution: Execution, when: Timing, moments: Floats, r
     over, out = rng.choice((-1.0, 1.0)), rng.uniform(1.3, 1.9)
     tau = (moments - when.takeoff) / (when.touch - when.takeoff)  # 0 at the take-off, 1 at the entry
     pose = _poses(dive, execution, tau)
-    facing = 1.0 if dive.rotation in ("forward", "reverse") else -1.0
-    turning = 1.0 if dive.rotation in ("forward", "back") else -1.0
     plane = _body(pose)  # (S, 17, 3): along the body, to its front, to its left
     miss = over * math.radians(40) * (1 - execution.entry)
     start = math.pi if dive.armstand else 0.0
-    angle = start + turning * (dive.somersaults * math.pi + miss) * _turned(plane, tau)
+    angle = start + dive.turning * (dive.somersaults * math.pi + miss) * _turned(plane, tau)
     twist = math.pi * dive.twists * _smooth((tau - 0.16) / (_twist_end(dive) - 0.16))
-    shape = _project(plane, angle, twist, facing)
+    shape = _project(plane, angle, twist, dive.facing)
     centre = _path(dive, execution, shape, moments - when.takeoff, when.touch - when.takeoff, out)
-    return Motion(shape + np.pad(centre, ((0, 0), (0, 1)))[:, None], centre, twist)
+    return Motion(shape + np.pad(centre, ((0, 0), (0, 1)))[:, None], centre, _front(shape, dive.facing))
 
 
 def _twist_end(dive: Element) -> float:
@@ -229,6 +227,12 @@ def _project(plane: Floats, angle: Floats, twist: Floats, facing: float) -> Floa
     x = along * np.sin(angle)[:, None] + across * np.cos(angle)[:, None]
     y = along * np.cos(angle)[:, None] - across * np.sin(angle)[:, None]
     return np.stack([x, y, depth], -1)
+
+
+def _front(shape: Floats, facing: float) -> Floats:
+    left = shape[:, J["left_shoulder"]] - shape[:, J["right_shoulder"]]
+    front = -facing * np.cross(left, shape[:, J["neck"]] - shape[:, J["pelvis"]])
+    return np.asarray(front / np.linalg.norm(front, axis=-1, keepdims=True))
 
 
 def _path(dive: Element, execution: Execution, shape: Floats, t: Floats, flight: float, out: float) -> Floats:

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import av
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
 from aqakit.datasets import _dive_motion as motion
@@ -20,6 +21,7 @@ from aqakit.datasets._dive_catalogue import Element, element
 from aqakit.datasets._dive_judging import Execution
 from aqakit.datasets._dive_motion import FPS, J
 from aqakit.datasets._dive_scene import BOTTOM, LEFT, RIGHT, TOP, Colour, Look, Scene, diver_look, scene, shade
+from aqakit.datasets._dive_splash import Splash, splash_of
 from aqakit.files import replacing
 
 Floats = motion.Floats
@@ -60,10 +62,12 @@ _LIMBS = tuple(
         ("hip", "knee", 0.092, 0.062), ("knee", "ankle", 0.062, 0.042), ("ankle", "toe", 0.042, 0.026),
     )
 )  # fmt: skip
-_CAPSULES = (*_LIMBS, ("neck", "pelvis", 0.08, 0.075), ("neck", "pelvis", 0.08, 0.075),
-             ("pelvis", "pelvis", 0.1, 0.1), ("neck", "head", 0.05, 0.06), ("head", "head", 0.118, 0.118),
-             ("head", "head", 0.108, 0.108))  # fmt: skip
-_FRONT, _BACK, _HIPS, _NECK, _FACE, _HAIR = range(len(_LIMBS), len(_CAPSULES))
+_TRUNK = (
+    ("neck", "pelvis", 0.085, 0.08), ("neck", "pelvis", 0.085, 0.08), ("left_hip", "right_hip", 0.104, 0.104),
+    ("neck", "head", 0.05, 0.06), ("head", "head", 0.115, 0.115), ("head", "head", 0.108, 0.108),
+)  # fmt: skip
+_CAPSULES = (*_LIMBS, *_TRUNK)
+_CHEST, _BACK, _HIPS, _NECK, _FACE, _HAIR = range(len(_LIMBS), len(_CAPSULES))
 
 
 @dataclass(frozen=True)
@@ -104,30 +108,27 @@ def _camera(dive: Dive, pool: Scene, centre: Floats, size: int) -> Floats:
 def _draw(
     dive: Dive, pool: Scene, body: motion.Motion, after: Floats, corner: Floats, size: int
 ) -> Iterator[Image.Image]:
-    look = diver_look(dive.rng(5), pool.light)
+    paint = _colours(diver_look(dive.rng(5), pool.light))
     figure = _figure(body, pool, corner)
-    surface = pool.pixel(np.array([0.0, 0.0]))[1] - corner[:, 1]
-    entry = np.array([np.interp(0, after, body.centre[:, 0]), 0.0])
-    droplets = _droplets(dive, entry, after)
-    where = pool.pixel(droplets) - corner[:, None]
-    paint = _colours(look)
-    half: Image.Image | None = None
-    for k in range(len(after)):
-        left, top = corner[k].astype(int).tolist()
-        picture = pool.backdrop.crop((left, top, left + 2 * size, top + 2 * size))
-        draw = ImageDraw.Draw(picture, "RGBA")
-        for part in figure.order[k]:
-            draw.polygon(figure.outlines[k, part].tolist(), fill=paint[part])
-        if surface[k] < 2 * size:
-            draw.rectangle((0, surface[k], 2 * size, 2 * size), fill=(*pool.water, 165))
-            if after[k] > 0:
-                _splash(dive, pool, draw, (entry, after[k], corner[k]), where[k][droplets[k, :, 1] > 0])
-        small = picture.reduce(2)
-        if half is not None:
-            yield Image.blend(half, small, 0.5)
-            half = None
-        else:
-            half = small
+    splash = splash_of(dive.execution, pool, body.centre, after, corner, dive.rng(6))
+    for k in range(0, len(after), 2):
+        first, second = (_picture(pool, figure, splash, paint, corner, size, i) for i in (k, k + 1))
+        yield Image.blend(first, second, 0.5).reduce(2)
+
+
+def _picture(
+    pool: Scene, figure: Figure, splash: Splash, paint: list[Colour], corner: Floats, size: int, k: int
+) -> Image.Image:
+    left, top = corner[k].astype(int).tolist()
+    picture = pool.backdrop.crop((left, top, left + 2 * size, top + 2 * size))
+    draw = ImageDraw.Draw(picture, "RGBA")
+    for part in figure.order[k].tolist():
+        draw.polygon(figure.outlines[k, part].tolist(), fill=paint[part])
+    surface = splash.entry[k, 1]
+    if surface < 2 * size:
+        draw.rectangle((0, surface, 2 * size, 2 * size), fill=(*pool.water, 165))
+        splash.draw(draw, k)
+    return picture
 
 
 def _colours(look: Look) -> list[Colour]:
@@ -137,31 +138,42 @@ def _colours(look: Look) -> list[Colour]:
 
 
 def _figure(body: motion.Motion, pool: Scene, corner: Floats) -> Figure:
-    a, b = (body.joints[:, [J[limb[end]] for limb in _CAPSULES]] for end in (0, 1))
-    radii = np.array([limb[2:] for limb in _CAPSULES])
-    _dress(body, a, b)
+    a, b = (body.joints[:, [J[capsule[end]] for capsule in _CAPSULES]] for end in (0, 1))
+    radii = np.tile([capsule[2:] for capsule in _CAPSULES], (len(a), 1, 1))
+    broad = 1 - np.abs(body.front[:, :2]).max(1)  # the chest is broader than deep
+    for part, shift in ((_CHEST, 0.045), (_BACK, -0.045), (_HAIR, -0.04)):
+        a[:, part] += shift * body.front
+        b[:, part] += shift * body.front
+    for part in (_CHEST, _BACK):
+        radii[:, part] += broad[:, None] * (0.075, 0.03)
     outlines = _outline(pool.pixel(a[..., :2]), pool.pixel(b[..., :2]), radii * pool.scale)
     outlines -= corner[:, None, None]
     depth = (a[..., 2] + b[..., 2]) / 2
+    depth[:, _HIPS] += 0.1  # trunks are worn over the thigh that is nearer
     return Figure(outlines.reshape(*outlines.shape[:2], -1), np.argsort(depth, 1))
 
 
-def _dress(body: motion.Motion, a: Floats, b: Floats) -> None:
-    """Move the front and the back of the trunk, and the hair, away from the axis of the body."""
-    trunk = body.joints[:, J["neck"]] - body.joints[:, J["pelvis"]]
-    left = body.joints[:, J["left_shoulder"]] - body.joints[:, J["right_shoulder"]]
-    front = np.cross(left, trunk)
-    front /= np.linalg.norm(front, axis=-1, keepdims=True) + 1e-9
-    return front
-
-
 def _outline(a: Floats, b: Floats, radii: Floats) -> Floats:
-    """Corners (S, P, 2 × 7, 2) of the tapered limb with round ends from ``a`` to ``b`` (S, P, 2)."""
+    """Corners (S, P, 14, 2) of tapered limbs with round ends from ``a`` to ``b`` (S, P, 2); radii (S, P, 2)."""
     along = b - a
     heading = np.arctan2(along[..., 1], along[..., 0])[..., None]
     turn = np.linspace(-math.pi / 2, math.pi / 2, _CORNERS)
     ends = []
-    for centre, radius, angles in ((b, radii[:, 1], heading + turn), (a, radii[:, 0], heading + turn + math.pi)):
+    for centre, radius, angles in ((b, radii[..., 1], heading + turn), (a, radii[..., 0], heading + turn + math.pi)):
         circle = np.stack([np.cos(angles), np.sin(angles)], -1)
-        ends.append(centre[..., None, :] + radius[:, None, None] * circle)
+        ends.append(centre[..., None, :] + radius[..., None, None] * circle)
     return np.concatenate(ends, -2)
+
+
+def encode(pictures: Iterable[Image.Image], path: Path, size: int) -> None:
+    """Write pictures as MP4 at 30 frames per second, H.264 where this FFmpeg has it and MPEG-4 else; atomically."""
+    h264 = "libx264" in av.codecs_available
+    options = {"preset": "ultrafast", "crf": "20"} if h264 else {"qscale": "3"}
+    with replacing(path) as temporary, av.open(temporary, "w", format="mp4") as container:
+        stream = container.add_stream("libx264" if h264 else "mpeg4", rate=FPS, options=options)
+        stream.width = stream.height = size
+        stream.pix_fmt = "yuv420p"
+        stream.thread_count = 1
+        for picture in pictures:
+            container.mux(stream.encode(av.VideoFrame.from_image(picture)))
+        container.mux(stream.encode())

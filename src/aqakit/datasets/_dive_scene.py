@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -15,7 +16,7 @@ LEFT, RIGHT, BOTTOM, TOP = -4.2, 6.4, -3.4, 14.6
 """What the backdrop shows, in metres."""
 _EDGE = 1.15  # the far edge of the pool is seen this far above the place of the entry
 
-_WALLS: tuple[Colour, ...] = ((58, 84, 122), (112, 118, 124), (36, 92, 104), (122, 104, 88), (70, 62, 96))
+_WALLS: tuple[Colour, ...] = ((96, 124, 164), (140, 148, 156), (92, 142, 150), (138, 150, 132), (128, 122, 158))
 _WATERS: tuple[Colour, ...] = ((22, 116, 178), (18, 132, 168), (40, 100, 190), (14, 104, 150))
 _SKINS: tuple[Colour, ...] = ((241, 200, 172), (224, 176, 142), (196, 142, 106), (150, 102, 74), (104, 70, 52))
 _SUITS: tuple[Colour, ...] = (
@@ -71,8 +72,8 @@ class Scene:
 def scene(event: int, seed: int, size: int) -> Scene:
     """The pool of an event, for frames of ``size`` pixels that are drawn twice as large and then reduced."""
     rng = np.random.default_rng([seed, 1, event])
-    light = float(rng.uniform(0.75, 1.12))
-    scale = 2 * size / float(rng.uniform(4.5, 5.1))
+    light = float(rng.uniform(0.8, 1.15))
+    scale = 2 * size / float(rng.uniform(3.5, 3.9))
     wall = shade(_WALLS[rng.integers(len(_WALLS))], light)
     water = shade(_WATERS[rng.integers(len(_WATERS))], light)
     image = Image.fromarray(_surfaces(rng, wall, water, scale))
@@ -86,19 +87,23 @@ def _surfaces(rng: np.random.Generator, wall: Colour, water: Colour, scale: floa
     height, width = round((TOP - BOTTOM) * scale), round((RIGHT - LEFT) * scale)
     y = TOP - (np.arange(height) + 0.5)[:, None, None] / scale
     picture = np.array(wall) * (0.7 + 0.3 * (y - BOTTOM) / (TOP - BOTTOM)) * np.ones((height, width, 1))
-    cell = max(2, round(0.22 * scale))
-    crowd = rng.uniform(0.25, 1.0, (height // cell + 1, width // cell + 1, 3)).repeat(cell, 0).repeat(cell, 1)
     seats = (y > 2.6) & (y < 6.6)
-    picture = np.where(seats, 0.55 * picture + 80 * crowd[:height, :width], picture)
+    picture = np.where(seats, 0.6 * picture + _crowd(rng, height, width, 0.3 * scale), picture)
     ripple = rng.normal(size=(height // 4 + 1, width // 24 + 1, 1)).repeat(4, 0).repeat(24, 1)[:height, :width]
     wet = np.array(water) * (0.92 + 0.16 * (_EDGE - y) / (_EDGE - BOTTOM)) + 5 * ripple
     return np.asarray(np.clip(np.where(y < _EDGE, wet, picture), 0, 255).astype(np.uint8))
 
 
+def _crowd(rng: np.random.Generator, height: int, width: int, person: float) -> np.ndarray:
+    """Spectators out of focus: smooth colour noise (height, width, 3) about a ``person`` wide."""
+    noise = rng.integers(25, 80, (math.ceil(height / person), math.ceil(width / person), 3), dtype=np.uint8)
+    return np.asarray(Image.fromarray(noise).resize((width, height), Image.Resampling.BICUBIC))
+
+
 def _furnish(pool: Scene, draw: ImageDraw.ImageDraw, rng: np.random.Generator, wall: Colour) -> None:
     """Windows, a banner, the deck, lane ropes and the tower with its platforms."""
     for x in np.arange(LEFT + rng.uniform(0, 1), RIGHT, 1.7):
-        _box(pool, draw, (x, 10.6, x + 1.2, 13.6), shade(wall, 1.35))
+        _box(pool, draw, (x, 10.6, x + 1.2, 13.6), shade(wall, 1.14))
     banner = shade(_SUITS[rng.integers(len(_SUITS))], 0.8 * pool.light)
     _box(pool, draw, (LEFT, 6.6, RIGHT, 7.3), banner)
     for x in np.arange(LEFT + rng.uniform(0, 2), RIGHT, 2.6):

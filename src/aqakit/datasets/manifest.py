@@ -34,22 +34,10 @@ CITATION = "your own recordings"
 
 KINDS = ("video", "signal", "skeleton")
 COLUMNS = ("id", "path", *KINDS, "score", "start", "end", "action", "group", "split", "difficulty", "caption")
-SIGNALS = (".txt", ".txt.gz", ".csv", ".npy", ".npz")
-VIDEOS = (
-    ".mp4",
-    ".m4v",
-    ".mov",
-    ".avi",
-    ".mkv",
-    ".webm",
-    ".gif",
-    ".mpg",
-    ".mpeg",
-    ".ts",
-    ".wmv",
-    ".flv",
-    ".3gp",
-)
+ENDINGS = {
+    "video": re.compile(r".*\.(mp4|m4v|mov|avi|mkv|webm|gif|mpe?g|ts|wmv|flv|3gp)", re.IGNORECASE),
+    "signal": re.compile(r".*\.(txt(\.gz)?|csv|npy|npz)", re.IGNORECASE),
+}
 PARTS = {"train": "train", "validation": "train", "val": "train", "test": "test"}
 MOST_CLASSES = 1000
 """Of an attribute: a larger number is a measurement or a name, and would make a head of that width."""
@@ -71,15 +59,14 @@ def samples(
     """
     if rule is not None and rule not in RULES:
         raise OptionError(f"there is no rule {rule!r}{discovery.nearest(rule, RULES)}")
+    _scale([], low, high, unit)
     sheet = Sheet.read(_checked(root))
     _check_columns(sheet, rule)
     attributes = [name for name in _others(sheet) if _is_attribute(sheet, name)]
     found = [_sample(row, sheet, attributes) for row in sheet.rows]
-    sheet.check_names("id")
+    _check_names(sheet)
     _check_scores(sheet, found, low, high)
-    _check_split(sheet, found)
     sheet.raise_faults()
-    labels(found, low=low, high=high, unit=unit, rule=rule)
     return found
 
 
@@ -91,11 +78,7 @@ def labels(
     unit: str = "points",
     rule: str | None = None,
 ) -> LabelSpec:
-    """What the rows' labels are; the options are those of :func:`samples`.
-
-    Raises:
-        OptionError: the scale has no extent.
-    """
+    """What the rows' labels are; the options are those of :func:`samples`."""
     scores = [s.score for s in samples if s.score is not None]
     totals = [s.score / s.difficulty for s in samples if s.score is not None and s.difficulty is not None]
     classes: dict[str, int] = {}
@@ -112,7 +95,10 @@ def labels(
 
 
 def splits(samples: Sequence[Sample], root: Path | None) -> dict[str, list[Split]]:
-    """``split``, where the file has that column; else ``five-fold``, which keeps a group on one side."""
+    """``split``, where the file has that column; else ``five-fold``, which keeps a group on one side.
+
+    Unlabelled rows may be learnt from, but are never judged on.
+    """
     rows = Sheet.read(_checked(root)).rows
     parts = {row.cells["id"]: _part(row.cells["split"]) for row in rows if "split" in row.cells}
     if parts:
@@ -122,27 +108,30 @@ def splits(samples: Sequence[Sample], root: Path | None) -> dict[str, list[Split
 
 
 def _given(action: str | None, trials: Sequence[Sample], parts: Mapping[str, str]) -> Split:
-    train, test = (tuple(s.id for s in trials if parts[s.id] == part) for part in ("train", "test"))
+    train = tuple(s.id for s in trials if parts[s.id] == "train")
+    test = tuple(s.id for s in trials if parts[s.id] == "test" and s.score is not None)
     return Split(action or "split", train, test)
 
 
 def _five_fold(action: str | None, trials: Sequence[Sample]) -> Iterator[Split]:
-    """Folds of about equal size, fewer where there are fewer groups; unlabelled rows are never judged on."""
+    """Folds of about equal size, fewer where there are fewer groups, none where there is one."""
     labelled = [s for s in trials if s.score is not None]
     units = [_unit(s) for s in labelled]
     folds = min(5, len(set(units)))
+    if folds < 2:
+        return
     grouped = any(s.group for s in labelled)
     splitter = GroupKFold(folds) if grouped else KFold(folds, shuffle=True, random_state=0)
-    for k, (_, rows) in enumerate(splitter.split(labelled, groups=units), 1):
+    for k, (_, rows) in enumerate(splitter.split(labelled, groups=units if grouped else None), 1):
         test = {labelled[row].id for row in rows}
         away = {units[row] for row in rows}
         train = tuple(s.id for s in trials if _unit(s) not in away)
         yield Split(f"{action or 'fold'}-{k}", train, tuple(s.id for s in trials if s.id in test))
 
 
-def _unit(sample: Sample) -> tuple[str, str]:
+def _unit(sample: Sample) -> str:
     """What must stay together: the group, or the row itself where it has none."""
-    return ("group", sample.group) if sample.group else ("row", sample.id)
+    return f"group {sample.group}" if sample.group else f"row {sample.id}"
 
 
 def _by_action(samples: Iterable[Sample]) -> dict[str | None, list[Sample]]:
@@ -153,11 +142,14 @@ def _by_action(samples: Iterable[Sample]) -> dict[str | None, list[Sample]]:
 
 
 def _scale(values: Sequence[float], low: float | None, high: float | None, unit: str) -> ScoreScale:
-    low = min(values) if low is None else low
-    high = max(values) if high is None else high
-    if not low < high:
-        raise OptionError(f"a scale of scores from {low:g} to {high:g} has no extent; set low and high")
-    return ScoreScale(low, high, unit)
+    """From the lowest to the highest value, or one unit long where no two values tell its length."""
+    if low is not None and high is not None and not low < high:
+        raise OptionError(f"low={low:g} should be less than high={high:g}")
+    known = [*values, *(end for end in (low, high) if end is not None)] or [0.0]
+    bottom, top = min(known) if low is None else low, max(known) if high is None else high
+    if bottom == top:
+        bottom, top = (bottom, top + 1) if high is None else (bottom - 1, top)
+    return ScoreScale(bottom, top, unit)
 
 
 def _checked(root: Path | None) -> Path:
@@ -255,12 +247,10 @@ def _existing(path: Path) -> Path:
 
 
 def _by_ending(path: Path) -> tuple[str, Path]:
-    name = path.name.lower()
-    if path.is_dir() or name.endswith(VIDEOS):
-        return "video", path
-    if name.endswith(SIGNALS):
-        return "signal", path
-    raise ValueError("has an unknown ending; put it in a column named video, signal or skeleton")
+    kinds = [kind for kind, ending in ENDINGS.items() if ending.fullmatch(path.name)]
+    if not kinds and not path.is_dir():
+        raise ValueError("has an unknown ending; put it in a column named video, signal or skeleton")
+    return ("video" if path.is_dir() else kinds[0]), path
 
 
 def _window(row: Row, sheet: Sheet) -> tuple[int, int] | None:
@@ -291,19 +281,12 @@ def _check_scores(sheet: Sheet, found: Sequence[Sample], low: float | None, high
             sheet.fault(row.line, f"score {sample.score:g} is off the scale from {bottom:g} to {top:g}")
 
 
-def _check_split(sheet: Sheet, found: Sequence[Sample]) -> None:
-    parts = [sheet.cell(row, "split", _part) for row in sheet.rows]
+def _check_names(sheet: Sheet) -> None:
+    sheet.check_names("id")
+    acted = any(row.cells.get("action") for row in sheet.rows)
     for row in sheet.rows:
+        sheet.cell(row, "split", _part)
         if row.cells.get("split") == "":
             sheet.fault(row.line, "split is empty; it is train, validation or test")
-        if row.cells.get("action") == "" and any(sample.action for sample in found):
+        if acted and not row.cells["action"]:
             sheet.fault(row.line, "action is empty, and other rows have one")
-    if sheet.faults:
-        return  # what follows would only repeat them
-    for action, trials in _by_action(found).items():
-        scored = {sample.id for sample in trials if sample.score is not None}
-        sides: set[object] = {_unit(sample) for sample in trials if sample.id in scored}
-        if "split" in sheet.columns:
-            sides = {part for part, sample in zip(parts, found, strict=True) if sample.id in scored}
-        if len(sides) < 2:
-            sheet.fault(1, f"{action or 'the file'} has no scores to learn from and others to test on")

@@ -85,7 +85,8 @@ class ScoreDistribution(ABC):
     def normal_score(self, score: Number) -> Tensor:
         """The standard normal quantile of ``cdf(score)``, finite everywhere."""
         tiny = torch.finfo(torch.float64).eps
-        return torch.special.ndtri(self.cdf(score).double().clamp(tiny, 1 - tiny))
+        z: Tensor = torch.special.ndtri(self.cdf(score).double().clamp(tiny, 1 - tiny))
+        return z
 
     def from_normal_score(self, z: Tensor) -> Tensor:
         """The score whose :meth:`normal_score` is ``z``."""
@@ -101,7 +102,8 @@ class ScoreDistribution(ABC):
         score = self._tensor(score)
         z, weight, quantile = self._grid(max(score.ndim, len(self.batch_shape)))
         pinball = ((score < quantile).to(self.dtype) - torch.special.ndtr(z)) * (quantile - score)
-        return 2 * (weight * pinball).sum(0)
+        total: Tensor = 2 * (weight * pinball).sum(0)
+        return total
 
     def affine(self, scale: Number, shift: Number = 0.0) -> ScoreDistribution:
         """The distribution of scale × score + shift, exactly; ``scale`` (*batch) is positive."""
@@ -125,6 +127,11 @@ class ScoreDistribution(ABC):
     def dtype(self) -> torch.dtype:
         """The precision of its tensors."""
         return self._first().dtype
+
+    @property
+    def device(self) -> torch.device:
+        """Where its tensors are."""
+        return self._first().device
 
     def tensors(self) -> dict[str, Tensor]:
         """All there is to store; the tensors of a distribution inside it have dotted names."""
@@ -248,9 +255,9 @@ class Affine(ScoreDistribution):
 
 
 def _join(parts: Sequence[ScoreDistribution], name: str) -> Tensor | ScoreDistribution:
-    values = [getattr(part, name) for part in parts]
+    values: list[Any] = [getattr(part, name) for part in parts]
     if isinstance(values[0], ScoreDistribution):
-        return ScoreDistribution.cat(values)
+        return cast(ScoreDistribution, ScoreDistribution.cat(values))
     if name not in parts[0].shared:
         return torch.cat(values)
     if any(not torch.equal(value, values[0]) for value in values):

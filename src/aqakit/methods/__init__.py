@@ -58,13 +58,9 @@ class Method(nn.Module, ABC):
         super()._load_from_state_dict(state_dict, prefix, *args)  # type: ignore[no-untyped-call]
 
 
-def labelled_mean(losses: Tensor, batch: Batch) -> Tensor:
-    """Mean of (B,) losses over the labelled rows; zero, with a gradient, where there are none.
-
-    Unlabelled rows have a NaN score and so a NaN loss, whose gradient must not come through.
-    """
-    known = batch.labelled
-    return torch.where(known, losses, losses.new_zeros(())).sum() / known.sum().clamp(min=1)
+def mean_loss(losses: Tensor) -> Tensor:
+    """Mean of (b,) losses of the labelled rows; zero, with a gradient, where a batch has none."""
+    return losses.sum() / max(1, len(losses))
 
 
 def _sizes(value: object) -> object:

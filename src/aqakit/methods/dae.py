@@ -23,7 +23,7 @@ from aqakit.distributions import Normal
 from aqakit.errors import OptionError
 from aqakit.heads import NormalHead
 from aqakit.losses import normal_nll, reconstruction, squared_error
-from aqakit.methods import DropoutOption, HiddenOption, Method, PoolingOption, Trunk, labelled_mean
+from aqakit.methods import DropoutOption, HiddenOption, Method, PoolingOption, Trunk, mean_loss
 from aqakit.types import Batch, FeatureSpec, LabelSpec
 
 PAPER = (
@@ -54,8 +54,9 @@ class LikelihoodDAE(DAE):
 
     def losses(self, batch: Batch) -> dict[str, Tensor]:
         """α (g−μ)²/σ² + β log σ²."""
-        loss = normal_nll(self.predict(batch), batch.score, alpha=self.alpha, beta=self.beta)
-        return {"likelihood": labelled_mean(loss, batch)}
+        known = batch.select(batch.labelled)
+        loss = normal_nll(self.predict(known), known.score, alpha=self.alpha, beta=self.beta)
+        return {"likelihood": mean_loss(loss)}
 
 
 class ReconstructionDAE(DAE):
@@ -77,11 +78,12 @@ class ReconstructionDAE(DAE):
 
     def losses(self, batch: Batch) -> dict[str, Tensor]:
         """α (y−g)², and β (μ−g)² in every ``support_every``-th epoch."""
-        normal = self.predict(batch)
-        drawn = reconstruction(normal, batch.score, torch.randn_like(normal.mean), reading=self.noise)
-        terms = {"reconstruction": self.alpha * labelled_mean(drawn, batch)}
+        known = batch.select(batch.labelled)
+        normal = self.predict(known)
+        drawn = reconstruction(normal, known.score, torch.randn_like(normal.mean), reading=self.noise)
+        terms = {"reconstruction": self.alpha * mean_loss(drawn)}
         if (self.epoch + 1) % self.support_every == 0:
-            terms["support"] = self.beta * labelled_mean(squared_error(normal, batch.score), batch)
+            terms["support"] = self.beta * mean_loss(squared_error(normal, known.score))
         return terms
 
 

@@ -10,7 +10,7 @@ from torch import Tensor
 from aqakit.distributions import Point
 from aqakit.heads import PointHead
 from aqakit.losses import squared_error
-from aqakit.methods import DropoutOption, HiddenOption, Method, PoolingOption, Trunk, labelled_mean
+from aqakit.methods import DropoutOption, HiddenOption, Method, PoolingOption, Trunk, mean_loss
 from aqakit.types import Batch, FeatureSpec, LabelSpec
 
 PAPER = (
@@ -28,7 +28,8 @@ class Regression(Method):
 
     def losses(self, batch: Batch) -> dict[str, Tensor]:
         """Mean squared error, in squared units of the sport."""
-        return {"squared_error": labelled_mean(squared_error(self.predict(batch), batch.score), batch)}
+        known = batch.select(batch.labelled)
+        return {"squared_error": mean_loss(squared_error(self.predict(known), known.score))}
 
     def predict(self, batch: Batch) -> Point:
         """B points."""

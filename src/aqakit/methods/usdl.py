@@ -19,7 +19,7 @@ from torch import Tensor
 from aqakit.distributions import Binned, Point
 from aqakit.heads import BinnedHead
 from aqakit.losses import soft_label_kl
-from aqakit.methods import DropoutOption, HiddenOption, Method, PoolingOption, Trunk, labelled_mean
+from aqakit.methods import DropoutOption, HiddenOption, Method, PoolingOption, Trunk, mean_loss
 from aqakit.types import Batch, FeatureSpec, LabelSpec
 
 PAPER = (
@@ -46,8 +46,10 @@ class USDL(Method):
 
     def losses(self, batch: Batch) -> dict[str, Tensor]:
         """Divergence of the predicted histogram from the soft label, in nats."""
-        divergence = soft_label_kl(self._histogram(batch), batch.score, sigma=self.sigma, reduction=self.reduction)
-        return {"divergence": labelled_mean(divergence, batch)}
+        known = batch.select(batch.labelled)
+        histogram = self._histogram(known)
+        divergence = soft_label_kl(histogram, known.score, sigma=self.sigma, reduction=self.reduction)
+        return {"divergence": mean_loss(divergence)}
 
     def predict(self, batch: Batch) -> Binned | Point:
         """B histograms, or their most probable bins as points."""

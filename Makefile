@@ -1,0 +1,48 @@
+# make demo   install into .venv and run the main job on the embedded data
+# make test   install with the test extras, lint, type-check, run the tests
+# Another interpreter: make PYTHON=python3.12 …
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest
+
+.PHONY: demo test test-slow lint clean
+.DELETE_ON_ERROR:
+
+demo: $(VENV)/.installed
+	$(BIN)/aqakit demo
+
+test: lint
+	$(PYTEST) -n 2
+
+test-slow: $(VENV)/.installed-test
+	$(PYTEST) -m slow
+
+lint: $(VENV)/.installed-test
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+clean:
+	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	find src tests examples benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# The stamps keep a second call from installing again while the two files below are unchanged.
+$(VENV)/.installed: pyproject.toml constraints.txt | $(VENV)/pyvenv.cfg
+	@echo "installing aqakit into $(VENV); the first time takes a few minutes"
+	$(INSTALL) -e .
+	@touch $@
+
+$(VENV)/.installed-test: pyproject.toml constraints.txt | $(VENV)/pyvenv.cfg
+	@echo "installing aqakit with its test extras into $(VENV); the first time takes a few minutes"
+	$(INSTALL) -e ".[test]"
+	@touch $(VENV)/.installed $@
+
+# A half-made environment (Debian without python3-venv) must not pass for a whole one.
+$(VENV)/pyvenv.cfg:
+	@command -v $(PYTHON) >/dev/null || { echo "$(PYTHON) is not installed; aqakit needs Python 3.11 or newer"; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "aqakit needs Python 3.11 or newer, and $(PYTHON) is older; say which to use: make PYTHON=python3.12"; exit 1; }
+	$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); exit 1; }

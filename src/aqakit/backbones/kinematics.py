@@ -1,0 +1,245 @@
+"""Recorded motion, as measures of how it was moved: no learning, every number has a name.
+
+The recording is cut into equal windows, one after another, each of which becomes one vector of
+
+- ``invariants``: the measures of surgical motion analysis, which do not depend on where and which way round
+  the task was done: path length, speed, jerk, smoothness, idle share, spectral spread, working volume, turning, use of the
+  gripper for each trajectory, how two arms go together, and time taken;
+- ``statistics``: mean and spread of each column and the mean size of its first three differences.
+
+Lengths, speeds, jerks and times are given as square roots. That tames the long tails of standstill and haste, is
+defined for no motion at all, and a change of units remains a change of scale, which standardisation removes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field
+from torch import Tensor
+
+from aqakit import signals
+from aqakit.backbones import Backbone
+from aqakit.clips import Uniform
+from aqakit.errors import DataError, OptionError
+
+PAPER = (
+    "Fard et al., Automated robot-assisted surgical skill evaluation: Predictive analytics approach, IJMRCAS 2018. "
+    "https://doi.org/10.1002/rcs.1850; smoothness: Balasubramanian et al., On the analysis of movement smoothness, "
+    "JNER 2015. https://doi.org/10.1186/s12984-015-0090-9"
+)
+
+Layout = Literal["auto", "jigsaws", "channels"]
+Group = Literal["invariants", "statistics", "both"]
+Array = NDArray[np.float64]
+
+_SHORTEST = 4
+"""Rows of the shortest window: the third difference needs four."""
+
+_IDLE = 0.1
+"""Slower than this share of a window's 95 % quantile of speed is idle."""
+
+
+@dataclass(frozen=True)
+class Trajectory:
+    """Columns of one moving thing; rotation is a matrix in nine columns, row by row."""
+
+    name: str
+    position: slice
+    rotation: slice | None = None
+    gripper: int | None = None
+
+
+JIGSAWS_COLUMNS = 76
+JIGSAWS = (
+    Trajectory("left", slice(38, 41), slice(41, 50), 56),
+    Trajectory("right", slice(57, 60), slice(60, 69), 75),
+)
+"""The two tools ("slaves"). Columns 0–37 are the surgeon's hands, whose motion is theirs at another scale (speeds
+correlate above 0.99 in every trial), so that their invariants would say the same twice."""
+
+
+class Kinematics(Backbone):
+    """Windows of a signal → vectors of named measures.
+
+    Attributes:
+        names: what each of the D numbers of a vector is.
+    """
+
+    reads = "signal"
+    standardise = True
+
+    def __init__(
+        self, *, windows: int, features: Group, layout: Literal["jigsaws", "channels"], channels: int, rate: float
+    ) -> None:
+        super().__init__()
+        self.windows, self.features, self.layout = windows, features, layout
+        self.channels, self.rate = channels, rate
+        self.names = tuple(self._measure(np.zeros((1, _SHORTEST, channels))))
+        self.shape = (len(self.names),)
+
+    def read(self, path: Path, window: tuple[int, int] | None = None) -> Iterator[NDArray[np.float32]]:
+        """One (D,) vector per window of the recording.
+
+        Raises:
+            DataError: the recording cannot be read, is shorter than four rows or has other columns.
+        """
+        signal = self._rows(path, window)
+        clips = Uniform(self.windows, max(len(signal) // self.windows, _SHORTEST)).clips(len(signal))
+        measures = self._measure(signal[clips].astype(np.float64))
+        yield from np.stack(list(measures.values()), axis=1).astype(np.float32)
+
+    def forward(self, clips: Tensor) -> Tensor:
+        """(n, D) → the same: there is nothing to learn."""
+        return clips.float()
+
+    def fingerprint(self) -> dict[str, Any]:
+        """Windows, groups, layout and rate."""
+        keys = ("windows", "features", "layout", "channels", "rate")
+        return {"version": 1} | {key: getattr(self, key) for key in keys}
+
+    def _rows(self, path: Path, window: tuple[int, int] | None) -> NDArray[np.float32]:
+        signal = signals.kinematics(path)  # (T, C)
+        if signal.shape[1] != self.channels:
+            raise DataError(
+                f"{path} has {signal.shape[1]} columns and the backbone kinematics expects {self.channels}; "
+                f"give it channels={signal.shape[1]}"
+            )
+        first, last = window or (0, len(signal) - 1)
+        if not 0 <= first <= last < len(signal):
+            raise DataError(f"{path} has rows 0 to {len(signal) - 1}, and the window is {first} to {last}")
+        if last - first + 1 < _SHORTEST:
+            raise DataError(f"{path}: {last - first + 1} rows are too few to measure motion; at least {_SHORTEST}")
+        return signal[first : last + 1]
+
+    def _measure(self, x: Array) -> dict[str, Array]:
+        """(N, L, C) windows → named (N,) measures."""
+        found: dict[str, Array] = {}
+        if self.features != "statistics":
+            found |= invariants(x, _trajectories(self.layout, self.channels), self.rate)
+        if self.features != "invariants":
+            found |= statistics(x)
+        return found
+
+
+def invariants(x: Array, trajectories: tuple[Trajectory, ...], rate: float) -> dict[str, Array]:
+    """Named measures of motion, (N,) each, of windows x (N, L, C) sampled at ``rate`` Hz."""
+    found: dict[str, Array] = {}
+    for one in trajectories:
+        for name, value in _trajectory(x, one, rate).items():
+            found[f"{one.name}.{name}"] = value
+    if len(trajectories) == 2:
+        found |= _together(*(_speed(x[..., one.position], rate) for one in trajectories))
+    return found | {"duration": np.full(len(x), np.sqrt(x.shape[1] / rate))}
+
+
+def statistics(x: Array) -> dict[str, Array]:
+    """Mean, spread and mean size of the first three differences of each column of windows x (N, L, C)."""
+    found = {"mean": x.mean(1), "spread": x.std(1)}
+    for order, name in enumerate(("velocity", "acceleration", "jerk"), start=1):
+        found[name] = np.abs(np.diff(x, n=order, axis=1)).mean(1)
+    return {f"{name}.{c}": table[:, c] for name, table in found.items() for c in range(x.shape[2])}
+
+
+def _trajectory(x: Array, one: Trajectory, rate: float) -> dict[str, Array]:
+    position = x[..., one.position]  # (N, L, k)
+    speed = _speed(position, rate)
+    slow, fast = np.quantile(speed, [0.25, 0.95], axis=1)
+    jerk = np.linalg.norm(np.diff(position, n=3, axis=1), axis=-1).mean(1) * rate**3
+    found = {
+        "path": np.sqrt(speed.sum(1) / rate),
+        "slow": np.sqrt(slow),
+        "fast": np.sqrt(fast),
+        "unevenness": _ratio(speed.std(1), speed.mean(1)),
+        "jerk": np.sqrt(jerk),
+        "smoothness": smoothness(speed, rate),
+        "idle": _idle(speed).mean(1),
+        "spectral spread": spectral_spread(speed, rate),
+        "volume": np.sqrt(np.sqrt(position.var(1).sum(-1))),
+    }
+    if one.rotation is not None:
+        found["turning"] = np.sqrt(_turning(x[..., one.rotation], rate))
+    if one.gripper is not None:
+        grip = np.abs(np.diff(x[..., one.gripper], axis=1))
+        found |= {"gripping": np.sqrt(grip.sum(1)), "gripper idle": _idle(grip).mean(1)}
+    return found
+
+
+def smoothness(speed: Array, rate: float) -> Array:
+    """Log dimensionless jerk of speed profiles (N, L): −ln(1 + D³/v² ∫ v̈² dt), with D duration and v peak.
+
+    The 1 is ours: it bounds the measure at 0 for perfectly even motion, where the published one is infinite.
+    """
+    duration = speed.shape[1] / rate
+    jerk = np.square(np.diff(speed, n=2, axis=1)).sum(1) * rate**3
+    return -np.log1p(_ratio(duration**3 * jerk, speed.max(1) ** 2))
+
+
+def spectral_spread(speed: Array, rate: float) -> Array:
+    """Standard deviation, in Hz, of the power spectrum of speed profiles (N, L) without their means."""
+    power = np.square(np.abs(np.fft.rfft(speed - speed.mean(1, keepdims=True))))  # (N, L // 2 + 1)
+    frequency = np.fft.rfftfreq(speed.shape[1], 1 / rate)
+    centre = _ratio(power @ frequency, power.sum(1))
+    return np.sqrt(_ratio((power * np.square(frequency - centre[:, None])).sum(1), power.sum(1)))
+
+
+def _together(left: Array, right: Array) -> Mapping[str, Array]:
+    a, b = (v - v.mean(1, keepdims=True) for v in (left, right))
+    return {
+        "correlation": _ratio((a * b).sum(1), np.sqrt(np.square(a).sum(1) * np.square(b).sum(1))),
+        "balance": _ratio(left.mean(1) - right.mean(1), left.mean(1) + right.mean(1)),
+        "both moving": (~_idle(left) & ~_idle(right)).mean(1),
+    }
+
+
+def _speed(position: Array, rate: float) -> Array:
+    return np.linalg.norm(np.diff(position, axis=1), axis=-1) * rate
+
+
+def _idle(speed: Array) -> NDArray[np.bool_]:
+    return speed <= _IDLE * np.quantile(speed, 0.95, axis=1, keepdims=True)
+
+
+def _turning(rotation: Array, rate: float) -> Array:
+    """Mean angular speed, rad/s, of rotation matrices (N, L, 9): the trace of RᵢᵀRᵢ₊₁ is 1 + 2 cos of the angle."""
+    trace = (rotation[:, :-1] * rotation[:, 1:]).sum(-1)
+    return np.arccos(np.clip((trace - 1) / 2, -1, 1)).mean(1) * rate
+
+
+def _ratio(above: Array, below: Array) -> Array:
+    """Zero where there is no motion to divide by."""
+    return np.divide(above, below, out=np.zeros_like(above), where=below > 0)
+
+
+def _trajectories(layout: str, channels: int) -> tuple[Trajectory, ...]:
+    if layout == "jigsaws":
+        return JIGSAWS
+    return tuple(Trajectory(f"channel {c}", slice(c, c + 1)) for c in range(channels))
+
+
+def build(
+    *,
+    windows: Annotated[int, Field(gt=0, description="equal windows of a recording; 1 for all of it at once")] = 5,
+    features: Annotated[Group, Field(description="which measures")] = "invariants",
+    layout: Annotated[
+        Layout,
+        Field(description="what the columns are; channels: each is a motion of its own; auto: jigsaws if there are 76"),
+    ] = "auto",
+    channels: Annotated[int, Field(gt=0, description="columns of the signal")] = JIGSAWS_COLUMNS,
+    rate: Annotated[float, Field(gt=0, description="rows per second")] = 30.0,
+) -> Kinematics:
+    """Measures of recorded motion.
+
+    Raises:
+        OptionError: the JIGSAWS layout with a number of columns other than 76.
+    """
+    if layout == "auto":
+        layout = "jigsaws" if channels == JIGSAWS_COLUMNS else "channels"
+    if layout == "jigsaws" and channels != JIGSAWS_COLUMNS:
+        raise OptionError(f"kinematics: the jigsaws layout has {JIGSAWS_COLUMNS} columns, and channels is {channels}")
+    return Kinematics(windows=windows, features=features, layout=layout, channels=channels, rate=rate)

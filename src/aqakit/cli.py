@@ -1,0 +1,305 @@
+"""The command line: thin. Options are made from the signatures of ``build()``, of the run and of the loop."""
+
+from __future__ import annotations
+
+import inspect
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Annotated, Any, Literal, get_args, get_origin
+
+import typer
+from rich.console import Console
+
+from aqakit import datasets, discovery, health, protocols, recipe, runs
+from aqakit.demo import demo as run_demo
+from aqakit.errors import AqakitError, OptionError
+from aqakit.evaluation import evaluate_run
+from aqakit.report import tables
+from aqakit.scoring import score_recordings
+from aqakit.training import Settings
+
+errors = Console(stderr=True)
+
+_BACKBONE = "backbone, as name or name:option=value; may be given again"
+
+JsonFile = Annotated[Path | None, typer.Option("--json", help="Write the table as JSON; - for standard output.")]
+CsvFile = Annotated[Path | None, typer.Option("--csv", help="Write the table as CSV; - for standard output.")]
+
+
+app = typer.Typer(name="aqakit", no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+
+
+@app.callback()
+def _app() -> None:
+    """Score how well an action is performed: train, compare and use Action Quality Assessment systems."""
+
+
+@app.command()
+def demo(
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the run, the table and the figure.")] = Path("demo"),
+    json: JsonFile = None,
+) -> None:
+    """Render dives, train on their pixels, evaluate on unseen ones and score one file: needs nothing."""
+    result = run_demo(out)
+    tables.show(result.rows, title=result.title, notes=result.notes)
+    tables.write(result.rows, json, "json")
+
+
+@app.command()
+def methods(json: JsonFile = None) -> None:
+    """Every method, with its paper and options."""
+    _listing("methods", lambda module: {"paper": module.PAPER, "options": _option_text(module.build)}, json)
+
+
+@app.command(name="datasets")
+def list_datasets(json: JsonFile = None) -> None:
+    """Every data set, with its licence and options."""
+    _listing(
+        "datasets", lambda module: {"licence": module.LICENCE, "options": _option_text(module.samples)}, json
+    )
+
+
+@app.command()
+def backbones(json: JsonFile = None) -> None:
+    """Every backbone, with its paper and options."""
+    _listing("backbones", lambda module: {"paper": module.PAPER, "options": _option_text(module.build)}, json)
+
+
+@app.command()
+def check(
+    dataset: Annotated[str, typer.Argument(help="Data set, as name or name:option=value.")],
+    path: Annotated[Path | None, typer.Argument(help="Its folder; for manifest the CSV file.")] = None,
+    root: Annotated[Path | None, typer.Option(help="The same as PATH.")] = None,
+    json: JsonFile = None,
+) -> None:
+    """Health report of a data set: counts, broken files, straddling groups, impossible scores."""
+    name, options = discovery.parse_spec(dataset)
+    report = health.check(datasets.load(name, path or root, **options))
+    tables.show(report.rows(), title=f"{name}: {len(report.findings)} findings")
+    tables.write(report.rows(), json, "json")
+    if any(severity == "error" for severity, _ in report.findings):
+        raise typer.Exit(1)
+
+
+@app.command()
+def predict(
+    run: Annotated[Path, typer.Argument(help="Folder of a finished run.")],
+    recordings: Annotated[list[Path] | None, typer.Argument(help="Videos, folders of frames, or signals.")] = None,
+    manifest: Annotated[Path | None, typer.Option(help="A CSV of recordings, as the data set manifest reads it.")] = None,
+    difficulty: Annotated[float | None, typer.Option(help="Declared difficulty, for a run on the target total.")] = None,
+    json: JsonFile = None,
+    csv: CsvFile = None,
+) -> None:
+    """Score recordings: score, standard deviation and 90 % interval."""
+    if (manifest is None) == (not recordings):
+        raise OptionError("give recordings to score, or --manifest FILE")
+    loaded = runs.Run.load(run)
+    rows, failed = score_recordings(loaded, recordings or manifest, difficulty)  # type: ignore[arg-type]
+    if "-" not in (str(json), str(csv)) and rows:
+        tables.show(rows, title=f"{loaded.recipe.method}, scores in {loaded.labels.scale.unit}")
+    tables.write(rows, json, "json")
+    tables.write(rows, csv, "csv")
+    for sentence in failed:
+        _complain(sentence)
+    if failed:
+        raise typer.Exit(1)
+
+
+@app.command()
+def evaluate(
+    run: Annotated[Path, typer.Argument(help="Folder of a finished run.")],
+    json: JsonFile = None,
+) -> None:
+    """Judge a run on the splits it watched: rank, error, probability and calibration."""
+    loaded = runs.Run.load(run)
+    rows, notes = evaluate_run(loaded)
+    tables.show(rows, title=f"{loaded.recipe.method} on {loaded.recipe.data}", notes=notes)
+    tables.write(rows, json, "json")
+
+
+def _benchmark(**given: Any) -> None:
+    """Methods × folds × seeds in one honest table, with floors."""
+    values = _given(given)
+    json = values.pop("json", None)
+    table = protocols.benchmark(
+        values.pop("dataset"),
+        backbones=_with_weights(values.pop("backbone"), values.pop("weights", None)),
+        methods=_names(values.pop("methods")),
+        rules=_names(values.pop("rules", "last")),
+        seeds=int(values.pop("seeds", 1)),
+        **values,
+    )
+    tables.show(table.rows, title=table.title, notes=table.notes, hide=table.details)
+    tables.write(table.rows, Path(json) if json else None, "json")
+
+
+def _names(text: str) -> list[str]:
+    return [name for name in text.split(",") if name]
+
+
+def _train_commands() -> typer.Typer:
+    """``aqakit train METHOD``: a command for every file of ``methods/``."""
+    train = typer.Typer(no_args_is_help=True)
+    for name in discovery.names("methods"):
+        module = discovery.find("methods", name)
+        parameters = [
+            _option("data", "data set, as name or name:option=value", "--data", required=True),
+            _option("root", "its folder; for manifest the CSV file", "--root"),
+            _option("backbone", _BACKBONE, "--backbone", required=True, kind=list[str]),
+            _option("weights", "weights for the backbone that takes them", "--weights"),
+            _option("out", "folder of the run", "--out", "-o", required=True),
+            *_generated(f"Options of {name}", module.build),
+            *_generated("Options of the run", recipe.common),
+            *_generated("Options of training", Settings),
+        ]
+        train.command(name, help=discovery.summary(module))(_with_signature(partial(_train, name), parameters))
+    return train
+
+
+def _benchmark_parameters() -> list[inspect.Parameter]:
+    run = [p for p in _generated("Options of the run", recipe.common) if p.name not in ("task", "protocol", "fold")]
+    loop = [p for p in _generated("Options of training", Settings) if p.name not in ("seed", "select")]
+    dataset = Annotated[str, typer.Argument(help="Data set, as name or name:option=value.")]
+    return [
+        inspect.Parameter("dataset", inspect.Parameter.KEYWORD_ONLY, annotation=dataset),
+        _option("root", "its folder; for manifest the CSV file", "--root"),
+        _option("backbone", _BACKBONE, "--backbone", required=True, kind=list[str]),
+        _option("weights", "weights for the backbone that takes them", "--weights"),
+        _option("methods", "names, with commas; options as name:option=value", "--methods", required=True),
+        _option("task", "one task, or all for each and a Fisher-z mean", "--task"),
+        _option("protocol", f"name of the splits, or published: {', '.join(protocols.PUBLISHED)}", "--protocol"),
+        _option("rules", f"which epoch counts, with commas: {', '.join(protocols.RULES)} [last]", "--rules"),
+        _option("seeds", "how many seeds, counted from 0 [1]", "--seeds"),
+        _option("out", "folder for the runs, to go on after a stop [a temporary one]", "--out", "-o"),
+        _option("json", "write the table as JSON; - for standard output", "--json"),
+        *run,
+        *loop,
+    ]
+
+
+def _train(method: str, **given: Any) -> None:
+    values = _given(given)
+    out = Path(values["out"])
+    epochs = int(values.get("epochs", Settings().epochs))
+    chosen = _with_weights(values.pop("backbone"), values.pop("weights", None))
+    run = runs.train(method, backbone=chosen, report=_print_epoch(epochs), **values)
+    for sentence in run.description["failures"].values():
+        _complain(f"left out: {sentence}")
+    rows, notes = evaluate_run(run)
+    title = f"{method} → {out}" + ("" if rows else ": trained on every scored sample, nothing held out")
+    tables.show(rows, title=title, notes=notes)
+
+
+def _print_epoch(epochs: int) -> runs.Report:
+    def report(epoch: int, losses: dict[str, float]) -> None:
+        if errors.is_terminal or (epoch + 1) % max(1, epochs // 10) == 0:
+            terms = "  ".join(f"{name} {value:.4g}" for name, value in losses.items())
+            errors.print(f"epoch {epoch + 1}/{epochs}  {terms}", end="\r" if errors.is_terminal else "\n")
+
+    return report
+
+
+def _with_weights(chosen: Sequence[str], weights: str | None) -> list[str]:
+    """Give ``--weights`` to the one backbone that has such an option."""
+    if weights is None:
+        return list(chosen)
+    takers = [c for c in chosen if "weights" in _backbone_options(c)]
+    if len(takers) != 1:
+        raise OptionError(f"--weights fits {len(takers)} of these backbones; write NAME:weights=PATH instead")
+    return [f"{c}:weights={weights}" if c == takers[0] else c for c in chosen]
+
+
+def _backbone_options(spec: str) -> list[str]:
+    name, given = discovery.parse_spec(spec)
+    return [o.name for o in discovery.options(discovery.find("backbones", name).build) if o.name not in given]
+
+
+def _given(values: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in values.items() if value is not None}
+
+
+def _generated(panel: str, function: Callable[..., Any]) -> list[inspect.Parameter]:
+    """An option for each keyword-only parameter; values stay text, and are checked where they belong."""
+    made = []
+    for option in discovery.options(function):
+        flag = "--" + option.name.replace("_", "-")
+        text = option.help + ("" if option.default is None else f" [{_default(option.default)}]")
+        more: dict[str, Any] = {"metavar": _metavar(option.annotation), "rich_help_panel": panel}
+        if isinstance(option.default, bool):
+            flag, more, kind = f"{flag}/--no-{flag[2:]}", {"rich_help_panel": panel}, bool
+        else:
+            kind = str
+        made.append(_option(option.name, text, flag, required=option.required, kind=kind, **more))
+    return made
+
+
+def _option(
+    name: str, text: str, *flags: str, required: bool = False, kind: Any = str, **more: Any
+) -> inspect.Parameter:
+    info = typer.Option(*flags, help=text, show_default=False, **more)
+    annotation = Annotated[kind if required else kind | None, info]
+    default = inspect.Parameter.empty if required else None
+    return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, annotation=annotation, default=default)
+
+
+def _with_signature(function: Callable[..., None], parameters: list[inspect.Parameter]) -> Callable[..., None]:
+    """A function that typer sees with these parameters."""
+
+    def command(**given: Any) -> None:
+        function(**given)
+
+    command.__doc__ = function.__doc__
+    command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    command.__annotations__ = {p.name: p.annotation for p in parameters}
+    return command
+
+
+def _default(value: object) -> str:
+    return ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
+
+
+def _metavar(annotation: Any) -> str:
+    inner = get_args(annotation)[0] if get_origin(annotation) is Annotated else annotation
+    choices = next((a for a in (inner, *get_args(inner)) if get_origin(a) is Literal), None)
+    if choices is not None:
+        return "|".join(map(str, get_args(choices)))
+    kinds = {int: "INTEGER", float: "NUMBER"}
+    return next((kinds[a] for a in (inner, *get_args(inner)) if a in kinds), "TEXT")
+
+
+def _option_text(function: Callable[..., Any]) -> str:
+    return ", ".join(
+        o.name if o.required else f"{o.name}={_default(o.default)}" for o in discovery.options(function)
+    )
+
+
+def _listing(kind: str, columns: Callable[[Any], dict[str, str]], json: Path | None) -> None:
+    rows = []
+    for name in discovery.names(kind):
+        module = discovery.find(kind, name)
+        rows.append({"name": name, "what": discovery.summary(module), **columns(module)})
+    tables.show(rows)
+    tables.write(rows, json, "json")
+
+
+def _complain(sentence: str) -> None:
+    errors.print(sentence, style="red", highlight=False, markup=False, soft_wrap=True)
+
+
+app.add_typer(_train_commands(), name="train", help="Train a method on a data set.")
+app.command("benchmark")(_with_signature(_benchmark, _benchmark_parameters()))
+
+
+def main() -> None:
+    """Run the command line; a user's mistake is one sentence and an exit code, never a traceback."""
+    try:
+        app()
+    except AqakitError as error:
+        _complain(f"aqakit: {error}")
+        sys.exit(error.exit_code)
+
+
+if __name__ == "__main__":
+    main()

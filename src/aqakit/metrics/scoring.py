@@ -1,0 +1,33 @@
+"""Proper scoring rules: numbers that are best, on average, for the distribution that is true."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike, NDArray
+
+from aqakit.distributions import ScoreDistribution
+
+Floats = NDArray[np.float64]
+
+
+def nll(distribution: ScoreDistribution, score: ArrayLike) -> float:
+    """Mean negative log density of the true scores (n,), in nats; infinite for a point."""
+    return float(-distribution.detach().log_prob(as_tensor(distribution, score)).mean())
+
+
+def crps(distribution: ScoreDistribution, score: ArrayLike) -> float:
+    """Mean continuous ranked probability score of the true scores (n,), in their units."""
+    return float(distribution.detach().crps(as_tensor(distribution, score)).mean())
+
+
+def pinball(distribution: ScoreDistribution, score: ArrayLike, levels: ArrayLike) -> Floats:
+    """(Q,) mean quantile loss of the true scores (n,) at levels (Q,), in units of the score."""
+    level = as_tensor(distribution, levels)
+    short = as_tensor(distribution, score)[:, None] - distribution.detach().quantile(level)
+    return torch.maximum(level * short, (level - 1) * short).mean(0).cpu().double().numpy()
+
+
+def as_tensor(distribution: ScoreDistribution, values: ArrayLike) -> torch.Tensor:
+    """Numbers in the precision and on the device of a distribution."""
+    return torch.as_tensor(np.asarray(values), dtype=distribution.dtype, device=distribution.device)

@@ -1,0 +1,55 @@
+"""Scores for recordings given on the command line: what cannot be scored is refused by a sentence, not a stop."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from aqakit import datasets
+from aqakit.distributions import ScoreDistribution
+from aqakit.errors import AqakitError
+from aqakit.progress import track
+from aqakit.runs import LEVEL, Run
+from aqakit.types import Sample
+
+
+def score_recordings(
+    run: Run, recordings: Sequence[Path] | Path, difficulty: float | None = None
+) -> tuple[list[dict[str, Any]], list[str]]:
+    """A row for each recording that can be scored, and a sentence for each that cannot.
+
+    Args:
+        run: a finished run.
+        recordings: files or folders of frames; or one manifest, a CSV that names them with window and difficulty.
+        difficulty: declared difficulty of those that name none.
+    """
+    samples = _manifest(recordings) if isinstance(recordings, Path) else _samples(run, recordings)
+    backbones = run.backbones
+    rows, failed = [], []
+    for sample in track(samples, "scoring"):
+        if sample.difficulty is None and difficulty is not None:
+            sample = _with_difficulty(sample, difficulty)
+        try:
+            rows.append(_row(sample, run.predict_samples([sample], backbones).select(0)))
+        except AqakitError as error:
+            failed.append(str(error))
+    return rows, failed
+
+
+def _samples(run: Run, recordings: Sequence[Path]) -> list[Sample]:
+    kind = run.only_input()
+    return [Sample(id=str(path), sources={kind: path}) for path in recordings]
+
+
+def _manifest(file: Path) -> Sequence[Sample]:
+    return datasets.load("manifest", file).samples
+
+
+def _with_difficulty(sample: Sample, difficulty: float) -> Sample:
+    return Sample(**{**sample.__dict__, "difficulty": difficulty})
+
+
+def _row(sample: Sample, answer: ScoreDistribution) -> dict[str, Any]:
+    low, high = (float(end) for end in answer.interval(LEVEL))
+    return {"recording": sample.id, "score": float(answer.mean), "std": float(answer.std), "low_90": low, "high_90": high}

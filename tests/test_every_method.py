@@ -1,0 +1,128 @@
+"""The contract of a method, over every method that is discovered."""
+
+import math
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+from synthetic import FEATURES, LABELS, WIDTH, batch
+
+from aqakit import discovery
+from aqakit.metrics.accuracy import spearman
+from aqakit.recipe import common
+from aqakit.training import Settings
+from aqakit.types import Stream
+
+NAMES = discovery.names("methods")
+
+
+@pytest.fixture(params=NAMES)
+def module(request):
+    return discovery.find("methods", request.param)
+
+
+@pytest.fixture
+def method(module):
+    torch.manual_seed(0)
+    return module.build(FEATURES, LABELS)
+
+
+def remembered(method, train):
+    method.remember(train.select(train.labelled))
+    return method
+
+
+def test_names_its_paper_with_a_link(module):
+    assert "http" in module.PAPER
+    assert discovery.summary(module)
+
+
+def test_its_options_have_help_and_names_of_their_own(module):
+    taken = {o.name for o in (*discovery.options(common), *discovery.options(Settings))}
+    for option in discovery.options(module.build):
+        assert option.help, option.name
+        assert option.name not in taken
+
+
+def test_losses_are_finite_and_reach_every_parameter(method):
+    train = batch()
+    remembered(method, train).train()
+    reached = set()
+    for epoch in range(10):  # a term may come only every few epochs
+        method.epoch = epoch
+        terms = method.losses(train)
+        assert all(term.shape == () and term.isfinite() for term in terms.values())
+        if terms:
+            torch.stack(list(terms.values())).sum().backward()
+        reached |= {n for n, p in method.named_parameters() if p.grad is not None and p.grad.any()}
+    assert reached == {n for n, p in method.named_parameters() if p.requires_grad}
+
+
+def test_unlabelled_rows_leave_the_losses_finite(method):
+    mixed = batch(unlabelled=8)
+    remembered(method, mixed).train()
+    terms = method.losses(mixed)
+    assert all(term.isfinite() for term in terms.values())
+    if terms:
+        torch.stack(list(terms.values())).sum().backward()
+        assert all(p.grad.isfinite().all() for p in method.parameters() if p.grad is not None)
+
+
+def test_quantiles_are_ordered_and_the_mean_is_finite(method):
+    answer = remembered(method, batch()).eval().predict(batch(seed=1))
+    assert answer.mean.shape == (24,)
+    assert answer.mean.isfinite().all()
+    assert (answer.quantile(torch.linspace(0.01, 0.99, 21)).diff(dim=-1) >= 0).all()
+
+
+def test_predict_never_reads_the_score_and_is_deterministic(method):
+    test = batch(seed=1)
+    remembered(method, batch()).eval()
+    first, blind = method.predict(test), method.predict(test.unlabelled())
+    assert torch.equal(first.mean, blind.mean)
+    assert torch.equal(first.std, blind.std)
+
+
+def test_padding_changes_nothing(method):
+    test = batch(seed=1)
+    stream = test.streams["test"]
+    noise = torch.cat([stream.features, 1e3 * torch.randn(24, 3, WIDTH)], 1)
+    mask = torch.cat([stream.clips, torch.zeros(24, 3, dtype=torch.bool)], 1)
+    noise = torch.where(mask[..., None], noise, 1e3)
+    remembered(method, batch()).eval()
+    plain = method.predict(test)
+    padded = method.predict(test.replace(streams={"test": Stream(noise, mask)}))
+    torch.testing.assert_close(padded.mean, plain.mean)
+    torch.testing.assert_close(padded.std, plain.std)
+
+
+def test_a_row_does_not_depend_on_the_rest_of_its_batch(method):
+    test = batch(seed=1)
+    remembered(method, batch()).eval()
+    alone = method.predict(test.select(torch.tensor([3])))
+    torch.testing.assert_close(alone.mean, method.predict(test).mean[3:4])
+
+
+def test_it_survives_saving_and_loading(method, module, tmp_path):
+    test = batch(seed=1)
+    remembered(method, batch()).eval()
+    save_file({n: t.contiguous() for n, t in method.state_dict().items()}, tmp_path / "m.safetensors")
+    other = module.build(FEATURES, LABELS).eval()
+    other.load_state_dict(load_file(tmp_path / "m.safetensors"))
+    assert torch.equal(other.predict(test).mean, method.predict(test).mean)
+
+
+def test_it_learns(method):
+    train, test = batch(videos=128), batch(videos=64, seed=1)
+    remembered(method, train)
+    parameters = [p for p in method.parameters() if p.requires_grad]
+    if parameters:
+        optimizer = torch.optim.Adam(parameters, lr=2e-3)
+        for epoch in range(150):
+            method.train().epoch = epoch
+            optimizer.zero_grad()
+            torch.stack(list(method.losses(train).values())).sum().backward()
+            optimizer.step()
+    answer = method.eval().predict(test)
+    assert spearman(test.score.numpy(), answer.mean.detach().numpy()) > 0.85
+    assert math.isfinite(float((answer.mean.detach() - test.score).abs().mean()))
