@@ -11,7 +11,7 @@ PACKAGE = Path(aqakit.__file__).parent
 LAYERS = (
     "types errors discovery progress files",
     "video signals pickles clips transforms distributions rules splits",
-    "datasets backbones",
+    "datasets backbones recordings",
     "features pooling health",
     "heads losses metrics recalibration sources floors",
     "methods",

@@ -61,12 +61,8 @@ def test_fisher_mean_reproduces_published_averages():
 
 def test_errors_agree_with_sklearn_and_a_hand_computation():
     true, predicted = _pairs()
-    assert accuracy.mae(true, predicted) == pytest.approx(
-        sklearn_metrics.mean_absolute_error(true, predicted)
-    )
-    assert accuracy.rmse(true, predicted) == pytest.approx(
-        sklearn_metrics.root_mean_squared_error(true, predicted)
-    )
+    assert accuracy.mae(true, predicted) == pytest.approx(sklearn_metrics.mean_absolute_error(true, predicted))
+    assert accuracy.rmse(true, predicted) == pytest.approx(sklearn_metrics.root_mean_squared_error(true, predicted))
     # (5² + 10²) / 2 / 100² × 100
     assert accuracy.relative_l2([50.0, 80.0], [55.0, 70.0], span=100) == pytest.approx(0.625)
 
@@ -80,12 +76,8 @@ def _calibrated(n=20_000):
 def test_scores_agree_with_scipy_scoringrules_and_sklearn():
     truth, score = _calibrated(500)
     mean, std = truth.mean.numpy(), truth.std.numpy()
-    assert scoring.nll(truth, score) == pytest.approx(
-        -scipy.stats.norm(mean, std).logpdf(score).mean(), rel=1e-5
-    )
-    assert scoring.crps(truth, score) == pytest.approx(
-        scoringrules.crps_normal(score, mean, std).mean(), rel=1e-5
-    )
+    assert scoring.nll(truth, score) == pytest.approx(-scipy.stats.norm(mean, std).logpdf(score).mean(), rel=1e-5)
+    assert scoring.crps(truth, score) == pytest.approx(scoringrules.crps_normal(score, mean, std).mean(), rel=1e-5)
     levels = np.array([0.1, 0.5, 0.8])
     reference = [
         sklearn_metrics.mean_pinball_loss(score, scipy.stats.norm(mean, std).ppf(level), alpha=level)
@@ -121,9 +113,8 @@ def test_error_and_spread_rank_alike_only_where_the_spread_is_known():
 def test_evaluate_is_one_row_of_all():
     truth, score = _calibrated(300)
     row = evaluate(truth, score, span=100)
-    assert list(row) == (
-        "spearman kendall pearson mae rmse relative_l2 nll crps coverage_90 width_90 ece error_spread".split()
-    )
+    accuracies = ["spearman", "kendall", "pearson", "mae", "rmse", "relative_l2"]
+    assert list(row) == [*accuracies, "nll", "crps", "coverage_90", "width_90", "ece", "error_spread"]
     assert row["relative_l2"] == pytest.approx(row["rmse"] ** 2 / 100)
     assert row["crps"] < row["mae"]
     point = evaluate(Point(truth.mean), score, span=100)

@@ -47,6 +47,9 @@ WRONG = {
 }
 
 
+FAST = ("right", "3 times too narrow", "3 times too wide")
+
+
 @pytest.mark.parametrize("kind", [Conformal, Isotonic])
 @pytest.mark.parametrize("wrong", WRONG)
 def test_intervals_cover_what_they_promise_however_wrong_the_spread(kind, wrong):
@@ -54,7 +57,7 @@ def test_intervals_cover_what_they_promise_however_wrong_the_spread(kind, wrong)
     calibrated = kind.fit(predicted, score).apply(later)
     for level in (0.5, 0.9, 0.95):
         assert calibration.coverage(calibrated, later_score.numpy(), level) == pytest.approx(level, abs=0.02)
-    assert calibration.expected_calibration_error(calibrated, later_score.numpy()) < 0.02
+    assert calibration.expected_calibration_error(calibrated, later_score.numpy()) < 0.03
     if wrong == "right":
         assert calibrated.std.numpy() == pytest.approx(later.std.numpy(), rel=0.05)
         return
@@ -63,7 +66,7 @@ def test_intervals_cover_what_they_promise_however_wrong_the_spread(kind, wrong)
 
 
 def _wrong(name):
-    truth, score = _truth(N if "bins" not in name else 4000)
+    truth, score = _truth(N if name in FAST else 4000)
     return WRONG[name](truth), score
 
 

@@ -46,9 +46,7 @@ def test_equal_marks_give_the_same_total_alone_and_in_pairs():
 
 def test_the_other_sports():
     assert sum_of_items(np.array([[1, 1, 1, 1, 1, 1], [5, 5, 5, 5, 5, 5]])).tolist() == [6, 30]
-    assert rhythmic_gymnastics(torch.tensor([[7.7, 8.1, 0.0], [7.7, 8.1, 0.6]])).tolist() == pytest.approx(
-        [15.8, 15.2]
-    )
+    assert rhythmic_gymnastics(torch.tensor([[7.7, 8.1, 0.0], [7.7, 8.1, 0.6]])).tolist() == pytest.approx([15.8, 15.2])
 
 
 @pytest.mark.parametrize("rule", RULES.values(), ids=RULES)

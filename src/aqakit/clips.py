@@ -54,13 +54,13 @@ class ClipPlan(ABC):
 
         Args:
             length: number of frames of the video.
-            shift: move all clips by so many frames (the papers' temporal augmentation); what would fall outside
-                the video repeats its first or last frame.
+            shift: move all clips by so many frames (the papers' temporal augmentation); what would fall
+                outside the video repeats its first or last frame.
         """
         return self.within((0, length - 1), length, shift)
 
     def within(self, window: tuple[int, int], length: int, shift: int = 0) -> Frames:
-        """(N, T) int64 frame numbers of the action in frames ``window`` (both included) of a longer video.
+        """(N, T) int64 numbers of the frames of an action, which fills the ``window`` (both included) of a video.
 
         Raises:
             ValueError: the window is empty or not inside the video.
@@ -185,8 +185,8 @@ class Starts(ClipPlan):
     """A published plan: clips at given ``starts`` of a window of ``nominal`` frames.
 
     Clip k is the frames ``starts[k] + offsets``. A longer video is brought to the nominal length by ``fit``:
-    its ``last`` frames (a window that ends where the action ends, beginning before the action where that is
-    shorter), its ``centre``, or as many frames ``spread`` evenly over it. A video that has fewer frames is always
+    its ``last`` frames (a window that ends where the action ends, and begins before the action where that is
+    shorter), its ``centre``, or as many frames ``spread`` evenly over it. Fewer frames than that are always
     spread: frame i of the plan is then ⌊i (L − 1) / (nominal − 1)⌋, so that some frames repeat.
 
     >>> PLANS["dae"].clips(103)[-1], PLANS["dae"].clips(110)[0, 0], PLANS["dae"].clips(52).max()
@@ -215,7 +215,7 @@ class Starts(ClipPlan):
         return length < self.nominal
 
     def _clips(self, length: int) -> Frames:
-        positions = np.add.outer(np.array(self.starts), np.array(self.offsets))
+        positions = np.array(self.starts, np.int64)[:, None] + np.array(self.offsets, np.int64)
         if self.fit == "spread" or self._short(length):
             return spread(self.nominal, length)[positions]
         room = length - self.nominal
@@ -230,7 +230,7 @@ def _span(frames: int, stride: int) -> int:
 
 
 def _runs(starts: Frames, frames: int, stride: int) -> Frames:
-    return np.add.outer(starts, np.arange(frames, dtype=np.int64) * stride)
+    return starts[:, None] + np.arange(frames, dtype=np.int64) * stride
 
 
 _SIXTEEN = tuple(range(16))
@@ -251,8 +251,8 @@ PLANS: Mapping[str, ClipPlan] = {
 - ``c3d-avg`` (Parmar and Morris 2019): six clips side by side; the last seven of 103 frames are not seen.
 - ``mscadc`` (Parmar and Morris 2019): one clip of 16 frames, 6.5 apart, rounded down.
 - ``jigsaws`` (Tang et al. 2020): 160 frames spread over the trial, cut into ten clips side by side.
-- ``action-net`` (Zeng et al. 2020): 26 clips side by side of 16 frames at 5 frames a second, from the centre; one
-  frame in five, that is for videos of 25 frames a second.
+- ``action-net`` (Zeng et al. 2020): 26 clips side by side of 16 frames at 5 frames a second, from the centre; as
+  one frame in five, which is that for videos of 25 frames a second.
 """
 
 KINDS: Mapping[str, type[ClipPlan]] = {

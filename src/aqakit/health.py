@@ -6,10 +6,8 @@ A check never stops at an error: each kind of fault becomes one :class:`Finding`
 from __future__ import annotations
 
 import math
-import os
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import fmean
@@ -17,11 +15,9 @@ from typing import Any, Literal
 
 import numpy as np
 
-from aqakit import signals, video
+from aqakit import recordings
 from aqakit.datasets import Dataset
-from aqakit.errors import AqakitError
-from aqakit.features import content_hash
-from aqakit.progress import track
+from aqakit.recordings import MISSING, Recording
 from aqakit.rules import RULES
 from aqakit.types import LabelSpec, Sample, Split
 
@@ -115,35 +111,21 @@ class HealthReport:
         return [finding for finding in self.found if finding.check == check]
 
 
-@dataclass(frozen=True)
-class _Recording:
-    kind: str
-    path: Path
-    length: int | None = None
-    promised: int = 0
-    digest: str = ""
-    problem: str = ""
-
-
 def check(dataset: Dataset) -> HealthReport:
     """Open every recording once, and compare labels and splits with what they should be."""
-    recordings = _inspect_all(dataset.samples)
+    files = recordings.inspect(dataset.samples)
     findings = [
-        *_check_recordings(recordings),
-        *_check_duplicates(dataset, recordings),
-        *_check_windows(dataset.samples, recordings),
+        *_check_files(files),
+        *_check_duplicates(dataset, files),
+        *_check_windows(dataset.samples, files),
         *_check_labels(dataset.samples, dataset.labels),
         *_check_judges(dataset.samples, dataset.labels),
-        *(
-            finding
-            for name, folds in dataset.splits.items()
-            for finding in _check_folds(dataset, name, folds)
-        ),
+        *(finding for name, folds in dataset.splits.items() for finding in _check_folds(dataset, name, folds)),
     ]
     order: tuple[Severity, ...] = ("error", "warning", "note")
     findings.sort(key=lambda finding: order.index(finding.severity))
     by_task = {name: dataset.task(name).samples for name in dataset.tasks} or {dataset.name: dataset.samples}
-    tasks = tuple(_count(name, samples, dataset.labels, recordings) for name, samples in by_task.items())
+    tasks = tuple(_count(name, samples, dataset.labels, files) for name, samples in by_task.items())
     return HealthReport(dataset.name, tasks, tuple(findings))
 
 
@@ -157,41 +139,11 @@ def bars(counts: Sequence[int]) -> str:
     return "".join(" ▁▂▃▄▅▆▇█"[math.ceil(8 * count / top)] for count in counts)
 
 
-def _inspect_all(samples: Sequence[Sample]) -> dict[Path, _Recording]:
-    """Every file once, however many samples it holds; FFmpeg lets go of the interpreter, so threads help."""
-    files = list({path: kind for sample in samples for kind, path in sample.sources.items()}.items())
-    with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
-        found = pool.map(_inspect, files)
-        return {path: recording for (path, _), recording in zip(track(files, "checking"), found, strict=True)}
-
-
-def _inspect(file: tuple[Path, str]) -> _Recording:
-    path, kind = file
-    try:
-        if not path.exists():
-            return _Recording(kind, path, problem="missing")
-        length, promised = _measure(kind, path)
-        return _Recording(kind, path, length, promised, content_hash(path))
-    except (AqakitError, OSError) as error:
-        return _Recording(kind, path, problem=str(error))
-
-
-def _measure(kind: str, path: Path) -> tuple[int, int]:
-    """How many frames there are, and how many the file promises."""
-    if kind == "video":
-        info = video.probe(path)
-        return info.frames, info.promised
-    length = len(signals.kinematics(path) if kind == "signal" else signals.skeleton(path))
-    return length, length
-
-
-def _count(
-    task: str, samples: Sequence[Sample], labels: LabelSpec, recordings: Mapping[Path, _Recording]
-) -> TaskHealth:
+def _count(task: str, samples: Sequence[Sample], labels: LabelSpec, files: Mapping[Path, Recording]) -> TaskHealth:
     scores = [s.score for s in samples if s.score is not None]
-    lengths = [recordings[path].length for s in samples for path in s.sources.values()]
+    lengths = [files[path].length for s in samples for path in s.sources.values()]
     known = [length for length in lengths if length is not None]
-    kinds = sorted({recording.kind for recording in recordings.values()})
+    kinds = sorted({file.kind for file in files.values()})
     return TaskHealth(
         task=task,
         samples=len(samples),
@@ -207,39 +159,37 @@ def _count(
     )
 
 
-def _check_recordings(recordings: Mapping[Path, _Recording]) -> Iterator[Finding]:
-    missing = [str(r.path) for r in recordings.values() if r.problem == "missing"]
-    broken = {str(r.path): r.problem for r in recordings.values() if r.problem not in ("", "missing")}
-    short = [str(r.path) for r in recordings.values() if r.length is not None and r.length < r.promised]
+def _check_files(files: Mapping[Path, Recording]) -> Iterator[Finding]:
+    missing = [str(r.path) for r in files.values() if r.problem == MISSING]
+    broken = {str(r.path): r.problem for r in files.values() if r.problem not in ("", MISSING)}
+    short = [str(r.path) for r in files.values() if r.length is not None and r.length < r.promised]
     yield from _finding("error", "missing", "missing recordings", missing)
     yield from _finding("error", "undecodable", "recordings that cannot be read", broken, broken.values())
     yield from _finding("warning", "cut short", "recordings cut short, or with a wrong header", short)
 
 
-def _check_duplicates(dataset: Dataset, recordings: Mapping[Path, _Recording]) -> Iterator[Finding]:
-    """Samples that show the same part of the same bytes, and whether a split tells them apart."""
+def _check_duplicates(dataset: Dataset, files: Mapping[Path, Recording]) -> Iterator[Finding]:
+    """Samples that show the same part of the same bytes, and whether a fold trains on one and tests on another."""
+    digests = recordings.digests(files.values())
     same: dict[object, set[str]] = defaultdict(set)
     for sample in dataset.samples:
         for path in sample.sources.values():
-            if recordings[path].digest:
-                same[recordings[path].digest, sample.window].add(sample.id)
-    copies = [ids for ids in same.values() if len(ids) > 1]
+            same[digests.get(path, path), sample.window].add(sample.id)
+    copies = {" = ".join(sorted(ids)): ids for ids in same.values() if len(ids) > 1}
     folds = [fold for folds in dataset.splits.values() for fold in folds]
-    leaks = [ids for ids in copies if any(_both_sides(fold, ids) for fold in folds)]
-    what = "samples with the same recording"
-    yield from _finding("warning", "duplicates", what, [" = ".join(sorted(ids)) for ids in copies])
-    what = "the same recording both trained and tested on"
-    yield from _finding("error", "duplicates", what, [" = ".join(sorted(ids)) for ids in leaks])
+    leaks = [name for name, ids in copies.items() if any(_both_sides(fold, ids) for fold in folds)]
+    yield from _finding("warning", "duplicates", "samples with the same recording", copies)
+    yield from _finding("error", "duplicates", "the same recording both trained and tested on", leaks)
 
 
 def _both_sides(fold: Split, ids: Iterable[str]) -> bool:
     return not set(fold.train).isdisjoint(ids) and not set(fold.test).isdisjoint(ids)
 
 
-def _check_windows(samples: Sequence[Sample], recordings: Mapping[Path, _Recording]) -> Iterator[Finding]:
+def _check_windows(samples: Sequence[Sample], files: Mapping[Path, Recording]) -> Iterator[Finding]:
     outside = {}
     for sample in samples:
-        lengths = [recordings[path].length for path in sample.sources.values()]
+        lengths = [files[path].length for path in sample.sources.values()]
         shortest = min((length for length in lengths if length is not None), default=math.inf)
         first, last = sample.window or (0, 0)
         if not 0 <= first <= last < shortest:
@@ -254,8 +204,8 @@ def _check_labels(samples: Sequence[Sample], labels: LabelSpec) -> Iterator[Find
     low, high = labels.scale.low, labels.scale.high
     scores = {s.id: s.score for s in samples if s.score is not None}
     off = {name: f"{name} ({score:g})" for name, score in scores.items() if not low <= score <= high}
-    alike = [f"all are {score:g}" for score in scores.values() if len(set(scores.values())) == 1][:1]
-    yield from _finding("warning", "scale", "scores that do not differ", alike)
+    values = {f"{score:g}" for score in scores.values()}
+    yield from _finding("warning", "scale", "one score for all", values if len(values) == 1 else ())
     yield from _finding("error", "ids", "ids given more than once", repeated)
     yield from _finding("error", "missing", "samples without any recording", silent)
     yield from _finding("error", "scale", f"scores off the scale from {low:g} to {high:g}", off, off.values())
@@ -304,6 +254,8 @@ def _check_folds(dataset: Dataset, protocol: str, folds: Sequence[Split]) -> Ite
         sides = [{known[i].group for i in ids if i in known} for ids in (fold.train, fold.test)]
         straddling |= {group for group in sides[0] & sides[1] if group is not None}
     empty = [fold.name for fold in folds if not fold.train or not fold.test]
+    none = () if folds else (protocol,)
+    yield from _finding("warning", "splits", "no folds, for want of scores in two groups", none)
     yield from _finding("error", "splits", f"{protocol}: samples both trained and tested on", overlap)
     yield from _finding("error", "splits", f"{protocol}: ids that no sample has", unknown)
     yield from _finding("error", "splits", f"{protocol}: folds with nothing to train or to test on", empty)
@@ -318,5 +270,5 @@ def _finding(
     shown = sorted(shown or subjects)
     more = f" and {len(shown) - _SHOWN} more" if len(shown) > _SHOWN else ""
     if subjects:
-        sentence = f"{what} ({len(subjects)}): {', '.join(shown[:_SHOWN])}{more}"
+        sentence = f"{what} ({len(subjects)}): {'; '.join(shown[:_SHOWN])}{more}"
         yield Finding(severity, check, sentence, tuple(subjects))

@@ -25,9 +25,7 @@ def absolute_error(distribution: ScoreDistribution, score: Tensor) -> Tensor:
     return (distribution.mean - score).abs()
 
 
-def normal_nll(
-    distribution: ScoreDistribution, score: Tensor, *, alpha: float = 0.5, beta: float = 0.5
-) -> Tensor:
+def normal_nll(distribution: ScoreDistribution, score: Tensor, *, alpha: float = 0.5, beta: float = 0.5) -> Tensor:
     """α (mean − score)² / variance + β log variance, the likelihood loss of DAE (Zhang et al. 2023).
 
     The defaults are the exact negative log-likelihood but for its constant ½ log 2π; DAE uses α = 0.6, β = 0.4.

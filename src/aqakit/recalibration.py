@@ -55,9 +55,10 @@ class Recalibration(ABC):
     def fit(cls, distribution: ScoreDistribution, score: Tensor) -> Self:
         """Fit on n validation samples that were not learnt from; rows without a score (NaN) are left out.
 
-        At each level p of :data:`LEVELS` the interval ends at the ⌈(n + 1) p⌉-th smallest distance, so that a new score from the
-        same source lies inside with probability of at least p. Beyond p = n / (n + 1) there is no such distance:
-        the interval grows there as that of a normal distribution, which is a guess, not a guarantee.
+        At each level p of :data:`LEVELS` the interval ends at the ⌈(n + 1) p⌉-th smallest distance, so that a new
+        score from the same source lies inside with probability of at least p. (Below ten samples several levels
+        share one distance, and it stands for the highest of them.) Beyond p = n / (n + 1) there is no such
+        distance: the interval grows there as that of a normal distribution, which is a guess, not a guarantee.
 
         Raises:
             DataError: no sample with a score.
@@ -65,17 +66,14 @@ class Recalibration(ABC):
         z = cls._base(distribution.detach()).normal_score(score).abs().cpu().double().numpy()
         distances = np.sort(z[~np.isnan(z)])
         if not len(distances):
-            raise DataError(
-                f"{cls.kind} recalibration needs validation samples with scores, and there is none"
-            )
+            raise DataError(f"{cls.kind} recalibration needs validation samples with scores, and there is none")
         return cls(*_knots(distances))
 
     def apply(self, distribution: ScoreDistribution) -> ScoreDistribution:
         """The calibrated distribution of each prediction; their order is kept."""
         base = self._base(distribution)
         observed, calibrated = (
-            torch.tensor(knots, dtype=base.dtype, device=base.device)
-            for knots in (self.observed, self.calibrated)
+            torch.tensor(knots, dtype=base.dtype, device=base.device) for knots in (self.observed, self.calibrated)
         )
         return Recalibrated(base, observed, calibrated)
 

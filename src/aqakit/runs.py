@@ -24,14 +24,14 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from aqakit import discovery, features, sources, training
+from aqakit import discovery, features, recalibration, sources, training
 from aqakit.assessor import Assessor, Target, check_difficulty
 from aqakit.backbones import Backbone
 from aqakit.distributions import ScoreDistribution, restore
 from aqakit.errors import DataError, OptionError, RunError, WeightsError
 from aqakit.files import replacing, write_text
 from aqakit.material import Material, gather
-from aqakit.recalibration import Conformal
+from aqakit.recalibration import Conformal, Recalibration
 from aqakit.recipe import Recipe, assemble_run, build_backbones, make_recipe
 from aqakit.sources import Source
 from aqakit.splits import carve
@@ -343,12 +343,12 @@ def _load_weights(assessor: Assessor, file: Path) -> None:
         raise WeightsError(f"{file}: does not fit this run's method and options: {reason}") from None
 
 
-def _load_recalibration(folder: Path) -> Conformal | None:
+def _load_recalibration(folder: Path) -> Recalibration | None:
     file = folder / "recalibration.json"
     if not file.exists():
         return None
     try:
-        return Conformal.from_json(json.loads(file.read_text(encoding="utf-8")))
+        return recalibration.from_json(json.loads(file.read_text(encoding="utf-8")))
     except (ValueError, KeyError, TypeError):
         raise RunError(f"{file}: is damaged; delete it to predict without recalibration") from None
 

@@ -42,7 +42,7 @@ def kinematics(path: Path | str, *, channels: int | None = None) -> Signal:
     path = Path(path)
     kind = _kind(path, {*_SEPARATORS, ".npy", ".npz"})
     if kind in _SEPARATORS:
-        lines = _lines(path)
+        lines = _text(path).splitlines()
         skip = int(kind == ".csv" and _is_header(lines[0]))
         signal = _table(path, lines, skip, _SEPARATORS[kind])
     else:
@@ -84,7 +84,9 @@ def cut(signal: Signal, window: tuple[int, int] | None, path: Path | str) -> Sig
         return signal
     first, last = window
     if not 0 <= first <= last < len(signal):
-        raise DataError(f"{path}: rows {first} to {last} were asked for, and it has rows 0 to {len(signal) - 1}")
+        raise DataError(
+            f"{path}: rows {first} to {last} were asked for, and it has rows 0 to {len(signal) - 1}"
+        )
     return signal[first : last + 1]
 
 
@@ -114,5 +116,118 @@ def _text(path: Path) -> str:
     return text
 
 
-def _lines(path: Path) -> list[str]:
-    return _text(path).lstrip("\r\n").splitlines() if False else _text(path).splitlines()
+def _table(path: Path, lines: list[str], skip: int, separator: str | None) -> Signal:
+    """Numbers of a text; NumPy's reader is fast, and only where it fails the fault is looked for."""
+    try:
+        table = np.loadtxt(lines[skip:], comments=None, delimiter=separator, ndmin=2)
+    except ValueError as error:
+        raise DataError(_fault(path, lines, skip, separator) or f"{path} is not a table: {error}") from error
+    if table.size == 0:
+        raise DataError(f"{path} has no rows of numbers")
+    if not _fits(table).all():
+        raise DataError(_fault(path, lines, skip, separator) or f"{path} holds a number that is not finite")
+    return table.astype(np.float32)
+
+
+def _fits(values: NDArray[np.generic]) -> NDArray[np.bool_]:
+    """Whether values are numbers within the range of float32."""
+    with np.errstate(over="ignore"):
+        return np.isfinite(values.astype(np.float32))
+
+
+def _fault(path: Path, lines: list[str], skip: int, separator: str | None) -> str | None:
+    """Where the first fault of a text table is, in one sentence."""
+    width = 0
+    for number, line in enumerate(lines[skip:], skip + 1):
+        if not line.strip():
+            continue
+        fields = line.split(separator)
+        width = width or len(fields)
+        if len(fields) != width:
+            return f"{path}, line {number}: it has {len(fields)} columns, and the lines before have {width}"
+        for column, text in enumerate(fields, 1):
+            if not _is_finite(text):
+                return f"{path}, line {number}, column {column}: {text.strip()[:20]!r} is not a finite number"
+    return None
+
+
+def _is_finite(text: str) -> bool:
+    try:
+        return bool(_fits(np.array([float(text)]))[0])
+    except ValueError:
+        return False
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _is_header(line: str) -> bool:
+    return not any(_is_number(text) for text in line.split(","))
+
+
+def _joint_table(path: Path) -> Signal:
+    lines = _text(path).splitlines()
+    names = [name.strip().lower() for name in lines[0].split(",")]
+    size = 3 if any(name.endswith("_z") for name in names) else 2
+    ordered = all(re.fullmatch(rf".+_{'xyz'[i % size]}", name) for i, name in enumerate(names))
+    if not ordered or len(names) % size:
+        raise DataError(
+            f"{path}, line 1: the columns of a skeleton are named <joint>_x, <joint>_y[, <joint>_z], …"
+        )
+    table = _table(path, lines, 1, ",")
+    if table.shape[1] != len(names):
+        raise DataError(f"{path}: its first line names {len(names)} columns, and it has {table.shape[1]}")
+    return table.reshape(len(table), -1, size)
+
+
+def _json(path: Path) -> Any:
+    try:
+        loaded = json.loads(_text(path))
+        return np.asarray(loaded["joints"] if isinstance(loaded, dict) else loaded, dtype=np.float64)
+    except json.JSONDecodeError as error:
+        raise DataError(f"{path}, line {error.lineno}, column {error.colno}: {error.msg}") from error
+    except (ValueError, TypeError, KeyError, OverflowError, RecursionError) as error:
+        raise DataError(
+            f"{path}: lists of equal length, frames × joints × coordinates, are expected"
+        ) from error
+
+
+def _array(path: Path, key: str) -> NDArray[np.generic]:
+    """The array of a ``.npy``, or that of a ``.npz`` with that name or alone; no pickled objects."""
+    try:
+        loaded = np.load(path, mmap_mode="r", allow_pickle=False)
+        if isinstance(loaded, np.ndarray):
+            return loaded
+        with loaded as archive:
+            return np.asarray(archive[_member(path, archive, key)])
+    except (*_BROKEN, *_BROKEN_ZIP) as error:
+        raise DataError(f"{path} cannot be read as an array of numbers: {error}") from error
+
+
+def _member(path: Path, archive: Any, key: str) -> str:
+    names = list(archive.files)
+    if key not in names and len(names) != 1:
+        raise DataError(f"{path} needs an array named {key!r}; it has {', '.join(names) or 'none'}")
+    if sum(entry.file_size for entry in archive.zip.infolist()) > LARGEST:
+        raise DataError(f"{path} is larger than {LARGEST} bytes, more than is read of a recording")
+    return key if key in names else str(names[0])
+
+
+def _numeric(path: Path, array: NDArray[np.generic], dims: int) -> Signal:
+    if array.ndim != dims or array.dtype.kind not in "iuf" or array.size == 0:
+        wanted = {2: "time × channels", 3: "frames × joints × coordinates"}[dims]
+        raise DataError(
+            f"{path}: numbers of shape {wanted} are expected, not {array.dtype} of shape {array.shape}"
+        )
+    if array.nbytes > LARGEST:
+        raise DataError(f"{path} is larger than {LARGEST} bytes, more than is read of a recording")
+    bad = np.argwhere(~_fits(array))
+    if len(bad):
+        place = ", ".join(str(i) for i in bad[0])
+        raise DataError(f"{path}: the value at index ({place}), counted from 0, is not a finite number")
+    return np.array(array, np.float32)

@@ -110,12 +110,10 @@ class Kinematics(Backbone):
                 f"{path} has {signal.shape[1]} columns and the backbone kinematics expects {self.channels}; "
                 f"give it channels={signal.shape[1]}"
             )
-        first, last = window or (0, len(signal) - 1)
-        if not 0 <= first <= last < len(signal):
-            raise DataError(f"{path} has rows 0 to {len(signal) - 1}, and the window is {first} to {last}")
-        if last - first + 1 < _SHORTEST:
-            raise DataError(f"{path}: {last - first + 1} rows are too few to measure motion; at least {_SHORTEST}")
-        return signal[first : last + 1]
+        signal = signals.cut(signal, window, path)
+        if len(signal) < _SHORTEST:
+            raise DataError(f"{path}: {len(signal)} rows are too few to measure motion; at least {_SHORTEST}")
+        return signal
 
     def _measure(self, x: Array) -> dict[str, Array]:
         """(N, L, C) windows → named (N,) measures."""

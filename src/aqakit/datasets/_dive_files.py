@@ -89,7 +89,8 @@ def complete(folder: Path, size: int) -> None:
         DataError: a rendering process ended early, as where the disk is full.
     """
     there = set(os.listdir(folder))
-    missing = [n for n in read_index(folder) if not {f"{n}.mp4", f"{n}.npy"} <= there]
+    rows = sorted(read_index(folder).values(), key=lambda row: row["event"])  # a backdrop is drawn once per event
+    missing = [n for row in rows if not {f"{(n := row["id"])}.mp4", f"{n}.npy"} <= there]
     processes = min(_processors(), len(missing) // _WORTH_A_PROCESS)
     done = _by_processes(folder, missing, size, processes) if processes > 1 else _here(folder, missing, size)
     for _ in track(missing, "rendering dives") if missing else ():

@@ -50,9 +50,7 @@ class Sheet:
             if len(cells) == len(header):
                 sheet.rows.append(Row(line, dict(zip(sheet.columns, map(str.strip, cells), strict=True))))
             else:
-                sheet.fault(
-                    line, f"{len(cells)} cells for {len(header)} columns; quote a text that has commas"
-                )
+                sheet.fault(line, f"{len(cells)} cells for {len(header)} columns; quote a text that has commas")
         if not body:
             sheet.fault(1, "no row follows the names of the columns")
         return sheet
@@ -128,9 +126,7 @@ def _records(path: Path) -> Iterator[tuple[int, list[str]]]:
                 yield start, cells
             start = reader.line_num + 1
     except csv.Error as error:
-        raise DataError(
-            f"{path}, line {start}: {error}; look for a quotation mark that is not closed"
-        ) from None
+        raise DataError(f"{path}, line {start}: {error}; look for a quotation mark that is not closed") from None
 
 
 def _text(path: Path) -> str:
@@ -154,9 +150,7 @@ def _check_header(sheet: Sheet) -> None:
     separators = {";": "semicolons", "\t": "tabs", "|": "bars"}
     for mark, name in separators.items():
         if len(sheet.columns) == 1 and mark in sheet.columns[0]:
-            raise DataError(
-                f"{sheet.path} is separated by {name}; save it with commas, and points in numbers"
-            )
+            raise DataError(f"{sheet.path} is separated by {name}; save it with commas, and points in numbers")
     for name, count in Counter(sheet.columns).items():
         if not name:
             sheet.fault(1, "a column without a name")

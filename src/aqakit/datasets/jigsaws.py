@@ -122,9 +122,7 @@ def _checked(root: Path | None) -> Path:
     if not root.is_dir():
         raise DataError(f"{root} is not a folder; root is the folder that holds JIGSAWS's tasks")
     if list(root.glob("meta_file_*.txt")):
-        raise DataError(
-            f"{root} is the folder of one task; root is the folder above it, {root.absolute().parent}"
-        )
+        raise DataError(f"{root} is the folder of one task; root is the folder above it, {root.absolute().parent}")
     return root
 
 

@@ -233,7 +233,8 @@ def _sources(row: Row, sheet: Sheet) -> dict[str, Path]:
         sheet.fault(row.line, f"path and {kind} are two recordings of one kind")
     elif path is not None:
         sources[kind] = path
-    if not any(row.cells.get(column, "none") for column in ("path", *KINDS)):
+    cells = [row.cells[column] for column in ("path", *KINDS) if column in row.cells]
+    if cells and not any(cells):
         sheet.fault(row.line, "no recording is named")
     return sources
 

@@ -15,10 +15,8 @@ from torch import Tensor
 Number = Tensor | float
 D = TypeVar("D", bound="ScoreDistribution")
 
-GRID = 801
-GRID_END = (
-    5.0  # normal scores; 6e-7 of the probability lies outside, and float32 still tells the levels apart
-)
+GRID = 401
+GRID_END = 5.0  # normal scores; 6e-7 of the probability lies outside, and float32 still tells the levels apart
 
 
 class ScoreDistribution(ABC):
@@ -70,9 +68,7 @@ class ScoreDistribution(ABC):
         if not bool(((levels >= 0) & (levels <= 1)).all()):
             raise ValueError(f"quantile levels lie between 0 and 1; got {level}")
         spread = levels.reshape(levels.shape + (1,) * len(self.batch_shape))
-        return (
-            self.icdf(spread).movedim(0, -1) if levels.ndim else self.icdf(spread).reshape(self.batch_shape)
-        )
+        return self.icdf(spread).movedim(0, -1) if levels.ndim else self.icdf(spread).reshape(self.batch_shape)
 
     def interval(self, level: float = 0.9) -> tuple[Tensor, Tensor]:
         """Low and high end, each (*batch), of the central interval that has probability ``level``."""
@@ -107,9 +103,7 @@ class ScoreDistribution(ABC):
 
     def affine(self, scale: Number, shift: Number = 0.0) -> ScoreDistribution:
         """The distribution of scale × score + shift, exactly; ``scale`` (*batch) is positive."""
-        scale, shift = (
-            self._tensor(value).to(self.dtype).expand(self.batch_shape) for value in (scale, shift)
-        )
+        scale, shift = (self._tensor(value).to(self.dtype).expand(self.batch_shape) for value in (scale, shift))
         if not bool((scale > 0).all()):
             raise ValueError("the scale of an affine image must be positive everywhere")
         return self._affine(scale, shift)
@@ -183,15 +177,11 @@ class ScoreDistribution(ABC):
 
     def _tensor(self, value: Number) -> Tensor:
         first = self._first()
-        return torch.as_tensor(
-            value, dtype=None if isinstance(value, Tensor) else first.dtype, device=first.device
-        )
+        return torch.as_tensor(value, dtype=None if isinstance(value, Tensor) else first.dtype, device=first.device)
 
     def _uniform(self, count: int, generator: torch.Generator | None) -> Tensor:
         first = self._first()
-        level = torch.rand(
-            (count, *self.batch_shape), generator=generator, dtype=first.dtype, device=first.device
-        )
+        level = torch.rand((count, *self.batch_shape), generator=generator, dtype=first.dtype, device=first.device)
         return level.clamp_min(torch.finfo(first.dtype).eps)
 
     def _grid(self, ndim: int) -> tuple[Tensor, Tensor, Tensor]:

@@ -59,7 +59,7 @@ class Mixture(ScoreDistribution):
         level = self._tensor(level)
         ends = self.components.icdf(level[..., None])
         low, high = ends.amin(-1), ends.amax(-1)
-        for _ in range(32 if ends.dtype == torch.float32 else 60):
+        for _ in range(32 if self.dtype == torch.float32 else 60):
             middle = (low + high) / 2
             reached = self.cdf(middle) >= level
             low, high = torch.where(reached, low, middle), torch.where(reached, middle, high)
@@ -130,7 +130,8 @@ class Recalibrated(ScoreDistribution):
     @property
     def std(self) -> Tensor:
         _, weight, score = self._grid(len(self.batch_shape))
-        return ((weight * (score - self.mean).square()).sum(0) / weight.sum()).sqrt()
+        share = weight / weight.sum()
+        return (share * (score - (share * score).sum(0)).square()).sum(0).sqrt()
 
     def cdf(self, score: Number) -> Tensor:
         return (torch.erfc(-self.normal_score(score) / math.sqrt(2)) / 2).to(self.dtype)

@@ -40,9 +40,7 @@ def pit(distribution: ScoreDistribution, score: ArrayLike) -> Floats:
     return distribution.detach().cdf(as_tensor(distribution, score)).cpu().double().numpy()
 
 
-def expected_calibration_error(
-    distribution: ScoreDistribution, score: ArrayLike, levels: ArrayLike = LEVELS
-) -> float:
+def expected_calibration_error(distribution: ScoreDistribution, score: ArrayLike, levels: ArrayLike = LEVELS) -> float:
     """Mean over levels of |share of true scores (n,) below that quantile − level| (Kuleshov et al. 2018)."""
     level = as_tensor(distribution, levels)
     below = as_tensor(distribution, score)[:, None] <= distribution.detach().quantile(level)

@@ -72,7 +72,7 @@ class File:
                 return
             for packet in _packets(container, track):
                 decoded = _decoded(track, packet)
-                number += decoded is None
+                number += decoded is None and not self.times
                 for frame in decoded or ():
                     place = self._number(frame, number + 1)
                     if place > number:

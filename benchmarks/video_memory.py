@@ -1,0 +1,92 @@
+"""Peak memory and speed of reading one frame in ten of an hour of 1080p video.
+
+The video is made of one minute, encoded once, whose packets are repeated: ``python benchmarks/video_memory.py``.
+"""
+
+import argparse
+import json
+import resource
+import tempfile
+import time
+from pathlib import Path
+
+import av
+import numpy as np
+
+from aqakit import video
+
+HEIGHT, WIDTH, RATE = 1080, 1920, 30
+
+
+def minute(path: Path, seconds: int) -> None:
+    """Moving gradients with a little noise, H.264, a keyframe every two seconds."""
+    noise = np.random.default_rng(0).integers(0, 24, (HEIGHT, WIDTH, 3), np.uint8)
+    across = np.linspace(0, 200, WIDTH, dtype=np.uint8)[None, :, None]
+    with av.open(str(path), "w") as file:
+        track = file.add_stream("libx264", rate=RATE, options={"preset": "ultrafast", "crf": "28"})
+        track.width, track.height, track.pix_fmt, track.gop_size = WIDTH, HEIGHT, "yuv420p", 2 * RATE
+        for number in range(seconds * RATE):
+            image = np.roll(across, 8 * number, axis=1) + np.roll(noise, 3 * number, axis=0)
+            file.mux(track.encode(av.VideoFrame.from_ndarray(np.ascontiguousarray(image), "rgb24")))
+        file.mux(track.encode(None))
+
+
+def repeat(source: Path, path: Path, times: int) -> None:
+    """The packets of a video, over and over."""
+    with av.open(str(source)) as one, av.open(str(path), "w") as many:
+        track = many.add_stream_from_template(one.streams.video[0])
+        length = one.streams.video[0].duration
+        for turn in range(times):
+            one.seek(0)
+            for packet in one.demux(video=0):
+                if packet.size:
+                    packet.pts, packet.dts = packet.pts + turn * length, packet.dts + turn * length
+                    packet.stream = track
+                    many.mux(packet)
+
+
+def peak() -> float:
+    """Largest resident size of this process so far, in MiB."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+def measure(path: Path, every: int) -> dict[str, float]:
+    """Read one frame in ``every`` at 256×455, as the papers do."""
+    before, start = peak(), time.perf_counter()
+    info = video.probe(path)
+    probed = time.perf_counter()
+    read = sum(1 for _ in video.stream(path, range(0, info.frames, every), size=(256, 455)))
+    seconds = time.perf_counter() - probed
+    return {
+        "minutes": info.duration / 60,
+        "frames": info.frames,
+        "file_mib": path.stat().st_size / 2**20,
+        "probe_s": probed - start,
+        "read": read,
+        "decode_s": seconds,
+        "decoded_per_s": info.frames / seconds,
+        "before_mib": before,
+        "peak_mib": peak(),
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--minutes", type=int, default=60)
+    parser.add_argument("--every", type=int, default=10)
+    parser.add_argument("--json", type=Path, help="also write the rows to this file")
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        one, many = Path(folder) / "minute.mp4", Path(folder) / "long.mp4"
+        minute(one, 60)
+        rows = []
+        for minutes in sorted({max(options.minutes // 10, 1), options.minutes}):
+            repeat(one, many, minutes)
+            rows.append(measure(many, options.every))
+            print("  ".join(f"{key} {value:.5g}" for key, value in rows[-1].items()), flush=True)
+    if options.json:
+        options.json.write_text(json.dumps(rows, indent=1))
+
+
+if __name__ == "__main__":
+    main()

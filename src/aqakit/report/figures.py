@@ -1,0 +1,106 @@
+"""Figures of predictions: matplotlib figures that are handed back, drawn without a display, colour-blind safe."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from aqakit.distributions import ScoreDistribution
+from aqakit.files import replacing
+
+# Okabe and Ito's palette: told apart by colour-blind readers and in grey
+INK, BLUE, ORANGE, GREEN, GREY = "#1b1b1b", "#0072b2", "#d55e00", "#009e73", "#8a8a8a"
+
+
+def scorecard(
+    frames: Sequence[np.ndarray],
+    answer: ScoreDistribution,
+    true: float | None,
+    *,
+    shown: str,
+    predicted: ScoreDistribution,
+    truth: np.ndarray,
+    unit: str = "points",
+) -> Figure:
+    """Frames of one video, its predicted score against the truth, and all predictions against all truths.
+
+    Args:
+        frames: (H, W, 3) uint8 each, in order.
+        answer: batch shape (), of the video shown.
+        true: its true score, if known.
+        shown: what the video is, for the title.
+        predicted: (n,) of a test set.
+        truth: (n,) its true scores.
+        unit: of the scores.
+    """
+    figure = Figure(figsize=(10, 6.2), dpi=150, layout="constrained")
+    top, bottom = figure.subfigures(2, 1, height_ratios=[1, 1.9])
+    filmstrip(top, frames)
+    top.suptitle(shown, fontsize=11, color=INK, x=0.012, ha="left")
+    left, right = bottom.subplots(1, 2, width_ratios=[1.15, 1])
+    curve(left, answer, true, unit)
+    against_truth(right, predicted, truth, unit)
+    return figure
+
+
+def filmstrip(figure: Figure, frames: Sequence[np.ndarray]) -> None:
+    """Frames side by side."""
+    for axes, frame in zip(np.atleast_1d(figure.subplots(1, len(frames))), frames):
+        axes.imshow(frame, interpolation="lanczos")
+        axes.axis("off")
+
+
+def curve(axes: Axes, answer: ScoreDistribution, true: float | None, unit: str) -> None:
+    """Density of one predicted score with its central 50 % and 90 % intervals, and the truth if known."""
+    ends = answer.quantile(torch.tensor([0.001, 0.999]))
+    grid = torch.linspace(float(ends[0]), float(ends[1]), 400)
+    # slopes of the distribution function: every kind has one, a density it may not have
+    cdf = answer.cdf(grid[:, None]).squeeze(1) if answer.cdf(grid[:, None]).ndim == 2 else answer.cdf(grid)
+    density = np.gradient(cdf.double().numpy(), grid.double().numpy())
+    axes.plot(grid, density, color=BLUE, lw=1.8)
+    for level, alpha in ((0.9, 0.18), (0.5, 0.3)):
+        low, high = (float(end) for end in answer.interval(level))
+        inside = (grid.numpy() >= low) & (grid.numpy() <= high)
+        label = f"{level:.0%} interval {low:.1f} – {high:.1f}"
+        axes.fill_between(grid, density, where=inside, color=BLUE, alpha=alpha, lw=0, label=label)
+    mean = float(answer.mean)
+    axes.axvline(mean, color=BLUE, lw=1, ls="--", label=f"predicted {mean:.1f}")
+    if true is not None:
+        axes.axvline(true, color=ORANGE, lw=1.8, label=f"judges gave {true:.1f}")
+    axes.set(xlabel=f"score ({unit})", ylabel="probability density", ylim=(0, None))
+    axes.set_title("What the model says of this video", fontsize=10, loc="left")
+    axes.legend(fontsize=8, frameon=False, loc="upper left")
+    _plain(axes)
+
+
+def against_truth(axes: Axes, predicted: ScoreDistribution, truth: np.ndarray, unit: str) -> None:
+    """Predicted against true scores, each with its 90 % interval; those whose interval misses are marked."""
+    low, high = (end.numpy() for end in predicted.interval(0.9))
+    mean = predicted.mean.numpy()
+    held = (low <= truth) & (truth <= high)
+    for inside, colour, name in ((held, BLUE, "interval holds the truth"), (~held, ORANGE, "interval misses it")):
+        errors = np.stack([np.maximum(mean - low, 0), np.maximum(high - mean, 0)])[:, inside]
+        style = {"fmt": "o", "ms": 3, "lw": 0.7, "alpha": 0.75, "color": colour}
+        axes.errorbar(truth[inside], mean[inside], yerr=errors, label=f"{name} ({inside.sum()})", **style)
+    ends = [min(truth.min(), low.min()), max(truth.max(), high.max())]
+    axes.plot(ends, ends, color=GREY, lw=0.8, zorder=0)
+    axes.set(xlabel=f"true score ({unit})", ylabel=f"predicted score ({unit})")
+    axes.set_title(f"{len(truth)} unseen videos, 90 % intervals", fontsize=10, loc="left")
+    axes.legend(fontsize=8, frameon=False, loc="upper left")
+    _plain(axes)
+
+
+def save(figure: Figure, file: Path) -> None:
+    """Write PNG or SVG, by the ending, atomically."""
+    with replacing(file) as temporary:
+        figure.savefig(temporary, format=file.suffix[1:])
+
+
+def _plain(axes: Axes) -> None:
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.tick_params(labelsize=8)
