@@ -66,7 +66,8 @@ def write_video(
     """Frames 0 … count − 1 at 25 a second, or shown at ``times`` in milliseconds; ``noise`` makes a file larger."""
     chance = np.random.default_rng(0)
     with av.open(str(path), "w", options=container or {}) as file:
-        track: Any = file.add_stream(codec or CODECS[path.suffix], rate=25, options=options or FAST.get(path.suffix, {}))
+        options = options or FAST.get(path.suffix, {})
+        track: Any = file.add_stream(codec or CODECS[path.suffix], rate=25, options=options)
         track.width, track.height = WIDTH, HEIGHT
         track.pix_fmt = {"gif": "rgb8", "mjpeg": "yuvj420p"}.get(track.codec_context.name, "yuv420p")
         track.gop_size = gop
@@ -235,19 +236,29 @@ SIGNALS: list[tuple[str, Maker]] = [
 
 HEADER = b"id,path,score\n"
 
+
+def _manifest(content: bytes) -> Maker:
+    def make(folder: Path) -> Path:
+        for name in ("a.txt", "b.txt"):
+            (folder / name).write_text(ROWS)
+        return _bytes("manifest.csv", content)(folder)
+
+    return make
+
+
 MANIFESTS: list[tuple[str, Maker]] = [
     ("missing", _missing("none.csv")),
-    ("empty", _bytes("m.csv", b"")),
-    ("names of columns only", _bytes("m.csv", HEADER)),
-    ("no column id", _bytes("m.csv", b"path,score\na.txt,1\n")),
-    ("a column twice", _bytes("m.csv", b"id,path,score,score\na,a.txt,1,1\n")),
-    ("score is a word", _bytes("m.csv", HEADER + b"a,a.txt,good\n")),
-    ("score is nan", _bytes("m.csv", HEADER + b"a,a.txt,nan\n")),
-    ("an id twice", _bytes("m.csv", HEADER + b"a,a.txt,1\na,b.txt,2\n")),
-    ("ragged", _bytes("m.csv", HEADER + b"a,a.txt,1,2,3\n")),
-    ("ends before it starts", _bytes("m.csv", b"id,path,score,start,end\na,a.mp4,1,50,20\n")),
-    ("noise", _bytes("m.csv", NOISE)),
-    ("no path", _bytes("m.csv", HEADER + b"a,,1\n")),
+    ("empty", _manifest(b"")),
+    ("names of columns only", _manifest(HEADER)),
+    ("no column id", _manifest(b"path,score\na.txt,1\n")),
+    ("a column twice", _manifest(b"id,path,score,score\na,a.txt,1,1\n")),
+    ("score is a word", _manifest(HEADER + b"a,a.txt,good\n")),
+    ("score is nan", _manifest(HEADER + b"a,a.txt,nan\n")),
+    ("an id twice", _manifest(HEADER + b"a,a.txt,1\na,b.txt,2\n")),
+    ("ragged", _manifest(HEADER + b"a,a.txt,1,2,3\n")),
+    ("ends before it starts", _manifest(b"id,path,score,start,end\na,a.txt,1,50,20\n")),
+    ("noise", _manifest(NOISE)),
+    ("no path", _manifest(HEADER + b"a,,1\n")),
 ]
 
 

@@ -5,9 +5,7 @@ from collections.abc import Iterator
 from graphlib import TopologicalSorter
 from pathlib import Path
 
-import aqakit
-
-PACKAGE = Path(aqakit.__file__).parent
+PACKAGE = Path(__file__).parents[1] / "src" / "aqakit"
 LAYERS = (
     "types errors discovery progress files",
     "video signals pickles clips transforms distributions rules splits",
@@ -16,7 +14,8 @@ LAYERS = (
     "heads losses metrics recalibration sources floors",
     "methods",
     "assessor recipe training material runs evaluation scoring protocols",
-    "report demo",
+    "report",
+    "demo",
     "cli web",
     "__init__ __main__",
 )

@@ -13,6 +13,7 @@ import typer
 from rich.console import Console
 
 from aqakit import datasets, discovery, health, protocols, recipe, runs
+from aqakit.demo import SETTINGS
 from aqakit.demo import demo as run_demo
 from aqakit.errors import AqakitError, OptionError
 from aqakit.evaluation import evaluate_run
@@ -42,7 +43,7 @@ def demo(
     json: JsonFile = None,
 ) -> None:
     """Render dives, train on their pixels, evaluate on unseen ones and score one file: needs nothing."""
-    result = run_demo(out)
+    result = run_demo(out, _print_epoch(SETTINGS["epochs"]))
     tables.show(result.rows, title=result.title, notes=result.notes)
     tables.write(result.rows, json, "json")
 
@@ -77,7 +78,8 @@ def check(
     """Health report of a data set: counts, broken files, straddling groups, impossible scores."""
     name, options = discovery.parse_spec(dataset)
     report = health.check(datasets.load(name, path or root, **options))
-    tables.show(report.rows(), title=f"{name}: {len(report.findings)} findings")
+    findings = [f"{severity}: {sentence}" for severity, sentence in report.findings]
+    tables.show(report.rows(), title=name, notes=findings or ["nothing found that is wrong"])
     tables.write(report.rows(), json, "json")
     if any(severity == "error" for severity, _ in report.findings):
         raise typer.Exit(1)

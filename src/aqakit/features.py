@@ -47,7 +47,7 @@ class Clips:
 
 @dataclass(frozen=True)
 class Pixels:
-    """Decoded frames (K, H, W, 3) uint8 of one recording, their numbers (K,), and how many frames it has."""
+    """Decoded frames (K, H, W, 3) uint8 of one recording, their numbers (K,), and how many it has in all."""
 
     frames: Tensor
     numbers: np.ndarray

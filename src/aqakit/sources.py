@@ -99,7 +99,7 @@ class Live:
 
     def _clips(self, sample: Sample, name: str, backbone: VideoBackbone, shift: int, flip: bool) -> Tensor:
         pixels = features.pixels_of(sample, name, backbone, self.cache, shift=self.shift)
-        clips = pixels.frames[torch.from_numpy(backbone.clips_of(pixels.numbers, pixels.length, shift))]
+        clips = pixels.frames[torch.from_numpy(backbone.clips_of(pixels.numbers, pixels.length, shift, sample.window))]
         return clips.flip(-2) if flip else clips
 
 
@@ -126,7 +126,8 @@ def live(
         except AqakitError as error:
             done.failures[sample.id] = str(error)
             continue
-        done.add(sample, found[0].length)
+        first, last = sample.window or (0, found[0].length - 1)
+        done.add(sample, last - first + 1)
     batch = collate(done.samples, labels, {})
     return Live(done.samples, batch, backbones, cache, shift=shift, flip=flip), done
 

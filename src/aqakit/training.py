@@ -256,7 +256,7 @@ class _State:
             self.history.best = epoch
             return
         true = torch.tensor([s.score for s in validation.samples])
-        value = spearman(true.numpy(), self.history.predictions["validation"][-1].mean.numpy())
+        value = float(spearman(true.numpy(), self.history.predictions["validation"][-1].mean.numpy()))
         if value > self.best_value:
             self.best_value, self.history.best = value, epoch
             self.best_weights = {n: t.detach().cpu().clone() for n, t in self.assessor.state_dict().items()}

@@ -69,7 +69,8 @@ class PixelRecipe:
         if not isinstance(self.resize, int):
             return self.resize
         short = min(height, width)
-        return tuple((2 * side * self.resize + short) // (2 * short) for side in (height, width))  # type: ignore[return-value]
+        tall, wide = ((2 * side * self.resize + short) // (2 * short) for side in (height, width))  # rounded
+        return tall, wide
 
     def fingerprint(self) -> dict[str, Any]:
         """All that changes the pixels, as JSON values."""

@@ -5,7 +5,7 @@ A file ``datasets/<name>.py`` has
 - ``SCALE`` (a :class:`~aqakit.types.ScoreScale`, or None where the user's own file sets it), ``LICENCE``, ``CITATION``;
 - ``samples(root, *, …options) -> list[Sample]``: what is there, in a fixed order; its keyword-only parameters are
   the options of the data set;
-- ``labels(samples) -> LabelSpec``: what the labels are;
+- ``labels(samples, *, …some of those options) -> LabelSpec``: what the labels are;
 - ``splits(samples, root) -> dict[str, list[Split]]``: every published protocol by its name, the usual one first.
 """
 
@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from aqakit import discovery
-from aqakit.errors import OptionError
+from aqakit.errors import DataError, OptionError
 from aqakit.types import LabelSpec, Sample, Split
 
 
@@ -55,6 +55,8 @@ class Dataset:
         name = protocol or next(iter(self.splits))
         if name not in self.splits:
             raise OptionError(f"{self.name} has no protocol {name!r}{discovery.nearest(name, self.splits)}")
+        if not self.splits[name]:
+            raise DataError(f"{self.name} cannot be split as {name}: it has too few scored samples or groups")
         return self.splits[name]
 
 
@@ -74,4 +76,5 @@ def load(name: str, root: Path | str | None = None, **options: Any) -> Dataset:
     checked = discovery.configure(f"data set {name}", module.samples, options)
     samples = tuple(module.samples(folder, **checked))
     splits = {key: tuple(folds) for key, folds in module.splits(samples, folder).items()}
-    return Dataset(name, folder, checked, samples, module.labels(samples), splits)
+    of_labels = {o.name: checked[o.name] for o in discovery.options(module.labels)}
+    return Dataset(name, folder, checked, samples, module.labels(samples, **of_labels), splits)

@@ -90,7 +90,8 @@ def complete(folder: Path, size: int) -> None:
     """
     there = set(os.listdir(folder))
     rows = sorted(read_index(folder).values(), key=lambda row: row["event"])  # a backdrop is drawn once per event
-    missing = [n for row in rows if not {f"{(n := row["id"])}.mp4", f"{n}.npy"} <= there]
+    names = [row["id"] for row in rows]
+    missing = [name for name in names if not {f"{name}.mp4", f"{name}.npy"} <= there]
     processes = min(_processors(), len(missing) // _WORTH_A_PROCESS)
     done = _by_processes(folder, missing, size, processes) if processes > 1 else _here(folder, missing, size)
     for _ in track(missing, "rendering dives") if missing else ():

@@ -136,12 +136,11 @@ def _wanted(info: VideoInfo, numbers: Iterable[int] | None) -> Sequence[int]:
     if numbers is None:
         return range(info.frames)
     wanted = sorted({int(n) for n in numbers})
-    count = max(info.frames, info.promised)
     if not wanted:
         raise VideoError(f"{info.path}: no frame was asked for")
-    if wanted[0] < 0 or wanted[-1] >= count:
+    if wanted[0] < 0 or wanted[-1] >= info.promised:
         outside = wanted[0] if wanted[0] < 0 else wanted[-1]
-        raise VideoError(f"{info.path}: frame {outside} was asked for, but it has frames 0 to {count - 1}")
+        raise VideoError(f"{info.path}: frame {outside} was asked for, and it has 0 to {info.promised - 1}")
     return wanted
 
 
@@ -159,9 +158,8 @@ class _Converter:
     def __call__(self, frame: VideoFrame) -> Image:
         quarters = turns(frame)
         width, height = (self.height, self.width) if quarters % 2 else (self.width, self.height)
-        if frame.format.name.startswith(
-            "yuv"
-        ):  # resizing before the colours is 2.5 times as fast, and more exact
+        resized = (frame.width, frame.height) != (width, height)
+        if resized and frame.format.name.startswith("yuv"):  # faster than resizing RGB, and more exact
             frame = self._resize.reformat(frame, width, height, interpolation=self._filter)
         rgb = self._colour.reformat(frame, width, height, "rgb24", interpolation=self._filter)
         return np.ascontiguousarray(np.rot90(rgb.to_ndarray(), quarters), np.uint8)

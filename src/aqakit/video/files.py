@@ -108,7 +108,8 @@ def survey(path: Path, size: int, modified: int) -> File:
         packets, frame = _scan(container, track)
         codec = track.codec_context.name
         if frame is None or not packets:
-            raise VideoError(f"{path}: not one frame of its {codec} video can be decoded")
+            why = f"it is damaged, or larger than {MAX_PIXELS} pixels"
+            raise VideoError(f"{path}: no frame of its {codec} video can be decoded; {why}")
         times = sorted(packet.time for packet in packets if packet.time is not None)
         exact = container.format.name != "avi" and len(set(times)) == len(packets)
         spacing = (times[-1] - times[0]) / (len(times) - 1) if len(times) > 1 else 0.0

@@ -1,0 +1,247 @@
+"""Any image or video transformer, or convolutional trunk, in Hugging Face layout.
+
+A model whose configuration says how many frames it takes (VideoMAE, TimeSformer, ViViT, V-JEPA 2) sees clips of so
+many frames; any other (MobileNetV2, ResNet, ViT, DINOv2 …) sees single frames. Size and colours come from the
+model's own ``preprocessor_config.json``, or from what is known of its type. The features of a clip are the model's
+pooled output where its weights hold one, and else the mean over its tokens or over its map.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import inspect
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+
+from aqakit.backbones._video import VideoBackbone
+from aqakit.clips import ClipPlan, Every, Segments, Sliding, Uniform
+from aqakit.errors import OptionError, WeightsError
+from aqakit.transforms import CONVENTIONS, Convention, PixelRecipe
+
+PAPER = (
+    "Wolf et al., Transformers: State-of-the-Art Natural Language Processing, EMNLP 2020 (System Demonstrations). "
+    "https://doi.org/10.18653/v1/2020.emnlp-demos.6; cite the model's own paper beside it"
+)
+
+_PREPROCESSING = ("preprocessor_config.json", "video_preprocessor_config.json")
+_FILTERS: Mapping[int, Literal["bilinear", "bicubic"]] = {2: "bilinear", 3: "bicubic"}  # as Pillow numbers them
+
+_HALF, _IMAGENET = CONVENTIONS["minus-one-to-one"], CONVENTIONS["imagenet"]
+_KNOWN: Mapping[str, Convention] = {
+    **dict.fromkeys(("mobilenet_v1", "mobilenet_v2", "vit", "vivit"), _HALF),
+    **dict.fromkeys(("resnet", "convnext", "convnextv2", "swin", "dinov2", "videomae", "vjepa2"), _IMAGENET),
+    "timesformer": Convention((0.45,) * 3, (0.225,) * 3),
+}
+"""How models of a type were trained to see colours, for folders that do not say."""
+
+
+class HuggingFace(VideoBackbone):
+    """A pretrained model behind the contract of a backbone.
+
+    Args:
+        model: from ``transformers.AutoModel``.
+        source: where it came from, for messages.
+        plan: the clips; of one frame each where the model sees single frames.
+        pixels: resizing and cropping.
+        colours: normalisation.
+        pooled: whether the model's own pooled output is to be used where it has one.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        source: str,
+        plan: ClipPlan,
+        pixels: PixelRecipe,
+        colours: Convention,
+        *,
+        pooled: bool,
+    ) -> None:
+        super().__init__(plan, pixels, colours)
+        self.model, self.pooled = model.float().eval(), pooled
+        self.takes_clips = _frames(model.config) is not None
+        # V-JEPA 2 would otherwise also run the predictor of its pretraining
+        known = inspect.signature(model.forward).parameters
+        self._more = {"skip_predictor": True} if "skip_predictor" in known else {}
+        self._hash = weights_hash(model)
+        self.shape = tuple(self._trial(source).shape[1:])
+
+    def forward(self, clips: Tensor) -> Tensor:
+        """(n, T, H, W, 3) uint8 → (n, D)."""
+        pixels = self.normalise(clips)  # (n, T, 3, H, W)
+        if not self.takes_clips:
+            pixels = pixels[:, 0]
+        answer = self.model(**{str(self.model.main_input_name): pixels}, **self._more)
+        pooled = getattr(answer, "pooler_output", None) if self.pooled else None
+        if pooled is not None:
+            return torch.as_tensor(pooled).flatten(1).float()
+        hidden: Tensor = answer.last_hidden_state  # (n, tokens, D) or (n, D, h, w)
+        return (hidden.mean(1) if hidden.ndim == 3 else hidden.mean((2, 3))).float()
+
+    def fingerprint(self) -> dict[str, Any]:
+        """Plan, pixels and colours; the weights' hash says which model it is."""
+        return super().fingerprint() | {"weights": self._hash, "pooled": self.pooled}
+
+    @torch.no_grad()
+    def _trial(self, source: str) -> Tensor:
+        height, width = self.pixels.crop or self.pixels.size(1, 1)
+        frames = _frames(self.model.config) or 1
+        try:
+            return self(torch.zeros(1, frames, height, width, 3, dtype=torch.uint8))
+        except (RuntimeError, ValueError, TypeError) as error:
+            reason = str(error).splitlines()[0]
+            raise WeightsError(f"{source}: the model refuses clips of {frames}×{height}×{width}: {reason}") from error
+
+
+def weights_hash(model: nn.Module) -> str:
+    """Of names and values of all tensors of a model, however they were stored."""
+    found = hashlib.blake2b(digest_size=16)
+    for name, tensor in sorted(model.state_dict().items()):
+        found.update(name.encode())
+        found.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy())
+    return found.hexdigest()
+
+
+def build(
+    *,
+    weights: Annotated[str, Field(min_length=1, description="a folder, or the name of a model on the hub")],
+    every: Annotated[
+        int | None,
+        Field(gt=0, description="from one clip's first frame to the next one's [10; models of clips: their length]"),
+    ] = None,
+    segments: Annotated[
+        int | None, Field(gt=0, description="so many clips evenly over the video, in place of every")
+    ] = None,
+    stride: Annotated[
+        int | None, Field(gt=0, description="from one frame of a clip to the next, models of clips only [1]")
+    ] = None,
+    view: Annotated[
+        Literal["centre", "whole"],
+        Field(description="the centre of each picture, as the model was trained; or all of it, squeezed"),
+    ] = "centre",
+) -> HuggingFace:
+    """Load a model.
+
+    Raises:
+        OptionError: transformers is not installed, or options that do not go together.
+        WeightsError: no such model, weights that are damaged or incomplete, or a model that does not see pixels.
+    """
+    model, pooled = _load(weights)
+    plan = _plan(_frames(model.config), every, segments, stride)
+    pixels, colours = _preprocessing(weights, model.config)
+    if view == "whole":
+        pixels = PixelRecipe(pixels.crop or pixels.resize, None, pixels.interpolation)
+    return HuggingFace(model, weights, plan, pixels, colours, pooled=pooled)
+
+
+def _load(weights: str) -> tuple[nn.Module, bool]:
+    """The model, and whether its weights hold what makes its pooled output."""
+    try:
+        import transformers
+    except ImportError:
+        raise OptionError(
+            "the backbone huggingface needs transformers: pip install 'aqakit[hf]'"
+        ) from None
+    try:
+        model, found = transformers.AutoModel.from_pretrained(
+            weights, local_files_only=Path(weights).is_dir(), output_loading_info=True, dtype=torch.float32
+        )
+    except Exception as error:  # transformers raises many kinds for a missing or damaged model
+        reason = str(error).strip().splitlines()[0]
+        raise WeightsError(f"{weights}: no model can be loaded from there: {reason}") from error
+    missing = set(found["missing_keys"])
+    lost = sorted(key for key in missing if "pooler" not in key)
+    if lost:
+        raise WeightsError(f"{weights}: the weights are incomplete; {len(lost)} tensors are missing, such as {lost[0]}")
+    if not str(model.main_input_name).startswith("pixel_values"):
+        raise WeightsError(f"{weights}: a {model.config.model_type} reads {model.main_input_name}, not pixels")
+    return model, not missing
+
+
+def _frames(config: Any) -> int | None:
+    """How many frames a model takes; None where it sees single pictures."""
+    found = getattr(config, "num_frames", None) or getattr(config, "frames_per_clip", None)
+    return int(found) if found else None
+
+
+def _plan(frames: int | None, every: int | None, segments: int | None, stride: int | None) -> ClipPlan:
+    if every and segments:
+        raise OptionError("huggingface: every and segments are two ways to say the same; give one of them")
+    if frames is None:
+        if stride:
+            raise OptionError("huggingface: this model sees single frames, so there is no stride between them")
+        return Segments(segments) if segments else Every(every or 10)
+    stride = stride or 1
+    return Uniform(segments, frames, stride) if segments else Sliding(frames, every or frames * stride, stride)
+
+
+def _preprocessing(weights: str, config: Any) -> tuple[PixelRecipe, Convention]:
+    """Resizing and colours as the model's folder says, or else as is known of its type."""
+    stored = _stored(weights)
+    if stored is None:
+        if config.model_type not in _KNOWN:
+            raise WeightsError(
+                f"{weights}: it has no preprocessor_config.json, and how a {config.model_type} sees colours is not "
+                "known; put the file of the model's authors beside its weights"
+            )
+        side = _side(getattr(config, "image_size", None) or getattr(config, "crop_size", 224))
+        return PixelRecipe(min(side), side), _KNOWN[config.model_type]
+    try:
+        return _pixels(stored), _colours(stored)
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise WeightsError(f"{weights}: its preprocessor_config.json is not understood ({error!r})") from error
+
+
+def _stored(weights: str) -> Mapping[str, Any] | None:
+    from transformers.utils import cached_file
+
+    for name in _PREPROCESSING:
+        file = cached_file(
+            weights,
+            name,
+            local_files_only=Path(weights).is_dir(),
+            _raise_exceptions_for_missing_entries=False,
+            _raise_exceptions_for_connection_errors=False,
+        )
+        if file is not None:
+            try:
+                return dict(json.loads(Path(file).read_text(encoding="utf-8")))
+            except (ValueError, TypeError) as error:
+                raise WeightsError(f"{file} is damaged: {error}") from error
+    return None
+
+
+def _pixels(stored: Mapping[str, Any]) -> PixelRecipe:
+    size, interpolation = stored["size"], _FILTERS.get(stored.get("resample", 2), "bilinear")
+    cropped = stored.get("do_center_crop", "crop_size" in stored) and stored.get("crop_size")
+    crop = _side(cropped) if cropped else None
+    edge = size.get("shortest_edge") if isinstance(size, dict) else (size if crop else None)
+    if edge is None:
+        return PixelRecipe(_side(size), crop, interpolation)
+    if "crop_pct" in stored:  # ConvNeXt and ResNet: the edge is that of the crop
+        return PixelRecipe(int(edge / (stored["crop_pct"] or 1)), (edge, edge), interpolation)
+    return PixelRecipe(edge, crop or (edge, edge), interpolation)
+
+
+def _side(size: Any) -> tuple[int, int]:
+    if isinstance(size, dict):
+        return int(size["height"]), int(size["width"])
+    height, width = (size, size) if isinstance(size, int) else size
+    return int(height), int(width)
+
+
+def _colours(stored: Mapping[str, Any]) -> Convention:
+    """(pixel × factor − offset − mean) / std, brought to the form (pixel / 255 − mean) / std."""
+    factor = 255 * stored.get("rescale_factor", 1 / 255) if stored.get("do_rescale", True) else 255.0
+    offset = 1.0 if stored.get("offset") else 0.0
+    normalised = stored.get("do_normalize", True)
+    mean, std = (stored["image_mean"], stored["image_std"]) if normalised else ([0.0] * 3, [1.0] * 3)
+    shifts = [(offset + value) / factor for value in mean]
+    spreads = [value / factor for value in std]
+    return Convention((shifts[0], shifts[1], shifts[2]), (spreads[0], spreads[1], spreads[2]))
