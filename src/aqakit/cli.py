@@ -172,9 +172,9 @@ def _benchmark_parameters() -> list[inspect.Parameter]:
         _option("methods", "names, with commas; options as name:option=value", "--methods", required=True),
         _option("task", "one task, or all for each and a Fisher-z mean", "--task"),
         _option("protocol", f"name of the splits, or published: {', '.join(protocols.PUBLISHED)}", "--protocol"),
-        _option("rules", f"which epoch counts, with commas: {', '.join(protocols.RULES)} [last]", "--rules"),
-        _option("seeds", "how many seeds, counted from 0 [1]", "--seeds"),
-        _option("out", "folder for the runs, to go on after a stop [a temporary one]", "--out", "-o"),
+        _option("rules", f"which epoch counts, with commas: {', '.join(protocols.RULES)} (last)", "--rules"),
+        _option("seeds", "how many seeds, counted from 0 (1)", "--seeds"),
+        _option("out", "folder for the runs, to go on after a stop (a temporary one)", "--out", "-o"),
         _option("json", "write the table as JSON; - for standard output", "--json"),
         *run,
         *loop,
@@ -227,7 +227,7 @@ def _generated(panel: str, function: Callable[..., Any]) -> list[inspect.Paramet
     made = []
     for option in discovery.options(function):
         flag = "--" + option.name.replace("_", "-")
-        text = option.help + ("" if option.default is None else f" [{_default(option.default)}]")
+        text = option.help + ("" if option.default is None else f" ({_default(option.default)})")
         more: dict[str, Any] = {"metavar": _metavar(option.annotation), "rich_help_panel": panel}
         if isinstance(option.default, bool):
             flag, more, kind = f"{flag}/--no-{flag[2:]}", {"rich_help_panel": panel}, bool

@@ -49,8 +49,8 @@ def gather(recipe: Recipe, cache: Path | None = None, dataset: Dataset | None = 
         AqakitError: data set, backbone or options do not fit; or no sample at all can be read.
     """
     cache = cache or features.default_cache()
-    dataset = one_task(dataset or datasets.load(recipe.data, recipe.root, **recipe.data_options), recipe.task)
     backbones = build_backbones(recipe)
+    dataset = one_task(dataset or datasets.load(recipe.data, recipe.root, **recipe.data_options), recipe.task)
     source, done = (_live if recipe.finetune else _cached)(recipe, dataset, backbones, cache)
     facts = [[s.id, s.score, s.judges, s.difficulty, s.window, sorted(s.sources)] for s in done.samples]
     made = {name: backbone.fingerprint() for name, backbone in backbones.items()}

@@ -96,7 +96,7 @@ def common(
     *,
     task: Annotated[str | None, Field(description="the action to learn, for a data set of several")] = None,
     protocol: Annotated[str | None, Field(description="name of the splits, or all to train on everything")] = None,
-    fold: Annotated[str | None, Field(description="name of the fold [the first]")] = None,
+    fold: Annotated[str | None, Field(description="name of the fold (the first)")] = None,
     target: Annotated[Target, Field(description="total: learn score ÷ declared difficulty")] = "score",
     fuse: Annotated[Fuse, Field(description="concat: join the features of several backbones")] = "none",
     finetune: Annotated[bool, Field(description="train the backbone too, from pixels")] = False,

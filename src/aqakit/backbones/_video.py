@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 
 from aqakit import video
 from aqakit.backbones import Backbone
@@ -89,8 +91,8 @@ class VideoBackbone(Backbone):
 
     def fingerprint(self) -> dict[str, Any]:
         """Clip plan, pixel recipe and colours; subclasses add what their network is."""
-        colours = {key: value for key, value in self.colours._asdict().items()}
-        return {"plan": self.plan.fingerprint(), "pixels": self.pixels.fingerprint(), "colours": colours}
+        parts = {"plan": self.plan.fingerprint(), "pixels": self.pixels.fingerprint()}
+        return parts | {"colours": self.colours._asdict()}
 
     def _table(self, path: Path, length: int, window: tuple[int, int] | None, shift: int = 0) -> Frames:
         try:
@@ -109,3 +111,12 @@ class VideoBackbone(Backbone):
             path, numbers, size=size, interpolation=interpolation, report=report
         ):
             yield number, frame if self.pixels.crop is None else crop(frame, self.pixels.crop)
+
+
+def weights_hash(model: nn.Module) -> str:
+    """Of names and values of all tensors of a model, however they were stored."""
+    found = hashlib.blake2b(digest_size=16)
+    for name, tensor in sorted(model.state_dict().items()):
+        found.update(name.encode())
+        found.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy())
+    return found.hexdigest()

@@ -8,7 +8,6 @@ pooled output where its weights hold one, and else the mean over its tokens or o
 
 from __future__ import annotations
 
-import hashlib
 import inspect
 import json
 from collections.abc import Mapping
@@ -19,7 +18,7 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from aqakit.backbones._video import VideoBackbone
+from aqakit.backbones._video import VideoBackbone, weights_hash
 from aqakit.clips import ClipPlan, Every, Segments, Sliding, Uniform
 from aqakit.errors import OptionError, WeightsError
 from aqakit.transforms import CONVENTIONS, Convention, PixelRecipe
@@ -66,6 +65,8 @@ class HuggingFace(VideoBackbone):
         super().__init__(plan, pixels, colours)
         self.model, self.pooled = model.float().eval(), pooled
         self.takes_clips = _frames(model.config) is not None
+        if not self.takes_clips:  # 2.6 times as fast for MobileNetV2 on a CPU
+            self.model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         # V-JEPA 2 would otherwise also run the predictor of its pretraining
         known = inspect.signature(model.forward).parameters
         self._more = {"skip_predictor": True} if "skip_predictor" in known else {}
@@ -93,19 +94,11 @@ class HuggingFace(VideoBackbone):
         height, width = self.pixels.crop or self.pixels.size(1, 1)
         frames = _frames(self.model.config) or 1
         try:
-            return self(torch.zeros(1, frames, height, width, 3, dtype=torch.uint8))
+            features: Tensor = self(torch.zeros(1, frames, height, width, 3, dtype=torch.uint8))
         except (RuntimeError, ValueError, TypeError) as error:
             reason = str(error).splitlines()[0]
             raise WeightsError(f"{source}: the model refuses clips of {frames}×{height}×{width}: {reason}") from error
-
-
-def weights_hash(model: nn.Module) -> str:
-    """Of names and values of all tensors of a model, however they were stored."""
-    found = hashlib.blake2b(digest_size=16)
-    for name, tensor in sorted(model.state_dict().items()):
-        found.update(name.encode())
-        found.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy())
-    return found.hexdigest()
+        return features
 
 
 def build(
@@ -199,7 +192,7 @@ def _preprocessing(weights: str, config: Any) -> tuple[PixelRecipe, Convention]:
 
 
 def _stored(weights: str) -> Mapping[str, Any] | None:
-    from transformers.utils import cached_file
+    from transformers.utils.hub import cached_file
 
     for name in _PREPROCESSING:
         file = cached_file(

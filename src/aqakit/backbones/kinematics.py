@@ -2,9 +2,9 @@
 
 The recording is cut into equal windows, one after another, each of which becomes one vector of
 
-- ``invariants``: the measures of surgical motion analysis, which do not depend on where and which way round
-  the task was done: path length, speed, jerk, smoothness, idle share, spectral spread, working volume, turning, use of the
-  gripper for each trajectory, how two arms go together, and time taken;
+- ``invariants``: the measures of surgical motion analysis, which do not depend on where and which way round the
+  task was done: for each trajectory path length, speed, jerk, smoothness, idle share, spectral spread, working
+  volume, turning and use of the gripper; then how two arms go together, and the time taken;
 - ``statistics``: mean and spread of each column and the mean size of its first three differences.
 
 Lengths, speeds, jerks and times are given as square roots. That tames the long tails of standstill and haste, is
@@ -183,7 +183,7 @@ def spectral_spread(speed: Array, rate: float) -> Array:
     power = np.square(np.abs(np.fft.rfft(speed - speed.mean(1, keepdims=True))))  # (N, L // 2 + 1)
     frequency = np.fft.rfftfreq(speed.shape[1], 1 / rate)
     centre = _ratio(power @ frequency, power.sum(1))
-    return np.sqrt(_ratio((power * np.square(frequency - centre[:, None])).sum(1), power.sum(1)))
+    return _root(_ratio((power * np.square(frequency - centre[:, None])).sum(1), power.sum(1)))
 
 
 def _together(left: Array, right: Array) -> Mapping[str, Array]:

@@ -95,17 +95,17 @@ def build(
         Literal["likelihood", "reconstruction"], Field(description="the journal's loss, or the first version's")
     ] = "likelihood",
     alpha: Annotated[
-        float | None, Field(gt=0, description="weight of the error or reconstruction term [0.6, or 1]")
+        float | None, Field(gt=0, description="weight of the error or reconstruction term (0.6, or 1)")
     ] = None,
     beta: Annotated[
-        float | None, Field(gt=0, description="weight of the log-variance or support term [0.4, or 1]")
+        float | None, Field(gt=0, description="weight of the log-variance or support term (0.4, or 1)")
     ] = None,
     support_every: Annotated[
-        int | None, Field(gt=0, description="epochs between support terms, reconstruction loss only [10]")
+        int | None, Field(gt=0, description="epochs between support terms, reconstruction loss only (10)")
     ] = None,
     noise: Annotated[
         Literal["deviation", "variance"] | None,
-        Field(description="what scales the noise of a sample, reconstruction loss only [deviation]"),
+        Field(description="what scales the noise of a sample, reconstruction loss only (deviation)"),
     ] = None,
     pooling: PoolingOption = "average",
     hidden: HiddenOption = (256, 128),

@@ -1,0 +1,5 @@
+"""``python -m aqakit`` is ``aqakit``."""
+
+from aqakit.cli import main
+
+main()

@@ -1,0 +1,119 @@
+"""A small network over space and time, to be trained from scratch on a CPU within a minute or two.
+
+Each block convolves over space and then over time, as R(2+1)D does. What makes it cheap is a first convolution that at
+once leaves a sixteenth of the pixels, and a layout in memory (batch, time, height, width, channel) in which the
+convolutions over space and over time are both plain 2-D ones, without a copy between them. Beside its colours a
+frame brings its change in brightness since the frame before. Time is halved only once and never averaged out: the
+features are those of each moment, side by side, so that what follows can tell the entry from the take-off.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import torch
+from pydantic import Field
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from aqakit.backbones._video import VideoBackbone, weights_hash
+from aqakit.clips import Starts
+from aqakit.errors import WeightsError
+from aqakit.transforms import CONVENTIONS, PixelRecipe
+
+PAPER = (
+    "Tran et al., A Closer Look at Spatiotemporal Convolutions for Action Recognition, CVPR 2018 (the blocks). "
+    "https://arxiv.org/abs/1711.11248"
+)
+
+_MOMENT = 64  # channels of one moment's features
+
+
+class Block(nn.Module):
+    """A convolution over space, then one over three moments, each with batch norm and ReLU."""
+
+    def __init__(self, channels: int, width: int, *, kernel: int, stride: int, time_stride: int) -> None:
+        super().__init__()
+        padding = (kernel - stride + 1) // 2
+        self.space = nn.Conv2d(channels, width, kernel, stride, padding, bias=False)
+        self.time = nn.Conv2d(width, width, (3, 1), (time_stride, 1), (1, 0), bias=False)
+        self.space_norm, self.time_norm = nn.BatchNorm2d(width), nn.BatchNorm2d(width)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(n, T, H, W, C) → (n, T / time_stride, H / stride, W / stride, width)."""
+        n, frames = x.shape[:2]
+        x = self.space_norm(self.space(x.flatten(0, 1).permute(0, 3, 1, 2))).relu()  # (n T, C, H, W)
+        height, width = x.shape[2:]
+        x = x.permute(0, 2, 3, 1).reshape(n, frames, height * width, -1)
+        x = self.time_norm(self.time(x.permute(0, 3, 1, 2))).relu()  # (n, C, T, H W)
+        return x.permute(0, 2, 3, 1).unflatten(2, (height, width))
+
+
+class C3DSmall(VideoBackbone):
+    """Three blocks, then the mean and the maximum over space of every moment."""
+
+    def __init__(self, *, size: int, frames: int, clips: int, width: int) -> None:
+        together = Starts(tuple(range(0, clips * frames, frames)), tuple(range(frames)), clips * frames, "spread")
+        super().__init__(together, PixelRecipe((size, size)), CONVENTIONS["minus-one-to-one"])
+        self.blocks = nn.Sequential(
+            Block(4, width, kernel=6, stride=4, time_stride=2),
+            Block(width, 2 * width, kernel=3, stride=2, time_stride=1),
+            Block(2 * width, 4 * width, kernel=3, stride=2, time_stride=1),
+        ).to(memory_format=torch.channels_last)
+        self.moment = nn.Linear(8 * width, _MOMENT)
+        self.width, self.shape = width, (_MOMENT * ((frames + 1) // 2),)
+        self.source: str | None = None
+
+    def forward(self, clips: Tensor) -> Tensor:
+        """(n, T, H, W, 3) uint8 → (n, 64 T / 2)."""
+        colours = self.normalise(clips).movedim(2, -1)  # (n, T, H, W, 3)
+        brightness = colours.mean(-1, keepdim=True)
+        change = brightness.diff(dim=1, prepend=brightness[:, :1])
+        x = self.blocks(torch.cat([colours, change], dim=-1))
+        moments = torch.cat([x.mean((2, 3)), x.amax((2, 3))], dim=-1)  # (n, T / 2, 8 width)
+        return self.moment(moments).relu().flatten(1).float()
+
+    def load(self, path: Path) -> None:
+        """Take the weights of a ``state_dict`` kept as safetensors.
+
+        Raises:
+            WeightsError: the file cannot be read, or belongs to a network of another shape.
+        """
+        try:
+            self.load_state_dict(load_file(path))
+        except (OSError, SafetensorError, RuntimeError) as error:
+            reason = " ".join(str(error).split())[:200]
+            raise WeightsError(f"{path}: no weights of a c3d_small with these options: {reason}") from error
+        self.source = weights_hash(self)
+
+    def fingerprint(self) -> dict[str, Any]:
+        """Plan, pixels, colours, width and where the weights come from."""
+        return super().fingerprint() | {"width": self.width, "weights": self.source}
+
+
+def build(
+    *,
+    size: Annotated[int, Field(ge=16, description="width and height of a frame in pixels")] = 64,
+    frames: Annotated[int, Field(ge=2, description="frames of a clip")] = 32,
+    clips: Annotated[
+        int, Field(gt=0, description="clips side by side, their frames spread evenly over the whole video")
+    ] = 1,
+    width: Annotated[int, Field(gt=0, description="channels of the first block; each next one has twice as many")] = 32,
+    weights: Annotated[Path | None, Field(description="trained weights, safetensors; none to start from scratch")] = None,
+    seed: Annotated[int, Field(ge=0, description="of the initial weights, where none are given")] = 0,
+) -> C3DSmall:
+    """The network, from scratch or with weights.
+
+    Raises:
+        WeightsError: the weights do not fit.
+    """
+    with torch.random.fork_rng(devices=[]):  # the same options must give the same features in another process
+        torch.manual_seed(seed)
+        backbone = C3DSmall(size=size, frames=frames, clips=clips, width=width)
+    if weights is None:
+        backbone.source = f"seed {seed}"
+    else:
+        backbone.load(weights)
+    return backbone
