@@ -38,9 +38,7 @@ CODECS = {
 def picture(number: int) -> np.ndarray:
     """(48, 64, 3): the bits of a number as white and black columns over a grey floor, which survives any codec."""
     bits = [(number >> i) & 1 for i in range(BITS)]
-    image = (
-        np.repeat(np.array(bits, np.uint8) * 255, WIDTH // BITS)[None, :, None].repeat(HEIGHT, 0).repeat(3, 2)
-    )
+    image = np.repeat(np.array(bits, np.uint8) * 255, WIDTH // BITS)[None, :, None].repeat(HEIGHT, 0).repeat(3, 2)
     image[-8:] = 90
     return image
 
@@ -101,11 +99,17 @@ def cut_short(path: Path, share: float) -> Path:
     return path
 
 
-def flip_bytes(path: Path, start: float, stop: float, every: int) -> Path:
-    """Invert one byte in ``every`` of a part of a file."""
-    data = bytearray(path.read_bytes())
-    for place in range(int(len(data) * start), int(len(data) * stop), every):
-        data[place] ^= 0xFF
+def damage(path: Path, first: int, last: int) -> Path:
+    """Invert some bytes in the second half of the packets ``first`` to ``last``, and of nothing else in the file."""
+    with av.open(str(path)) as file:
+        packets = [bytes(packet) for packet in file.demux(video=0) if packet.size]
+    data, place = bytearray(path.read_bytes()), 0
+    for number, packet in enumerate(packets):
+        place = data.index(packet, place)
+        if first <= number <= last:
+            for inside in range(len(packet) // 2, len(packet), 7):
+                data[place + inside] ^= 0xFF
+        place += len(packet)
     path.write_bytes(data)
     return path
 

@@ -6,9 +6,9 @@ import subprocess
 import sys
 
 import pytest
-from test_runs import BACKBONE, make_manifest
 
 from aqakit import cli
+from test_runs import BACKBONE, make_manifest
 
 
 def aqakit(monkeypatch, *words: object) -> int:
@@ -58,7 +58,9 @@ def test_predict_writes_json_and_csv(monkeypatch, capsys, trained, tmp_path):
 def test_predict_scores_what_it_can_and_names_the_rest(monkeypatch, capsys, trained, tmp_path):
     broken = tmp_path / "broken.npy"
     broken.write_bytes(b"")
-    code = aqakit(monkeypatch, "predict", trained / "run", broken, trained / "0.npy", tmp_path / "none.npy", "--json", "-")
+    code = aqakit(
+        monkeypatch, "predict", trained / "run", broken, trained / "0.npy", tmp_path / "none.npy", "--json", "-"
+    )
     out, err = capsys.readouterr()
     assert code == 1
     assert len(json.loads(out)) == 1
@@ -85,7 +87,16 @@ def test_evaluate_prints_as_predicted_and_recalibrated(monkeypatch, capsys, trai
 
 def test_benchmark_writes_one_object_per_row(monkeypatch, capsys, trained, tmp_path):
     monkeypatch.setenv("AQAKIT_CACHE", str(trained / "cache"))
-    words = ["benchmark", "manifest", "--root", trained / "my.csv", "--backbone", BACKBONE, "--methods", "regression,usdl"]
+    words = [
+        "benchmark",
+        "manifest",
+        "--root",
+        trained / "my.csv",
+        "--backbone",
+        BACKBONE,
+        "--methods",
+        "regression,usdl",
+    ]
     assert aqakit(monkeypatch, *words, "--seeds", 2, "--epochs", 2, "--json", tmp_path / "b.json") == 0
     rows = json.loads((tmp_path / "b.json").read_text())
     wanted = {"method", "task", "protocol", "rule", "seeds", "spearman", "low", "high"}

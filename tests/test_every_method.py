@@ -5,13 +5,13 @@ import math
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
-from synthetic import FEATURES, LABELS, WIDTH, batch
 
 from aqakit import discovery
 from aqakit.metrics.accuracy import spearman
 from aqakit.recipe import common
 from aqakit.training import Settings
 from aqakit.types import Stream
+from synthetic import FEATURES, LABELS, WIDTH, batch
 
 NAMES = discovery.names("methods")
 

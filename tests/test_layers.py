@@ -13,7 +13,7 @@ LAYERS = (
     "features pooling health",
     "heads losses metrics recalibration sources floors",
     "methods",
-    "assessor recipe training material runs evaluation scoring protocols",
+    "assessor recipe training material runfiles runs selection evaluation scoring protocols",
     "report",
     "demo",
     "cli web",

@@ -5,13 +5,14 @@ import json
 import numpy as np
 import pytest
 from scipy import stats
-from test_runs import BACKBONE, make_manifest
 
 import aqakit
 from aqakit import floors
 from aqakit.errors import OptionError
-from aqakit.protocols import PUBLISHED, RULES, benchmark
+from aqakit.protocols import benchmark
 from aqakit.report.tables import as_json
+from aqakit.selection import PUBLISHED, RULES
+from test_runs import BACKBONE, make_manifest
 
 CURVES = np.array([[0.1, 0.9, 0.3, 0.5], [0.3, 0.5, 0.5, 0.1]])  # (folds, epochs)
 
@@ -47,7 +48,9 @@ def bench(tmp_path_factory):
     folder = tmp_path_factory.mktemp("bench")
     manifest = make_manifest(folder)
     options = {"root": manifest, "backbones": [BACKBONE], "cache": folder / "cache", "out": folder / "out", "epochs": 3}
-    table = benchmark("manifest", methods=["regression", "dae:alpha=0.5"], rules=["last", "best-test"], seeds=2, **options)
+    table = benchmark(
+        "manifest", methods=["regression", "dae:alpha=0.5"], rules=["last", "best-test"], seeds=2, **options
+    )
     return folder, table, options
 
 

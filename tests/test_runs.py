@@ -120,13 +120,15 @@ def test_protocol_all_learns_from_everything(manifest, tmp_path):
 
 
 def test_recipe_survives_json(manifest):
-    recipe = make_recipe("dae", data="manifest", root=manifest, backbone=BACKBONE, alpha="0.5", hidden="32,16", epochs=3)
+    recipe = make_recipe(
+        "dae", data="manifest", root=manifest, backbone=BACKBONE, alpha="0.5", hidden="32,16", epochs=3
+    )
     assert Recipe.from_json(json.loads(json.dumps(recipe.to_json()))).to_json() == recipe.to_json()
     assert recipe.options["hidden"] == (32, 16)
 
 
 def test_every_bad_option_is_named():
-    with pytest.raises(OptionError, match="alfa.*did you mean 'alpha'"):
+    with pytest.raises(OptionError, match=r"alfa.*did you mean 'alpha'"):
         make_recipe("dae", data="jigsaws", backbone="kinematics", alfa=1)
     with pytest.raises(OptionError, match="epochs: input should be greater than 0"):
         make_recipe("dae", data="jigsaws", backbone="kinematics", epochs=0)
@@ -194,5 +196,5 @@ def test_carve_takes_whole_groups_and_is_deterministic():
 
 def test_two_backbones_need_fuse(manifest):
     recipe = make_recipe("dae", data="manifest", root=manifest, backbone=[BACKBONE, "c3d_small"], epochs=1)
-    with pytest.raises(AqakitError, match="fuse|reads"):
+    with pytest.raises(AqakitError, match=r"fuse|reads"):
         execute(recipe, gather(recipe, manifest.parent / "cache"), manifest.parent / "run")

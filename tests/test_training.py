@@ -5,7 +5,6 @@ import math
 
 import pytest
 import torch
-from synthetic import FEATURES, LABELS, batch
 
 from aqakit import discovery, training
 from aqakit.assessor import Assessor, Standardise
@@ -13,6 +12,7 @@ from aqakit.errors import RunError
 from aqakit.sources import Cached
 from aqakit.training import Settings, fit
 from aqakit.types import Sample
+from synthetic import FEATURES, LABELS, batch
 
 SETTINGS = Settings(epochs=6, batch_size=8, learning_rate=1e-2)
 
@@ -29,14 +29,14 @@ def assessor(name: str = "dae", **options) -> Assessor:
     return Assessor(method, Standardise({"test": (12,)}), {}, target="score", fuse="none")
 
 
-class Stopped(Exception):
+class StoppedError(Exception):
     pass
 
 
 def stop_after(epochs: int):
     def report(epoch, losses):
         if epoch + 1 == epochs:
-            raise Stopped
+            raise StoppedError
 
     return report
 
@@ -62,7 +62,7 @@ def test_a_stopped_run_resumes_to_the_same_bits(tmp_path, monkeypatch, epochs, s
     parts = {"validation": source(1), "test": source(2)}
     whole = assessor(dropout=0.3)
     expected = fit(whole, source(0), parts, settings)
-    with pytest.raises(Stopped):
+    with pytest.raises(StoppedError):
         fit(assessor(dropout=0.3), source(0), parts, settings, folder=tmp_path, report=stop_after(epochs))
     resumed = assessor(dropout=0.3)
     history = fit(resumed, source(0), parts, settings, folder=tmp_path)
@@ -75,7 +75,7 @@ def test_a_stopped_run_resumes_to_the_same_bits(tmp_path, monkeypatch, epochs, s
 
 def test_a_checkpoint_of_other_settings_or_a_damaged_one_is_refused(tmp_path, monkeypatch):
     monkeypatch.setattr(training, "_SECONDS_BETWEEN_CHECKPOINTS", -1.0)
-    with pytest.raises(Stopped):
+    with pytest.raises(StoppedError):
         fit(assessor(), source(0), {}, SETTINGS, folder=tmp_path, fingerprint="a", report=stop_after(3))
     with pytest.raises(RunError, match="other settings"):
         fit(assessor(), source(0), {}, SETTINGS, folder=tmp_path, fingerprint="b")

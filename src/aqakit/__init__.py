@@ -1,8 +1,8 @@
 """Action Quality Assessment: from a video or recorded motion to a score and its uncertainty.
 
 >>> import aqakit
->>> run = aqakit.train("dae", data="jigsaws", root=…, task="Suturing", backbone="kinematics", out="runs/dae")  # doctest: +SKIP
->>> aqakit.load("runs/dae").predict("Suturing_B001.txt").interval(0.9)  # doctest: +SKIP
+>>> aqakit.train("dae", data="manifest", root="my.csv", backbone="c3d_small", out="runs/dae")  # doctest: +SKIP
+>>> aqakit.load("runs/dae").predict("dive.mp4").interval(0.9)  # doctest: +SKIP
 """
 
 from aqakit.errors import AqakitError

@@ -19,6 +19,7 @@ from aqakit.errors import AqakitError, OptionError
 from aqakit.evaluation import evaluate_run
 from aqakit.report import tables
 from aqakit.scoring import score_recordings
+from aqakit.selection import PUBLISHED, RULES
 from aqakit.training import Settings
 
 errors = Console(stderr=True)
@@ -39,7 +40,9 @@ def _app() -> None:
 
 @app.command()
 def demo(
-    out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the run, the table and the figure.")] = Path("demo"),
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the run, the table and the figure.")] = Path(
+        "demo"
+    ),
     json: JsonFile = None,
 ) -> None:
     """Render dives, train on their pixels, evaluate on unseen ones and score one file: needs nothing."""
@@ -57,9 +60,7 @@ def methods(json: JsonFile = None) -> None:
 @app.command(name="datasets")
 def list_datasets(json: JsonFile = None) -> None:
     """Every data set, with its licence and options."""
-    _listing(
-        "datasets", lambda module: {"licence": module.LICENCE, "options": _option_text(module.samples)}, json
-    )
+    _listing("datasets", lambda module: {"licence": module.LICENCE, "options": _option_text(module.samples)}, json)
 
 
 @app.command()
@@ -89,8 +90,12 @@ def check(
 def predict(
     run: Annotated[Path, typer.Argument(help="Folder of a finished run.")],
     recordings: Annotated[list[Path] | None, typer.Argument(help="Videos, folders of frames, or signals.")] = None,
-    manifest: Annotated[Path | None, typer.Option(help="A CSV of recordings, as the data set manifest reads it.")] = None,
-    difficulty: Annotated[float | None, typer.Option(help="Declared difficulty, for a run on the target total.")] = None,
+    manifest: Annotated[
+        Path | None, typer.Option(help="A CSV of recordings, as the data set manifest reads it.")
+    ] = None,
+    difficulty: Annotated[
+        float | None, typer.Option(help="Declared difficulty, for a run on the target total.")
+    ] = None,
     json: JsonFile = None,
     csv: CsvFile = None,
 ) -> None:
@@ -171,8 +176,8 @@ def _benchmark_parameters() -> list[inspect.Parameter]:
         _option("weights", "weights for the backbone that takes them", "--weights"),
         _option("methods", "names, with commas; options as name:option=value", "--methods", required=True),
         _option("task", "one task, or all for each and a Fisher-z mean", "--task"),
-        _option("protocol", f"name of the splits, or published: {', '.join(protocols.PUBLISHED)}", "--protocol"),
-        _option("rules", f"which epoch counts, with commas: {', '.join(protocols.RULES)} (last)", "--rules"),
+        _option("protocol", f"name of the splits, or published: {', '.join(PUBLISHED)}", "--protocol"),
+        _option("rules", f"which epoch counts, with commas: {', '.join(RULES)} (last)", "--rules"),
         _option("seeds", "how many seeds, counted from 0 (1)", "--seeds"),
         _option("out", "folder for the runs, to go on after a stop (a temporary one)", "--out", "-o"),
         _option("json", "write the table as JSON; - for standard output", "--json"),
@@ -228,12 +233,11 @@ def _generated(panel: str, function: Callable[..., Any]) -> list[inspect.Paramet
     for option in discovery.options(function):
         flag = "--" + option.name.replace("_", "-")
         text = option.help + ("" if option.default is None else f" ({_default(option.default)})")
-        more: dict[str, Any] = {"metavar": _metavar(option.annotation), "rich_help_panel": panel}
+        more: dict[str, Any] = {"required": option.required, "rich_help_panel": panel}
         if isinstance(option.default, bool):
-            flag, more, kind = f"{flag}/--no-{flag[2:]}", {"rich_help_panel": panel}, bool
+            made.append(_option(option.name, text, f"{flag}/--no-{flag[2:]}", kind=bool, **more))
         else:
-            kind = str
-        made.append(_option(option.name, text, flag, required=option.required, kind=kind, **more))
+            made.append(_option(option.name, text, flag, metavar=_metavar(option.annotation), **more))
     return made
 
 
@@ -241,7 +245,8 @@ def _option(
     name: str, text: str, *flags: str, required: bool = False, kind: Any = str, **more: Any
 ) -> inspect.Parameter:
     info = typer.Option(*flags, help=text, show_default=False, **more)
-    annotation = Annotated[kind if required else kind | None, info]
+    wanted: Any = kind if required else kind | None
+    annotation = Annotated[wanted, info]
     default = inspect.Parameter.empty if required else None
     return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, annotation=annotation, default=default)
 
@@ -272,9 +277,7 @@ def _metavar(annotation: Any) -> str:
 
 
 def _option_text(function: Callable[..., Any]) -> str:
-    return ", ".join(
-        o.name if o.required else f"{o.name}={_default(o.default)}" for o in discovery.options(function)
-    )
+    return ", ".join(o.name if o.required else f"{o.name}={_default(o.default)}" for o in discovery.options(function))
 
 
 def _listing(kind: str, columns: Callable[[Any], dict[str, str]], json: Path | None) -> None:

@@ -75,9 +75,7 @@ class ClipPlan(ABC):
     def name(self) -> str:
         """The plan in one word, as :func:`parse` reads it."""
         known = next((name for name, plan in PLANS.items() if plan == self), None)
-        return known or ":".join(
-            [_kind(self), *(f"{k}={v}" for k, v in self.fingerprint().items() if k != "kind")]
-        )
+        return known or ":".join([_kind(self), *(f"{k}={v}" for k, v in self.fingerprint().items() if k != "kind")])
 
     def fingerprint(self) -> dict[str, Any]:
         """All that decides which frames are read, as JSON values."""
@@ -201,15 +199,8 @@ class Starts(ClipPlan):
     def __post_init__(self) -> None:
         super().__post_init__()
         reach = max(self.starts, default=0) + max(self.offsets, default=0)
-        if (
-            not self.starts
-            or not self.offsets
-            or min(*self.starts, *self.offsets) < 0
-            or reach >= self.nominal
-        ):
-            raise OptionError(
-                f"clip plan starts: some clip is not inside the {self.nominal} frames of the plan"
-            )
+        if not self.starts or not self.offsets or min(*self.starts, *self.offsets) < 0 or reach >= self.nominal:
+            raise OptionError(f"clip plan starts: some clip is not inside the {self.nominal} frames of the plan")
 
     def _short(self, length: int) -> bool:
         return length < self.nominal
@@ -281,6 +272,4 @@ def parse(text: str) -> ClipPlan:
         return KINDS[name](**{key: int(value) for key, value in options.items()})
     except (TypeError, ValueError) as error:
         needs = ", ".join(KINDS[name].__annotations__)
-        raise OptionError(
-            f"clip plan {text!r} does not fit: {name} takes whole numbers for {needs}"
-        ) from error
+        raise OptionError(f"clip plan {text!r} does not fit: {name} takes whole numbers for {needs}") from error

@@ -109,11 +109,13 @@ def _notes(
     spread = float(spearman([t.spread for t in truths], answer.std.numpy()))
     best = float(spearman(run.truth("test"), [t.mean for t in truths]))
     return [
-        "spearman total: of the judges' total, score ÷ declared difficulty. Intervals are recalibrated on validation dives.",
-        f"Predicted and true spread of the score rank alike: ρ = {spread:.2f}. Knowing each dive's true mean: ρ = {best:.2f}.",
+        "spearman total: of the judges' total, score ÷ declared difficulty.",
+        "Intervals are recalibrated on validation dives.",
+        f"Predicted and true spread of the score rank alike: ρ = {spread:.2f}.",
+        f"Best possible, knowing the true mean of each dive: spearman score {best:.3f}.",
         f"{path.name}, read from disk: {float(again.mean):.1f} ± {float(again.std):.1f}, 90 % interval "
         f"{low:.1f} – {high:.1f}; the judges gave {sample.score:.1f}.",
-        f"Figure: {out / 'demo.png'}   Run: {out / 'run'}   Score a video: aqakit predict {out / 'run'} VIDEO --difficulty 3.0",
+        f"Figure: {out / 'demo.png'}. To score a video: aqakit predict {out / 'run'} VIDEO --difficulty 3.0",
     ]
 
 
@@ -135,5 +137,3 @@ def _typical(answer: ScoreDistribution, score: np.ndarray) -> int:
 
 def _difficulty(samples: list[Sample]) -> np.ndarray:
     return np.array([s.difficulty for s in samples], dtype=float)
-
-

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
 from aqakit import metrics
 from aqakit.metrics.accuracy import spearman
-from aqakit.runs import LEVEL, Run
+from aqakit.runfiles import LEVEL
+from aqakit.runs import Run
 
 
 def evaluate_run(run: Run) -> tuple[list[dict[str, Any]], list[str]]:
@@ -45,6 +44,4 @@ def _notes(run: Run) -> list[str]:
     ]
     if run.recalibration is None:
         notes.append("Intervals are as predicted: --validation SHARE holds training samples out to recalibrate them.")
-    if not np.isfinite([run.truth(s) for s in run.splits()][0]).all():
-        notes.append("Some samples have no score and are not judged.")
     return notes

@@ -44,9 +44,7 @@ def load_npy_objects(path: Path | str) -> NDArray[Any]:
     data = io.BytesIO(_bytes(path))
     try:
         version = np.lib.format.read_magic(data)
-        read_header = (
-            np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-        )
+        read_header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
         shape, _, dtype = read_header(data)
         if not dtype.hasobject:
             data.seek(0)

@@ -1,18 +1,13 @@
 """Splits × selection rules × seeds → one honest table.
 
-Every published headline is a maximum over test epochs or a late window of them. Here the rules are applied after
-the fact, to predictions kept from every epoch, under names nobody can confuse:
-
-- ``last`` and ``best-validation`` are honest: the epoch is chosen without looking at a test score;
-- ``best-test``, ``last-ten`` and ``best-ten-consecutive`` are the papers' rules. They are marked *optimistic*.
-
-A fold on which a method answers one constant for all ranks nothing: its Spearman counts as 0.
+A fold on which a method answers one constant for all ranks nothing: its Spearman counts as 0. Which epoch counts is
+decided after the fact, by the rules of :mod:`aqakit.selection`.
 """
 
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -31,62 +26,8 @@ from aqakit.metrics.accuracy import fisher_mean, spearman
 from aqakit.progress import track
 from aqakit.recipe import Recipe, make_recipe
 from aqakit.runs import Run, execute
+from aqakit.selection import PUBLISHED, RULES, Floats
 from aqakit.sources import Cached
-
-Floats = NDArray[np.float64]
-
-
-@dataclass(frozen=True)
-class Rule:
-    """How one number comes out of the epochs of a run on several folds.
-
-    Attributes:
-        honest: whether it is chosen without looking at test scores.
-        choose: (folds, epochs) test Spearman → the epochs whose mean over folds is reported.
-        meaning: one phrase for the table's notes.
-    """
-
-    honest: bool
-    choose: Callable[[Floats], slice]
-    meaning: str
-
-
-def _best_window(width: int) -> Callable[[Floats], slice]:
-    def choose(curves: Floats) -> slice:
-        mean = curves.mean(0)
-        size = min(width, len(mean))
-        start = int(np.convolve(mean, np.ones(size) / size, mode="valid").argmax())
-        return slice(start, start + size)
-
-    return choose
-
-
-RULES: Mapping[str, Rule] = {
-    "last": Rule(True, lambda curves: slice(-1, None), "the last epoch"),
-    "best-validation": Rule(True, lambda curves: slice(-1, None), "the epoch that ranks held-out training samples best"),
-    "best-test": Rule(False, _best_window(1), "optimistic: the epoch that ranks the test samples best"),
-    "last-ten": Rule(False, lambda curves: slice(-10, None), "optimistic: the mean of the last ten test epochs"),
-    "best-ten-consecutive": Rule(False, _best_window(10), "optimistic: the best ten test epochs in a row"),
-}
-
-
-@dataclass(frozen=True)
-class Published:
-    """A published protocol: splits, rule and seeds, and where it is used."""
-
-    splits: str
-    rule: str
-    seeds: int
-    source: str
-
-
-PUBLISHED: Mapping[str, Published] = {
-    "mtl-aqa": Published("official", "best-test", 1, "C3D-AVG, USDL, MUSDL, DAE, CoRe on MTL-AQA"),
-    "aqa-7": Published("official", "best-test", 1, "USDL, CoRe on AQA-7; one model per action, Fisher-z mean"),
-    "jigsaws-usdl": Published("four-fold", "last-ten", 3, "USDL, MUSDL on JIGSAWS; Fisher-z mean over tasks"),
-    "jigsaws-dae": Published("four-fold", "best-ten-consecutive", 3, "DAE on JIGSAWS"),
-    "rhythmic-gymnastics": Published("official", "best-test", 1, "ACTION-NET, GDLT; one model per apparatus"),
-}
 
 
 @dataclass
@@ -103,7 +44,15 @@ class Table:
     rows: list[dict[str, Any]]
     title: str
     notes: list[str] = field(default_factory=list)
-    details: Sequence[str] = ("pearson", "rmse", "nll", "ece", "error_spread", "optimistic", "spearman_by_fold_and_seed")
+    details: Sequence[str] = (
+        "pearson",
+        "rmse",
+        "nll",
+        "ece",
+        "error_spread",
+        "optimistic",
+        "spearman_by_fold_and_seed",
+    )
 
 
 def benchmark(
@@ -135,8 +84,7 @@ def benchmark(
         cache: where features are kept.
         options: of the run and of the loop, the same for all methods.
     """
-    if protocol in PUBLISHED:
-        published = PUBLISHED[protocol]
+    if published := PUBLISHED.get(protocol or ""):
         protocol, rules, seeds = published.splits, [published.rule], published.seeds
     _check_rules(rules, options)
     recipes = [_recipe(m, dataset, backbones, root, {**options, "protocol": protocol}) for m in methods]
@@ -218,12 +166,16 @@ class _Bench:
         for seed, fold in track(cells, f"{task} {label}"):
             settings = replace(recipe.settings, seed=seed)
             one = replace(recipe, fold=fold, protocol=self.protocol, settings=settings)
-            runs.append(execute(one, self.material, self.folder / task / label.replace(":", ",") / f"{fold}-seed{seed}"))
+            runs.append(
+                execute(one, self.material, self.folder / task / label.replace(":", ",") / f"{fold}-seed{seed}")
+            )
         return [runs[i : i + len(self.names)] for i in range(0, len(runs), len(self.names))]
 
     def _index(self, ids: Sequence[str], score: Floats) -> NDArray[np.int64]:
         wanted = set(ids)
-        return np.array([i for i, s in enumerate(self.material.source.samples) if s.id in wanted and score[i] == score[i]])
+        return np.array(
+            [i for i, s in enumerate(self.material.source.samples) if s.id in wanted and score[i] == score[i]]
+        )
 
     def _row(self, label: str, rule: str, by_seed: Floats) -> dict[str, Any]:
         """``by_seed`` (seeds, folds) Spearman."""
@@ -315,7 +267,8 @@ def _over_tasks(rows: Sequence[Mapping[str, Any]], tasks: int) -> list[dict[str,
 
 def _notes(rows: Sequence[Mapping[str, Any]], rules: Sequence[str]) -> list[str]:
     return [
-        "spearman: arithmetic mean over folds, then over seeds; low, high: 95 % bootstrap over test samples within folds.",
+        "spearman: arithmetic mean over folds, then over seeds.",
+        "low, high: 95 % bootstrap over test samples within folds.",
         "folds: Spearman of each fold, mean over seeds. A point answer has coverage 0: it states no uncertainty.",
         *(f"{name}: {RULES[name].meaning}." for name in rules),
     ]

@@ -9,7 +9,6 @@ which a killed run goes on to the same bits.
 from __future__ import annotations
 
 import csv
-import io
 import json
 import platform
 from collections.abc import Callable, Mapping, Sequence
@@ -20,26 +19,23 @@ from typing import Any
 import av
 import numpy as np
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import load_file, save_file
+from safetensors import safe_open
+from safetensors.torch import save_file
 from torch import Tensor
 
-from aqakit import discovery, features, recalibration, sources, training
+from aqakit import discovery, features, runfiles, sources, training
 from aqakit.assessor import Assessor, Target, check_difficulty
 from aqakit.backbones import Backbone
 from aqakit.distributions import ScoreDistribution, restore
-from aqakit.errors import DataError, OptionError, RunError, WeightsError
+from aqakit.errors import DataError, OptionError, RunError
 from aqakit.files import replacing, write_text
 from aqakit.material import Material, gather
-from aqakit.recalibration import Conformal, Recalibration
+from aqakit.recalibration import Conformal
 from aqakit.recipe import Recipe, assemble_run, build_backbones, make_recipe
 from aqakit.sources import Source
 from aqakit.splits import carve
 from aqakit.training import History
-from aqakit.types import LabelSpec, Sample, ScoreScale, Split
-
-LEVEL = 0.9
-"""Intervals are central 90 % intervals wherever no other level is named."""
+from aqakit.types import Sample, Split, Stream
 
 Report = Callable[[int, dict[str, float]], None]
 
@@ -125,8 +121,8 @@ class Run:
     def __init__(self, folder: Path, description: Mapping[str, Any], assessor: Assessor) -> None:
         self.folder, self.description, self.assessor = folder, description, assessor
         self.recipe = Recipe.from_json(description["recipe"])
-        self.labels = _labels_from_json(description["labels"])
-        self.recalibration = _load_recalibration(folder)
+        self.labels = runfiles.labels_from_json(description["labels"])
+        self.recalibration = runfiles.load_recalibration(folder)
 
     @classmethod
     def load(cls, folder: Path | str) -> Run:
@@ -137,12 +133,12 @@ class Run:
             WeightsError: its checkpoint is damaged or of another method.
         """
         folder = Path(folder)
-        description = _read_description(folder)
+        description = runfiles.read_description(folder)
         if description["status"] != "finished":
             raise RunError(f"{folder}: this run is not finished; give its train command again to go on")
         recipe = Recipe.from_json(description["recipe"])
-        assessor = assemble_run(recipe, _labels_from_json(description["labels"])).eval()
-        _load_weights(assessor, folder / "checkpoint.safetensors")
+        assessor = assemble_run(recipe, runfiles.labels_from_json(description["labels"])).eval()
+        runfiles.load_weights(assessor, folder / "checkpoint.safetensors")
         return cls(folder, description, assessor)
 
     @property
@@ -190,7 +186,7 @@ class Run:
         """(B,) distributions of samples, all of which must be readable; nothing is cached."""
         backbones = backbones or self.backbones
         streams = {name: [self._features(s, name, backbone) for s in samples] for name, backbone in backbones.items()}
-        stacked = {name: sources.Stream.stack(videos) for name, videos in streams.items()}
+        stacked = {name: Stream.stack(videos) for name, videos in streams.items()}
         batch = sources.collate(samples, self.labels, stacked)
         check_difficulty(batch.difficulty, [s.id for s in samples], self.recipe.target)
         with torch.inference_mode():
@@ -275,11 +271,11 @@ def _describe(recipe: Recipe, material: Material, fingerprint: str) -> dict[str,
 def _write(
     folder: Path, assessor: Assessor, history: History, watched: Mapping[str, Source], description: dict[str, Any]
 ) -> None:
-    _write_epochs(folder / "epochs.safetensors", history)
+    runfiles.write_epochs(folder / "epochs.safetensors", history)
     with replacing(folder / "checkpoint.safetensors") as temporary:
         save_file({n: t.cpu().contiguous() for n, t in assessor.state_dict().items()}, temporary)
     kept = {name: distributions[history.best] for name, distributions in history.predictions.items()}
-    write_text(folder / "predictions.csv", _predictions_csv(kept, watched))
+    write_text(folder / "predictions.csv", runfiles.predictions_csv(kept, watched))
     if "validation" in watched:
         true = torch.tensor([s.score for s in watched["validation"].samples])
         fitted = Conformal.fit(kept["validation"], true)
@@ -289,71 +285,8 @@ def _write(
     (folder / "optimizer.pt").unlink(missing_ok=True)
 
 
-def _write_epochs(file: Path, history: History) -> None:
-    tensors: dict[str, Tensor] = {}
-    for split, distributions in history.predictions.items():
-        by_epoch = [d.tensors() for d in distributions]
-        for name in by_epoch[0]:
-            tensors[f"{split}/{name}"] = torch.stack([t[name] for t in by_epoch]).contiguous()
-    kinds = {split: distributions[0].kind for split, distributions in history.predictions.items()}
-    with replacing(file) as temporary:
-        save_file(tensors, temporary, {"kinds": json.dumps(kinds)})
-
-
-def _predictions_csv(kept: Mapping[str, ScoreDistribution], watched: Mapping[str, Source]) -> str:
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["split", "id", "true", "mean", "std", "low_90", "high_90"])
-    for split, distribution in kept.items():
-        low, high = distribution.interval(LEVEL)
-        columns = zip(watched[split].samples, distribution.mean, distribution.std, low, high, strict=True)
-        for sample, *numbers in columns:
-            true = "" if sample.score is None else sample.score
-            writer.writerow([split, sample.id, true, *(f"{float(x):.9g}" for x in numbers)])
-    return text.getvalue()
-
-
 def _finished(folder: Path, fingerprint: str) -> bool:
-    description = _read_description(folder)
+    description = runfiles.read_description(folder)
     if description["fingerprint"] != fingerprint:
         raise RunError(f"{folder}: holds a run with other settings or data; choose another folder, or delete it")
     return bool(description["status"] == "finished")
-
-
-def _read_description(folder: Path) -> dict[str, Any]:
-    file = folder / "run.json"
-    try:
-        description: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
-        if missing := {"recipe", "labels", "fingerprint", "status"} - description.keys():
-            raise RunError(f"{file}: has no {', '.join(sorted(missing))}; it was not written by aqakit")
-    except OSError:
-        raise RunError(f"{folder}: not a run folder (it has no run.json)") from None
-    except (ValueError, AttributeError):
-        raise RunError(f"{file}: is not the JSON of a run; delete the folder and train again") from None
-    return description
-
-
-def _load_weights(assessor: Assessor, file: Path) -> None:
-    try:
-        assessor.load_state_dict(load_file(file))
-    except (OSError, SafetensorError) as error:
-        raise WeightsError(f"{file}: cannot be read as a checkpoint ({error}); train again") from None
-    except RuntimeError as error:
-        reason = " ".join(str(error).split())
-        raise WeightsError(f"{file}: does not fit this run's method and options: {reason}") from None
-
-
-def _load_recalibration(folder: Path) -> Recalibration | None:
-    file = folder / "recalibration.json"
-    if not file.exists():
-        return None
-    try:
-        return recalibration.from_json(json.loads(file.read_text(encoding="utf-8")))
-    except (ValueError, KeyError, TypeError):
-        raise RunError(f"{file}: is damaged; delete it to predict without recalibration") from None
-
-
-def _labels_from_json(stored: Mapping[str, Any]) -> LabelSpec:
-    total = ScoreScale(**stored["total"]) if stored["total"] else None
-    words = tuple(stored["vocabulary"])
-    return LabelSpec(**{**stored, "scale": ScoreScale(**stored["scale"]), "total": total, "vocabulary": words})

@@ -10,7 +10,8 @@ from aqakit import datasets
 from aqakit.distributions import ScoreDistribution
 from aqakit.errors import AqakitError
 from aqakit.progress import track
-from aqakit.runs import LEVEL, Run
+from aqakit.runfiles import LEVEL
+from aqakit.runs import Run
 from aqakit.types import Sample
 
 
@@ -52,4 +53,10 @@ def _with_difficulty(sample: Sample, difficulty: float) -> Sample:
 
 def _row(sample: Sample, answer: ScoreDistribution) -> dict[str, Any]:
     low, high = (float(end) for end in answer.interval(LEVEL))
-    return {"recording": sample.id, "score": float(answer.mean), "std": float(answer.std), "low_90": low, "high_90": high}
+    return {
+        "recording": sample.id,
+        "score": float(answer.mean),
+        "std": float(answer.std),
+        "low_90": low,
+        "high_90": high,
+    }

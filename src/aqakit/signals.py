@@ -84,9 +84,7 @@ def cut(signal: Signal, window: tuple[int, int] | None, path: Path | str) -> Sig
         return signal
     first, last = window
     if not 0 <= first <= last < len(signal):
-        raise DataError(
-            f"{path}: rows {first} to {last} were asked for, and it has rows 0 to {len(signal) - 1}"
-        )
+        raise DataError(f"{path}: rows {first} to {last} were asked for, and it has rows 0 to {len(signal) - 1}")
     return signal[first : last + 1]
 
 
@@ -176,9 +174,7 @@ def _joint_table(path: Path) -> Signal:
     size = 3 if any(name.endswith("_z") for name in names) else 2
     ordered = all(re.fullmatch(rf".+_{'xyz'[i % size]}", name) for i, name in enumerate(names))
     if not ordered or len(names) % size:
-        raise DataError(
-            f"{path}, line 1: the columns of a skeleton are named <joint>_x, <joint>_y[, <joint>_z], …"
-        )
+        raise DataError(f"{path}, line 1: the columns of a skeleton are named <joint>_x, <joint>_y[, <joint>_z], …")
     table = _table(path, lines, 1, ",")
     if table.shape[1] != len(names):
         raise DataError(f"{path}: its first line names {len(names)} columns, and it has {table.shape[1]}")
@@ -192,9 +188,7 @@ def _json(path: Path) -> Any:
     except json.JSONDecodeError as error:
         raise DataError(f"{path}, line {error.lineno}, column {error.colno}: {error.msg}") from error
     except (ValueError, TypeError, KeyError, OverflowError, RecursionError) as error:
-        raise DataError(
-            f"{path}: lists of equal length, frames × joints × coordinates, are expected"
-        ) from error
+        raise DataError(f"{path}: lists of equal length, frames × joints × coordinates, are expected") from error
 
 
 def _array(path: Path, key: str) -> NDArray[np.generic]:
@@ -221,9 +215,7 @@ def _member(path: Path, archive: Any, key: str) -> str:
 def _numeric(path: Path, array: NDArray[np.generic], dims: int) -> Signal:
     if array.ndim != dims or array.dtype.kind not in "iuf" or array.size == 0:
         wanted = {2: "time × channels", 3: "frames × joints × coordinates"}[dims]
-        raise DataError(
-            f"{path}: numbers of shape {wanted} are expected, not {array.dtype} of shape {array.shape}"
-        )
+        raise DataError(f"{path}: numbers of shape {wanted} are expected, not {array.dtype} of shape {array.shape}")
     if array.nbytes > LARGEST:
         raise DataError(f"{path} is larger than {LARGEST} bytes, more than is read of a recording")
     bad = np.argwhere(~_fits(array))

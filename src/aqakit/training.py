@@ -126,9 +126,8 @@ def fit(
 def predict(assessor: Assessor, source: Source, device: torch.device) -> ScoreDistribution:
     """Distributions of every sample of a source, on the CPU; the source's labels are taken off first."""
     assessor.eval()
-    parts = []
-    for index in torch.arange(len(source)).split(_VIDEOS_AT_ONCE):
-        parts.append(assessor.predict(source.batch(index).unlabelled().to(device)).to("cpu"))
+    chunks = torch.arange(len(source)).split(_VIDEOS_AT_ONCE)
+    parts = [assessor.predict(source.batch(index).unlabelled().to(device)).to("cpu") for index in chunks]
     return type(parts[0]).cat(parts)
 
 
@@ -147,7 +146,7 @@ def _epoch(state: _State, train: Source, settings: Settings, epoch: int, device:
         loss = torch.stack(list(terms.values())).sum()
         if not bool(loss.isfinite()):
             raise RunError(_diverged(epoch, terms))
-        (loss / settings.accumulate).backward()  # type: ignore[no-untyped-call]
+        (loss / settings.accumulate).backward()
         if number % settings.accumulate == 0 or number == len(batches):
             state.step(settings.clip_norm)
         for name, term in terms.items():

@@ -60,9 +60,7 @@ class PixelRecipe:
         if min(*resize, *(self.crop or resize)) < 1:
             raise OptionError(f"pixels: sizes must be at least 1, not {self.resize} and {self.crop}")
         if self.crop and any(c > r for c, r in zip(self.crop, (*resize, resize[0]), strict=False)):
-            raise OptionError(
-                f"pixels: a crop of {self.crop} is larger than the frame resized to {self.resize}"
-            )
+            raise OptionError(f"pixels: a crop of {self.crop} is larger than the frame resized to {self.resize}")
 
     def size(self, height: int, width: int) -> tuple[int, int]:
         """(height, width) after resizing a frame of that size; for :func:`aqakit.video.stream`."""

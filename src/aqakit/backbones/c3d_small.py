@@ -48,20 +48,23 @@ class Block(nn.Module):
         height, width = x.shape[2:]
         x = x.permute(0, 2, 3, 1).reshape(n, frames, height * width, -1)
         x = self.time_norm(self.time(x.permute(0, 3, 1, 2))).relu()  # (n, C, T, H W)
-        return x.permute(0, 2, 3, 1).unflatten(2, (height, width))
+        return x.permute(0, 2, 3, 1).reshape(n, -1, height, width, x.shape[1])
 
 
 class C3DSmall(VideoBackbone):
     """Three blocks, then the mean and the maximum over space of every moment."""
 
     def __init__(self, *, size: int, frames: int, clips: int, width: int) -> None:
-        together = Starts(tuple(range(0, clips * frames, frames)), tuple(range(frames)), clips * frames, "spread")
+        together = Starts(
+            tuple(range(0, clips * frames, frames)), tuple(range(frames)), clips * frames, "spread"
+        )
         super().__init__(together, PixelRecipe((size, size)), CONVENTIONS["minus-one-to-one"])
         self.blocks = nn.Sequential(
             Block(4, width, kernel=6, stride=4, time_stride=2),
             Block(width, 2 * width, kernel=3, stride=2, time_stride=1),
             Block(2 * width, 4 * width, kernel=3, stride=2, time_stride=1),
-        ).to(memory_format=torch.channels_last)
+        )
+        self.blocks.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.moment = nn.Linear(8 * width, _MOMENT)
         self.width, self.shape = width, (_MOMENT * ((frames + 1) // 2),)
         self.source: str | None = None
@@ -73,7 +76,8 @@ class C3DSmall(VideoBackbone):
         change = brightness.diff(dim=1, prepend=brightness[:, :1])
         x = self.blocks(torch.cat([colours, change], dim=-1))
         moments = torch.cat([x.mean((2, 3)), x.amax((2, 3))], dim=-1)  # (n, T / 2, 8 width)
-        return self.moment(moments).relu().flatten(1).float()
+        features: Tensor = self.moment(moments).relu()
+        return features.flatten(1).float()
 
     def load(self, path: Path) -> None:
         """Take the weights of a ``state_dict`` kept as safetensors.
@@ -100,8 +104,12 @@ def build(
     clips: Annotated[
         int, Field(gt=0, description="clips side by side, their frames spread evenly over the whole video")
     ] = 1,
-    width: Annotated[int, Field(gt=0, description="channels of the first block; each next one has twice as many")] = 32,
-    weights: Annotated[Path | None, Field(description="trained weights, safetensors; none to start from scratch")] = None,
+    width: Annotated[
+        int, Field(gt=0, description="channels of the first block; each next has twice as many")
+    ] = 32,
+    weights: Annotated[
+        Path | None, Field(description="trained weights (safetensors); none: from scratch")
+    ] = None,
     seed: Annotated[int, Field(ge=0, description="of the initial weights, where none are given")] = 0,
 ) -> C3DSmall:
     """The network, from scratch or with weights.

@@ -29,7 +29,12 @@ PAPER = (
 )
 
 _PREPROCESSING = ("preprocessor_config.json", "video_preprocessor_config.json")
-_FILTERS: Mapping[int, Literal["bilinear", "bicubic"]] = {2: "bilinear", 3: "bicubic"}  # as Pillow numbers them
+_FILTERS: Mapping[int, Literal["bilinear", "bicubic"]] = {
+    2: "bilinear",
+    3: "bicubic",
+}  # as Pillow numbers them
+
+_AT_ONCE = 8  # more leave the caches of a CPU: 184 frames a second with MobileNetV2 0.35 and 8, 72 with 32
 
 _HALF, _IMAGENET = CONVENTIONS["minus-one-to-one"], CONVENTIONS["imagenet"]
 _KNOWN: Mapping[str, Convention] = {
@@ -75,6 +80,11 @@ class HuggingFace(VideoBackbone):
 
     def forward(self, clips: Tensor) -> Tensor:
         """(n, T, H, W, 3) uint8 → (n, D)."""
+        if torch.is_grad_enabled() or clips.device.type != "cpu":
+            return self._features(clips)
+        return torch.cat([self._features(part) for part in clips.split(_AT_ONCE)])
+
+    def _features(self, clips: Tensor) -> Tensor:
         pixels = self.normalise(clips)  # (n, T, 3, H, W)
         if not self.takes_clips:
             pixels = pixels[:, 0]
@@ -97,7 +107,9 @@ class HuggingFace(VideoBackbone):
             features: Tensor = self(torch.zeros(1, frames, height, width, 3, dtype=torch.uint8))
         except (RuntimeError, ValueError, TypeError) as error:
             reason = str(error).splitlines()[0]
-            raise WeightsError(f"{source}: the model refuses clips of {frames}×{height}×{width}: {reason}") from error
+            raise WeightsError(
+                f"{source}: the model refuses clips of {frames}×{height}×{width}: {reason}"
+            ) from error
         return features
 
 
@@ -106,7 +118,10 @@ def build(
     weights: Annotated[str, Field(min_length=1, description="a folder, or the name of a model on the hub")],
     every: Annotated[
         int | None,
-        Field(gt=0, description="from one clip's first frame to the next one's [10; models of clips: their length]"),
+        Field(
+            gt=0,
+            description="from one clip's first frame to the next one's [10; models of clips: their length]",
+        ),
     ] = None,
     segments: Annotated[
         int | None, Field(gt=0, description="so many clips evenly over the video, in place of every")
@@ -138,9 +153,7 @@ def _load(weights: str) -> tuple[nn.Module, bool]:
     try:
         import transformers
     except ImportError:
-        raise OptionError(
-            "the backbone huggingface needs transformers: pip install 'aqakit[hf]'"
-        ) from None
+        raise OptionError("the backbone huggingface needs transformers: pip install 'aqakit[hf]'") from None
     try:
         model, found = transformers.AutoModel.from_pretrained(
             weights, local_files_only=Path(weights).is_dir(), output_loading_info=True, dtype=torch.float32
@@ -151,9 +164,13 @@ def _load(weights: str) -> tuple[nn.Module, bool]:
     missing = set(found["missing_keys"])
     lost = sorted(key for key in missing if "pooler" not in key)
     if lost:
-        raise WeightsError(f"{weights}: the weights are incomplete; {len(lost)} tensors are missing, such as {lost[0]}")
+        raise WeightsError(
+            f"{weights}: the weights are incomplete; {len(lost)} tensors are missing, such as {lost[0]}"
+        )
     if not str(model.main_input_name).startswith("pixel_values"):
-        raise WeightsError(f"{weights}: a {model.config.model_type} reads {model.main_input_name}, not pixels")
+        raise WeightsError(
+            f"{weights}: a {model.config.model_type} reads {model.main_input_name}, not pixels"
+        )
     return model, not missing
 
 
@@ -168,10 +185,14 @@ def _plan(frames: int | None, every: int | None, segments: int | None, stride: i
         raise OptionError("huggingface: every and segments are two ways to say the same; give one of them")
     if frames is None:
         if stride:
-            raise OptionError("huggingface: this model sees single frames, so there is no stride between them")
+            raise OptionError(
+                "huggingface: this model sees single frames, so there is no stride between them"
+            )
         return Segments(segments) if segments else Every(every or 10)
     stride = stride or 1
-    return Uniform(segments, frames, stride) if segments else Sliding(frames, every or frames * stride, stride)
+    return (
+        Uniform(segments, frames, stride) if segments else Sliding(frames, every or frames * stride, stride)
+    )
 
 
 def _preprocessing(weights: str, config: Any) -> tuple[PixelRecipe, Convention]:
@@ -188,7 +209,9 @@ def _preprocessing(weights: str, config: Any) -> tuple[PixelRecipe, Convention]:
     try:
         return _pixels(stored), _colours(stored)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise WeightsError(f"{weights}: its preprocessor_config.json is not understood ({error!r})") from error
+        raise WeightsError(
+            f"{weights}: its preprocessor_config.json is not understood ({error!r})"
+        ) from error
 
 
 def _stored(weights: str) -> Mapping[str, Any] | None:

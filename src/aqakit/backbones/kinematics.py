@@ -75,7 +75,13 @@ class Kinematics(Backbone):
     standardise = True
 
     def __init__(
-        self, *, windows: int, features: Group, layout: Literal["jigsaws", "channels"], channels: int, rate: float
+        self,
+        *,
+        windows: int,
+        features: Group,
+        layout: Literal["jigsaws", "channels"],
+        channels: int,
+        rate: float,
     ) -> None:
         super().__init__()
         self.windows, self.features, self.layout = windows, features, layout
@@ -183,7 +189,7 @@ def spectral_spread(speed: Array, rate: float) -> Array:
     power = np.square(np.abs(np.fft.rfft(speed - speed.mean(1, keepdims=True))))  # (N, L // 2 + 1)
     frequency = np.fft.rfftfreq(speed.shape[1], 1 / rate)
     centre = _ratio(power @ frequency, power.sum(1))
-    return _root(_ratio((power * np.square(frequency - centre[:, None])).sum(1), power.sum(1)))
+    return np.sqrt(_ratio((power * np.square(frequency - centre[:, None])).sum(1), power.sum(1)))
 
 
 def _together(left: Array, right: Array) -> Mapping[str, Array]:
@@ -196,7 +202,8 @@ def _together(left: Array, right: Array) -> Mapping[str, Array]:
 
 
 def _speed(position: Array, rate: float) -> Array:
-    return np.linalg.norm(np.diff(position, axis=1), axis=-1) * rate
+    speed: Array = np.linalg.norm(np.diff(position, axis=1), axis=-1) * rate
+    return speed
 
 
 def _idle(speed: Array) -> NDArray[np.bool_]:
@@ -206,7 +213,8 @@ def _idle(speed: Array) -> NDArray[np.bool_]:
 def _turning(rotation: Array, rate: float) -> Array:
     """Mean angular speed, rad/s, of rotation matrices (N, L, 9): the trace of RᵢᵀRᵢ₊₁ is 1 + 2 cos of the angle."""
     trace = (rotation[:, :-1] * rotation[:, 1:]).sum(-1)
-    return np.arccos(np.clip((trace - 1) / 2, -1, 1)).mean(1) * rate
+    speed: Array = np.arccos(np.clip((trace - 1) / 2, -1, 1)).mean(1) * rate
+    return speed
 
 
 def _ratio(above: Array, below: Array) -> Array:
@@ -222,11 +230,15 @@ def _trajectories(layout: str, channels: int) -> tuple[Trajectory, ...]:
 
 def build(
     *,
-    windows: Annotated[int, Field(gt=0, description="equal windows of a recording; 1 for all of it at once")] = 5,
+    windows: Annotated[
+        int, Field(gt=0, description="equal windows of a recording; 1 for all of it at once")
+    ] = 5,
     features: Annotated[Group, Field(description="which measures")] = "invariants",
     layout: Annotated[
         Layout,
-        Field(description="what the columns are; channels: each is a motion of its own; auto: jigsaws if there are 76"),
+        Field(
+            description="what the columns are; channels: each is a motion of its own; auto: jigsaws if there are 76"
+        ),
     ] = "auto",
     channels: Annotated[int, Field(gt=0, description="columns of the signal")] = JIGSAWS_COLUMNS,
     rate: Annotated[float, Field(gt=0, description="rows per second")] = 30.0,
@@ -239,5 +251,7 @@ def build(
     if layout == "auto":
         layout = "jigsaws" if channels == JIGSAWS_COLUMNS else "channels"
     if layout == "jigsaws" and channels != JIGSAWS_COLUMNS:
-        raise OptionError(f"kinematics: the jigsaws layout has {JIGSAWS_COLUMNS} columns, and channels is {channels}")
+        raise OptionError(
+            f"kinematics: the jigsaws layout has {JIGSAWS_COLUMNS} columns, and channels is {channels}"
+        )
     return Kinematics(windows=windows, features=features, layout=layout, channels=channels, rate=rate)

@@ -9,7 +9,7 @@ would ignore is an error.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import Annotated, cast
+from typing import Annotated
 
 import torch
 from pydantic import BeforeValidator, Field
@@ -55,7 +55,7 @@ class Method(nn.Module, ABC):
         for name in getattr(self, "_memories", ()):
             if prefix + name in state_dict:
                 setattr(self, name, torch.empty_like(state_dict[prefix + name]))
-        super()._load_from_state_dict(state_dict, prefix, *args)  # type: ignore[no-untyped-call]
+        super()._load_from_state_dict(state_dict, prefix, *args)
 
 
 def mean_loss(losses: Tensor) -> Tensor:
@@ -87,4 +87,4 @@ class Trunk(nn.Module):
 
     def forward(self, batch: Batch) -> Tensor:
         """(B, width)."""
-        return cast(Tensor, self.mlp(self.pool(batch.features, batch.clips)))
+        return self.mlp(self.pool(batch.features, batch.clips))

@@ -41,8 +41,7 @@ class DAE(Method):
 
     def predict(self, batch: Batch) -> Normal:
         """B normals."""
-        normal: Normal = self.head(self.trunk(batch))
-        return normal
+        return self.head(self.trunk(batch))
 
 
 class LikelihoodDAE(DAE):

@@ -33,8 +33,7 @@ class Regression(Method):
 
     def predict(self, batch: Batch) -> Point:
         """B points."""
-        point: Point = self.head(self.trunk(batch))
-        return point
+        return self.head(self.trunk(batch))
 
 
 def build(

@@ -57,8 +57,7 @@ class USDL(Method):
         return Point(histogram.mode) if self.answer == "argmax" else histogram
 
     def _histogram(self, batch: Batch) -> Binned:
-        histogram: Binned = self.head(self.trunk(batch))
-        return histogram
+        return self.head(self.trunk(batch))
 
 
 def build(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import torch
@@ -39,7 +40,7 @@ def scorecard(
         unit: of the scores.
     """
     figure = Figure(figsize=(10, 6.2), dpi=150, layout="constrained")
-    top, bottom = figure.subfigures(2, 1, height_ratios=[1, 1.9])
+    top, bottom = cast(np.ndarray, figure.subfigures(2, 1, height_ratios=[1, 1.9]))
     filmstrip(top, frames)
     top.suptitle(shown, fontsize=11, color=INK, x=0.012, ha="left")
     left, right = bottom.subplots(1, 2, width_ratios=[1.15, 1])
@@ -85,8 +86,10 @@ def against_truth(axes: Axes, predicted: ScoreDistribution, truth: np.ndarray, u
     held = (low <= truth) & (truth <= high)
     for inside, colour, name in ((held, BLUE, "interval holds the truth"), (~held, ORANGE, "interval misses it")):
         errors = np.stack([np.maximum(mean - low, 0), np.maximum(high - mean, 0)])[:, inside]
-        style = {"fmt": "o", "ms": 3, "lw": 0.7, "alpha": 0.75, "color": colour}
-        axes.errorbar(truth[inside], mean[inside], yerr=errors, label=f"{name} ({inside.sum()})", **style)
+        label = f"{name} ({inside.sum()})"
+        axes.errorbar(
+            truth[inside], mean[inside], yerr=errors, label=label, fmt="o", ms=3, lw=0.7, alpha=0.75, color=colour
+        )
     ends = [min(truth.min(), low.min()), max(truth.max(), high.max())]
     axes.plot(ends, ends, color=GREY, lw=0.8, zorder=0)
     axes.set(xlabel=f"true score ({unit})", ylabel=f"predicted score ({unit})")
