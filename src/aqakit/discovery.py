@@ -2,6 +2,9 @@
 
 ``methods/dae.py`` is the method ``dae``: dropping a file in is registering it. The keyword-only parameters of a
 function are its options: the command line, the docs tables and ``run.json`` are made from them.
+
+Files need not lie in the package: the environment variable ``AQAKIT_PLUGINS`` names folders (separated as those of
+``PATH``) with ``methods/``, ``datasets/`` and ``backbones/`` of their own. Of one name, the package's file comes first.
 """
 
 from __future__ import annotations
@@ -9,11 +12,13 @@ from __future__ import annotations
 import difflib
 import importlib
 import inspect
+import os
 import pkgutil
 import re
 import typing
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -24,9 +29,16 @@ from aqakit.errors import OptionError
 
 
 def names(kind: str) -> list[str]:
-    """File names, without ending, of one folder of the package: ``methods``, ``datasets`` or ``backbones``."""
+    """File names, without ending, of one kind: ``methods``, ``datasets`` or ``backbones``."""
+    return sorted(m.name for m in pkgutil.iter_modules(_folders(kind)) if not m.name.startswith("_"))
+
+
+def _folders(kind: str) -> list[str]:
+    """The package's folder, then those of the plugins, whose files are imported as modules of the package too."""
     package = importlib.import_module(f"aqakit.{kind}")
-    return sorted(m.name for m in pkgutil.iter_modules(package.__path__) if not m.name.startswith("_"))
+    plugins = filter(None, os.environ.get("AQAKIT_PLUGINS", "").split(os.pathsep))
+    package.__path__[1:] = [str(Path(folder, kind).resolve()) for folder in plugins]
+    return list(package.__path__)
 
 
 def find(kind: str, name: str) -> ModuleType:

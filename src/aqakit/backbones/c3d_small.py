@@ -1,7 +1,7 @@
 """A small network over space and time, to be trained from scratch on a CPU within a minute or two.
 
-Each block convolves over space and then over time, as R(2+1)D does. What makes it cheap is a first convolution that at
-once leaves a sixteenth of the pixels, and a layout in memory (batch, time, height, width, channel) in which the
+Each block convolves over space and then over time, as R(2+1)D does, and halves the picture. What makes it cheap is few
+channels where the picture is large, and a layout in memory (batch, time, height, width, channel) in which the
 convolutions over space and over time are both plain 2-D ones, without a copy between them. Beside its colours a
 frame brings its change in brightness since the frame before. Time is halved only once and never averaged out: the
 features are those of each moment, side by side, so that what follows can tell the entry from the take-off.
@@ -34,15 +34,14 @@ _MOMENT = 64  # channels of one moment's features
 class Block(nn.Module):
     """A convolution over space, then one over three moments, each with batch norm and ReLU."""
 
-    def __init__(self, channels: int, width: int, *, kernel: int, stride: int, time_stride: int) -> None:
+    def __init__(self, channels: int, width: int, time_stride: int) -> None:
         super().__init__()
-        padding = (kernel - stride + 1) // 2
-        self.space = nn.Conv2d(channels, width, kernel, stride, padding, bias=False)
+        self.space = nn.Conv2d(channels, width, 3, stride=2, padding=1, bias=False)
         self.time = nn.Conv2d(width, width, (3, 1), (time_stride, 1), (1, 0), bias=False)
         self.space_norm, self.time_norm = nn.BatchNorm2d(width), nn.BatchNorm2d(width)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(n, T, H, W, C) → (n, T / time_stride, H / stride, W / stride, width)."""
+        """(n, T, H, W, C) → (n, T / time_stride, H / 2, W / 2, width)."""
         n, frames = x.shape[:2]
         x = self.space_norm(self.space(x.flatten(0, 1).permute(0, 3, 1, 2))).relu()  # (n T, C, H, W)
         height, width = x.shape[2:]
@@ -52,20 +51,18 @@ class Block(nn.Module):
 
 
 class C3DSmall(VideoBackbone):
-    """Three blocks, then the mean and the maximum over space of every moment."""
+    """Four blocks, then the mean and the maximum over space of every moment."""
 
     def __init__(self, *, size: int, frames: int, clips: int, width: int) -> None:
         together = Starts(
             tuple(range(0, clips * frames, frames)), tuple(range(frames)), clips * frames, "spread"
         )
         super().__init__(together, PixelRecipe((size, size)), CONVENTIONS["minus-one-to-one"])
-        self.blocks = nn.Sequential(
-            Block(4, width, kernel=6, stride=4, time_stride=2),
-            Block(width, 2 * width, kernel=3, stride=2, time_stride=1),
-            Block(2 * width, 4 * width, kernel=3, stride=2, time_stride=1),
-        )
+        widths = [4, width, 2 * width, 4 * width, 8 * width]
+        strides = [2, 1, 1, 1]
+        self.blocks = nn.Sequential(*map(Block, widths, widths[1:], strides))
         self.blocks.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self.moment = nn.Linear(8 * width, _MOMENT)
+        self.moment = nn.Linear(16 * width, _MOMENT)
         self.width, self.shape = width, (_MOMENT * ((frames + 1) // 2),)
         self.source: str | None = None
 
@@ -75,7 +72,7 @@ class C3DSmall(VideoBackbone):
         brightness = colours.mean(-1, keepdim=True)
         change = brightness.diff(dim=1, prepend=brightness[:, :1])
         x = self.blocks(torch.cat([colours, change], dim=-1))
-        moments = torch.cat([x.mean((2, 3)), x.amax((2, 3))], dim=-1)  # (n, T / 2, 8 width)
+        moments = torch.cat([x.mean((2, 3)), x.amax((2, 3))], dim=-1)  # (n, T / 2, 16 width)
         features: Tensor = self.moment(moments).relu()
         return features.flatten(1).float()
 
@@ -106,7 +103,7 @@ def build(
     ] = 1,
     width: Annotated[
         int, Field(gt=0, description="channels of the first block; each next has twice as many")
-    ] = 32,
+    ] = 8,
     weights: Annotated[
         Path | None, Field(description="trained weights (safetensors); none: from scratch")
     ] = None,

@@ -73,7 +73,9 @@ def read_index(folder: Path) -> dict[str, Row]:
     try:
         return {row["id"]: row for row in json.loads(file.read_text(encoding="utf-8"))["dives"]}
     except (ValueError, KeyError, TypeError) as error:
-        raise DataError(f"{file} is damaged ({error}); delete it and run again, the videos are kept") from error
+        raise DataError(
+            f"{file} is damaged ({error}); delete it and run again, the videos are kept"
+        ) from error
 
 
 def write_index(folder: Path, about: Row, rows: Sequence[Row]) -> None:
@@ -89,9 +91,8 @@ def complete(folder: Path, size: int) -> None:
         DataError: a rendering process ended early, as where the disk is full.
     """
     there = set(os.listdir(folder))
-    rows = sorted(read_index(folder).values(), key=lambda row: row["event"])  # a backdrop is drawn once per event
-    names = [row["id"] for row in rows]
-    missing = [name for name in names if not {f"{name}.mp4", f"{name}.npy"} <= there]
+    rows = sorted(read_index(folder).values(), key=lambda row: int(row["event"]))  # they share a backdrop
+    missing = [row["id"] for row in rows if not {f"{row['id']}.mp4", f"{row['id']}.npy"} <= there]
     processes = min(_processors(), len(missing) // _WORTH_A_PROCESS)
     done = _by_processes(folder, missing, size, processes) if processes > 1 else _here(folder, missing, size)
     for _ in track(missing, "rendering dives") if missing else ():

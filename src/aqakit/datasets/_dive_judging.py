@@ -52,7 +52,7 @@ _DRAWS = 4096
 def draw_execution(rng: np.random.Generator, dive: Element) -> Execution:
     """A random execution: all components share the diver's form of the day, splash also depends on the entry."""
     own = rng.normal(size=5)
-    day = 0.9 + 0.9 * rng.normal() - 0.4 * (difficulty(dive) - 2.8)
+    day = 0.8 + 0.9 * rng.normal() - 0.5 * (difficulty(dive) - 2.8)
     own[4] = 0.7 * own[3] + 0.7 * own[4]
     return Execution(*(1 / (1 + np.exp(-day - 0.9 * own))).round(3).tolist())
 

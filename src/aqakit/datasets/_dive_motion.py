@@ -37,7 +37,12 @@ _SHOULDER_HALF, _HIP_HALF = 0.18, 0.09
 _MASSES = (("head", "head", 0.07), ("neck", "pelvis", 0.43)) + tuple(
     (f"{side}_{a}", f"{side}_{b}", mass)
     for side in ("left", "right")
-    for a, b, mass in (("shoulder", "elbow", 0.03), ("elbow", "wrist", 0.03), ("hip", "knee", 0.13), ("knee", "toe", 0.06))
+    for a, b, mass in (
+        ("shoulder", "elbow", 0.03),
+        ("elbow", "wrist", 0.03),
+        ("hip", "knee", 0.13),
+        ("knee", "toe", 0.06),
+    )
 )
 
 # Angles in degrees: flexion of hip and knee; arm from the side (0) through the front to overhead (180); flexion of
@@ -97,7 +102,9 @@ def _flight_time(dive: Element, execution: Execution) -> float:
     return math.sqrt(2 * rise / _GRAVITY) + math.sqrt(2 * drop / _GRAVITY)
 
 
-def motion(dive: Element, execution: Execution, when: Timing, moments: Floats, rng: np.random.Generator) -> Motion:
+def motion(
+    dive: Element, execution: Execution, when: Timing, moments: Floats, rng: np.random.Generator
+) -> Motion:
     """The figure at ``moments`` (S,) in seconds.
 
     ``rng`` decides what is left open (the side of an error at the entry, how far out the dive goes) and is used in
@@ -125,7 +132,15 @@ def _fold(dive: Element, execution: Execution) -> Pose:
     loose, broken = 1 - execution.tightness, 1 - execution.form
     knees, scissor, spread = 55 * broken, 16 * broken, 14 * broken
     if dive.position == "tuck":
-        return (132 - 55 * loose, 142 - 60 * loose, 62 + 15 * loose, 25 * (1 - loose), 1 - broken, scissor, spread)
+        return (
+            132 - 55 * loose,
+            142 - 60 * loose,
+            62 + 15 * loose,
+            25 * (1 - loose),
+            1 - broken,
+            scissor,
+            spread,
+        )
     if dive.position == "pike":
         return (146 - 70 * loose, knees, 40 + 60 * loose, 10, 1 - broken, scissor, spread)
     arms = 12 + 70 * loose
@@ -138,7 +153,15 @@ def _poses(dive: Element, execution: Execution, tau: Floats) -> Floats:
     fold, open_at = _fold(dive, execution), 0.66 + 0.016 * dive.somersaults
     keys: list[tuple[float, Pose]] = [(-0.3, _HANDSTAND), (0, _HANDSTAND)] if dive.armstand else _take_off()
     if dive.twists:
-        wrapped: Pose = (18 * loose, 40 * broken, 55 + 20 * loose, 120 - 90 * loose, 1, 16 * broken, 14 * broken)
+        wrapped: Pose = (
+            18 * loose,
+            40 * broken,
+            55 + 20 * loose,
+            120 - 90 * loose,
+            1,
+            16 * broken,
+            14 * broken,
+        )
         keys += [(0.16, wrapped), (_twist_end(dive), wrapped)]
     if not dive.twists or dive.position == "pike":
         first = 0.64 if dive.twists else 0.2 if dive.somersaults > 2 else 0.32
@@ -216,7 +239,8 @@ def _turned(plane: Floats, tau: Floats) -> Floats:
         mass * np.square((away[:, J[a]] + away[:, J[b]])[:, :2] / 2).sum(-1) for a, b, mass in _MASSES
     )
     speed = np.where((tau >= 0) & (tau <= 1), 1 / (inertia + 0.02), 0)
-    return np.cumsum(speed) / speed.sum()
+    done = np.cumsum(speed * np.diff(tau, prepend=tau[0]))
+    return np.asarray(done / done[-1])
 
 
 def _project(plane: Floats, angle: Floats, twist: Floats, facing: float) -> Floats:

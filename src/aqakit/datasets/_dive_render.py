@@ -1,7 +1,7 @@
 """From a dive to pixels: the figure before the pool, the splash, a camera that follows, motion blur, and MP4.
 
-Every frame is the mean of two moments within one exposure; each is drawn twice as large and reduced, which is the
-anti-aliasing.
+In the flight a frame is the mean of two moments within one exposure, which is the motion blur; before and after,
+where little moves, it is one moment. Each is drawn twice as large and reduced, which is the anti-aliasing.
 """
 
 from __future__ import annotations
@@ -20,7 +20,18 @@ from aqakit.datasets import _dive_motion as motion
 from aqakit.datasets._dive_catalogue import Element, element
 from aqakit.datasets._dive_judging import Execution
 from aqakit.datasets._dive_motion import FPS, J
-from aqakit.datasets._dive_scene import BOTTOM, LEFT, RIGHT, TOP, Colour, Look, Scene, diver_look, scene, shade
+from aqakit.datasets._dive_scene import (
+    BOTTOM,
+    LEFT,
+    RIGHT,
+    TOP,
+    Colour,
+    Look,
+    Scene,
+    diver_look,
+    scene,
+    shade,
+)
 from aqakit.datasets._dive_splash import Splash, splash_of
 from aqakit.files import replacing
 
@@ -81,7 +92,9 @@ class Figure:
 def frames(dive: Dive, size: int) -> tuple[Iterator[Image.Image], Floats]:
     """The pictures of a dive, ``size`` × ``size`` RGB, and the joints (T, 17, 2) in their pixels."""
     when = dive.timing
-    moments = (np.arange(when.frames)[:, None] + np.array([0, _EXPOSURE])).ravel() / FPS
+    starts = np.arange(when.frames) / FPS
+    flying = (starts >= when.takeoff) & (starts < when.touch)
+    moments = np.stack([starts, starts + flying * _EXPOSURE / FPS], -1).ravel()
     body = motion.motion(dive.element, dive.execution, when, moments, dive.rng(3))
     pool = scene(dive.event, dive.seed[0], size)
     corner = _camera(dive, pool, body.centre, size)
@@ -112,8 +125,9 @@ def _draw(
     figure = _figure(body, pool, corner)
     splash = splash_of(dive.execution, pool, body.centre, after, corner, dive.rng(6))
     for k in range(0, len(after), 2):
-        first, second = (_picture(pool, figure, splash, paint, corner, size, i) for i in (k, k + 1))
-        yield Image.blend(first, second, 0.5).reduce(2)
+        moments = [k] if after[k] == after[k + 1] else [k, k + 1]
+        pictures = [_picture(pool, figure, splash, paint, corner, size, moment) for moment in moments]
+        yield (pictures[0] if len(pictures) == 1 else Image.blend(*pictures, 0.5)).reduce(2)
 
 
 def _picture(
@@ -121,14 +135,27 @@ def _picture(
 ) -> Image.Image:
     left, top = corner[k].astype(int).tolist()
     picture = pool.backdrop.crop((left, top, left + 2 * size, top + 2 * size))
-    draw = ImageDraw.Draw(picture, "RGBA")
+    draw = ImageDraw.Draw(picture)
     for part in figure.order[k].tolist():
         draw.polygon(figure.outlines[k, part].tolist(), fill=paint[part])
-    surface = splash.entry[k, 1]
+    surface = round(float(splash.entry[k, 1]))
     if surface < 2 * size:
-        draw.rectangle((0, surface, 2 * size, 2 * size), fill=(*pool.water, 165))
-        splash.draw(draw, k)
+        _submerge(picture, pool, figure.outlines[k], surface, (left, top))
+        splash.draw(ImageDraw.Draw(picture, "RGBA"), k)
     return picture
+
+
+def _submerge(
+    picture: Image.Image, pool: Scene, outlines: Floats, surface: int, corner: tuple[int, int]
+) -> None:
+    """Let the water show through what is below the surface: a blend with the backdrop, just where the figure is."""
+    x, y = outlines[:, ::2], outlines[:, 1::2]
+    left, right = np.clip([np.floor(x.min()), np.ceil(x.max())], 0, picture.width).astype(int).tolist()
+    top, low = np.clip([max(surface, y.min()), np.ceil(y.max())], 0, picture.height).astype(int).tolist()
+    if left < right and top < low:
+        box = (left, top, right, low)
+        behind = pool.backdrop.crop((corner[0] + left, corner[1] + top, corner[0] + right, corner[1] + low))
+        picture.paste(Image.blend(picture.crop(box), behind, 0.68), box)
 
 
 def _colours(look: Look) -> list[Colour]:
@@ -159,7 +186,10 @@ def _outline(a: Floats, b: Floats, radii: Floats) -> Floats:
     heading = np.arctan2(along[..., 1], along[..., 0])[..., None]
     turn = np.linspace(-math.pi / 2, math.pi / 2, _CORNERS)
     ends = []
-    for centre, radius, angles in ((b, radii[..., 1], heading + turn), (a, radii[..., 0], heading + turn + math.pi)):
+    for centre, radius, angles in (
+        (b, radii[..., 1], heading + turn),
+        (a, radii[..., 0], heading + turn + math.pi),
+    ):
         circle = np.stack([np.cos(angles), np.sin(angles)], -1)
         ends.append(centre[..., None, :] + radius[..., None, None] * circle)
     return np.concatenate(ends, -2)

@@ -16,9 +16,21 @@ LEFT, RIGHT, BOTTOM, TOP = -4.2, 6.4, -3.4, 14.6
 """What the backdrop shows, in metres."""
 _EDGE = 1.15  # the far edge of the pool is seen this far above the place of the entry
 
-_WALLS: tuple[Colour, ...] = ((96, 124, 164), (140, 148, 156), (92, 142, 150), (138, 150, 132), (128, 122, 158))
+_WALLS: tuple[Colour, ...] = (
+    (96, 124, 164),
+    (140, 148, 156),
+    (92, 142, 150),
+    (138, 150, 132),
+    (128, 122, 158),
+)
 _WATERS: tuple[Colour, ...] = ((22, 116, 178), (18, 132, 168), (40, 100, 190), (14, 104, 150))
-_SKINS: tuple[Colour, ...] = ((241, 200, 172), (224, 176, 142), (196, 142, 106), (150, 102, 74), (104, 70, 52))
+_SKINS: tuple[Colour, ...] = (
+    (241, 200, 172),
+    (224, 176, 142),
+    (196, 142, 106),
+    (150, 102, 74),
+    (104, 70, 52),
+)
 _SUITS: tuple[Colour, ...] = (
     (196, 30, 44), (24, 40, 110), (20, 20, 26), (236, 190, 30), (18, 120, 74), (230, 230, 236), (120, 30, 120),
 )  # fmt: skip
@@ -89,7 +101,9 @@ def _surfaces(rng: np.random.Generator, wall: Colour, water: Colour, scale: floa
     picture = np.array(wall) * (0.7 + 0.3 * (y - BOTTOM) / (TOP - BOTTOM)) * np.ones((height, width, 1))
     seats = (y > 2.6) & (y < 6.6)
     picture = np.where(seats, 0.6 * picture + _crowd(rng, height, width, 0.3 * scale), picture)
-    ripple = rng.normal(size=(height // 4 + 1, width // 24 + 1, 1)).repeat(4, 0).repeat(24, 1)[:height, :width]
+    ripple = (
+        rng.normal(size=(height // 4 + 1, width // 24 + 1, 1)).repeat(4, 0).repeat(24, 1)[:height, :width]
+    )
     wet = np.array(water) * (0.92 + 0.16 * (_EDGE - y) / (_EDGE - BOTTOM)) + 5 * ripple
     return np.asarray(np.clip(np.where(y < _EDGE, wet, picture), 0, 255).astype(np.uint8))
 

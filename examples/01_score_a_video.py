@@ -1,0 +1,39 @@
+"""Score a video: train on rendered dives, then ask for the score of one MP4 file.
+
+    python examples/01_score_a_video.py                      # trains for about two minutes, scores a rendered dive
+    python examples/01_score_a_video.py my_dive.mp4 --difficulty 3.2
+"""
+
+import argparse
+from pathlib import Path
+
+import aqakit
+from aqakit import datasets
+from aqakit.demo import SETTINGS
+
+parser = argparse.ArgumentParser()
+parser.add_argument("video", nargs="?", type=Path, help="what to score (a dive that was not trained on)")
+parser.add_argument("--difficulty", type=float, help="declared difficulty of the dive")
+parser.add_argument("--out", type=Path, default=Path("runs/dives"), help="folder of the run")
+parser.add_argument("--dives", type=int, default=640, help="how many dives to render")
+parser.add_argument("--epochs", type=int, default=SETTINGS["epochs"])
+given = parser.parse_args()
+
+# DAE and a small network over space and time, trained together from pixels. They learn the judges' total; the declared
+# difficulty takes it back to the score. A folder that holds this very run already is opened, not trained again.
+settings = SETTINGS | {"data": f"synthetic_dives:count={given.dives}", "epochs": given.epochs}
+run = aqakit.train("dae", **settings, out=given.out)
+
+video, difficulty = given.video, given.difficulty
+if video is None:
+    unseen = run.ids("test")[0]
+    dive = next(s for s in datasets.load("synthetic_dives", count=given.dives).samples if s.id == unseen)
+    video, difficulty = dive.sources["video"], dive.difficulty
+    print(f"{dive.caption}: the judges gave {dive.score:.1f}")
+
+# The answer is a distribution of scores, not a number.
+answer = run.predict(video, difficulty=difficulty)
+low, high = answer.interval(0.9)
+print(f"{video}: {answer.mean:.1f} ± {answer.std:.1f} {run.labels.scale.unit}")
+print(f"nine times in ten between {low:.1f} and {high:.1f}")
+print(f"over 60 points with probability {1 - answer.cdf(60):.2f}")

@@ -1,0 +1,91 @@
+"""Mixture density network: several normals, so that a score may be either this or that.
+
+This file is a whole method. As ``methods/mdn.py``, in the package or in a folder named by ``AQAKIT_PLUGINS``, it is
+``aqakit train mdn``, a line of ``aqakit methods``, and under the contract tests. This text becomes its help, and its
+page in the docs. Run as a script, the file puts itself into such a folder and is compared with the built-in methods:
+
+    python examples/05_add_a_method.py
+"""
+
+from typing import Annotated
+
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+
+from aqakit.distributions import Mixture, Normal
+from aqakit.heads import LOG_VARIANCE_BOUND, in_units
+from aqakit.methods import DropoutOption, HiddenOption, Method, PoolingOption, Trunk, mean_loss
+from aqakit.types import Batch, FeatureSpec, LabelSpec, ScoreScale
+
+PAPER = (
+    "Bishop, Mixture Density Networks, Aston University NCRG/94/004, 1994. "
+    "https://publications.aston.ac.uk/id/eprint/373/"
+)
+
+
+class MDN(Method):
+    """A mixture of K normals for each video, trained by its likelihood."""
+
+    def __init__(self, trunk: Trunk, components: int, scale: ScoreScale) -> None:
+        super().__init__()
+        self.trunk = trunk
+        self.head = nn.Linear(trunk.width, 3 * components)
+        self.scale = scale
+
+    def losses(self, batch: Batch) -> dict[str, Tensor]:
+        """Negative log-likelihood of the labelled videos, in nats."""
+        known = batch.select(batch.labelled)
+        return {"likelihood": mean_loss(-self.predict(known).log_prob(known.score))}
+
+    def predict(self, batch: Batch) -> Mixture:
+        """B mixtures, in the units of the sport."""
+        weights, mean, log_variance = self.head(self.trunk(batch)).chunk(3, dim=1)  # (B, K) each
+        bounded = LOG_VARIANCE_BOUND * torch.tanh(log_variance / LOG_VARIANCE_BOUND)
+        spread = (bounded / 2).exp() * self.scale.span / 4
+        return Mixture(weights, Normal(in_units(mean, self.scale), spread))
+
+
+def build(
+    features: FeatureSpec,
+    labels: LabelSpec,
+    *,
+    components: Annotated[int, Field(gt=0, description="normals in the mixture")] = 3,
+    pooling: PoolingOption = "average",
+    hidden: HiddenOption = (256, 128),
+    dropout: DropoutOption = 0.0,
+) -> MDN:
+    """The network for these features and labels; each keyword is an option of ``aqakit train mdn``."""
+    return MDN(Trunk(features, pooling=pooling, hidden=hidden, dropout=dropout), components, labels.scale)
+
+
+if __name__ == "__main__":
+    import argparse
+    import os
+    import shutil
+    from pathlib import Path
+
+    from recordings import record
+
+    import aqakit
+    from aqakit.report import tables
+
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--folder", type=Path, default=Path("my_recordings"), help="where the recordings go")
+    parser.add_argument("--plugins", type=Path, default=Path("my_plugins"), help="where the method goes")
+    parser.add_argument("--epochs", type=int, default=30)
+    given = parser.parse_args()
+
+    (given.plugins / "methods").mkdir(parents=True, exist_ok=True)
+    shutil.copy(__file__, given.plugins / "methods" / "mdn.py")
+    os.environ["AQAKIT_PLUGINS"] = str(given.plugins)
+
+    table = aqakit.benchmark(
+        "manifest:low=0:high=10",
+        root=record(given.folder),
+        backbones=["kinematics:channels=3:windows=2"],
+        methods=["regression", "dae", "mdn", "mdn:components=1"],
+        epochs=given.epochs,
+    )
+    tables.show(table.rows, title=table.title, notes=table.notes, hide=table.details)
+    print(f"Now try: AQAKIT_PLUGINS={given.plugins} aqakit train mdn --help")
