@@ -1,7 +1,7 @@
 """Score a video: train on rendered dives, then ask for the score of one MP4 file.
 
-    python examples/01_score_a_video.py                      # trains for about two minutes, scores a rendered dive
-    python examples/01_score_a_video.py my_dive.mp4 --difficulty 3.2
+python examples/01_score_a_video.py                      # trains for about two minutes, scores a rendered dive
+python examples/01_score_a_video.py my_dive.mp4 --difficulty 3.2
 """
 
 import argparse
@@ -29,7 +29,7 @@ if video is None:
     unseen = run.ids("test")[0]
     dive = next(s for s in datasets.load("synthetic_dives", count=given.dives).samples if s.id == unseen)
     video, difficulty = dive.sources["video"], dive.difficulty
-    print(f"{dive.caption}: the judges gave {dive.score:.1f}")
+    print(f"{dive.caption} The judges gave {dive.score:.1f}.")
 
 # The answer is a distribution of scores, not a number.
 answer = run.predict(video, difficulty=difficulty)

@@ -1,6 +1,6 @@
 """Intervals that hold what they promise: recalibrate on validation samples, and count on the test samples.
 
-    python examples/04_calibrated_intervals.py
+python examples/04_calibrated_intervals.py
 """
 
 import argparse

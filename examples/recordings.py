@@ -1,7 +1,7 @@
 """Stands in for recordings of your own: the motion of a hand that reaches for a target, well or badly.
 
-A good reach goes straight to the target. A bad one trembles and wanders off on the way, and one judge in the panel is
-not like another. Examples 02 to 05 learn from these.
+A good reach goes straight to the target; a bad one trembles and wanders off on the way, and the score given to it is less
+certain. Examples 02 to 05 learn from these.
 """
 
 import csv
@@ -18,7 +18,7 @@ def record(folder: Path, count: int = 150) -> Path:
     for number in range(count):
         skill = rng.uniform(0, 1)
         np.savetxt(folder / f"reach-{number:03d}.txt", reach(skill, rng), fmt="%.5f")
-        score = 10 * skill + rng.normal(scale=0.3 + 1.2 * (1 - skill))  # judges disagree on clumsiness
+        score = 10 * skill + rng.normal(scale=0.3 + 1.2 * (1 - skill))
         rows.append([f"reach-{number:03d}", f"reach-{number:03d}.txt", round(float(np.clip(score, 0, 10)), 2)])
     file = folder / "my.csv"
     with file.open("w", newline="", encoding="utf-8") as out:

@@ -153,7 +153,7 @@ def test_short_recordings_are_read_or_refused_in_a_sentence(
 
 def test_a_window_is_a_part_of_the_recording(backbone: Backbone, path: Path) -> None:
     assert torch.equal(clips_of(backbone, path, (0, LENGTH - 1)), clips_of(backbone, path))
-    assert not torch.equal(clips_of(backbone, path, (0, 19)), clips_of(backbone, path)[: len(clips_of(backbone, path, (0, 19)))])
+    assert not torch.equal(clips_of(backbone, path, (21, 40))[0], clips_of(backbone, path)[0])
 
 
 @pytest.mark.parametrize("window", [(0, LENGTH), (10, 9), (-1, 5)])

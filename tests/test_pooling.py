@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from aqakit.pooling import build, concatenate
+from aqakit.pooling import build, concatenate, summarise
 from aqakit.types import Stream
 
 VIDEO = torch.tensor([[1.0, 10.0], [3.0, 10.0], [8.0, 40.0]])
@@ -50,3 +50,12 @@ def test_concatenate_brings_streams_to_the_shorter_one():
     assert joined.features[0].tolist() == [[0.5, 100.0], [2.5, 200.0], [4.5, 300.0]]
     assert joined.clips.tolist() == [[True, True, True], [True, True, False]]
     assert joined.features[1, :2].tolist() == [[0.0, 150.0], [1.0, 250.0]]
+
+
+def test_summarise_is_statistics_of_each_share():
+    video = torch.arange(10.0).square()[:, None]
+    summary = summarise(video, 2)
+    halves = [build("statistics", 1)(*padded(part, 0))[0] for part in (video[:5], video[5:])]
+    torch.testing.assert_close(summary, torch.stack(halves))
+    assert summarise(video[:2], 5).shape == (5, 3)  # fewer clips than windows: they are shared
+    assert summarise(video[:1], 3).isfinite().all()

@@ -141,6 +141,7 @@ def assemble(
     target: Target = "score",
     fuse: Fuse = "none",
     finetune: bool = False,
+    windows: int = 0,
     standardise: Literal["auto", "yes", "no"] = "auto",
     precision: torch.dtype = torch.float32,
 ) -> Assessor:
@@ -153,11 +154,10 @@ def assemble(
     checked = discovery.configure(f"method {method}", module.build, options)
     if len(backbones) > 1 and fuse == "none" and not getattr(module, "STREAMS", False):
         raise OptionError(f"method {method} reads one stream and there are {len(backbones)}; give --fuse concat")
-    wanted = {
-        n: b.shape for n, b in backbones.items() if standardise == "yes" or (standardise == "auto" and b.standardise)
-    }
-    scaling = Standardise(wanted if standardise != "no" and not finetune else {})
-    spec = FeatureSpec(_fused(backbones) if fuse == "concat" else {n: b.shape for n, b in backbones.items()})
+    shapes = {n: (3 * b.shape[0],) if windows else b.shape for n, b in backbones.items()}
+    scaled = {n for n, b in backbones.items() if standardise == "yes" or (standardise == "auto" and b.standardise)}
+    scaling = Standardise({n: shape for n, shape in shapes.items() if n in scaled and not finetune})
+    spec = FeatureSpec(_fused(shapes) if fuse == "concat" else shapes)
     built = module.build(spec, target_labels(labels, target), **checked)
     live = backbones if finetune else {}
     return Assessor(built, scaling, live, target=target, fuse=fuse, precision=precision)
@@ -184,8 +184,8 @@ def check_difficulty(difficulty: Tensor, names: list[str], target: Target) -> No
         raise DataError(f"target total needs a declared difficulty above 0; there is none for {shown}")
 
 
-def _fused(backbones: Mapping[str, Backbone]) -> dict[str, tuple[int, ...]]:
-    maps = [name for name, backbone in backbones.items() if len(backbone.shape) != 1]
+def _fused(shapes: Mapping[str, tuple[int, ...]]) -> dict[str, tuple[int, ...]]:
+    maps = [name for name, shape in shapes.items() if len(shape) != 1]
     if maps:
         raise OptionError(f"--fuse concat joins vectors; {', '.join(maps)} gives maps")
-    return {"fused": (sum(b.shape[0] for b in backbones.values()),)}
+    return {"fused": (sum(width for (width,) in shapes.values()),)}

@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -28,7 +29,7 @@ from aqakit.backbones import Backbone
 from aqakit.backbones._video import VideoBackbone
 from aqakit.errors import AqakitError, DataError
 from aqakit.files import replacing
-from aqakit.progress import track
+from aqakit.progress import console, track
 from aqakit.types import Sample
 
 _LAYOUT = 1
@@ -39,10 +40,17 @@ _CLIPS_AT_ONCE = 32
 
 @dataclass(frozen=True)
 class Clips:
-    """Features (N, *F) of one recording, and how many frames (or rows of a signal) the recording has."""
+    """Features (N, *F) of one recording.
+
+    Attributes:
+        features: (N, *F) float32.
+        length: frames of the recording, or rows of a signal.
+        fresh: whether they were computed just now, and not found in the cache.
+    """
 
     features: Tensor
     length: int
+    fresh: bool
 
 
 @dataclass(frozen=True)
@@ -93,6 +101,7 @@ def extract(samples: Sequence[Sample], backbones: Mapping[str, Backbone], cache:
         cache: a folder, or None to keep nothing.
     """
     done = Extraction({name: [] for name in backbones})
+    clock = _Clock()
     for sample in track(samples, f"features ({', '.join(backbones)})"):
         try:
             found = {name: clips_of(sample, name, backbone, cache) for name, backbone in backbones.items()}
@@ -101,8 +110,30 @@ def extract(samples: Sequence[Sample], backbones: Mapping[str, Backbone], cache:
             continue
         for name, clips in found.items():
             done.streams[name].append(clips.features)
+            clock.count(clips)
         done.add(sample, next(iter(found.values())).length)
+    clock.tell()
     return done
+
+
+class _Clock:
+    """How fast features were computed; silent where all of them came from the cache."""
+
+    def __init__(self) -> None:
+        self.started, self.recordings, self.clips = time.monotonic(), 0, 0
+
+    def count(self, clips: Clips) -> None:
+        self.recordings += clips.fresh
+        self.clips += clips.fresh * len(clips.features)
+
+    def tell(self) -> None:
+        if self.recordings:
+            seconds = time.monotonic() - self.started
+            console.print(
+                f"features of {self.recordings} recordings, {self.clips} clips, in {seconds:.1f} s: "
+                f"{self.clips / seconds:.0f} clips/s",
+                highlight=False,
+            )
 
 
 def clips_of(sample: Sample, name: str, backbone: Backbone, cache: Path | None) -> Clips:
@@ -110,12 +141,13 @@ def clips_of(sample: Sample, name: str, backbone: Backbone, cache: Path | None) 
     path = source(sample, name, backbone)
     file = cache_file(cache, path, sample.window, name, backbone) if cache else None
     stored = load(file) if file else None
+    fresh = stored is None
     if stored is None:
         found = compact(embed(backbone, path, sample.window), backbone)
         stored = {"features": found, "length": torch.tensor(length(path, backbone, sample.window))}
         if file:
             save(file, stored)
-    return Clips(stored["features"].float(), int(stored["length"]))
+    return Clips(stored["features"].float(), int(stored["length"]), fresh)
 
 
 def pixels_of(sample: Sample, name: str, backbone: VideoBackbone, cache: Path, *, shift: int) -> Pixels:

@@ -60,16 +60,20 @@ def gather(recipe: Recipe, cache: Path | None = None, dataset: Dataset | None = 
 def _cached(
     recipe: Recipe, dataset: Dataset, backbones: Mapping[str, Backbone], cache: Path
 ) -> tuple[Source, Extraction]:
+    if recipe.windows and any(len(backbone.shape) != 1 for backbone in backbones.values()):
+        raise OptionError("windows summarise vectors, and a backbone gives maps; leave --windows out")
     if recipe.shift or recipe.flip:
         raise OptionError("shift and flip augment live pixels; give --finetune, or leave them out")
     done = features.extract(dataset.samples, backbones, cache)
     _check_any(dataset, done)
-    return sources.cached(done, dataset.labels), done
+    return sources.cached(done, dataset.labels, recipe.windows), done
 
 
 def _live(
     recipe: Recipe, dataset: Dataset, backbones: Mapping[str, Backbone], cache: Path
 ) -> tuple[Source, Extraction]:
+    if recipe.windows:
+        raise OptionError("windows summarise cached features; leave --windows out, or --finetune")
     videos = {name: _video_backbone(name, backbone) for name, backbone in backbones.items()}
     source, done = sources.live(dataset.samples, dataset.labels, videos, cache, shift=recipe.shift, flip=recipe.flip)
     _check_any(dataset, done)

@@ -94,6 +94,18 @@ _POOLINGS: dict[str, type[Pooling]] = {
 }
 
 
+def summarise(video: Tensor, windows: int) -> Tensor:
+    """Clips (n, D) of one video → (windows, 3 D): mean, spread and mean absolute change in equal shares of it.
+
+    What :class:`Statistics` says of a whole video, for each part of it and once for all, so that a long recording of
+    thousands of clips is not pooled anew in every step of training.
+    """
+    ends = [(k * len(video) // windows, -(-(k + 1) * len(video) // windows)) for k in range(windows)]
+    pool = Statistics(video.shape[1])
+    parts = [video[first:last][None] for first, last in ends]
+    return torch.cat([pool(part, torch.ones(part.shape[:2], dtype=torch.bool)) for part in parts])
+
+
 def concatenate(streams: Sequence[Stream]) -> Stream:
     """Join the widths of several streams of vectors, clip by clip.
 

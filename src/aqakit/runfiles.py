@@ -79,12 +79,15 @@ def load_weights(assessor: Assessor, file: Path) -> None:
         WeightsError: the file is missing, damaged or of another method.
     """
     try:
-        assessor.load_state_dict(load_file(file))
+        weights = load_file(file)
+        assessor.load_state_dict(weights)
     except (OSError, SafetensorError) as error:
         raise WeightsError(f"{file}: cannot be read as a checkpoint ({error}); train again") from None
     except RuntimeError as error:
         reason = " ".join(str(error).split())
         raise WeightsError(f"{file}: does not fit this run's method and options: {reason}") from None
+    if broken := [name for name, tensor in weights.items() if tensor.isnan().any()]:
+        raise WeightsError(f"{file}: {', '.join(broken[:3])} hold NaN; train again")
 
 
 def load_recalibration(folder: Path) -> Recalibration | None:

@@ -35,7 +35,7 @@ from aqakit.recipe import Recipe, assemble_run, build_backbones, make_recipe
 from aqakit.sources import Source
 from aqakit.splits import carve
 from aqakit.training import History
-from aqakit.types import Sample, Split, Stream
+from aqakit.types import Sample, Split
 
 Report = Callable[[int, dict[str, float]], None]
 
@@ -186,7 +186,7 @@ class Run:
         """(B,) distributions of samples, all of which must be readable; nothing is cached."""
         backbones = backbones or self.backbones
         streams = {name: [self._features(s, name, backbone) for s in samples] for name, backbone in backbones.items()}
-        stacked = {name: Stream.stack(videos) for name, videos in streams.items()}
+        stacked = {name: sources.stack(videos, self.recipe.windows) for name, videos in streams.items()}
         batch = sources.collate(samples, self.labels, stacked)
         check_difficulty(batch.difficulty, [s.id for s in samples], self.recipe.target)
         with torch.inference_mode():

@@ -14,6 +14,7 @@ from aqakit import features, transforms
 from aqakit.backbones._video import VideoBackbone
 from aqakit.errors import AqakitError
 from aqakit.features import Extraction
+from aqakit.pooling import summarise
 from aqakit.progress import track
 from aqakit.types import Batch, LabelSpec, Sample, Stream
 
@@ -103,10 +104,15 @@ class Live:
         return clips.flip(-2) if flip else clips
 
 
-def cached(extraction: Extraction, labels: LabelSpec) -> Cached:
-    """All samples of an extraction that could be read."""
-    streams = {name: Stream.stack(videos) for name, videos in extraction.streams.items()}
+def cached(extraction: Extraction, labels: LabelSpec, windows: int = 0) -> Cached:
+    """All samples of an extraction that could be read, each summarised in so many windows if there are any."""
+    streams = {name: stack(videos, windows) for name, videos in extraction.streams.items()}
     return Cached(extraction.samples, collate(extraction.samples, labels, streams))
+
+
+def stack(videos: Sequence[Tensor], windows: int) -> Stream:
+    """Features (N_i, *F) of several videos as one stream, summarised in windows if there are any."""
+    return Stream.stack([summarise(video, windows) for video in videos] if windows else videos)
 
 
 def live(

@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import inspect
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -106,7 +107,7 @@ class HuggingFace(VideoBackbone):
         try:
             features: Tensor = self(torch.zeros(1, frames, height, width, 3, dtype=torch.uint8))
         except (RuntimeError, ValueError, TypeError) as error:
-            reason = str(error).splitlines()[0]
+            reason = _first_line(error)
             raise WeightsError(
                 f"{source}: the model refuses clips of {frames}×{height}×{width}: {reason}"
             ) from error
@@ -155,12 +156,15 @@ def _load(weights: str) -> tuple[nn.Module, bool]:
     except ImportError:
         raise OptionError("the backbone huggingface needs transformers: pip install 'aqakit[hf]'") from None
     try:
-        model, found = transformers.AutoModel.from_pretrained(
-            weights, local_files_only=Path(weights).is_dir(), output_loading_info=True, dtype=torch.float32
-        )
+        with _quiet(transformers.utils.logging):
+            model, found = transformers.AutoModel.from_pretrained(
+                weights,
+                local_files_only=Path(weights).is_dir(),
+                output_loading_info=True,
+                dtype=torch.float32,
+            )
     except Exception as error:  # transformers raises many kinds for a missing or damaged model
-        reason = str(error).strip().splitlines()[0]
-        raise WeightsError(f"{weights}: no model can be loaded from there: {reason}") from error
+        raise WeightsError(f"{weights}: no model can be loaded from there: {_first_line(error)}") from error
     missing = set(found["missing_keys"])
     lost = sorted(key for key in missing if "pooler" not in key)
     if lost:
@@ -172,6 +176,23 @@ def _load(weights: str) -> tuple[nn.Module, bool]:
             f"{weights}: a {model.config.model_type} reads {model.main_input_name}, not pixels"
         )
     return model, not missing
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0]
+
+
+@contextmanager
+def _quiet(logging: Any) -> Iterator[None]:
+    """Without its progress bars and without warnings of missing tensors, which are dealt with here."""
+    before = logging.get_verbosity()
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(before)
+        logging.enable_progress_bar()
 
 
 def _frames(config: Any) -> int | None:

@@ -93,9 +93,7 @@ def element(number: str) -> Element:
         direction, somersaults, twists = digits[0], digits[1], digits[2:] or "0"
     else:  # the middle digit tells a flying dive, of which there is none here
         direction, somersaults, twists = group, digits[1], "0"
-    return Element(
-        number, _LETTERS[letter], _DIRECTIONS[direction], group == "6", int(somersaults), int(twists)
-    )
+    return Element(number, _LETTERS[letter], _DIRECTIONS[direction], group == "6", int(somersaults), int(twists))
 
 
 # Components of the difficulty on the 10 m platform, by half somersaults.

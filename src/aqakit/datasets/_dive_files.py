@@ -73,9 +73,7 @@ def read_index(folder: Path) -> dict[str, Row]:
     try:
         return {row["id"]: row for row in json.loads(file.read_text(encoding="utf-8"))["dives"]}
     except (ValueError, KeyError, TypeError) as error:
-        raise DataError(
-            f"{file} is damaged ({error}); delete it and run again, the videos are kept"
-        ) from error
+        raise DataError(f"{file} is damaged ({error}); delete it and run again, the videos are kept") from error
 
 
 def write_index(folder: Path, about: Row, rows: Sequence[Row]) -> None:
@@ -90,7 +88,7 @@ def complete(folder: Path, size: int) -> None:
     Raises:
         DataError: a rendering process ended early, as where the disk is full.
     """
-    there = set(os.listdir(folder))
+    there = {path.name for path in folder.iterdir()}
     rows = sorted(read_index(folder).values(), key=lambda row: int(row["event"]))  # they share a backdrop
     missing = [row["id"] for row in rows if not {f"{row['id']}.mp4", f"{row['id']}.npy"} <= there]
     processes = min(_processors(), len(missing) // _WORTH_A_PROCESS)

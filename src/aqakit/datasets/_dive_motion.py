@@ -34,15 +34,12 @@ J = {name: number for number, name in enumerate(JOINTS)}
 _TRUNK, _HEAD, _ARM, _FOREARM, _THIGH, _SHIN, _FOOT = 0.50, 0.19, 0.27, 0.33, 0.43, 0.42, 0.17
 _SHOULDER_HALF, _HIP_HALF = 0.18, 0.09
 # Share of the body's mass between two joints, after de Leva (1996), rounded.
-_MASSES = (("head", "head", 0.07), ("neck", "pelvis", 0.43)) + tuple(
-    (f"{side}_{a}", f"{side}_{b}", mass)
-    for side in ("left", "right")
-    for a, b, mass in (
-        ("shoulder", "elbow", 0.03),
-        ("elbow", "wrist", 0.03),
-        ("hip", "knee", 0.13),
-        ("knee", "toe", 0.06),
-    )
+_LIMB_MASSES = (("shoulder", "elbow", 0.03), ("elbow", "wrist", 0.03), ("hip", "knee", 0.13), ("knee", "toe", 0.06))
+_MASSES = (
+    ("head", "head", 0.07),
+    ("neck", "pelvis", 0.43),
+    *((f"left_{a}", f"left_{b}", mass) for a, b, mass in _LIMB_MASSES),
+    *((f"right_{a}", f"right_{b}", mass) for a, b, mass in _LIMB_MASSES),
 )
 
 # Angles in degrees: flexion of hip and knee; arm from the side (0) through the front to overhead (180); flexion of
@@ -102,9 +99,7 @@ def _flight_time(dive: Element, execution: Execution) -> float:
     return math.sqrt(2 * rise / _GRAVITY) + math.sqrt(2 * drop / _GRAVITY)
 
 
-def motion(
-    dive: Element, execution: Execution, when: Timing, moments: Floats, rng: np.random.Generator
-) -> Motion:
+def motion(dive: Element, execution: Execution, when: Timing, moments: Floats, rng: np.random.Generator) -> Motion:
     """The figure at ``moments`` (S,) in seconds.
 
     ``rng`` decides what is left open (the side of an error at the entry, how far out the dive goes) and is used in
@@ -229,15 +224,14 @@ def _chain(
 
 
 def _centre(points: Floats) -> Floats:
-    return np.asarray(sum(mass * (points[:, J[a]] + points[:, J[b]]) / 2 for a, b, mass in _MASSES)) / 0.99
+    weighted = [mass * (points[:, J[a]] + points[:, J[b]]) / 2 for a, b, mass in _MASSES]
+    return np.asarray(sum(weighted) / sum(mass for _, _, mass in _MASSES))
 
 
 def _turned(plane: Floats, tau: Floats) -> Floats:
     """Share (S,) of the somersaults that is done: angular speed is 1 ÷ moment of inertia during the flight."""
     away = plane - _centre(plane)[:, None]
-    inertia = sum(
-        mass * np.square((away[:, J[a]] + away[:, J[b]])[:, :2] / 2).sum(-1) for a, b, mass in _MASSES
-    )
+    inertia = sum(mass * np.square((away[:, J[a]] + away[:, J[b]])[:, :2] / 2).sum(-1) for a, b, mass in _MASSES)
     speed = np.where((tau >= 0) & (tau <= 1), 1 / (inertia + 0.02), 0)
     done = np.cumsum(speed * np.diff(tau, prepend=tau[0]))
     return np.asarray(done / done[-1])

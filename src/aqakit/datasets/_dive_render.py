@@ -13,7 +13,6 @@ from pathlib import Path
 
 import av
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
 from aqakit.datasets import _dive_motion as motion
@@ -99,8 +98,10 @@ def frames(dive: Dive, size: int) -> tuple[Iterator[Image.Image], Floats]:
     pool = scene(dive.event, dive.seed[0], size)
     corner = _camera(dive, pool, body.centre, size)
     joints = (pool.pixel(body.joints[..., :2]) - corner[:, None]) / 2
-    pictures = _draw(dive, pool, body, moments - when.touch, corner, size)
-    return pictures, joints.reshape(when.frames, 2, len(motion.JOINTS), 2).mean(1).astype(np.float32)
+    splash = splash_of(dive.execution, pool, body.centre, moments - when.touch, corner, dive.rng(6))
+    paint = _colours(diver_look(dive.rng(5), pool.light))
+    shot = _Shot(pool, _figure(body, pool, corner), paint, splash, corner, 2 * size)
+    return _draw(shot, moments), joints.reshape(when.frames, 2, len(motion.JOINTS), 2).mean(1).astype(np.float32)
 
 
 def _camera(dive: Dive, pool: Scene, centre: Floats, size: int) -> Floats:
@@ -118,44 +119,50 @@ def _camera(dive: Dive, pool: Scene, centre: Floats, size: int) -> Floats:
     return np.asarray(np.clip(np.round(corner), 0, np.floor(limit)))
 
 
-def _draw(
-    dive: Dive, pool: Scene, body: motion.Motion, after: Floats, corner: Floats, size: int
-) -> Iterator[Image.Image]:
-    paint = _colours(diver_look(dive.rng(5), pool.light))
-    figure = _figure(body, pool, corner)
-    splash = splash_of(dive.execution, pool, body.centre, after, corner, dive.rng(6))
-    for k in range(0, len(after), 2):
-        moments = [k] if after[k] == after[k + 1] else [k, k + 1]
-        pictures = [_picture(pool, figure, splash, paint, corner, size, moment) for moment in moments]
-        yield (pictures[0] if len(pictures) == 1 else Image.blend(*pictures, 0.5)).reduce(2)
+@dataclass(frozen=True)
+class _Shot:
+    """All that is in the picture, at S moments."""
+
+    pool: Scene
+    figure: Figure
+    paint: list[Colour]
+    splash: Splash
+    corner: Floats
+    side: int  # of the picture before it is reduced
+
+    def picture(self, k: int) -> Image.Image:
+        """What is seen at moment ``k``, twice as large."""
+        picture = self._behind(k, (0, 0, self.side, self.side))
+        draw = ImageDraw.Draw(picture)
+        for part in self.figure.order[k].tolist():
+            draw.polygon(self.figure.outlines[k, part].tolist(), fill=self.paint[part])
+        surface = round(float(self.splash.entry[k, 1]))
+        if surface < self.side:
+            self._submerge(picture, k, surface)
+            self.splash.draw(ImageDraw.Draw(picture, "RGBA"), k)
+        return picture
+
+    def _behind(self, k: int, box: tuple[int, int, int, int]) -> Image.Image:
+        left, top = self.corner[k].astype(int).tolist()
+        return self.pool.backdrop.crop((left + box[0], top + box[1], left + box[2], top + box[3]))
+
+    def _submerge(self, picture: Image.Image, k: int, surface: int) -> None:
+        """Let water show through what is below the surface: a blend with the backdrop, just where the figure is."""
+        x, y = self.figure.outlines[k, :, ::2], self.figure.outlines[k, :, 1::2]
+        left, right = np.clip([x.min(), x.max() + 1], 0, self.side).astype(int).tolist()
+        top, low = np.clip([max(surface, y.min()), y.max() + 1], 0, self.side).astype(int).tolist()
+        if left < right and top < low:
+            box = (left, top, right, low)
+            picture.paste(Image.blend(picture.crop(box), self._behind(k, box), 0.68), box)
 
 
-def _picture(
-    pool: Scene, figure: Figure, splash: Splash, paint: list[Colour], corner: Floats, size: int, k: int
-) -> Image.Image:
-    left, top = corner[k].astype(int).tolist()
-    picture = pool.backdrop.crop((left, top, left + 2 * size, top + 2 * size))
-    draw = ImageDraw.Draw(picture)
-    for part in figure.order[k].tolist():
-        draw.polygon(figure.outlines[k, part].tolist(), fill=paint[part])
-    surface = round(float(splash.entry[k, 1]))
-    if surface < 2 * size:
-        _submerge(picture, pool, figure.outlines[k], surface, (left, top))
-        splash.draw(ImageDraw.Draw(picture, "RGBA"), k)
-    return picture
-
-
-def _submerge(
-    picture: Image.Image, pool: Scene, outlines: Floats, surface: int, corner: tuple[int, int]
-) -> None:
-    """Let the water show through what is below the surface: a blend with the backdrop, just where the figure is."""
-    x, y = outlines[:, ::2], outlines[:, 1::2]
-    left, right = np.clip([np.floor(x.min()), np.ceil(x.max())], 0, picture.width).astype(int).tolist()
-    top, low = np.clip([max(surface, y.min()), np.ceil(y.max())], 0, picture.height).astype(int).tolist()
-    if left < right and top < low:
-        box = (left, top, right, low)
-        behind = pool.backdrop.crop((corner[0] + left, corner[1] + top, corner[0] + right, corner[1] + low))
-        picture.paste(Image.blend(picture.crop(box), behind, 0.68), box)
+def _draw(shot: _Shot, moments: Floats) -> Iterator[Image.Image]:
+    """One picture of every two moments, which are the same where there is no motion blur."""
+    for k in range(0, len(moments), 2):
+        picture = shot.picture(k)
+        if moments[k + 1] > moments[k]:
+            picture = Image.blend(picture, shot.picture(k + 1), 0.5)
+        yield picture.reduce(2)
 
 
 def _colours(look: Look) -> list[Colour]:
@@ -165,9 +172,10 @@ def _colours(look: Look) -> list[Colour]:
 
 
 def _figure(body: motion.Motion, pool: Scene, corner: Floats) -> Figure:
-    a, b = (body.joints[:, [J[capsule[end]] for capsule in _CAPSULES]] for end in (0, 1))
+    a = body.joints[:, [J[start] for start, _, _, _ in _CAPSULES]]
+    b = body.joints[:, [J[end] for _, end, _, _ in _CAPSULES]]
     radii = np.tile([capsule[2:] for capsule in _CAPSULES], (len(a), 1, 1))
-    broad = 1 - np.abs(body.front[:, :2]).max(1)  # the chest is broader than deep
+    broad = np.abs(body.front[:, 2])  # the chest is broader than deep
     for part, shift in ((_CHEST, 0.045), (_BACK, -0.045), (_HAIR, -0.04)):
         a[:, part] += shift * body.front
         b[:, part] += shift * body.front

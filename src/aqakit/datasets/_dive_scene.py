@@ -101,9 +101,7 @@ def _surfaces(rng: np.random.Generator, wall: Colour, water: Colour, scale: floa
     picture = np.array(wall) * (0.7 + 0.3 * (y - BOTTOM) / (TOP - BOTTOM)) * np.ones((height, width, 1))
     seats = (y > 2.6) & (y < 6.6)
     picture = np.where(seats, 0.6 * picture + _crowd(rng, height, width, 0.3 * scale), picture)
-    ripple = (
-        rng.normal(size=(height // 4 + 1, width // 24 + 1, 1)).repeat(4, 0).repeat(24, 1)[:height, :width]
-    )
+    ripple = rng.normal(size=(height // 4 + 1, width // 24 + 1, 1)).repeat(4, 0).repeat(24, 1)[:height, :width]
     wet = np.array(water) * (0.92 + 0.16 * (_EDGE - y) / (_EDGE - BOTTOM)) + 5 * ripple
     return np.asarray(np.clip(np.where(y < _EDGE, wet, picture), 0, 255).astype(np.uint8))
 
@@ -133,9 +131,7 @@ def _furnish(pool: Scene, draw: ImageDraw.ImageDraw, rng: np.random.Generator, w
     _box(pool, draw, (LEFT, PLATFORM - 0.06, 0.0, PLATFORM), shade(concrete, 1.2))
 
 
-def _box(
-    pool: Scene, draw: ImageDraw.ImageDraw, box: tuple[float, float, float, float], colour: Colour
-) -> None:
+def _box(pool: Scene, draw: ImageDraw.ImageDraw, box: tuple[float, float, float, float], colour: Colour) -> None:
     left, low, right, high = box
     corners = pool.pixel(np.array([[left, high], [right, low]]))
     draw.rectangle(corners.ravel().tolist(), fill=colour)

@@ -35,7 +35,7 @@ __all__ = ["CITATION", "JOINTS", "LICENCE", "SCALE", "Dive", "Execution", "Truth
 SCALE = ScoreScale(0, 123)  # 30 × 4.1, a perfect 409C
 LICENCE = "Apache-2.0, as aqakit itself"
 CITATION = "aqakit, synthetic platform dives (https://github.com/aqakit/aqakit)"
-VERSION = 2  # of the model and the renderer: another number, another folder
+VERSION = 3  # of the model and the renderer: another number, another folder
 EVENTS = 20
 
 
@@ -95,9 +95,7 @@ def samples(
             files.write_index(folder, about, [_row(dive) for dive in dives(count, seed)])
         files.complete(folder, size)
     except OSError as error:
-        raise DataError(
-            f"the dives cannot be rendered to {folder}: {error.strerror}; give another root"
-        ) from error
+        raise DataError(f"the dives cannot be rendered to {folder}: {error.strerror}; give another root") from error
     return [_sample(folder, row) for row in files.read_index(folder).values()]
 
 

@@ -1,0 +1,189 @@
+"""Write what is made from the code: a page for each method, data set and backbone, and tables on other pages.
+
+    python docs/generate.py
+
+``tests/test_docs.py`` fails while a page differs from the file it describes.
+"""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import inspect
+import re
+import typing
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from pydantic import TypeAdapter
+
+from aqakit import discovery
+from aqakit.discovery import Option
+
+DOCS = Path(__file__).resolve().parent
+ROOT = DOCS.parent
+WITH_TABLES = (ROOT / "README.md", DOCS / "design.md")
+KINDS = ("methods", "datasets", "backbones")
+
+
+def main() -> None:
+    """Write all files that differ, and delete the pages of what is no longer there."""
+    for path in existing() - pages().keys():
+        path.unlink()
+    for path, text in wanted().items():
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+
+
+def wanted() -> dict[Path, str]:
+    """The text that each file should have."""
+    return pages() | {path: with_tables(path.read_text(encoding="utf-8")) for path in WITH_TABLES}
+
+
+def existing() -> set[Path]:
+    """The generated pages that there are."""
+    return {page for kind in KINDS for page in (DOCS / kind).glob("*.md")}
+
+
+def pages() -> dict[Path, str]:
+    """The text of each generated page."""
+    return {DOCS / kind / f"{name}.md": page(kind, name) for kind in KINDS for name in discovery.names(kind)}
+
+
+def page(kind: str, name: str) -> str:
+    """What a file says of itself, and the options that its signature has."""
+    module = discovery.find(kind, name)
+    facts, function, use = _ABOUT[kind](module, name)
+    made = f"<!-- Made from src/aqakit/{kind}/{name}.py by docs/generate.py: change it there. -->"
+    text = "\n".join(f"- **{label}**: {value}" for label, value in facts.items())
+    parts = [made, f"# {name}", markdown(inspect.getdoc(module) or ""), text, "## Options", use]
+    return "\n\n".join([*parts, options_table(discovery.options(function))]) + "\n"
+
+
+def with_tables(text: str) -> str:
+    """A text whose tables between ``<!-- methods -->`` and ``<!-- /methods -->`` (…) are as of today."""
+    for name, rows in TABLES.items():
+        start, end = f"<!-- {name} -->\n", f"<!-- /{name} -->"
+        if start in text:
+            before, _, rest = text.partition(start)
+            text = before + start + _table(rows()) + "\n" + end + rest.partition(end)[2]
+    return text
+
+
+def options_table(options: Iterable[Option]) -> str:
+    """One row for each option."""
+    rows = [
+        {
+            "option": f"`{o.name}`",
+            "values": values(o.annotation),
+            "default": "required" if o.required else "–" if o.default is None else f"`{_shown(o.default)}`",
+            "meaning": o.help,
+        }
+        for o in options
+    ]
+    return _table(rows) if rows else "None."
+
+
+def values(annotation: Any) -> str:
+    """What an option may be, in words.
+
+    >>> from typing import Annotated, Literal
+    >>> from pydantic import Field
+    >>> [values(a) for a in (Annotated[int, Field(gt=0)], float | None, Literal["a", "b"], tuple[int, ...])]
+    ['integer > 0', 'number', '`a`, `b`', 'integers with commas']
+    """
+    schema = TypeAdapter(annotation).json_schema()
+    return " or ".join(_words(part) for part in schema.get("anyOf", [schema]) if part.get("type") != "null")
+
+
+def markdown(docstring: str) -> str:
+    """The little reStructuredText of docstrings, as Markdown."""
+    text = re.sub(r":\w+:`[~.]*(?:\w+\.)*(\w+)`", r"`\1`", docstring)
+    return text.replace("``", "`")
+
+
+def _words(schema: dict[str, Any]) -> str:
+    if "enum" in schema or "const" in schema:
+        return ", ".join(f"`{value}`" for value in schema.get("enum", [schema.get("const")]))
+    if schema.get("type") == "array":
+        return f"{_words(schema['items']).split(' ')[0]}s with commas"
+    signs = {"minimum": "≥", "exclusiveMinimum": ">", "maximum": "≤", "exclusiveMaximum": "<"}
+    bounds = [f"{sign} {schema[key]:g}" for key, sign in signs.items() if key in schema]
+    kind = schema.get("format") or {"string": "text", "boolean": "yes or no"}.get(schema["type"], schema["type"])
+    return " ".join([kind, ", ".join(bounds)]).strip()
+
+
+def _shown(value: object) -> str:
+    return ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
+
+
+def _table(rows: list[dict[str, str]]) -> str:
+    cells = [list(rows[0]), ["---"] * len(rows[0]), *([c.replace("|", r"\|") for c in row.values()] for row in rows)]
+    return "\n".join(f"| {' | '.join(row)} |" for row in cells)
+
+
+def _method(module: ModuleType, name: str) -> tuple[dict[str, str], Callable[..., Any], str]:
+    use = f"`aqakit train {name} --OPTION VALUE`, or `{name}:option=value` among the methods of a benchmark."
+    return {"Paper": module.PAPER}, module.build, use
+
+
+def _dataset(module: ModuleType, name: str) -> tuple[dict[str, str], Callable[..., Any], str]:
+    scale = module.SCALE
+    scores = f"{scale.low:g} to {scale.high:g} {scale.unit}" if scale else "as in your file"
+    facts = {"Scores": scores, "Licence": module.LICENCE, "Citation": module.CITATION}
+    return facts, module.samples, f"Given as `{name}:option=value`."
+
+
+def _backbone(module: ModuleType, name: str) -> tuple[dict[str, str], Callable[..., Any], str]:
+    return {"Reads": _reads(module), "Paper": module.PAPER}, module.build, f"Given as `{name}:option=value`."
+
+
+def _reads(module: ModuleType) -> str:
+    return str(typing.get_type_hints(module.build)["return"].reads)
+
+
+def _cited(paper: str) -> str:
+    """Authors and year, with the link."""
+    authors, year, link = paper.split(",")[0], re.search(r"\b(19|20)\d\d\b", paper), re.search(r"https?://\S+\w", paper)
+    return f"[{authors}{f' {year[0]}' if year else ''}]({link[0]})" if link else authors
+
+
+_ABOUT = {"methods": _method, "datasets": _dataset, "backbones": _backbone}
+
+
+def _rows(kind: str, title: str, *more: Callable[[ModuleType], dict[str, str]]) -> list[dict[str, str]]:
+    rows = []
+    for name in discovery.names(kind):
+        module = discovery.find(kind, name)
+        row = {title: f"[`{name}`](docs/{kind}/{name}.md)", "what": markdown(discovery.summary(module))}
+        rows.append(row | {k: v for column in more for k, v in column(module).items()})
+    return rows
+
+
+def _layers() -> list[dict[str, str]]:
+    """The modules in the order of imports that ``tests/test_layers.py`` enforces."""
+    tree = ast.parse((ROOT / "tests" / "test_layers.py").read_text(encoding="utf-8"))
+    layers = next(n.value for n in tree.body if isinstance(n, ast.Assign) and ast.unparse(n.targets[0]) == "LAYERS")
+    package = ROOT / "src" / "aqakit"
+    rows = []
+    for number, names in enumerate(ast.literal_eval(layers)):
+        for name in names.split():
+            if (package / name).is_dir() or (package / f"{name}.py").is_file():
+                module = importlib.import_module("aqakit" if name == "__init__" else f"aqakit.{name}")
+                shown = f"`{name}/`" if (package / name).is_dir() else f"`{name}.py`"
+                rows.append({"layer": str(number), "module": shown, "what": markdown(discovery.summary(module))})
+    return rows
+
+
+TABLES: dict[str, Callable[[], list[dict[str, str]]]] = {
+    "methods": lambda: _rows("methods", "method", lambda m: {"paper": _cited(m.PAPER)}),
+    "datasets": lambda: _rows("datasets", "data set", lambda m: {"licence": m.LICENCE}),
+    "backbones": lambda: _rows("backbones", "backbone", lambda m: {"reads": _reads(m)}),
+    "layers": _layers,
+}
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,223 @@
+"""I3D: the Inception-v1 network, inflated from pictures to clips; 1024 numbers for a clip.
+
+There are two ports of the published network, and files of weights for either. They are one network with two
+conventions of how borders are padded and variances are kept from zero:
+
+- ``same``: as TensorFlow pads, by what the size of each input asks for; ε of batch norm 1e-3;
+- ``fixed``: always kernel − stride, the odd one behind, with a last pooling window that may be incomplete; ε 1e-5.
+
+Where every size is divisible by the stride, as with 16 frames of 224×224, only ε sets them apart.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from typing import Annotated, Any, Literal
+
+import torch
+import torch.nn.functional as F
+from pydantic import Field
+from torch import Tensor, nn
+
+from aqakit import clips as plans
+from aqakit.backbones._pretrained import (
+    ColoursOption,
+    PlanOption,
+    PretrainedVideo,
+    SeedOption,
+    WeightsOption,
+    choose_colours,
+    open_weights,
+)
+from aqakit.transforms import PixelRecipe
+
+PAPER = (
+    "Carreira and Zisserman, Quo Vadis, Action Recognition? A New Model and the Kinetics Dataset, CVPR 2017. "
+    "https://arxiv.org/abs/1705.07750"
+)
+
+Convention = Literal["same", "fixed"]
+Triple = tuple[int, int, int]
+
+_BATCH_NORM: dict[Convention, dict[str, float]] = {
+    "same": {"eps": 1e-3, "momentum": 0.01},
+    "fixed": {"eps": 1e-5, "momentum": 0.1},
+}
+_CONVENTION_OF: dict[str, Convention] = {"hassony2": "fixed"}
+"""By the style of the weights; ``same`` for all others."""
+
+_MIXED: dict[str, tuple[int, ...]] = {
+    "mixed_3b": (192, 64, 96, 128, 16, 32, 32),
+    "mixed_3c": (256, 128, 128, 192, 32, 96, 64),
+    "mixed_4b": (480, 192, 96, 208, 16, 48, 64),
+    "mixed_4c": (512, 160, 112, 224, 24, 64, 64),
+    "mixed_4d": (512, 128, 128, 256, 24, 64, 64),
+    "mixed_4e": (512, 112, 144, 288, 32, 64, 64),
+    "mixed_4f": (528, 256, 160, 320, 32, 128, 128),
+    "mixed_5b": (832, 256, 160, 320, 32, 128, 128),
+    "mixed_5c": (832, 384, 192, 384, 48, 128, 128),
+}
+"""Channels that come in, and those of the six convolutions."""
+
+
+def borders(size: int, kernel: int, stride: int, convention: Convention) -> tuple[int, int]:
+    """How much is padded before and behind an axis of ``size``.
+
+    >>> borders(8, 3, 2, "same"), borders(7, 3, 2, "same"), borders(7, 3, 2, "fixed")
+    ((0, 1), (1, 1), (0, 1))
+    """
+    step = (size % stride or stride) if convention == "same" else stride
+    total = max(kernel - step, 0)
+    return total // 2, total - total // 2
+
+
+class Unit(nn.Module):
+    """Convolution, batch norm, ReLU."""
+
+    def __init__(
+        self, channels: int, width: int, kernel: int, convention: Convention, stride: int = 1
+    ) -> None:
+        super().__init__()
+        self.stride, self.kernel, self.convention = stride, kernel, convention
+        padding = kernel // 2 if stride == 1 else 0  # with a stride it depends on the size of what comes in
+        self.conv = nn.Conv3d(channels, width, kernel, stride, padding, bias=False)
+        self.norm = nn.BatchNorm3d(width, **_BATCH_NORM[convention])  # type: ignore[arg-type]
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(n, C, T, H, W) → (n, width, T / stride, H / stride, W / stride)."""
+        if self.stride > 1:
+            sizes = reversed(x.shape[2:])
+            x = F.pad(
+                x, [n for size in sizes for n in borders(size, self.kernel, self.stride, self.convention)]
+            )
+        return F.relu(self.norm(self.conv(x)), inplace=True)
+
+
+class Pool(nn.Module):
+    """The largest of each window, of inputs that are nowhere negative.
+
+    Zeros and the nothing around an input are then the same to a maximum, which saves padding it in most cases.
+    """
+
+    def __init__(self, kernel: Triple, stride: Triple, convention: Convention) -> None:
+        super().__init__()
+        self.kernel, self.stride, self.convention = kernel, stride, convention
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(n, C, T, H, W) → the same with every axis divided by its stride, rounded up."""
+        sizes, axes = x.shape[2:], range(3)
+        edges = [borders(sizes[a], self.kernel[a], self.stride[a], self.convention) for a in axes]
+        # an incomplete last window stands for the odd one behind, unless the axis ends with a complete one
+        behind = [edges[a][1] - edges[a][0] if sizes[a] % self.stride[a] else 0 for a in axes]
+        if any(behind):
+            x = F.pad(x, [n for more in reversed(behind) for n in (0, more)])
+        before = [edge[0] for edge in edges]
+        return F.max_pool3d(x, self.kernel, self.stride, before, ceil_mode=True)
+
+
+class Mixed(nn.Module):
+    """Four branches side by side, their channels joined."""
+
+    def __init__(self, channels: tuple[int, ...], convention: Convention) -> None:
+        super().__init__()
+        comes, one, before_a, after_a, before_b, after_b, pooled = channels
+        self.branch_0 = Unit(comes, one, 1, convention)
+        self.branch_1 = nn.Sequential(
+            Unit(comes, before_a, 1, convention), Unit(before_a, after_a, 3, convention)
+        )
+        self.branch_2 = nn.Sequential(
+            Unit(comes, before_b, 1, convention), Unit(before_b, after_b, 3, convention)
+        )
+        self.branch_3 = nn.Sequential(
+            Pool((3, 3, 3), (1, 1, 1), convention), Unit(comes, pooled, 1, convention)
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(n, C, T, H, W) → (n, C', T, H, W)."""
+        return torch.cat([self.branch_0(x), self.branch_1(x), self.branch_2(x), self.branch_3(x)], dim=1)
+
+
+def trunk(channels: int, convention: Convention) -> nn.Sequential:
+    """All layers before the last pooling, under the names of the paper's authors: 12.3 million parameters."""
+    mixed = {name: Mixed(sizes, convention) for name, sizes in _MIXED.items()}
+    thirds, fourths, fifths = (
+        [(n, m) for n, m in mixed.items() if n.startswith(f"mixed_{k}")] for k in (3, 4, 5)
+    )
+    return nn.Sequential(
+        OrderedDict[str, nn.Module](
+            [
+                ("conv3d_1a_7x7", Unit(channels, 64, 7, convention, stride=2)),
+                ("pool_2a_3x3", Pool((1, 3, 3), (1, 2, 2), convention)),
+                ("conv3d_2b_1x1", Unit(64, 64, 1, convention)),
+                ("conv3d_2c_3x3", Unit(64, 192, 3, convention)),
+                ("pool_3a_3x3", Pool((1, 3, 3), (1, 2, 2), convention)),
+                *thirds,
+                ("pool_4a_3x3", Pool((3, 3, 3), (2, 2, 2), convention)),
+                *fourths,
+                ("pool_5a_2x2", Pool((2, 2, 2), (2, 2, 2), convention)),
+                *fifths,
+            ]
+        )
+    )
+
+
+class I3D(PretrainedVideo):
+    """The trunk and the mean over 2×7×7 windows of its map."""
+
+    def __init__(
+        self, plan: plans.ClipPlan, pixels: PixelRecipe, colours: str, stream: str, convention: Convention
+    ) -> None:
+        super().__init__("i3d", plan, pixels, colours)
+        self.stream, self.convention = stream, convention
+        self.channels = 2 if stream == "flow" else 3
+        self.trunk = trunk(self.channels, convention)
+
+    def forward(self, clips: Tensor) -> Tensor:
+        """(n, T, H, W, 3) uint8 → (n, 1024)."""
+        maps = self.trunk(self.planes(clips)[:, : self.channels])
+        window = [min(most, size) for most, size in zip((2, 7, 7), maps.shape[2:])]
+        return F.avg_pool3d(maps, window, 1).mean((2, 3, 4)).float()
+
+    def fingerprint(self) -> dict[str, Any]:
+        """Plan, pixels, colours, weights, stream and convention."""
+        return super().fingerprint() | {"stream": self.stream, "convention": self.convention}
+
+
+def build(
+    *,
+    weights: WeightsOption = None,
+    plan: PlanOption = "dae",
+    size: Annotated[int, Field(ge=32, description="width and height of what is cut from a picture")] = 224,
+    stream: Annotated[
+        Literal["rgb", "flow"],
+        Field(
+            description="flow: pictures whose red and green are the motion to the right and down, "
+            "0 to 255 for −20 to 20 pixels a frame"
+        ),
+    ] = "rgb",
+    convention: Annotated[
+        Convention | None, Field(description="of padding and batch norm, if not that of the weights [same]")
+    ] = None,
+    colours: ColoursOption = None,
+    seed: SeedOption = 0,
+) -> I3D:
+    """The network as the papers use it: pictures of 455×256, of which the centre is seen.
+
+    Raises:
+        WeightsError: the weights do not fit.
+        OptionError: there is no such plan, or its clips are too short.
+    """
+    found = open_weights(weights, "i3d")
+    pixels = PixelRecipe((256 * size // 224, 455 * size // 224), (size, size))
+    style = found.style.name if found else ""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        backbone = I3D(
+            plans.parse(plan),
+            pixels,
+            choose_colours(found, colours, "minus-one-to-one"),
+            stream,
+            convention or _CONVENTION_OF.get(style, "same"),
+        )
+    backbone.start(found, seed)
+    return backbone
