@@ -8,7 +8,6 @@
 from __future__ import annotations
 
 import ast
-import importlib
 import inspect
 import re
 import typing
@@ -21,10 +20,11 @@ from pydantic import TypeAdapter
 
 from aqakit import discovery
 from aqakit.discovery import Option
+from aqakit.selection import PUBLISHED
 
 DOCS = Path(__file__).resolve().parent
 ROOT = DOCS.parent
-WITH_TABLES = (ROOT / "README.md", DOCS / "design.md")
+WITH_TABLES = (ROOT / "README.md", DOCS / "design.md", DOCS / "protocols.md")
 KINDS = ("methods", "datasets", "backbones")
 
 
@@ -162,25 +162,37 @@ def _rows(kind: str, title: str, *more: Callable[[ModuleType], dict[str, str]]) 
     return rows
 
 
+def _published() -> list[dict[str, str]]:
+    return [
+        {"name": f"`{name}`", "splits": one.splits, "rule": one.rule, "seeds": str(one.seeds), "used by": one.source}
+        for name, one in PUBLISHED.items()
+    ]
+
+
 def _layers() -> list[dict[str, str]]:
     """The modules in the order of imports that ``tests/test_layers.py`` enforces."""
-    tree = ast.parse((ROOT / "tests" / "test_layers.py").read_text(encoding="utf-8"))
-    layers = next(n.value for n in tree.body if isinstance(n, ast.Assign) and ast.unparse(n.targets[0]) == "LAYERS")
-    package = ROOT / "src" / "aqakit"
+    tests = _parsed(ROOT / "tests" / "test_layers.py")
+    layers = next(n.value for n in tests.body if isinstance(n, ast.Assign) and ast.unparse(n.targets[0]) == "LAYERS")
     rows = []
     for number, names in enumerate(ast.literal_eval(layers)):
         for name in names.split():
-            if (package / name).is_dir() or (package / f"{name}.py").is_file():
-                module = importlib.import_module("aqakit" if name == "__init__" else f"aqakit.{name}")
-                shown = f"`{name}/`" if (package / name).is_dir() else f"`{name}.py`"
-                rows.append({"layer": str(number), "module": shown, "what": markdown(discovery.summary(module))})
+            folder = ROOT / "src" / "aqakit" / name
+            file = folder / "__init__.py" if folder.is_dir() else folder.with_suffix(".py")
+            if file.exists():  # the list of layers may run ahead
+                what = markdown(ast.get_docstring(_parsed(file)) or "").split("\n")[0]
+                rows.append({"layer": str(number), "module": f"`{name}{'/' * folder.is_dir()}`", "what": what})
     return rows
+
+
+def _parsed(file: Path) -> ast.Module:
+    return ast.parse(file.read_text(encoding="utf-8"))
 
 
 TABLES: dict[str, Callable[[], list[dict[str, str]]]] = {
     "methods": lambda: _rows("methods", "method", lambda m: {"paper": _cited(m.PAPER)}),
     "datasets": lambda: _rows("datasets", "data set", lambda m: {"licence": m.LICENCE}),
     "backbones": lambda: _rows("backbones", "backbone", lambda m: {"reads": _reads(m)}),
+    "published": _published,
     "layers": _layers,
 }
 

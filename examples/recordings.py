@@ -1,6 +1,6 @@
 """Stands in for recordings of your own: the motion of a hand that reaches for a target, well or badly.
 
-A good reach goes straight to the target; a bad one trembles and wanders off on the way, and the score given to it is less
+A good reach goes straight to the target; a bad one trembles and wanders off on the way, and the score it gets is less
 certain. Examples 02 to 05 learn from these.
 """
 

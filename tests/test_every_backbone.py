@@ -36,7 +36,12 @@ def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     transformers = pytest.importorskip("transformers")
     folder = tmp_path_factory.mktemp("weights")
     config = transformers.ViTConfig(
-        hidden_size=16, num_hidden_layers=1, num_attention_heads=2, intermediate_size=16, image_size=16, patch_size=8
+        hidden_size=16,
+        num_hidden_layers=1,
+        num_attention_heads=2,
+        intermediate_size=16,
+        image_size=16,
+        patch_size=8,
     )
     torch.manual_seed(0)
     transformers.ViTModel(config).save_pretrained(folder)
@@ -105,9 +110,7 @@ def test_features_have_the_promised_shape(backbone: Backbone, path: Path) -> Non
     assert clips.dtype == (torch.uint8 if backbone.reads == "video" else torch.float32)
 
 
-def test_same_recording_same_features(
-    request: pytest.FixtureRequest, backbone: Backbone, path: Path
-) -> None:
+def test_same_recording_same_features(request: pytest.FixtureRequest, backbone: Backbone, path: Path) -> None:
     first = backbone(clips_of(backbone, path))
     name = request.node.callspec.params["backbone"]
     again = build(name, request)

@@ -14,7 +14,14 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVR
 
 from aqakit.backbones import kinematics
-from aqakit.backbones.kinematics import JIGSAWS, Trajectory, invariants, smoothness, spectral_spread, statistics
+from aqakit.backbones.kinematics import (
+    JIGSAWS,
+    Trajectory,
+    invariants,
+    smoothness,
+    spectral_spread,
+    statistics,
+)
 from aqakit.errors import DataError, OptionError
 
 RATE = 30.0
@@ -31,9 +38,8 @@ def jigsaws(seed: int, length: int = 300) -> np.ndarray:
     """A recording (1, T, 76) with proper rotations."""
     x = np.random.default_rng(seed).normal(size=(length, 76)).cumsum(0)
     for tool in JIGSAWS:
-        x[:, tool.position] = wander(x.shape[0] + tool.gripper)[0, :length]
-        angles = x[:, tool.gripper + 1 - 4 : tool.gripper] / 10
-        x[:, tool.rotation] = Rotation.from_rotvec(angles).as_matrix().reshape(length, 9)
+        x[:, tool.position] = wander(tool.gripper, length)[0]
+        x[:, tool.rotation] = Rotation.from_rotvec(wander(seed, length)[0]).as_matrix().reshape(length, 9)
     return x[None]
 
 

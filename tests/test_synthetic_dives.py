@@ -1,6 +1,7 @@
 """The embedded data set: the catalogue, the judges, the pixels and the files."""
 
 import json
+import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -9,6 +10,7 @@ from subprocess import PIPE, Popen
 import av
 import numpy as np
 import pytest
+from scipy.ndimage import maximum_filter
 from scipy.stats import spearmanr
 
 from aqakit import datasets
@@ -172,11 +174,11 @@ def test_joints_lie_on_the_figure(number: str, monkeypatch: pytest.MonkeyPatch) 
     seen = pictures(known, 128)[:before].astype(int)
     is_pink = np.minimum(seen[..., 0], seen[..., 2]) - seen[..., 1] > 60
     column, row = np.floor(joints[:before]).astype(int).transpose(2, 0, 1)
-    inside = (column >= 0) & (column < 128) & (row >= 0) & (row < 128)
-    hit = is_pink[np.arange(before)[:, None], row.clip(0, 127), column.clip(0, 127)]
-    assert inside.mean() > 0.97
-    assert hit[inside].mean() > 0.95
-    assert hit[:, JOINTS.index("pelvis")].all()
+    moment = np.arange(before)[:, None]
+    # Hands and feet are thin and blurred: the joint is in the middle of the exposure, next to where they are drawn.
+    near = maximum_filter(is_pink, (1, 7, 7))
+    assert is_pink[moment, row, column][:, :3].all()  # head, neck, pelvis
+    assert near[moment, row, column].mean() > 0.97
 
 
 @pytest.mark.parametrize("component", COMPONENTS[1:])
@@ -192,7 +194,7 @@ def test_one_component_changes_its_own_part_of_the_video(component: str) -> None
 def test_a_worse_entry_makes_a_bigger_splash() -> None:
     white = [(pictures(dive(splash=value)).min(-1)[-22:] > 200).mean() for value in (1.0, 0.6, 0.2)]
     assert white[0] < white[1] < white[2]
-    assert white[2] > 3 * white[0]
+    assert white[2] > white[0] + 0.02  # of all pixels; the deck is white too
 
 
 def test_a_higher_jump_lasts_longer() -> None:
@@ -235,6 +237,7 @@ def test_only_what_is_missing_is_rendered(root: Path, samples: list[Sample], spi
     assert video.read_bytes() == before
 
 
+@pytest.mark.slow
 def test_processes_render_the_same_files(
     tmp_path: Path, samples: list[Sample], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -246,8 +249,8 @@ def test_processes_render_the_same_files(
 
 
 def test_a_process_that_ends_early_is_reported(tmp_path: Path) -> None:
-    idle: _dive_files.SimpleQueue[Popen[str]] = _dive_files.SimpleQueue()
-    with Popen(["true"], stdin=PIPE, stdout=PIPE, text=True) as process:
+    idle: _dive_files.SimpleQueue[Popen[bytes]] = _dive_files.SimpleQueue()
+    with Popen([sys.executable, "-S", "-c", ""], stdin=PIPE, stdout=PIPE, bufsize=0) as process:
         process.wait()
         idle.put(process)
         with pytest.raises(DataError, match="run again: the dives already there are kept"):

@@ -5,10 +5,22 @@
 >>> aqakit.load("runs/dae").predict("dive.mp4").interval(0.9)  # doctest: +SKIP
 """
 
-from aqakit.errors import AqakitError
-from aqakit.protocols import benchmark
-from aqakit.runs import Run, train
+import importlib
+from typing import TYPE_CHECKING, Any
 
-load = Run.load
+from aqakit.errors import AqakitError
+
+if TYPE_CHECKING:
+    from aqakit.protocols import benchmark
+    from aqakit.runs import Run, load, train
 
 __all__ = ["AqakitError", "Run", "benchmark", "load", "train"]
+
+_WHERE = {"Run": "runs", "load": "runs", "train": "runs", "benchmark": "protocols"}
+
+
+def __getattr__(name: str) -> Any:
+    # PyTorch takes seconds to import: a process that only renders or reads does not wait for it
+    if name in _WHERE:
+        return getattr(importlib.import_module(f"aqakit.{_WHERE[name]}"), name)
+    raise AttributeError(f"module 'aqakit' has no attribute {name!r}")

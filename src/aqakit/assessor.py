@@ -141,7 +141,7 @@ def assemble(
     target: Target = "score",
     fuse: Fuse = "none",
     finetune: bool = False,
-    windows: int = 0,
+    summarise: int = 0,
     standardise: Literal["auto", "yes", "no"] = "auto",
     precision: torch.dtype = torch.float32,
 ) -> Assessor:
@@ -154,7 +154,7 @@ def assemble(
     checked = discovery.configure(f"method {method}", module.build, options)
     if len(backbones) > 1 and fuse == "none" and not getattr(module, "STREAMS", False):
         raise OptionError(f"method {method} reads one stream and there are {len(backbones)}; give --fuse concat")
-    shapes = {n: (3 * b.shape[0],) if windows else b.shape for n, b in backbones.items()}
+    shapes = {n: (3 * b.shape[0],) if summarise else b.shape for n, b in backbones.items()}
     scaled = {n for n, b in backbones.items() if standardise == "yes" or (standardise == "auto" and b.standardise)}
     scaling = Standardise({n: shape for n, shape in shapes.items() if n in scaled and not finetune})
     spec = FeatureSpec(_fused(shapes) if fuse == "concat" else shapes)

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -85,11 +84,6 @@ class Extraction:
         self.samples.append(sample)
         self.lengths.append(length)
         self.contents.append(" ".join(content_hash(path) for path in sample.sources.values()))
-
-
-def default_cache() -> Path:
-    """``$AQAKIT_CACHE``, or ``~/.cache/aqakit``."""
-    return Path(os.environ.get("AQAKIT_CACHE", Path.home() / ".cache" / "aqakit"))
 
 
 def extract(samples: Sequence[Sample], backbones: Mapping[str, Backbone], cache: Path | None) -> Extraction:

@@ -1,4 +1,4 @@
-"""Writing a file so that nobody ever sees half of it."""
+"""Where files are kept, and how one is written so that nobody ever sees half of it."""
 
 from __future__ import annotations
 
@@ -23,3 +23,8 @@ def write_text(file: Path, text: str) -> None:
     """Write UTF-8 text atomically."""
     with replacing(file) as temporary:
         temporary.write_text(text, encoding="utf-8")
+
+
+def default_cache() -> Path:
+    """``$AQAKIT_CACHE``, or ``~/.cache/aqakit``: features, decoded frames and rendered dives."""
+    return Path(os.environ.get("AQAKIT_CACHE", Path.home() / ".cache" / "aqakit"))

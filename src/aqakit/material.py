@@ -14,6 +14,7 @@ from aqakit.backbones._video import VideoBackbone
 from aqakit.datasets import Dataset
 from aqakit.errors import DataError, OptionError
 from aqakit.features import Extraction
+from aqakit.files import default_cache
 from aqakit.recipe import Recipe, build_backbones
 from aqakit.sources import Source
 
@@ -48,7 +49,7 @@ def gather(recipe: Recipe, cache: Path | None = None, dataset: Dataset | None = 
     Raises:
         AqakitError: data set, backbone or options do not fit; or no sample at all can be read.
     """
-    cache = cache or features.default_cache()
+    cache = cache or default_cache()
     backbones = build_backbones(recipe)
     dataset = one_task(dataset or datasets.load(recipe.data, recipe.root, **recipe.data_options), recipe.task)
     source, done = (_live if recipe.finetune else _cached)(recipe, dataset, backbones, cache)
@@ -60,20 +61,20 @@ def gather(recipe: Recipe, cache: Path | None = None, dataset: Dataset | None = 
 def _cached(
     recipe: Recipe, dataset: Dataset, backbones: Mapping[str, Backbone], cache: Path
 ) -> tuple[Source, Extraction]:
-    if recipe.windows and any(len(backbone.shape) != 1 for backbone in backbones.values()):
-        raise OptionError("windows summarise vectors, and a backbone gives maps; leave --windows out")
+    if recipe.summarise and any(len(backbone.shape) != 1 for backbone in backbones.values()):
+        raise OptionError("--summarise works on vectors, and a backbone gives maps; leave --summarise out")
     if recipe.shift or recipe.flip:
         raise OptionError("shift and flip augment live pixels; give --finetune, or leave them out")
     done = features.extract(dataset.samples, backbones, cache)
     _check_any(dataset, done)
-    return sources.cached(done, dataset.labels, recipe.windows), done
+    return sources.cached(done, dataset.labels, recipe.summarise), done
 
 
 def _live(
     recipe: Recipe, dataset: Dataset, backbones: Mapping[str, Backbone], cache: Path
 ) -> tuple[Source, Extraction]:
-    if recipe.windows:
-        raise OptionError("windows summarise cached features; leave --windows out, or --finetune")
+    if recipe.summarise:
+        raise OptionError("--summarise works on cached features; leave --summarise out, or --finetune")
     videos = {name: _video_backbone(name, backbone) for name, backbone in backbones.items()}
     source, done = sources.live(dataset.samples, dataset.labels, videos, cache, shift=recipe.shift, flip=recipe.flip)
     _check_any(dataset, done)

@@ -45,7 +45,7 @@ class Recipe:
     target: Target = "score"
     fuse: Fuse = "none"
     finetune: bool = False
-    windows: int = 0
+    summarise: int = 0
     standardise: Literal["auto", "yes", "no"] = "auto"
     precision: Literal["float32", "bfloat16"] = "float32"
     shift: int = 0
@@ -101,7 +101,7 @@ def common(
     target: Annotated[Target, Field(description="total: learn score ÷ declared difficulty")] = "score",
     fuse: Annotated[Fuse, Field(description="concat: join the features of several backbones")] = "none",
     finetune: Annotated[bool, Field(description="train the backbone too, from pixels")] = False,
-    windows: Annotated[
+    summarise: Annotated[
         int, Field(ge=0, description="summarise each video's clips in so many windows: mean, spread, change; 0: do not")
     ] = 0,
     standardise: Annotated[
@@ -142,7 +142,7 @@ def assemble_run(recipe: Recipe, labels: LabelSpec) -> Assessor:
         target=recipe.target,
         fuse=recipe.fuse,
         finetune=recipe.finetune,
-        windows=recipe.windows,
+        summarise=recipe.summarise,
         standardise=recipe.standardise,
         precision=getattr(torch, recipe.precision),
     )

@@ -78,6 +78,11 @@ def execute(
     return Run.load(folder)
 
 
+def load(folder: Path | str) -> Run:
+    """Open a finished run: :meth:`Run.load`."""
+    return Run.load(folder)
+
+
 def train(
     method: str,
     *,
@@ -186,7 +191,7 @@ class Run:
         """(B,) distributions of samples, all of which must be readable; nothing is cached."""
         backbones = backbones or self.backbones
         streams = {name: [self._features(s, name, backbone) for s in samples] for name, backbone in backbones.items()}
-        stacked = {name: sources.stack(videos, self.recipe.windows) for name, videos in streams.items()}
+        stacked = {name: sources.stack(videos, self.recipe.summarise) for name, videos in streams.items()}
         batch = sources.collate(samples, self.labels, stacked)
         check_difficulty(batch.difficulty, [s.id for s in samples], self.recipe.target)
         with torch.inference_mode():

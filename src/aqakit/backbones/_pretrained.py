@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import torch
 from pydantic import Field
-from torch import Tensor
-from torch.func import functional_call
+from torch import Tensor, nn
 
 from aqakit import weights
 from aqakit.backbones._video import VideoBackbone, weights_hash
@@ -41,12 +42,20 @@ class PretrainedVideo(VideoBackbone):
         plan: which frames make which clip.
         pixels: resizing and cropping.
         colours: a name in :data:`aqakit.transforms.CONVENTIONS`.
+        fewest: frames of the shortest clip that the network can see.
+
+    Raises:
+        OptionError: the plan's clips are shorter than that.
     """
 
-    def __init__(self, name: str, plan: ClipPlan, pixels: PixelRecipe, colours: str) -> None:
+    def __init__(self, name: str, plan: ClipPlan, pixels: PixelRecipe, colours: str, *, fewest: int) -> None:
         super().__init__(plan, pixels, CONVENTIONS[colours])
-        height, width = pixels.crop or pixels.size(1, 1)
-        self.name, self.clip = name, (plan.clips(1).shape[1], height, width, 3)
+        frames, (height, width) = plan.clips(1).shape[1], pixels.crop or pixels.size(1, 1)
+        if frames < fewest:
+            raise OptionError(
+                f"{name} needs clips of at least {fewest} frames, and those of the plan have {frames}"
+            )
+        self.name, self.clip = name, (frames, height, width, 3)
         self.source = ""
 
     def planes(self, clips: Tensor) -> Tensor:
@@ -61,31 +70,38 @@ class PretrainedVideo(VideoBackbone):
         return self.normalise(clips).transpose(1, 2)
 
     def start(self, found: Found | None, seed: int) -> None:
-        """Take the weights of a file, or stay as the seed has made it; then find out the shape of the features.
+        """Take the weights of a file, or random ones.
 
         Raises:
             WeightsError: the weights do not fit.
-            OptionError: the clips are too small for the network.
         """
-        if found is not None:
+        if found is None:
+            self.randomise()
+            self.source = f"seed {seed}"
+        else:
             found.fit(self)
-        self.source = weights_hash(self) if found else f"seed {seed}"
+            self.source = weights_hash(self)
         self.eval()
-        self.shape = self._measure()
+
+    def randomise(self) -> None:
+        """Initial weights that keep the spread of what passes through a layer (He et al. 2015)."""
+        for module in self.modules():
+            if isinstance(module, nn.Conv2d | nn.Conv3d | nn.Linear):
+                nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
+                if module.bias is not None:
+                    nn.init.zeros_(module.bias)
 
     def fingerprint(self) -> dict[str, Any]:
         """Plan, pixels, colours and weights; subclasses add their options."""
         return super().fingerprint() | {"weights": self.source}
 
-    def _measure(self) -> tuple[int, ...]:
-        """The shape of the features, without any computation."""
-        state = {n: t.to("meta") for n, t in (*self.named_parameters(), *self.named_buffers())}
-        clips = torch.empty(1, *self.clip, dtype=torch.uint8, device="meta")
-        try:
-            return tuple(functional_call(self, state, clips).shape[1:])
-        except RuntimeError as error:
-            size = "×".join(str(n) for n in self.clip[:3])
-            raise OptionError(f"{self.name}: clips of {size} are too small for this network") from error
+
+@contextmanager
+def seeded(seed: int) -> Iterator[None]:
+    """Random numbers of their own: the same options give the same weights in every process."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        yield
 
 
 def open_weights(path: Path | None, backbone: str) -> Found | None:
@@ -94,7 +110,7 @@ def open_weights(path: Path | None, backbone: str) -> Found | None:
 
 
 def choose_colours(found: Found | None, chosen: Colours | None, usual: Colours) -> str:
-    """How to normalise: as chosen, or as the weights want it, or as usual. A choice against the weights is warned of."""
+    """How to normalise: as chosen, or as the weights want it, or as usual; a choice against the weights is told."""
     wanted = found.colours if found else None
     if found and wanted and chosen not in (None, wanted):
         warnings.warn(f"{found.path} wants {wanted} pictures and gets {chosen} ones, as chosen", stacklevel=3)

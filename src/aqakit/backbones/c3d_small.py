@@ -61,7 +61,6 @@ class C3DSmall(VideoBackbone):
         widths = [4, width, 2 * width, 4 * width, 8 * width]
         strides = [2, 1, 1, 1]
         self.blocks = nn.Sequential(*map(Block, widths, widths[1:], strides))
-        self.blocks.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.moment = nn.Linear(16 * width, _MOMENT)
         self.width, self.shape = width, (_MOMENT * ((frames + 1) // 2),)
         self.source: str | None = None

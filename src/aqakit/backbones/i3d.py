@@ -28,6 +28,7 @@ from aqakit.backbones._pretrained import (
     WeightsOption,
     choose_colours,
     open_weights,
+    seeded,
 )
 from aqakit.transforms import PixelRecipe
 
@@ -167,8 +168,9 @@ class I3D(PretrainedVideo):
     def __init__(
         self, plan: plans.ClipPlan, pixels: PixelRecipe, colours: str, stream: str, convention: Convention
     ) -> None:
-        super().__init__("i3d", plan, pixels, colours)
+        super().__init__("i3d", plan, pixels, colours, fewest=2)
         self.stream, self.convention = stream, convention
+        self.shape = (1024,)
         self.channels = 2 if stream == "flow" else 3
         self.trunk = trunk(self.channels, convention)
 
@@ -208,16 +210,14 @@ def build(
         OptionError: there is no such plan, or its clips are too short.
     """
     found = open_weights(weights, "i3d")
-    pixels = PixelRecipe((256 * size // 224, 455 * size // 224), (size, size))
-    style = found.style.name if found else ""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+    usual = _CONVENTION_OF.get(found.style.name if found else "", "same")
+    with seeded(seed):
         backbone = I3D(
             plans.parse(plan),
-            pixels,
+            PixelRecipe((256 * size // 224, 455 * size // 224), (size, size)),
             choose_colours(found, colours, "minus-one-to-one"),
             stream,
-            convention or _CONVENTION_OF.get(style, "same"),
+            convention or usual,
         )
-    backbone.start(found, seed)
+        backbone.start(found, seed)
     return backbone

@@ -176,4 +176,5 @@ def unusualness(dive: Element) -> float:
     >>> unusualness(element("107B")), unusualness(element("409C"))
     (0.0, 1.0)
     """
-    return math.log2(WEIGHTS[dive.number]) / math.log2(min(WEIGHTS.values()))
+    usual, rare = max(WEIGHTS.values()), min(WEIGHTS.values())
+    return math.log(usual / WEIGHTS[dive.number]) / math.log(usual / rare)

@@ -114,18 +114,20 @@ def _here(folder: Path, names: Sequence[str], size: int) -> Iterator[str]:
 def _by_processes(folder: Path, names: Sequence[str], size: int, count: int) -> Iterator[str]:
     """Fresh interpreters rather than ``multiprocessing``, which would run an unguarded user script once more."""
     command = [sys.executable, "-m", "aqakit.datasets._dive_files", str(folder), str(size)]
-    idle: SimpleQueue[Popen[str]] = SimpleQueue()
+    idle: SimpleQueue[Popen[bytes]] = SimpleQueue()
     with ExitStack() as stack, ThreadPoolExecutor(count) as threads:
         for _ in range(count):
-            idle.put(stack.enter_context(Popen(command, stdin=PIPE, stdout=PIPE, text=True)))
+            idle.put(stack.enter_context(Popen(command, stdin=PIPE, stdout=PIPE, bufsize=0)))
         yield from threads.map(lambda name: _ask(idle, folder, name), names)
 
 
-def _ask(idle: SimpleQueue[Popen[str]], folder: Path, name: str) -> str:
+def _ask(idle: SimpleQueue[Popen[bytes]], folder: Path, name: str) -> str:
     process = idle.get()
+    assert process.stdin is not None
+    assert process.stdout is not None
     try:
-        print(name, file=process.stdin, flush=True)
-        answer = process.stdout.readline().strip() if process.stdout else ""
+        process.stdin.write(f"{name}\n".encode())
+        answer = process.stdout.readline().decode().strip()
     except OSError:  # it is gone
         answer = ""
     finally:

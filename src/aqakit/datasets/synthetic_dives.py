@@ -8,7 +8,6 @@ first use, from the seed alone, below ``root`` or else ``$AQAKIT_CACHE`` or ``~/
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -26,6 +25,7 @@ from aqakit.datasets._dive_judging import Execution
 from aqakit.datasets._dive_motion import JOINTS
 from aqakit.datasets._dive_render import Dive
 from aqakit.errors import DataError
+from aqakit.files import default_cache
 from aqakit.rules import diving
 from aqakit.types import LabelSpec, Sample, ScoreScale, Split
 
@@ -83,12 +83,12 @@ def samples(
         int, Field(ge=64, le=1024, multiple_of=2, description="width and height of a frame in pixels")
     ] = 128,
 ) -> list[Sample]:
-    """The dives, rendered where they are not there yet (about 20 s for 600 on two processors).
+    """The dives, rendered where they are not there yet (about half a minute for 600 on two processors).
 
     Raises:
         DataError: the folder cannot be written, or its index is damaged.
     """
-    folder = (root or _cache()) / f"v{VERSION}-seed{seed}-count{count}-size{size}"
+    folder = (root or default_cache() / "synthetic_dives") / f"v{VERSION}-seed{seed}-count{count}-size{size}"
     try:
         if not (folder / files.INDEX).exists():
             about = {"version": VERSION, "seed": seed, "size": size, "joints": JOINTS}
@@ -97,10 +97,6 @@ def samples(
     except OSError as error:
         raise DataError(f"the dives cannot be rendered to {folder}: {error.strerror}; give another root") from error
     return [_sample(folder, row) for row in files.read_index(folder).values()]
-
-
-def _cache() -> Path:
-    return Path(os.environ.get("AQAKIT_CACHE", Path.home() / ".cache" / "aqakit")) / "synthetic_dives"
 
 
 def _row(dive: Dive) -> files.Row:

@@ -23,7 +23,7 @@ class Published:
         colours: how pictures are to be normalised for it, a name in :data:`aqakit.transforms.CONVENTIONS`.
         licence: of the file; ``none`` is not ``free``: all rights are reserved.
         origin: the page where it was published.
-        megabytes: about how large it is.
+        megabytes: about how large it is; None where it may hold more than the network.
         url: the file itself; None where only a person can fetch it.
         size: its exact number of bytes, where known.
         sha256: of its content, where known.
@@ -39,7 +39,7 @@ class Published:
     colours: str
     licence: str
     origin: str
-    megabytes: int
+    megabytes: int | None
     channels: int = 3
     url: str | None = None
     size: int | None = None
@@ -97,11 +97,11 @@ CATALOGUE: tuple[Published, ...] = (
     ),
     Published(
         "p3d_rgb_199.checkpoint.pth.tar", "p3d", "p3d", "Kinetics-400", 400, "imagenet", "MIT",
-        "https://github.com/qijiezhao/pseudo-3d-pytorch", 265,
+        "https://github.com/qijiezhao/pseudo-3d-pytorch", 267,
     ),
     Published(
         "79.tar", "p3d", "p3d", "Kinetics-400, UNLV-Dive", 1, "imagenet", "none",
-        "https://github.com/YeTianJHU/diving-score", 261, also=("90.tar", "91.tar", "92.tar"),
+        "https://github.com/YeTianJHU/diving-score", None, also=("90.tar", "91.tar", "92.tar"),
         note="four files, one for each stage of a dive",
     ),
 )  # fmt: skip

@@ -1,0 +1,85 @@
+"""The body of MSCADC: a small C3D whose last two convolutions are dilated; the whole video as one clip, and a map.
+
+The last convolution is padded by less than its dilation, which takes two from every side: 2×20×20 with 256 channels.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Iterator
+from typing import Annotated
+
+from pydantic import Field
+from torch import Tensor, nn
+
+from aqakit import clips as plans
+from aqakit.backbones._pretrained import (
+    ColoursOption,
+    PlanOption,
+    PretrainedVideo,
+    SeedOption,
+    WeightsOption,
+    choose_colours,
+    open_weights,
+    seeded,
+)
+from aqakit.transforms import PixelRecipe
+
+PAPER = (
+    "Parmar and Morris, What and How Well You Performed? A Multitask Learning Approach to Action Quality Assessment, "
+    "CVPR 2019. https://arxiv.org/abs/1904.04346"
+)
+
+_CONVOLUTIONS = {"1": 32, "2": 64, "3a": 128, "3b": 128, "4a": 256, "4b": 256, "5a": 256, "5b": 256}
+_DILATED = {"5a": (2, 2), "5b": (2, 1)}  # dilation and padding
+_POOLED = {"1": (1, 2, 2), "2": (2, 2, 2), "3b": (2, 2, 2)}
+
+
+def _layers() -> Iterator[tuple[str, nn.Module]]:
+    channels = 3
+    for name, width in _CONVOLUTIONS.items():
+        dilation, padding = _DILATED.get(name, (1, 1))
+        yield f"conv{name}", nn.Conv3d(channels, width, 3, padding=padding, dilation=dilation)
+        yield f"bn{name}", nn.BatchNorm3d(width)
+        yield f"relu{name}", nn.ReLU(inplace=True)
+        if name in _POOLED:
+            yield f"pool{name}", nn.MaxPool3d(_POOLED[name])
+        channels = width
+    yield "dropout", nn.Dropout(0.5)
+
+
+class MSCADC(PretrainedVideo):
+    """Clips → maps (256, T, H, W)."""
+
+    def __init__(self, plan: plans.ClipPlan, pixels: PixelRecipe, colours: str) -> None:
+        super().__init__("mscadc", plan, pixels, colours, fewest=12)
+        self.trunk = nn.Sequential(OrderedDict(_layers()))
+        frames, height, width, _ = self.clip
+        self.shape = (256, frames // 4 - 2, height // 8 - 2, width // 8 - 2)
+
+    def forward(self, clips: Tensor) -> Tensor:
+        """(n, T, H, W, 3) uint8 → (n, 256, T / 4 − 2, H / 8 − 2, W / 8 − 2), rounded down."""
+        maps: Tensor = self.trunk(self.planes(clips)).float()
+        return maps
+
+
+def build(
+    *,
+    weights: WeightsOption = None,
+    plan: PlanOption = "mscadc",
+    size: Annotated[int, Field(ge=24, description="width and height of what is cut from a picture")] = 180,
+    colours: ColoursOption = None,
+    seed: SeedOption = 0,
+) -> MSCADC:
+    """The network as in the paper: pictures of 640×360, of which the centre is seen.
+
+    Raises:
+        WeightsError: the weights do not fit.
+        OptionError: there is no such plan, or its clips are too short.
+    """
+    found = open_weights(weights, "mscadc")
+    with seeded(seed):
+        pixels = PixelRecipe((2 * size, 32 * size // 9), (size, size))
+        backbone = MSCADC(plans.parse(plan), pixels, choose_colours(found, colours, "imagenet"))
+        backbone.start(found, seed)
+    return backbone

@@ -1,0 +1,105 @@
+"""The pages say what the code says, their links lead somewhere, and their example files can be read."""
+
+import csv
+import re
+import shlex
+import sys
+from pathlib import Path
+
+import pytest
+
+from aqakit import cli, datasets, discovery, health
+from aqakit.selection import PUBLISHED, RULES
+from releases import write_video
+
+ROOT = Path(__file__).parents[1]
+PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
+KINDS = ("methods", "datasets", "backbones")
+
+
+@pytest.fixture
+def generate(monkeypatch):
+    monkeypatch.delenv("AQAKIT_PLUGINS", raising=False)
+    monkeypatch.syspath_prepend(ROOT / "docs")
+    import generate
+
+    return generate
+
+
+def test_generated_pages_are_up_to_date(generate):
+    old = [str(p.relative_to(ROOT)) for p, text in generate.wanted().items() if not p.exists() or p.read_text() != text]
+    assert not old, f"run python docs/generate.py: {old}"
+    assert generate.existing() == set(generate.pages())
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_everything_has_a_page_with_its_options(kind):
+    function = {"datasets": "samples"}.get(kind, "build")
+    for name in discovery.names(kind):
+        page = (ROOT / "docs" / kind / f"{name}.md").read_text()
+        module = discovery.find(kind, name)
+        assert getattr(module, "PAPER", getattr(module, "CITATION", "")) in page
+        for option in discovery.options(getattr(module, function)):
+            assert f"| `{option.name}` |" in page
+            assert option.help.replace("|", "\\|") in page
+        assert f"docs/{kind}/{name}.md" in (ROOT / "README.md").read_text()
+
+
+def test_words_for_values(generate):
+    table = generate.options_table(discovery.options(discovery.find("methods", "usdl").build))
+    assert "| `bins` | integer ≥ 2 | `101` | number of bins from the lowest to the highest score |" in table
+    assert "| `dropout` | number ≥ 0, < 1 | `0.0` |" in table
+    assert "`sum`, `mean`" in table
+
+
+def test_markdown_of_docstrings(generate):
+    assert generate.markdown("``a`` of :class:`~aqakit.types.Batch`, :func:`load`") == "`a` of `Batch`, `load`"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_links_lead_to_files(page):
+    text = re.sub(r"```.*?```", "", page.read_text(), flags=re.DOTALL)
+    links = [link for link in re.findall(r"\]\(([^)\s]+)\)", text) if not link.startswith("http")]
+    missing = [link for link in links if not (page.parent / link.split("#")[0]).exists()]
+    assert not missing
+
+
+def test_every_rule_and_protocol_is_explained():
+    page = (ROOT / "docs" / "protocols.md").read_text()
+    assert all(f"`{name}`" in page for name in (*RULES, *PUBLISHED))
+    rows = re.findall(r"^\| `([\w-]+)` \|.*\| (\*optimistic\*|honest) \|$", page, re.MULTILINE)
+    assert {name: kind == "honest" for name, kind in rows} == {name: rule.honest for name, rule in RULES.items()}
+
+
+@pytest.fixture
+def manifest(tmp_path):
+    """The worked example of docs/manifest.md, with recordings."""
+    (text,) = re.findall(r"```csv\n(.*?)```", (ROOT / "docs" / "manifest.md").read_text(), re.DOTALL)
+    file = tmp_path / "dives.csv"
+    file.write_text(text)
+    for seed, row in enumerate(csv.DictReader(text.splitlines())):
+        write_video(tmp_path / row["path"], frames=110, seed=seed)
+    return file
+
+
+def test_the_worked_manifest_is_sound(manifest):
+    loaded = datasets.load("manifest", manifest, rule="diving")
+    report = health.check(loaded)
+    assert report.ok
+    assert not report.about("rule")  # each score is what its judges and difficulty make
+    sample = loaded.samples[0]
+    assert (sample.window, sample.group, sample.attributes) == ((12, 104), "Rome", {"somersaults": 5})
+    assert [s.id for s in loaded.samples if s.score is None] == ["rome-03"]
+
+
+def test_the_commands_of_the_manifest_page_run(manifest, monkeypatch, tmp_path):
+    text = (ROOT / "docs" / "manifest.md").read_text()
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("AQAKIT_CACHE", str(tmp_path / "cache"))
+    for line in re.findall(r"^\$ (aqakit .*)$", text, re.MULTILINE):
+        few = ["--epochs", "1"] if " train " in line else []  # the page trains for the 100 epochs of the default
+        monkeypatch.setattr(sys, "argv", shlex.split(line) + few)
+        with pytest.raises(SystemExit) as stopped:
+            cli.main()
+        assert not stopped.value.code, line
+    assert (tmp_path / "runs" / "dives" / "run.json").exists()

@@ -1,0 +1,115 @@
+"""Every command and every line of Python in the README runs as it is written.
+
+They run in order in a folder that holds what the README speaks of: a (tiny) JIGSAWS, ``my.csv`` with its recordings and
+``my_dive.mp4``. Only sizes are substituted, by the two tables below.
+"""
+
+import re
+import shlex
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from releases import TRIALS, write_jigsaws, write_manifest, write_video
+
+from aqakit import cli, datasets
+from aqakit.datasets.jigsaws import FOLDS
+from aqakit.demo import SETTINGS
+from aqakit.discovery import names
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+SMALLER = {
+    "--epochs 30": "--epochs 1",
+    "--protocol four-fold --seeds 3": "--protocol four-fold --seeds 1 --epochs 2",
+}
+"""Text of a command → what it is run with."""
+
+SMALLER_DEMO = {"data": "synthetic_dives:count=24", "epochs": 1}
+"""Of ``aqakit demo``, which has no sizes on its command line."""
+
+
+def blocks(language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```", README, re.DOTALL | re.MULTILINE)
+
+
+def commands(program: str) -> Iterator[str]:
+    for line in "".join(blocks("console")).splitlines():
+        assert line.startswith("$ "), line
+        if line.split()[1] == program:
+            yield line.removeprefix("$ ")
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """A newcomer's folder."""
+    place = tmp_path_factory.mktemp("readme")
+    with pytest.MonkeyPatch.context() as patch:  # all trials, so that each published fold has something to rank
+        for task, folds in FOLDS.items():
+            patch.setitem(TRIALS, task, " ".join(folds).split())
+        write_jigsaws(place / "JIGSAWS")
+    write_manifest(place).rename(place / "my.csv")
+    write_video(place / "my_dive.mp4", frames=40)
+    return place
+
+
+@pytest.fixture(autouse=True)
+def _there(folder, monkeypatch):
+    monkeypatch.chdir(folder)
+    monkeypatch.setenv("AQAKIT_CACHE", str(folder / "cache"))
+    for name, value in SMALLER_DEMO.items():
+        monkeypatch.setitem(SETTINGS, name, value)
+
+
+def aqakit(monkeypatch, command: str) -> int:
+    for text, smaller in SMALLER.items():
+        command = command.replace(text, smaller)
+    monkeypatch.setattr(sys, "argv", shlex.split(command))
+    with pytest.raises(SystemExit) as stopped:
+        cli.main()
+    return int(stopped.value.code or 0)
+
+
+def test_every_command_and_line_of_python_runs(monkeypatch, capsys, folder):
+    for command in commands("aqakit"):
+        assert aqakit(monkeypatch, command) == 0, f"{command}\n{capsys.readouterr().err}"
+        assert capsys.readouterr().out.strip(), command
+    assert {p.name for p in folder.glob("*.json")} == {"scores.json", "table.json"}
+    assert (folder / "demo" / "demo.png").stat().st_size > 10_000
+    trained = (folder / "runs" / "dae" / "run.json").stat().st_mtime_ns
+    for code in blocks("python"):
+        exec(code, {})
+    assert (folder / "runs" / "dae" / "run.json").stat().st_mtime_ns == trained  # opened as it is, as the README says
+    assert "tensor" in capsys.readouterr().out
+
+
+def test_make_does_what_the_readme_says():
+    for command in commands("make"):
+        done = subprocess.run(
+            [*shlex.split(command), "--dry-run"], cwd=ROOT, capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, done.stderr
+        assert {"make demo": "aqakit demo", "make test": "pytest"}[command] in done.stdout
+
+
+def test_no_command_is_of_another_program():
+    assert all(line.split()[1] in ("make", "aqakit") for line in "".join(blocks("console")).splitlines())
+
+
+def test_the_csv_of_the_readme_is_read(tmp_path):
+    (text,) = blocks("csv")
+    (tmp_path / "my.csv").write_text(text)
+    for row in text.splitlines()[1:]:
+        write_video(tmp_path / row.split(",")[1])
+    loaded = datasets.load("manifest", tmp_path / "my.csv")
+    assert loaded.labels.total is not None
+    assert len({s.group for s in loaded.samples}) == 2
+
+
+def test_every_kind_of_command_and_every_file_is_shown():
+    used = {command.split()[1] for command in commands("aqakit")}
+    assert used >= {"demo", "check", "train", "predict", "evaluate", "benchmark", "methods"}
+    assert all(f"[`{name}`]" in README for kind in ("methods", "datasets", "backbones") for name in names(kind))
