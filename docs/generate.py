@@ -29,7 +29,7 @@ KINDS = ("methods", "datasets", "backbones")
 
 
 def main() -> None:
-    """Write all files that differ, and delete the pages of what is no longer there."""
+    """Write all of them, and delete the pages of what is no longer there."""
     for path in existing() - pages().keys():
         path.unlink()
     for path, text in wanted().items():
@@ -66,7 +66,7 @@ def with_tables(text: str) -> str:
     """A text whose tables between ``<!-- methods -->`` and ``<!-- /methods -->`` (…) are as of today."""
     for name, rows in TABLES.items():
         start, end = f"<!-- {name} -->\n", f"<!-- /{name} -->"
-        if start in text:
+        if start in text and end in text:
             before, _, rest = text.partition(start)
             text = before + start + _table(rows()) + "\n" + end + rest.partition(end)[2]
     return text

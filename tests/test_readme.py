@@ -12,12 +12,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from releases import TRIALS, write_jigsaws, write_manifest, write_video
 
 from aqakit import cli, datasets
 from aqakit.datasets.jigsaws import FOLDS
 from aqakit.demo import SETTINGS
 from aqakit.discovery import names
+from releases import TRIALS, write_jigsaws, write_manifest, write_video
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")

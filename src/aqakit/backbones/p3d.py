@@ -40,7 +40,7 @@ from aqakit.transforms import PixelRecipe
 PAPER = (
     "Qiu et al., Learning Spatio-Temporal Representation with Pseudo-3D Residual Networks, ICCV 2017. "
     "https://arxiv.org/abs/1711.10305; on diving: Xiang et al., S3D: Stacking Segmental P3D for Action Quality "
-    "Assessment, ICIP 2018. https://doi.org/10.1109/ICIP.2018.8451364"
+    "Assessment, ICIP 2018"
 )
 
 Stages = Mapping[str, tuple[int, ...]]

@@ -25,7 +25,7 @@ from aqakit.errors import DataError, OptionError
 PAPER = (
     "Yan et al., Spatial Temporal Graph Convolutional Networks for Skeleton-Based Action Recognition, AAAI 2018. "
     "https://arxiv.org/abs/1801.07455; for action quality: Pan et al., Action Assessment by Joint Relation Graphs, "
-    "ICCV 2019. https://doi.org/10.1109/ICCV.2019.00643"
+    "ICCV 2019"
 )
 
 Features = Literal["coordinates", "motion"]

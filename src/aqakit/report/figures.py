@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 from typing import cast
@@ -10,6 +11,7 @@ import numpy as np
 import torch
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from scipy.stats import gaussian_kde
 
 from aqakit.distributions import ScoreDistribution
 from aqakit.files import replacing
@@ -39,10 +41,10 @@ def scorecard(
         truth: (n,) its true scores.
         unit: of the scores.
     """
-    figure = Figure(figsize=(10, 6.2), dpi=150, layout="constrained")
-    top, bottom = cast(np.ndarray, figure.subfigures(2, 1, height_ratios=[1, 1.9]))
+    figure = Figure(figsize=(10, 5.9), dpi=150, layout="constrained")
+    top, bottom = cast(np.ndarray, figure.subfigures(2, 1, height_ratios=[1, 2.5]))
     filmstrip(top, frames)
-    top.suptitle(shown, fontsize=11, color=INK, x=0.012, ha="left")
+    top.suptitle(textwrap.fill(shown, 120), fontsize=10, color=INK, x=0.012, ha="left")
     left, right = bottom.subplots(1, 2, width_ratios=[1.15, 1])
     curve(left, answer, true, unit)
     against_truth(right, predicted, truth, unit)
@@ -58,24 +60,24 @@ def filmstrip(figure: Figure, frames: Sequence[np.ndarray]) -> None:
 
 def curve(axes: Axes, answer: ScoreDistribution, true: float | None, unit: str) -> None:
     """Density of one predicted score with its central 50 % and 90 % intervals, and the truth if known."""
-    ends = answer.quantile(torch.tensor([0.001, 0.999]))
-    grid = torch.linspace(float(ends[0]), float(ends[1]), 400)
-    # slopes of the distribution function: every kind has one, a density it may not have
-    cdf = answer.cdf(grid[:, None]).squeeze(1) if answer.cdf(grid[:, None]).ndim == 2 else answer.cdf(grid)
-    density = np.gradient(cdf.double().numpy(), grid.double().numpy())
+    # smoothed quantiles: every kind of distribution has them, and steps between conformal levels are no news
+    quantiles = answer.quantile(torch.linspace(0.002, 0.998, 499)).double().numpy()
+    grid = np.linspace(quantiles[0], quantiles[-1], 400)
+    density = gaussian_kde(quantiles, bw_method=0.35)(grid) if np.ptp(quantiles) else np.zeros_like(grid)
     axes.plot(grid, density, color=BLUE, lw=1.8)
     for level, alpha in ((0.9, 0.18), (0.5, 0.3)):
         low, high = (float(end) for end in answer.interval(level))
-        inside = (grid.numpy() >= low) & (grid.numpy() <= high)
+        inside = (grid >= low) & (grid <= high)
         label = f"{level:.0%} interval {low:.1f} – {high:.1f}"
         axes.fill_between(grid, density, where=inside, color=BLUE, alpha=alpha, lw=0, label=label)
     mean = float(answer.mean)
     axes.axvline(mean, color=BLUE, lw=1, ls="--", label=f"predicted {mean:.1f}")
     if true is not None:
-        axes.axvline(true, color=ORANGE, lw=1.8, label=f"judges gave {true:.1f}")
-    axes.set(xlabel=f"score ({unit})", ylabel="probability density", ylim=(0, None))
+        axes.axvline(true, color=ORANGE, lw=1.8, label=f"true score {true:.1f}")
+    axes.set(xlabel=f"score ({unit})", ylabel="probability density (smoothed)")
     axes.set_title("What the model says of this video", fontsize=10, loc="left")
-    axes.legend(fontsize=8, frameon=False, loc="upper left")
+    axes.set_ylim(0, 1.45 * max(density.max(), 1e-9))  # room for the legend
+    axes.legend(fontsize=8, frameon=False, loc="upper left", ncols=2)
     _plain(axes)
 
 

@@ -6,6 +6,7 @@ import hashlib
 import os
 from collections.abc import Callable
 from email.message import Message
+from http.client import HTTPException
 from pathlib import Path
 from typing import IO
 from urllib.error import HTTPError, URLError
@@ -72,7 +73,11 @@ def fetch(wanted: Published, folder: Path, progress: Progress | None = None) -> 
     part = folder / f".{wanted.name}.part"
     try:
         _download(wanted.url, part, progress or (lambda done, total: None))
-    except OSError as error:  # among them URLError, a broken connection and a full disk
+    except HTTPError as error:
+        raise WeightsError(
+            f"{wanted.url}: the server answers {error.code} {error.reason}; {_by_hand(wanted)}"
+        ) from error
+    except (OSError, HTTPException) as error:  # among them no such host, a broken connection and a full disk
         there = part.stat().st_size if part.exists() else 0
         raise WeightsError(
             f"{wanted.url}: {_reason(error)}; {there} bytes are kept, run it again to go on"
@@ -160,9 +165,13 @@ def _forget(part: Path) -> None:
 def _how(wanted: Published) -> str:
     if wanted.url:
         return f"fetch it with: aqakit weights get {wanted.name}"
+    return _by_hand(wanted)
+
+
+def _by_hand(wanted: Published) -> str:
     note = f" ({wanted.note})" if wanted.note else ""
     return f"get it from {wanted.origin}{note}"
 
 
-def _reason(error: OSError) -> str:
+def _reason(error: Exception) -> str:
     return str(error.reason if isinstance(error, URLError) else error)

@@ -119,25 +119,25 @@ def recognise(path: Path, backbone: str) -> Found:
 
 def _found(path: Path, tensors: Mapping[str, Tensor], style: Style, prefix: str, backbone: str) -> Found:
     mine = {n.removeprefix(prefix): t for n, t in tensors.items() if n.startswith(prefix)}
-    published = _published(path, style, mine)
+    alike = _alike(path.name.removeprefix(".").removesuffix(".part"), style, mine)
+    if _TRAINED_FOR_SCORES & set(prefix.split(".")):
+        alike.sort(key=lambda entry: entry.colours != "imagenet")
+        colours = "imagenet" if alike else None
+    else:
+        colours = alike[0].colours if alike else None
     if style.backbone != backbone:
-        like = f"looks like {published.name} and " if published else ""
+        like = f"looks like {alike[0].name} and " if alike else ""
         raise WeightsError(f"{path} {like}holds the weights of {style.backbone}; {backbone} cannot use them")
-    colours = published.colours if published else None
-    if _TRAINED_FOR_SCORES & set(prefix.split(".")) and published:
-        colours = "imagenet"
-    return Found(path, mine, style, prefix, published, colours)
+    return Found(path, mine, style, prefix, alike[0] if alike else None, colours)
 
 
-def _published(path: Path, style: Style, tensors: Mapping[str, Tensor]) -> Published | None:
-    """The entry of the catalogue that a file looks like: by its classes and its channels, then by its name."""
-    alike = [entry for entry in CATALOGUE if entry.style == style.name]
+def _alike(name: str, style: Style, tensors: Mapping[str, Tensor]) -> list[Published]:
+    """The entries of the catalogue that a file may be, by what it holds; the one of its name first."""
     head = tensors.get(style.classes or "")
-    classes = len(head) if head is not None else None
-    channels = 2 if tensors[style.marker].shape[1:2] == (2,) else 3
-    exact = [e for e in alike if (e.classes, e.channels) == (classes, channels)]
-    named = [e for e in exact if path.name.removeprefix(".").removesuffix(".part") in (e.name, *e.also)]
-    return next(iter([*named, *exact, *(e for e in alike if e.channels == channels), *alike]), None)
+    holds = (None if head is None else len(head), 2 if tensors[style.marker].shape[1:2] == (2,) else 3)
+    entries = [entry for entry in CATALOGUE if (entry.style, entry.channels) == (style.name, holds[1])]
+    exact = [entry for entry in entries if entry.classes == holds[0]] or entries
+    return sorted(exact, key=lambda entry: name not in (entry.name, *entry.also))
 
 
 def read(path: Path) -> dict[str, Tensor]:
