@@ -8,7 +8,7 @@ from pathlib import Path
 PACKAGE = Path(__file__).parents[1] / "src" / "aqakit"
 LAYERS = (
     "types errors discovery progress files",
-    "video signals pickles clips transforms distributions rules splits",
+    "weights video signals pickles clips transforms distributions rules splits",
     "datasets backbones recordings",
     "features pooling health",
     "heads losses metrics recalibration sources floors",

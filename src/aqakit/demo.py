@@ -27,8 +27,8 @@ SETTINGS: dict[str, Any] = {
     "target": "total",
     "finetune": True,
     "flip": True,
-    "validation": 0.15,
-    "epochs": 16,
+    "validation": 0.2,
+    "epochs": 24,
     "batch_size": 16,
     "learning_rate": 2e-3,
     "schedule": "one-cycle",
@@ -123,7 +123,8 @@ def _figure(run: Run, sample: Sample, answer: ScoreDistribution, score: np.ndarr
     path = sample.sources["video"]
     count = video.probe(path).frames
     frames = video.frames(path, np.linspace(0.08, 0.95, 9) * (count - 1) // 1)
-    shown = f"{sample.caption}  (difficulty {sample.difficulty})"
+    caption = sample.caption or sample.id
+    shown = f"{caption[0].upper()}{caption[1:]} Difficulty {sample.difficulty}."
     one = answer.select(run.ids("test").index(sample.id))
     return figures.scorecard(list(frames), one, sample.score, shown=shown, predicted=answer, truth=score)
 

@@ -71,9 +71,9 @@ def curve(axes: Axes, answer: ScoreDistribution, true: float | None, unit: str) 
         label = f"{level:.0%} interval {low:.1f} – {high:.1f}"
         axes.fill_between(grid, density, where=inside, color=BLUE, alpha=alpha, lw=0, label=label)
     mean = float(answer.mean)
-    axes.axvline(mean, color=BLUE, lw=1, ls="--", label=f"predicted {mean:.1f}")
+    axes.axvline(mean, ymax=1 / 1.45, color=BLUE, lw=1, ls="--", label=f"predicted {mean:.1f}")
     if true is not None:
-        axes.axvline(true, color=ORANGE, lw=1.8, label=f"true score {true:.1f}")
+        axes.axvline(true, ymax=1 / 1.45, color=ORANGE, lw=1.8, label=f"true score {true:.1f}")
     axes.set(xlabel=f"score ({unit})", ylabel="probability density (smoothed)")
     axes.set_title("What the model says of this video", fontsize=10, loc="left")
     axes.set_ylim(0, 1.45 * max(density.max(), 1e-9))  # room for the legend

@@ -134,9 +134,11 @@ def _found(path: Path, tensors: Mapping[str, Tensor], style: Style, prefix: str,
 def _alike(name: str, style: Style, tensors: Mapping[str, Tensor]) -> list[Published]:
     """The entries of the catalogue that a file may be, by what it holds; the one of its name first."""
     head = tensors.get(style.classes or "")
-    holds = (None if head is None else len(head), 2 if tensors[style.marker].shape[1:2] == (2,) else 3)
-    entries = [entry for entry in CATALOGUE if (entry.style, entry.channels) == (style.name, holds[1])]
-    exact = [entry for entry in entries if entry.classes == holds[0]] or entries
+    classes = None if head is None else len(head)
+    first = tensors[style.marker]
+    channels = 2 if first.ndim == 5 and first.shape[1] == 2 else 3
+    entries = [entry for entry in CATALOGUE if (entry.style, entry.channels) == (style.name, channels)]
+    exact = [entry for entry in entries if entry.classes == classes] or entries
     return sorted(exact, key=lambda entry: name not in (entry.name, *entry.also))
 
 
