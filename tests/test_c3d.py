@@ -117,9 +117,7 @@ def test_sports_1m_sees_raw_colours_and_c3d_avg_normalised_ones(file: Path, tmp_
         ("model_dive_classifier_12.pth", {"fc_position.weight": (3, 4096), "fc_armstand.weight": (2, 4096)}),
     ],
 )
-def test_heads_of_c3d_avg_are_told_from_its_trunk(
-    name: str, keys: dict[str, tuple[int, ...]], tmp_path: Path
-) -> None:
+def test_heads_of_c3d_avg_are_told_from_its_trunk(name: str, keys: dict[str, tuple[int, ...]], tmp_path: Path) -> None:
     torch.save({k: torch.zeros(1).expand(shape) for k, shape in keys.items()}, tmp_path / name)
     with pytest.raises(WeightsError, match=rf"{name} holds the weights of C3D-AVG's .*trunk is in model_CNN"):
         c3d.build(weights=tmp_path / name)

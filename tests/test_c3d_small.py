@@ -33,9 +33,7 @@ def test_a_block_is_two_convolutions_in_three_dimensions(stride: int) -> None:
 
 
 def _normed(x: torch.Tensor, norm: nn.BatchNorm2d) -> torch.Tensor:
-    return nn.functional.batch_norm(
-        x, norm.running_mean, norm.running_var, norm.weight, norm.bias, eps=norm.eps
-    )
+    return nn.functional.batch_norm(x, norm.running_mean, norm.running_var, norm.weight, norm.bias, eps=norm.eps)
 
 
 def test_a_still_picture_has_no_change() -> None:

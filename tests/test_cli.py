@@ -104,6 +104,14 @@ def test_benchmark_writes_one_object_per_row(monkeypatch, capsys, trained, tmp_p
     assert [r["method"] for r in rows][:2] == ["regression", "usdl"]
 
 
+def test_weights_are_listed_and_what_cannot_be_fetched_is_a_sentence(monkeypatch, capsys, tmp_path):
+    assert aqakit(monkeypatch, "weights", "--json", tmp_path / "w.json") == 0
+    rows = json.loads((tmp_path / "w.json").read_text())
+    assert {"name", "licence", "classes", "colours", "origin", "megabytes"} <= rows[0].keys()
+    assert aqakit(monkeypatch, "weights", "get", "rgb_imagnet.pt") != 0
+    assert "did you mean 'rgb_imagenet.pt'" in capsys.readouterr().err
+
+
 def test_check_prints_findings(monkeypatch, capsys, trained):
     assert aqakit(monkeypatch, "check", "manifest", trained / "my.csv") == 0
     (trained / "29.npy").rename(trained / "moved.npy")

@@ -96,9 +96,7 @@ def test_a_plan_is_its_name_and_its_fingerprint(plan):
     assert sum(p.fingerprint() == plan.fingerprint() for p in PLANS) == 1 + (plan.name == "dae")
 
 
-@pytest.mark.parametrize(
-    "text", ["nope", "sliding", "sliding:frames=x:step=8", "every:step=0", "dae:frames=3"]
-)
+@pytest.mark.parametrize("text", ["nope", "sliding", "sliding:frames=x:step=8", "every:step=0", "dae:frames=3"])
 def test_bad_plans_are_refused(text):
     with pytest.raises(OptionError, match="clip plan"):
         clips.parse(text)

@@ -145,9 +145,7 @@ def test_gradients_reach_every_weight(request: pytest.FixtureRequest, backbone: 
 
 
 @pytest.mark.parametrize(("name", "change"), [(n, c) for n in NAMES for c in CHANGES.get(n, [{}])])
-def test_fingerprint_tells_options_apart(
-    name: str, change: dict[str, object], request: pytest.FixtureRequest
-) -> None:
+def test_fingerprint_tells_options_apart(name: str, change: dict[str, object], request: pytest.FixtureRequest) -> None:
     prints = [json.dumps(build(name, request, **c).fingerprint(), sort_keys=True) for c in ({}, {}, change)]
     assert prints[0] == prints[1]
     assert (prints[0] == prints[2]) == (not change)
@@ -155,9 +153,7 @@ def test_fingerprint_tells_options_apart(
 
 @torch.no_grad()
 @pytest.mark.parametrize("length", [1, 2, 5])
-def test_short_recordings_are_read_or_refused_in_a_sentence(
-    backbone: Backbone, tmp_path: Path, length: int
-) -> None:
+def test_short_recordings_are_read_or_refused_in_a_sentence(backbone: Backbone, tmp_path: Path, length: int) -> None:
     path = recording(tmp_path, backbone, length)
     try:
         clips = clips_of(backbone, path)[:1]
@@ -189,9 +185,7 @@ def test_what_is_no_recording_is_refused(backbone: Backbone, tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize("window", [None, (7, 33)])
-def test_shifted_clips_need_no_second_decoding(
-    backbone: Backbone, path: Path, window: tuple[int, int] | None
-) -> None:
+def test_shifted_clips_need_no_second_decoding(backbone: Backbone, path: Path, window: tuple[int, int] | None) -> None:
     if not isinstance(backbone, VideoBackbone):
         pytest.skip("pixels only")
     frames, numbers, length = backbone.frames(path, window, shift=3)

@@ -83,9 +83,7 @@ def hollow(convention: str = "same", *, channels: int = 3, classes: int = 400) -
     return state | {f"{port['logits']}.conv3d.bias": one.expand(classes)}
 
 
-def padded(
-    x: torch.Tensor, kernel: tuple[int, ...], stride: tuple[int, ...], convention: str
-) -> torch.Tensor:
+def padded(x: torch.Tensor, kernel: tuple[int, ...], stride: tuple[int, ...], convention: str) -> torch.Tensor:
     """Same: as many zeros as ⌈size / stride⌉ windows need. Fixed: kernel − stride of them. The odd one goes behind."""
     amounts: list[int] = []
     for size, k, s in reversed(list(zip(x.shape[2:], kernel, stride))):
@@ -101,15 +99,11 @@ def reference(state: dict[str, torch.Tensor], x: torch.Tensor, convention: str) 
     def unit(x: torch.Tensor, name: str, kernel: int, stride: int = 1) -> torch.Tensor:
         x = padded(x, (kernel,) * 3, (stride,) * 3, convention)
         x = F.conv3d(x, state[f"{name}.conv3d.weight"], stride=stride)
-        parts = (
-            state[f"{name}.{port['norm']}.{key}"] for key in ("running_mean", "running_var", "weight", "bias")
-        )
+        parts = (state[f"{name}.{port['norm']}.{key}"] for key in ("running_mean", "running_var", "weight", "bias"))
         return F.batch_norm(x, *parts, eps=EPSILON[convention]).relu()
 
     def pool(x: torch.Tensor, kernel: tuple[int, ...], stride: tuple[int, ...]) -> torch.Tensor:
-        return F.max_pool3d(
-            padded(x, kernel, stride, convention), kernel, stride, ceil_mode=convention == "fixed"
-        )
+        return F.max_pool3d(padded(x, kernel, stride, convention), kernel, stride, ceil_mode=convention == "fixed")
 
     x = unit(x, f"{port['stem']}1a_7x7", 7, 2)
     x = pool(x, (1, 3, 3), (1, 2, 2))
@@ -151,9 +145,7 @@ def test_it_has_the_published_number_of_multiplications() -> None:
 
 @pytest.mark.parametrize("convention", ["same", "fixed"])
 @pytest.mark.parametrize(("frames", "size"), [(16, 32), (13, 45), (10, 59)])
-def test_each_convention_is_that_of_its_weights(
-    convention: str, frames: int, size: int, tmp_path: Path
-) -> None:
+def test_each_convention_is_that_of_its_weights(convention: str, frames: int, size: int, tmp_path: Path) -> None:
     state = published(convention)
     torch.save(state, tmp_path / PORTS[convention]["file"])
     backbone = i3d.build(
@@ -166,9 +158,7 @@ def test_each_convention_is_that_of_its_weights(
     assert backbone.convention == convention
 
 
-@pytest.mark.parametrize(
-    ("size", "agree"), [((16, 32, 32), True), ((16, 45, 32), False), ((13, 32, 32), False)]
-)
+@pytest.mark.parametrize(("size", "agree"), [((16, 32, 32), True), ((16, 45, 32), False), ((13, 32, 32), False)])
 def test_conventions_differ_where_a_size_is_odd_and_nowhere_else(size: tuple[int, ...], agree: bool) -> None:
     same, fixed = i3d.trunk(3, "same").eval(), i3d.trunk(3, "fixed").eval()
     fixed.load_state_dict(same.state_dict())
@@ -198,10 +188,7 @@ def test_long_clips_are_averaged_over_windows_of_two_moments(monkeypatch: pytest
     maps = torch.randn(1, 1024, 5, 8, 9)
     monkeypatch.setattr(backbone.trunk, "forward", lambda x: maps)
     windows = [
-        maps[:, :, t : t + 2, y : y + 7, x : x + 7].mean((2, 3, 4))
-        for t in range(4)
-        for y in (0, 1)
-        for x in range(3)
+        maps[:, :, t : t + 2, y : y + 7, x : x + 7].mean((2, 3, 4)) for t in range(4) for y in (0, 1) for x in range(3)
     ]
     torch.testing.assert_close(backbone(pixels(1, 40, 32, 32)), torch.stack(windows).mean(0))
 
@@ -221,9 +208,7 @@ def test_flow_is_in_red_and_green() -> None:
 def test_flow_weights_are_not_taken_for_rgb(tmp_path: Path) -> None:
     path = tmp_path / "some.pt"
     torch.save(hollow(channels=2), path)
-    with pytest.raises(
-        WeightsError, match=r"looks like flow_imagenet.pt .*64×2×7×7×7 in the file and 64×3×7×7×7"
-    ):
+    with pytest.raises(WeightsError, match=r"looks like flow_imagenet.pt .*64×2×7×7×7 in the file and 64×3×7×7×7"):
         i3d.build(weights=path, size=32)
     assert i3d.build(weights=path, size=32, stream="flow").channels == 2
 

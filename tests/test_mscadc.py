@@ -31,9 +31,7 @@ def published() -> dict[str, torch.Tensor]:
 def reference(state: dict[str, torch.Tensor], x: torch.Tensor) -> torch.Tensor:
     for name in CONVOLUTIONS:
         dilation, padding = {"5a": (2, 2), "5b": (2, 1)}.get(name, (1, 1))
-        x = F.conv3d(
-            x, state[f"conv{name}.weight"], state[f"conv{name}.bias"], padding=padding, dilation=dilation
-        )
+        x = F.conv3d(x, state[f"conv{name}.weight"], state[f"conv{name}.bias"], padding=padding, dilation=dilation)
         parts = (state[f"bn{name}.{key}"] for key in ("running_mean", "running_var", "weight", "bias"))
         x = F.batch_norm(x, *parts).relu()
         if name in ("1", "2", "3b"):
@@ -73,9 +71,7 @@ def test_weights_of_c3d_are_not_those_of_mscadc(tmp_path: Path) -> None:
 
 def test_the_whole_video_is_one_clip() -> None:
     backbone = mscadc.build()
-    assert backbone.plan.clips(103).tolist() == [
-        [0, 6, 13, 19, 26, 32, 39, 45, 52, 58, 65, 71, 78, 84, 91, 97]
-    ]
+    assert backbone.plan.clips(103).tolist() == [[0, 6, 13, 19, 26, 32, 39, 45, 52, 58, 65, 71, 78, 84, 91, 97]]
     assert backbone.pixels.size(720, 1280) == (360, 640)
     assert backbone.pixels.crop == (180, 180)
     with pytest.raises(OptionError, match="at least 12 frames"):

@@ -58,9 +58,7 @@ def reference(state: dict[str, torch.Tensor], x: torch.Tensor) -> torch.Tensor:
         weight = state[f"{conv}.weight"]
         padding = [k // 2 for k in weight.shape[2:]]
         x = (F.conv2d if weight.ndim == 4 else F.conv3d)(x, weight, stride=stride, padding=padding)
-        return F.batch_norm(
-            x, *(state[f"{norm}.{k}"] for k in ("running_mean", "running_var", "weight", "bias"))
-        )
+        return F.batch_norm(x, *(state[f"{norm}.{k}"] for k in ("running_mean", "running_var", "weight", "bias")))
 
     x = F.max_pool3d(unit(x, "conv1_custom", "bn1", (1, 2, 2)).relu(), (2, 3, 3), 2, (0, 1, 1))
     for name, number, _, _ in blocks():
@@ -86,9 +84,7 @@ def reference(state: dict[str, torch.Tensor], x: torch.Tensor) -> torch.Tensor:
 
 def test_it_is_the_published_network(tmp_path: Path) -> None:
     state, path = published(), tmp_path / "p3d_rgb_199.checkpoint.pth.tar"
-    torch.save(
-        {"epoch": 1, "arch": "P3D199", "state_dict": {f"module.{n}": t for n, t in state.items()}}, path
-    )
+    torch.save({"epoch": 1, "arch": "P3D199", "state_dict": {f"module.{n}": t for n, t in state.items()}}, path)
     backbone = p3d.build(weights=path, size=32)
     clips = torch.randint(0, 256, (2, 16, 32, 32, 3), dtype=torch.uint8)
     mean, std = torch.tensor([0.485, 0.456, 0.406]), torch.tensor([0.229, 0.224, 0.225])
@@ -99,9 +95,7 @@ def test_it_is_the_published_network(tmp_path: Path) -> None:
 
 def test_it_has_199_layers_and_2048_features() -> None:
     backbone = p3d.build()
-    convolutions = [
-        n for n, m in backbone.named_modules() if hasattr(m, "kernel_size") and "shortcut" not in n
-    ]
+    convolutions = [n for n, m in backbone.named_modules() if hasattr(m, "kernel_size") and "shortcut" not in n]
     assert len(convolutions) == 199 - 1  # the name counts the class layer
     features = backbone.to("meta")(torch.empty(2, 16, 160, 160, 3, dtype=torch.uint8, device="meta"))
     assert features.shape == (2, 2048) == (2, *backbone.shape)

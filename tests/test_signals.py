@@ -19,9 +19,7 @@ def _write(path, text):
     return path
 
 
-@pytest.mark.parametrize(
-    "name", ["s.txt", "s.txt.gz", "s.csv", "s.csv.gz", "named.csv", "s.npy", "s.npz", "S.TXT"]
-)
+@pytest.mark.parametrize("name", ["s.txt", "s.txt.gz", "s.csv", "s.csv.gz", "named.csv", "s.npy", "s.npz", "S.TXT"])
 def test_kinematics_of_every_kind_are_the_same(name, tmp_path):
     path = tmp_path / name
     if path.suffix == ".npy":

@@ -16,9 +16,7 @@ from aqakit.errors import DataError, OptionError
 
 def recording(folder: Path, *, length: int = 40, joints: int = 5, dimensions: int = 2) -> Path:
     path = folder / "joints.npy"
-    np.save(
-        path, np.random.default_rng(0).normal(size=(length, joints, dimensions)).cumsum(0).astype(np.float32)
-    )
+    np.save(path, np.random.default_rng(0).normal(size=(length, joints, dimensions)).cumsum(0).astype(np.float32))
     return path
 
 
@@ -37,9 +35,7 @@ def test_coordinates_come_back_as_they_are(tmp_path: Path) -> None:
 
 def test_a_vector_is_the_joints_side_by_side(tmp_path: Path) -> None:
     path = recording(tmp_path)
-    vector, joints = (
-        features(skeleton.build(joints=5, layout=layout), path) for layout in ("vector", "joints")
-    )
+    vector, joints = (features(skeleton.build(joints=5, layout=layout), path) for layout in ("vector", "joints"))
     assert torch.equal(vector, joints.flatten(1))
 
 
@@ -64,9 +60,7 @@ def test_motion_of_a_known_path(dimensions: int, tmp_path: Path) -> None:
     assert backbone.shape == (2, 5 * dimensions)
 
 
-@given(
-    scale=st.floats(0.01, 1000), shift=st.floats(-1000, 1000), kind=st.sampled_from(["coordinates", "motion"])
-)
+@given(scale=st.floats(0.01, 1000), shift=st.floats(-1000, 1000), kind=st.sampled_from(["coordinates", "motion"]))
 @settings(max_examples=15, deadline=None)
 def test_place_and_units_change_nothing(
     tmp_path_factory: pytest.TempPathFactory, scale: float, shift: float, kind: skeleton.Features
@@ -94,11 +88,7 @@ def test_centre_of_each_frame_takes_the_way_of_the_body_out(tmp_path: Path) -> N
 
 def test_lengths_are_in_the_size_of_the_body(tmp_path: Path) -> None:
     clips = np.stack(
-        list(
-            skeleton.build(joints=5, centre="frame", plan="sliding:frames=40:step=40").read(
-                recording(tmp_path)
-            )
-        )
+        list(skeleton.build(joints=5, centre="frame", plan="sliding:frames=40:step=40").read(recording(tmp_path)))
     )
     assert math.sqrt(np.square(clips).sum(-1).mean()) == pytest.approx(1, abs=1e-5)
 
@@ -110,9 +100,7 @@ def test_a_body_without_extent_is_not_divided_by_zero(tmp_path: Path) -> None:
 
 def test_what_does_not_fit_is_refused(tmp_path: Path) -> None:
     path = recording(tmp_path)
-    with pytest.raises(
-        DataError, match="5 joints in 2 dimensions, and the backbone skeleton expects 17 joints in 2"
-    ):
+    with pytest.raises(DataError, match="5 joints in 2 dimensions, and the backbone skeleton expects 17 joints in 2"):
         list(skeleton.build().read(path))
     with pytest.raises(DataError, match="rows 0 to 39"):
         list(skeleton.build(joints=5).read(path, (30, 50)))

@@ -112,9 +112,7 @@ def test_every_kind_is_told_from_the_others(tmp_path: Path) -> None:
             if backbone == kind:
                 assert weights.recognise(path, backbone).style.backbone == kind
             else:
-                with pytest.raises(
-                    WeightsError, match=f"holds the weights of {kind}; {backbone} cannot use them"
-                ):
+                with pytest.raises(WeightsError, match=f"holds the weights of {kind}; {backbone} cannot use them"):
                     weights.recognise(path, backbone)
 
 
@@ -184,9 +182,7 @@ def content(name: str, folder: Path) -> bytes:
     ],
 )
 @pytest.mark.parametrize("suffix", [".pth", ".safetensors"])
-def test_what_is_no_weights_file_is_refused_in_a_sentence(
-    name: str, message: str, suffix: str, tmp_path: Path
-) -> None:
+def test_what_is_no_weights_file_is_refused_in_a_sentence(name: str, message: str, suffix: str, tmp_path: Path) -> None:
     path = tmp_path / f"x{suffix}"
     path.write_bytes(content(name, tmp_path))
     with pytest.raises(WeightsError) as caught:
@@ -233,17 +229,11 @@ def test_the_catalogue_is_complete_and_consistent() -> None:
     assert len(names) == len(set(names))
 
 
-def test_a_file_is_found_by_path_or_by_its_published_name(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_file_is_found_by_path_or_by_its_published_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AQAKIT_CACHE", str(tmp_path))
-    with pytest.raises(
-        WeightsError, match=r"no such file; fetch it with: aqakit weights get rgb_imagenet\.pt"
-    ):
+    with pytest.raises(WeightsError, match=r"no such file; fetch it with: aqakit weights get rgb_imagenet\.pt"):
         weights.locate(Path("rgb_imagenet.pt"))
-    with pytest.raises(
-        WeightsError, match=r"no such file; get it from https://.* \(an archive in three parts"
-    ):
+    with pytest.raises(WeightsError, match=r"no such file; get it from https://.* \(an archive in three parts"):
         weights.locate(Path("C3D_small_PyTorch_Trained_12.pth"))
     with pytest.raises(WeightsError, match=r"mine\.pt: no such file$"):
         weights.locate(tmp_path / "mine.pt")

@@ -12,11 +12,12 @@ from typing import Annotated, Any, Literal, get_args, get_origin
 import typer
 from rich.console import Console
 
-from aqakit import datasets, discovery, health, protocols, recipe, runs
+from aqakit import datasets, discovery, health, protocols, recipe, runs, weights
 from aqakit.demo import SETTINGS
 from aqakit.demo import demo as run_demo
 from aqakit.errors import AqakitError, OptionError
 from aqakit.evaluation import evaluate_run
+from aqakit.progress import downloading
 from aqakit.report import tables
 from aqakit.scoring import score_recordings
 from aqakit.selection import PUBLISHED, RULES
@@ -67,6 +68,29 @@ def list_datasets(json: JsonFile = None) -> None:
 def backbones(json: JsonFile = None) -> None:
     """Every backbone, with its paper and options."""
     _listing("backbones", lambda module: {"paper": module.PAPER, "options": _option_text(module.build)}, json)
+
+
+weights_app = typer.Typer()
+
+
+@weights_app.callback(invoke_without_command=True)
+def list_weights(context: typer.Context, json: JsonFile = None) -> None:
+    """Published weights: whose they are, what they were trained on, and how to get them."""
+    if context.invoked_subcommand is None:
+        rows = weights.catalogue()
+        tables.show(rows, hide=("get", "input"))
+        tables.write(rows, json, "json")
+
+
+@weights_app.command("get")
+def get_weights(
+    name: Annotated[str, typer.Argument(help="As `aqakit weights` lists it.")],
+    folder: Annotated[Path | None, typer.Option(help="Where to put it (the cache).")] = None,
+) -> None:
+    """Download one file, with resume and a check."""
+    with downloading(name) as progress:
+        path = weights.get(name, folder, progress)
+    Console().print(str(path), highlight=False, soft_wrap=True)
 
 
 @app.command()
@@ -294,6 +318,7 @@ def _complain(sentence: str) -> None:
 
 
 app.add_typer(_train_commands(), name="train", help="Train a method on a data set.")
+app.add_typer(weights_app, name="weights", help="Published weights: list them, or get one.")
 app.command("benchmark")(_with_signature(_benchmark, _benchmark_parameters()))
 
 

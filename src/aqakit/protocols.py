@@ -212,6 +212,8 @@ class _Bench:
         return {"low": low, "high": high} | {n: float(np.mean([f[n] for f in found])) for n in _COLUMNS}
 
 
+_NEARLY_ONE = 1 - 1e-6  # the ends of an interval over few samples may be ±1, which Fisher's z makes infinite
+
 _COLUMNS = (
     "kendall", "pearson", "mae", "rmse", "relative_l2", "nll", "crps", "coverage_90", "width_90", "ece", "error_spread",
 )  # fmt: skip
@@ -258,8 +260,9 @@ def _over_tasks(rows: Sequence[Mapping[str, Any]], tasks: int) -> list[dict[str,
         row["samples"] = sum(r["samples"] for r in own)
         row["spearman_by_fold_and_seed"] = None
         if all(r["low"] is not None for r in own):
-            half = np.sqrt(sum((np.arctanh(r["high"]) - np.arctanh(r["low"])) ** 2 for r in own)) / 2 / tasks
-            z = np.arctanh(row["spearman"])
+            ends = np.arctanh(np.clip([[r["low"], r["high"]] for r in own], -_NEARLY_ONE, _NEARLY_ONE))  # (tasks, 2)
+            half = np.sqrt((np.diff(ends) ** 2).sum()) / 2 / tasks
+            z = np.arctanh(np.clip(row["spearman"], -_NEARLY_ONE, _NEARLY_ONE))
             row["low"], row["high"] = float(np.tanh(z - half)), float(np.tanh(z + half))
         mean_rows.append(row)
     return mean_rows

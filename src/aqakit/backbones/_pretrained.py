@@ -24,9 +24,7 @@ Colours = Literal["imagenet", "minus-one-to-one", "raw-255", "raw-255-bgr"]
 PlanOption = Annotated[str, Field(description="which frames make which clip, as aqakit.clips.parse reads it")]
 WeightsOption = Annotated[
     Path | None,
-    Field(
-        description="a file as it was published or as aqakit saved it, see `aqakit weights`; none: at random"
-    ),
+    Field(description="a file as it was published or as aqakit saved it, see `aqakit weights`; none: at random"),
 ]
 ColoursOption = Annotated[
     Colours | None, Field(description="how pictures are normalised, if not as the weights want it")
@@ -52,9 +50,7 @@ class PretrainedVideo(VideoBackbone):
         super().__init__(plan, pixels, CONVENTIONS[colours])
         frames, (height, width) = plan.clips(1).shape[1], pixels.crop or pixels.size(1, 1)
         if frames < fewest:
-            raise OptionError(
-                f"{name} needs clips of at least {fewest} frames, and those of the plan have {frames}"
-            )
+            raise OptionError(f"{name} needs clips of at least {fewest} frames, and those of the plan have {frames}")
         self.name, self.clip = name, (frames, height, width, 3)
         self.source = ""
 

@@ -79,9 +79,7 @@ class VideoBackbone(Backbone):
         numbers = np.unique(np.concatenate([table.ravel() for table in tables]))
         return np.stack([frame for _, frame in self._decode(path, numbers.tolist())]), numbers, length
 
-    def clips_of(
-        self, numbers: Frames, length: int, shift: int = 0, window: tuple[int, int] | None = None
-    ) -> Frames:
+    def clips_of(self, numbers: Frames, length: int, shift: int = 0, window: tuple[int, int] | None = None) -> Frames:
         """(N, T) places in the frames of :meth:`frames`, so that a clip moved by ``shift`` is not decoded again."""
         return np.searchsorted(numbers, self.plan.within(window or (0, length - 1), length, shift))
 
@@ -107,9 +105,7 @@ class VideoBackbone(Backbone):
         self, path: Path, numbers: Iterable[int], report: video.Report | None = None
     ) -> Iterator[tuple[int, Pixels]]:
         size, interpolation = self.pixels.size, self.pixels.interpolation
-        for number, frame in video.stream(
-            path, numbers, size=size, interpolation=interpolation, report=report
-        ):
+        for number, frame in video.stream(path, numbers, size=size, interpolation=interpolation, report=report):
             yield number, frame if self.pixels.crop is None else crop(frame, self.pixels.crop)
 
 

@@ -79,12 +79,8 @@ def build(
     *,
     weights: WeightsOption = None,
     plan: PlanOption = "c3d-avg",
-    features: Annotated[
-        Features, Field(description="the last pooling, or the dense layer after it")
-    ] = "pool5",
-    size: Annotated[
-        int, Field(ge=16, description="width and height of what is cut from a picture; 112 for fc6")
-    ] = 112,
+    features: Annotated[Features, Field(description="the last pooling, or the dense layer after it")] = "pool5",
+    size: Annotated[int, Field(ge=16, description="width and height of what is cut from a picture; 112 for fc6")] = 112,
     colours: ColoursOption = None,
     seed: SeedOption = 0,
 ) -> C3D:
@@ -97,9 +93,7 @@ def build(
     found = open_weights(weights, "c3d")
     table = plans.parse(plan)
     if features == "fc6" and (size, table.clips(1).shape[1]) != (112, 16):
-        raise OptionError(
-            "c3d: the dense layer fc6 takes clips of 16 frames of 112×112; choose pool5 for others"
-        )
+        raise OptionError("c3d: the dense layer fc6 takes clips of 16 frames of 112×112; choose pool5 for others")
     with seeded(seed):
         pixels = PixelRecipe((128 * size // 112, 171 * size // 112), (size, size))
         backbone = C3D(table, pixels, choose_colours(found, colours, "imagenet"), features)

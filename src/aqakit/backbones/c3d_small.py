@@ -54,9 +54,7 @@ class C3DSmall(VideoBackbone):
     """Four blocks, then the mean and the maximum over space of every moment."""
 
     def __init__(self, *, size: int, frames: int, clips: int, width: int) -> None:
-        together = Starts(
-            tuple(range(0, clips * frames, frames)), tuple(range(frames)), clips * frames, "spread"
-        )
+        together = Starts(tuple(range(0, clips * frames, frames)), tuple(range(frames)), clips * frames, "spread")
         super().__init__(together, PixelRecipe((size, size)), CONVENTIONS["minus-one-to-one"])
         widths = [4, width, 2 * width, 4 * width, 8 * width]
         strides = [2, 1, 1, 1]
@@ -100,12 +98,8 @@ def build(
     clips: Annotated[
         int, Field(gt=0, description="clips side by side, their frames spread evenly over the whole video")
     ] = 1,
-    width: Annotated[
-        int, Field(gt=0, description="channels of the first block; each next has twice as many")
-    ] = 8,
-    weights: Annotated[
-        Path | None, Field(description="trained weights (safetensors); none: from scratch")
-    ] = None,
+    width: Annotated[int, Field(gt=0, description="channels of the first block; each next has twice as many")] = 8,
+    weights: Annotated[Path | None, Field(description="trained weights (safetensors); none: from scratch")] = None,
     seed: Annotated[int, Field(ge=0, description="of the initial weights, where none are given")] = 0,
 ) -> C3DSmall:
     """The network, from scratch or with weights.

@@ -21,9 +21,7 @@ PAPER = (
 
 def build(
     *,
-    weights: Annotated[
-        str, Field(min_length=1, description="a folder, or the name of an image model on the hub")
-    ],
+    weights: Annotated[str, Field(min_length=1, description="a folder, or the name of an image model on the hub")],
     segments: Annotated[int, Field(gt=0, description="parts of the video, one frame from each")] = 25,
     view: Annotated[
         Literal["centre", "whole"],
@@ -38,7 +36,5 @@ def build(
     """
     backbone = huggingface.build(weights=weights, segments=segments, view=view)
     if backbone.takes_clips:
-        raise OptionError(
-            f"frames: {weights} sees clips, not single frames; use the backbone huggingface for it"
-        )
+        raise OptionError(f"frames: {weights} sees clips, not single frames; use the backbone huggingface for it")
     return backbone

@@ -106,9 +106,7 @@ class HuggingFace(VideoBackbone):
             features: Tensor = self(torch.zeros(1, frames, height, width, 3, dtype=torch.uint8))
         except (RuntimeError, ValueError, TypeError) as error:
             reason = _first_line(error)
-            raise WeightsError(
-                f"{source}: the model refuses clips of {frames}×{height}×{width}: {reason}"
-            ) from error
+            raise WeightsError(f"{source}: the model refuses clips of {frames}×{height}×{width}: {reason}") from error
         return features
 
 
@@ -166,13 +164,9 @@ def _load(weights: str) -> tuple[nn.Module, bool]:
     missing = set(found["missing_keys"])
     lost = sorted(key for key in missing if "pooler" not in key)
     if lost:
-        raise WeightsError(
-            f"{weights}: the weights are incomplete; {len(lost)} tensors are missing, such as {lost[0]}"
-        )
+        raise WeightsError(f"{weights}: the weights are incomplete; {len(lost)} tensors are missing, such as {lost[0]}")
     if not str(model.main_input_name).startswith("pixel_values"):
-        raise WeightsError(
-            f"{weights}: a {model.config.model_type} reads {model.main_input_name}, not pixels"
-        )
+        raise WeightsError(f"{weights}: a {model.config.model_type} reads {model.main_input_name}, not pixels")
     return model, not missing
 
 
@@ -204,14 +198,10 @@ def _plan(frames: int | None, every: int | None, segments: int | None, stride: i
         raise OptionError("huggingface: every and segments are two ways to say the same; give one of them")
     if frames is None:
         if stride:
-            raise OptionError(
-                "huggingface: this model sees single frames, so there is no stride between them"
-            )
+            raise OptionError("huggingface: this model sees single frames, so there is no stride between them")
         return Segments(segments) if segments else Every(every or 10)
     stride = stride or 1
-    return (
-        Uniform(segments, frames, stride) if segments else Sliding(frames, every or frames * stride, stride)
-    )
+    return Uniform(segments, frames, stride) if segments else Sliding(frames, every or frames * stride, stride)
 
 
 def _preprocessing(weights: str, config: Any) -> tuple[PixelRecipe, Convention]:
@@ -228,9 +218,7 @@ def _preprocessing(weights: str, config: Any) -> tuple[PixelRecipe, Convention]:
     try:
         return _pixels(stored), _colours(stored)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise WeightsError(
-            f"{weights}: its preprocessor_config.json is not understood ({error!r})"
-        ) from error
+        raise WeightsError(f"{weights}: its preprocessor_config.json is not understood ({error!r})") from error
 
 
 def _stored(weights: str) -> Mapping[str, Any] | None:

@@ -75,9 +75,7 @@ def borders(size: int, kernel: int, stride: int, convention: Convention) -> tupl
 class Unit(nn.Module):
     """Convolution, batch norm, ReLU."""
 
-    def __init__(
-        self, channels: int, width: int, kernel: int, convention: Convention, stride: int = 1
-    ) -> None:
+    def __init__(self, channels: int, width: int, kernel: int, convention: Convention, stride: int = 1) -> None:
         super().__init__()
         self.stride, self.kernel, self.convention = stride, kernel, convention
         padding = kernel // 2 if stride == 1 else 0  # with a stride it depends on the size of what comes in
@@ -88,9 +86,7 @@ class Unit(nn.Module):
         """(n, C, T, H, W) → (n, width, T / stride, H / stride, W / stride)."""
         if self.stride > 1:
             sizes = reversed(x.shape[2:])
-            x = F.pad(
-                x, [n for size in sizes for n in borders(size, self.kernel, self.stride, self.convention)]
-            )
+            x = F.pad(x, [n for size in sizes for n in borders(size, self.kernel, self.stride, self.convention)])
         return F.relu(self.norm(self.conv(x)), inplace=True)
 
 
@@ -123,15 +119,9 @@ class Mixed(nn.Module):
         super().__init__()
         comes, one, before_a, after_a, before_b, after_b, pooled = channels
         self.branch_0 = Unit(comes, one, 1, convention)
-        self.branch_1 = nn.Sequential(
-            Unit(comes, before_a, 1, convention), Unit(before_a, after_a, 3, convention)
-        )
-        self.branch_2 = nn.Sequential(
-            Unit(comes, before_b, 1, convention), Unit(before_b, after_b, 3, convention)
-        )
-        self.branch_3 = nn.Sequential(
-            Pool((3, 3, 3), (1, 1, 1), convention), Unit(comes, pooled, 1, convention)
-        )
+        self.branch_1 = nn.Sequential(Unit(comes, before_a, 1, convention), Unit(before_a, after_a, 3, convention))
+        self.branch_2 = nn.Sequential(Unit(comes, before_b, 1, convention), Unit(before_b, after_b, 3, convention))
+        self.branch_3 = nn.Sequential(Pool((3, 3, 3), (1, 1, 1), convention), Unit(comes, pooled, 1, convention))
 
     def forward(self, x: Tensor) -> Tensor:
         """(n, C, T, H, W) → (n, C', T, H, W)."""
@@ -141,9 +131,7 @@ class Mixed(nn.Module):
 def trunk(channels: int, convention: Convention) -> nn.Sequential:
     """All layers before the last pooling, under the names of the paper's authors: 12.3 million parameters."""
     mixed = {name: Mixed(sizes, convention) for name, sizes in _MIXED.items()}
-    thirds, fourths, fifths = (
-        [(n, m) for n, m in mixed.items() if n.startswith(f"mixed_{k}")] for k in (3, 4, 5)
-    )
+    thirds, fourths, fifths = ([(n, m) for n, m in mixed.items() if n.startswith(f"mixed_{k}")] for k in (3, 4, 5))
     return nn.Sequential(
         OrderedDict[str, nn.Module](
             [

@@ -230,15 +230,11 @@ def _trajectories(layout: str, channels: int) -> tuple[Trajectory, ...]:
 
 def build(
     *,
-    windows: Annotated[
-        int, Field(gt=0, description="equal windows of a recording; 1 for all of it at once")
-    ] = 5,
+    windows: Annotated[int, Field(gt=0, description="equal windows of a recording; 1 for all of it at once")] = 5,
     features: Annotated[Group, Field(description="which measures")] = "invariants",
     layout: Annotated[
         Layout,
-        Field(
-            description="what the columns are; channels: each is a motion of its own; auto: jigsaws if there are 76"
-        ),
+        Field(description="what the columns are; channels: each is a motion of its own; auto: jigsaws if there are 76"),
     ] = "auto",
     channels: Annotated[int, Field(gt=0, description="columns of the signal")] = JIGSAWS_COLUMNS,
     rate: Annotated[float, Field(gt=0, description="rows per second")] = 30.0,
@@ -251,7 +247,5 @@ def build(
     if layout == "auto":
         layout = "jigsaws" if channels == JIGSAWS_COLUMNS else "channels"
     if layout == "jigsaws" and channels != JIGSAWS_COLUMNS:
-        raise OptionError(
-            f"kinematics: the jigsaws layout has {JIGSAWS_COLUMNS} columns, and channels is {channels}"
-        )
+        raise OptionError(f"kinematics: the jigsaws layout has {JIGSAWS_COLUMNS} columns, and channels is {channels}")
     return Kinematics(windows=windows, features=features, layout=layout, channels=channels, rate=rate)

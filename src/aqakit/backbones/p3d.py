@@ -109,9 +109,7 @@ def _layer(blocks: range, channels: int, width: int) -> nn.Sequential:
     for number in blocks:
         stride = 2 if number == blocks.start > 0 else 1
         flat = number >= _DEPTH_3D
-        layers.append(
-            FlatBlock(channels, width, stride) if flat else Block(channels, width, "ABC"[number % 3], stride)
-        )
+        layers.append(FlatBlock(channels, width, stride) if flat else Block(channels, width, "ABC"[number % 3], stride))
         channels = 4 * width
     return nn.Sequential(*layers)
 
@@ -159,18 +157,14 @@ class P3D(PretrainedVideo):
             if isinstance(block, Block | FlatBlock):
                 nn.init.constant_(block.expand_norm.weight, _RANDOM_SHARE)
 
-    def clips_of(
-        self, numbers: Frames, length: int, shift: int = 0, window: tuple[int, int] | None = None
-    ) -> Frames:
+    def clips_of(self, numbers: Frames, length: int, shift: int = 0, window: tuple[int, int] | None = None) -> Frames:
         """As all backbones do, but for a table of stages, which says nothing of a video without its name.
 
         Raises:
             OptionError: there is a table of stages.
         """
         if self.stages is not None:
-            raise OptionError(
-                "p3d: the clips of a table of stages can be cached but not trained; leave out finetune"
-            )
+            raise OptionError("p3d: the clips of a table of stages can be cached but not trained; leave out finetune")
         return super().clips_of(numbers, length, shift, window)
 
     def fingerprint(self) -> dict[str, Any]:
@@ -239,8 +233,6 @@ def build(
     found = open_weights(weights, "p3d")
     table = read_stages(stages) if stages else None
     with seeded(seed):
-        backbone = P3D(
-            plans.parse(plan), PixelRecipe((size, size)), choose_colours(found, colours, "imagenet"), table
-        )
+        backbone = P3D(plans.parse(plan), PixelRecipe((size, size)), choose_colours(found, colours, "imagenet"), table)
         backbone.start(found, seed)
     return backbone

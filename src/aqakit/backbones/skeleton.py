@@ -81,9 +81,7 @@ class Skeleton(Backbone):
             has, wants = (
                 f"{j} joints in {d} dimensions" for j, d in (joints.shape[1:], (self.joints, self.dimensions))
             )
-            raise DataError(
-                f"{path} has {has}, and the backbone skeleton expects {wants}; give it what the file has"
-            )
+            raise DataError(f"{path} has {has}, and the backbone skeleton expects {wants}; give it what the file has")
         inside = signals.cut(joints, window, path)
         scale = body_size(inside) if self.centre != "none" else 1.0
         for clip in joints[self.plan.within(window or (0, len(joints) - 1), len(joints))]:
@@ -138,13 +136,9 @@ def build(
     ] = "coordinates",
     centre: Annotated[
         Centre,
-        Field(
-            description="positions from the middle of the body over the clip, in each frame, or as they are"
-        ),
+        Field(description="positions from the middle of the body over the clip, in each frame, or as they are"),
     ] = "clip",
-    layout: Annotated[
-        Layout, Field(description="one vector; or one for each joint, for methods on graphs")
-    ] = "vector",
+    layout: Annotated[Layout, Field(description="one vector; or one for each joint, for methods on graphs")] = "vector",
 ) -> Skeleton:
     """Joint sequences.
 
@@ -154,6 +148,4 @@ def build(
     table = plans.parse(plan)
     if features == "motion" and table.clips(1).shape[1] < _SHORTEST:
         raise OptionError(f"skeleton: the features motion need clips of at least {_SHORTEST} frames")
-    return Skeleton(
-        plan=table, joints=joints, dimensions=dimensions, features=features, centre=centre, layout=layout
-    )
+    return Skeleton(plan=table, joints=joints, dimensions=dimensions, features=features, centre=centre, layout=layout)

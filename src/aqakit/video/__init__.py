@@ -94,9 +94,7 @@ def frames(
     return images
 
 
-def _read(
-    source: Source, wanted: Sequence[int], convert: _Converter, report: Report
-) -> Iterator[tuple[int, Image]]:
+def _read(source: Source, wanted: Sequence[int], convert: _Converter, report: Report) -> Iterator[tuple[int, Image]]:
     report.requested += len(wanted)
     report.absent += source.info.promised - source.info.frames
     decoded = 0
@@ -114,9 +112,7 @@ def _read(
         )
 
 
-def _match(
-    decoded: Iterable[tuple[int, VideoFrame]], wanted: Sequence[int]
-) -> Iterator[tuple[int, VideoFrame, bool]]:
+def _match(decoded: Iterable[tuple[int, VideoFrame]], wanted: Sequence[int]) -> Iterator[tuple[int, VideoFrame, bool]]:
     """For each wanted number the frame to show, and whether it is that very frame."""
     queue = iter(wanted)
     due, previous = next(queue, None), None

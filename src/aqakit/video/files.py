@@ -167,9 +167,7 @@ def _open(path: Path) -> Iterator[tuple[InputContainer, VideoStream]]:
     try:
         container = av.open(f"file:{path}", options=options, metadata_errors="replace")
     except FFmpegError as error:
-        raise VideoError(
-            f"{path} cannot be read as a video: {error.strerror}; is it one, and complete?"
-        ) from error
+        raise VideoError(f"{path} cannot be read as a video: {error.strerror}; is it one, and complete?") from error
     with container:
         yield container, _track(container, path)
 

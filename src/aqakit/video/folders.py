@@ -50,9 +50,7 @@ def survey(path: Path) -> Folder:
     except OSError as error:
         raise VideoError(f"{path}: {error.strerror}") from error
     if not inside:
-        raise VideoError(
-            f"{path} is a folder without frames; pictures ({', '.join(PICTURES)}) are expected in it"
-        )
+        raise VideoError(f"{path} is a folder without frames; pictures ({', '.join(PICTURES)}) are expected in it")
     paths = tuple(sorted(inside, key=_by_number))
     frame = next((frame for frame in map(_decode, paths) if frame is not None), None)
     if frame is None:

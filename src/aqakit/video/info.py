@@ -92,9 +92,7 @@ def turns(frame: VideoFrame) -> int:
     return round(frame.rotation / 90) % 4
 
 
-def describe(
-    path: Path, frame: VideoFrame, codec: str, count: int, *, rate: float = 0.0, absent: int = 0
-) -> VideoInfo:
+def describe(path: Path, frame: VideoFrame, codec: str, count: int, *, rate: float = 0.0, absent: int = 0) -> VideoInfo:
     """The facts of a video, one frame of which is decoded."""
     quarters = turns(frame)
     width, height = (frame.height, frame.width) if quarters % 2 else (frame.width, frame.height)

@@ -79,9 +79,7 @@ def fetch(wanted: Published, folder: Path, progress: Progress | None = None) -> 
         ) from error
     except (OSError, HTTPException) as error:  # among them no such host, a broken connection and a full disk
         there = part.stat().st_size if part.exists() else 0
-        raise WeightsError(
-            f"{wanted.url}: {_reason(error)}; {there} bytes are kept, run it again to go on"
-        ) from error
+        raise WeightsError(f"{wanted.url}: {_reason(error)}; {there} bytes are kept, run it again to go on") from error
     try:
         check(part, wanted)
     except WeightsError:
@@ -112,9 +110,7 @@ def check(path: Path, wanted: Published) -> None:
         wanted.classes,
         wanted.channels,
     ):
-        raise WeightsError(
-            f"{path} is not {wanted.name}; it looks like {held.name if held else 'something else'}"
-        )
+        raise WeightsError(f"{path} is not {wanted.name}; it looks like {held.name if held else 'something else'}")
 
 
 def _download(url: str, part: Path, progress: Progress) -> None:

@@ -106,9 +106,7 @@ def recognise(path: Path, backbone: str) -> Found:
     for style in STYLES.values():
         prefixes = [n.removesuffix(style.marker) for n, t in tensors.items() if style.marks(n, t)]
         if len(prefixes) > 1:
-            raise WeightsError(
-                f"{path} holds {len(prefixes)} networks, {_some(prefixes)}; save one of them on its own"
-            )
+            raise WeightsError(f"{path} holds {len(prefixes)} networks, {_some(prefixes)}; save one of them on its own")
         if prefixes:
             return _found(path, tensors, style, prefixes[0], backbone)
     raise WeightsError(
