@@ -16,7 +16,7 @@ LAYERS = (
     "assessor recipe training material runfiles runs selection evaluation scoring protocols",
     "report",
     "demo",
-    "cli web",
+    "options cli web",
     "__init__ __main__",
 )
 LAYER = {name: number for number, names in enumerate(LAYERS) for name in names.split()}

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args, get_origin
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
@@ -17,6 +17,7 @@ from aqakit.demo import SETTINGS
 from aqakit.demo import demo as run_demo
 from aqakit.errors import AqakitError, OptionError
 from aqakit.evaluation import evaluate_run
+from aqakit.options import generated, option, shown, with_signature
 from aqakit.progress import downloading
 from aqakit.report import tables
 from aqakit.scoring import score_recordings
@@ -176,35 +177,35 @@ def _train_commands() -> typer.Typer:
     for name in discovery.names("methods"):
         module = discovery.find("methods", name)
         parameters = [
-            _option("data", "data set, as name or name:option=value", "--data", required=True),
-            _option("root", "its folder; for manifest the CSV file", "--root"),
-            _option("backbone", _BACKBONE, "--backbone", required=True, kind=list[str]),
-            _option("weights", "weights for the backbone that takes them", "--weights"),
-            _option("out", "folder of the run", "--out", "-o", required=True),
-            *_generated(f"Options of {name}", module.build),
-            *_generated("Options of the run", recipe.common),
-            *_generated("Options of training", Settings),
+            option("data", "data set, as name or name:option=value", "--data", required=True),
+            option("root", "its folder; for manifest the CSV file", "--root"),
+            option("backbone", _BACKBONE, "--backbone", required=True, kind=list[str]),
+            option("weights", "weights for the backbone that takes them", "--weights"),
+            option("out", "folder of the run", "--out", "-o", required=True),
+            *generated(f"Options of {name}", module.build),
+            *generated("Options of the run", recipe.common),
+            *generated("Options of training", Settings),
         ]
-        train.command(name, help=discovery.summary(module))(_with_signature(partial(_train, name), parameters))
+        train.command(name, help=discovery.summary(module))(with_signature(partial(_train, name), parameters))
     return train
 
 
 def _benchmark_parameters() -> list[inspect.Parameter]:
-    run = [p for p in _generated("Options of the run", recipe.common) if p.name not in ("task", "protocol", "fold")]
-    loop = [p for p in _generated("Options of training", Settings) if p.name not in ("seed", "select")]
+    run = [p for p in generated("Options of the run", recipe.common) if p.name not in ("task", "protocol", "fold")]
+    loop = [p for p in generated("Options of training", Settings) if p.name not in ("seed", "select")]
     dataset = Annotated[str, typer.Argument(help="Data set, as name or name:option=value.")]
     return [
         inspect.Parameter("dataset", inspect.Parameter.KEYWORD_ONLY, annotation=dataset),
-        _option("root", "its folder; for manifest the CSV file", "--root"),
-        _option("backbone", _BACKBONE, "--backbone", required=True, kind=list[str]),
-        _option("weights", "weights for the backbone that takes them", "--weights"),
-        _option("methods", "names, with commas; options as name:option=value", "--methods", required=True),
-        _option("task", "one task, or all for each and a Fisher-z mean", "--task"),
-        _option("protocol", f"name of the splits, or published: {', '.join(PUBLISHED)}", "--protocol"),
-        _option("rules", f"which epoch counts, with commas: {', '.join(RULES)} (last)", "--rules"),
-        _option("seeds", "how many seeds, counted from 0 (1)", "--seeds"),
-        _option("out", "folder for the runs, to go on after a stop (a temporary one)", "--out", "-o"),
-        _option("json", "write the table as JSON; - for standard output", "--json"),
+        option("root", "its folder; for manifest the CSV file", "--root"),
+        option("backbone", _BACKBONE, "--backbone", required=True, kind=list[str]),
+        option("weights", "weights for the backbone that takes them", "--weights"),
+        option("methods", "names, with commas; options as name:option=value", "--methods", required=True),
+        option("task", "one task, or all for each and a Fisher-z mean", "--task"),
+        option("protocol", f"name of the splits, or published: {', '.join(PUBLISHED)}", "--protocol"),
+        option("rules", f"which epoch counts, with commas: {', '.join(RULES)} (last)", "--rules"),
+        option("seeds", "how many seeds, counted from 0 (1)", "--seeds"),
+        option("out", "folder for the runs, to go on after a stop (a temporary one)", "--out", "-o"),
+        option("json", "write the table as JSON; - for standard output", "--json"),
         *run,
         *loop,
     ]
@@ -251,57 +252,8 @@ def _given(values: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in values.items() if value is not None}
 
 
-def _generated(panel: str, function: Callable[..., Any]) -> list[inspect.Parameter]:
-    """An option for each keyword-only parameter; values stay text, and are checked where they belong."""
-    made = []
-    for option in discovery.options(function):
-        flag = "--" + option.name.replace("_", "-")
-        text = option.help + ("" if option.default is None else f" ({_default(option.default)})")
-        more: dict[str, Any] = {"required": option.required, "rich_help_panel": panel}
-        if isinstance(option.default, bool):
-            made.append(_option(option.name, text, f"{flag}/--no-{flag[2:]}", kind=bool, **more))
-        else:
-            made.append(_option(option.name, text, flag, metavar=_metavar(option.annotation), **more))
-    return made
-
-
-def _option(
-    name: str, text: str, *flags: str, required: bool = False, kind: Any = str, **more: Any
-) -> inspect.Parameter:
-    info = typer.Option(*flags, help=text, show_default=False, **more)
-    wanted: Any = kind if required else kind | None
-    annotation = Annotated[wanted, info]
-    default = inspect.Parameter.empty if required else None
-    return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, annotation=annotation, default=default)
-
-
-def _with_signature(function: Callable[..., None], parameters: list[inspect.Parameter]) -> Callable[..., None]:
-    """A function that typer sees with these parameters."""
-
-    def command(**given: Any) -> None:
-        function(**given)
-
-    command.__doc__ = function.__doc__
-    command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
-    command.__annotations__ = {p.name: p.annotation for p in parameters}
-    return command
-
-
-def _default(value: object) -> str:
-    return ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
-
-
-def _metavar(annotation: Any) -> str:
-    inner = get_args(annotation)[0] if get_origin(annotation) is Annotated else annotation
-    choices = next((a for a in (inner, *get_args(inner)) if get_origin(a) is Literal), None)
-    if choices is not None:
-        return "|".join(map(str, get_args(choices)))
-    kinds = {int: "INTEGER", float: "NUMBER"}
-    return next((kinds[a] for a in (inner, *get_args(inner)) if a in kinds), "TEXT")
-
-
 def _option_text(function: Callable[..., Any]) -> str:
-    return ", ".join(o.name if o.required else f"{o.name}={_default(o.default)}" for o in discovery.options(function))
+    return ", ".join(o.name if o.required else f"{o.name}={shown(o.default)}" for o in discovery.options(function))
 
 
 def _listing(kind: str, columns: Callable[[Any], dict[str, str]], json: Path | None) -> None:
@@ -319,7 +271,7 @@ def _complain(sentence: str) -> None:
 
 app.add_typer(_train_commands(), name="train", help="Train a method on a data set.")
 app.add_typer(weights_app, name="weights", help="Published weights: list them, or get one.")
-app.command("benchmark")(_with_signature(_benchmark, _benchmark_parameters()))
+app.command("benchmark")(with_signature(_benchmark, _benchmark_parameters()))
 
 
 def main() -> None:
