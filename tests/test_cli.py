@@ -5,6 +5,7 @@ import json
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 
 from aqakit import cli
@@ -67,6 +68,12 @@ def test_predict_scores_what_it_can_and_names_the_rest(monkeypatch, capsys, trai
     assert "broken.npy" in err
     assert "none.npy" in err
     assert "Traceback" not in err
+
+
+def test_a_score_off_the_scale_is_remarked_upon(monkeypatch, capsys, trained, tmp_path):
+    np.save(tmp_path / "wild.npy", 1e4 * np.random.default_rng(0).normal(size=(120, 4)).cumsum(0).astype("float32"))
+    assert aqakit(monkeypatch, "predict", trained / "run", tmp_path / "wild.npy") == 0
+    assert "off the scale" in capsys.readouterr().err
 
 
 def test_predict_reads_a_manifest(monkeypatch, capsys, trained):

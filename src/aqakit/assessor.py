@@ -181,7 +181,10 @@ def check_difficulty(difficulty: Tensor, names: list[str], target: Target) -> No
     missing = [name for name, value in zip(names, difficulty.tolist(), strict=True) if not value > 0]
     if target == "total" and missing:
         shown = ", ".join(missing[:5]) + (f" and {len(missing) - 5} more" if len(missing) > 5 else "")
-        raise DataError(f"target total needs a declared difficulty above 0; there is none for {shown}")
+        raise DataError(
+            f"target total needs a declared difficulty above 0; there is none for {shown}; "
+            "give --difficulty, or a column difficulty in the manifest"
+        )
 
 
 def _fused(shapes: Mapping[str, tuple[int, ...]]) -> dict[str, tuple[int, ...]]:

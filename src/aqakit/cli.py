@@ -20,7 +20,7 @@ from aqakit.evaluation import evaluate_run
 from aqakit.options import generated, option, shown, with_signature
 from aqakit.progress import downloading
 from aqakit.report import tables
-from aqakit.scoring import score_recordings
+from aqakit.scoring import off_scale, score_recordings
 from aqakit.selection import PUBLISHED, RULES
 from aqakit.training import Settings
 
@@ -133,7 +133,7 @@ def predict(
         tables.show(rows, title=f"{loaded.recipe.method}, scores in {loaded.labels.scale.unit}")
     tables.write(rows, json, "json")
     tables.write(rows, csv, "csv")
-    for sentence in failed:
+    for sentence in (*off_scale(rows, loaded.labels.scale), *failed):
         _complain(sentence)
     if failed:
         raise typer.Exit(1)

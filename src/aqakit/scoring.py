@@ -12,7 +12,7 @@ from aqakit.errors import AqakitError
 from aqakit.progress import track
 from aqakit.runfiles import LEVEL
 from aqakit.runs import Run
-from aqakit.types import Sample
+from aqakit.types import Sample, ScoreScale
 
 
 def score_recordings(
@@ -36,6 +36,16 @@ def score_recordings(
         except AqakitError as error:
             failed.append(str(error))
     return rows, failed
+
+
+def off_scale(rows: Sequence[dict[str, Any]], scale: ScoreScale) -> list[str]:
+    """A sentence for each score that cannot be given, which says that the recording is unlike the training data."""
+    return [
+        f"{row['recording']}: {row['score']:.1f} is off the scale of {scale.low:g} to {scale.high:g} {scale.unit}; "
+        "the recording is unlike those the run was trained on"
+        for row in rows
+        if not scale.low <= row["score"] <= scale.high
+    ]
 
 
 def _samples(run: Run, recordings: Sequence[Path]) -> list[Sample]:
