@@ -15,8 +15,10 @@ from rich.console import Console
 from aqakit import datasets, discovery, health, protocols, recipe, runs, weights
 from aqakit.demo import SETTINGS
 from aqakit.demo import demo as run_demo
-from aqakit.errors import AqakitError, OptionError
+from aqakit.errors import AqakitError, DataError, OptionError
 from aqakit.evaluation import evaluate_run
+from aqakit.extraction import extract_dataset
+from aqakit.files import default_cache
 from aqakit.options import generated, option, shown, with_signature
 from aqakit.progress import downloading
 from aqakit.report import tables
@@ -109,6 +111,37 @@ def check(
     tables.write(report.rows(), json, "json")
     if any(severity == "error" for severity, _ in report.findings):
         raise typer.Exit(1)
+
+
+@app.command()
+def extract(
+    dataset: Annotated[str, typer.Argument(help="Data set, as name or name:option=value.")],
+    backbone: Annotated[list[str], typer.Option(help=_BACKBONE.capitalize() + ".")],
+    root: Annotated[Path | None, typer.Option(help="Its folder; for manifest the CSV file.")] = None,
+    weights: Annotated[str | None, typer.Option(help="Weights for the backbone that takes them.")] = None,
+    engine: Annotated[str, typer.Option(help="What runs the network: torch or openvino.")] = "torch",
+    precision: Annotated[str, typer.Option(help="Its arithmetic: float32 or bfloat16.")] = "float32",
+    cache: Annotated[Path | None, typer.Option(help="Where the features are kept.")] = None,
+    failures: Annotated[
+        Path | None, typer.Option(help="Where broken recordings are listed (failures.csv in the cache).")
+    ] = None,
+) -> None:
+    """Compute the features of a data set ahead of training; a second call does only what is missing."""
+    file = failures or (cache or default_cache()) / "failures.csv"
+    done = extract_dataset(
+        dataset,
+        root=root,
+        backbones=_with_weights(backbone, weights),
+        engine=engine,
+        precision=precision,
+        cache=cache,
+    )
+    Console().print(done.sentence(), highlight=False, soft_wrap=True)
+    file.unlink(missing_ok=True)  # an older list is not of this run
+    if done.failures:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        tables.write([{"id": name, "problem": why} for name, why in done.failures.items()], file, "csv")
+        raise DataError(f"{len(done.failures)} recordings could not be read; {file} says which and why")
 
 
 @app.command()

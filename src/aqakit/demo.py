@@ -22,13 +22,14 @@ from aqakit.runs import Run, execute
 from aqakit.types import Sample
 
 SETTINGS: dict[str, Any] = {
-    "data": "synthetic_dives:count=640",
+    "data": "synthetic_dives:count=680",
     "backbone": "c3d_small",
     "target": "total",
     "finetune": True,
     "flip": True,
-    "validation": 0.2,
-    "epochs": 18,
+    "jitter": 2,
+    "validation": 0.15,
+    "epochs": 16,
     "dropout": 0.3,
     "batch_size": 16,
     "learning_rate": 2e-3,

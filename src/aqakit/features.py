@@ -1,20 +1,21 @@
 """Sample × backbone → features of its clips, computed once and kept on disk under a fingerprint.
 
 The cache holds one safetensors file per video and backbone, written to a temporary name and renamed: a killed
-extraction loses the video in hand and nothing else. The fingerprint covers file content, window, backbone, its options
-and weights, and the decoder's version, so that features made otherwise are never used by mistake.
+extraction loses the video in hand and nothing else. The fingerprint covers file content, window, backbone and options,
+weights, the decoder's version and the engine, so that features made otherwise are never used by mistake.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import lru_cache, partial
 from itertools import islice
 from pathlib import Path
+from typing import cast
 
 import av
 import numpy as np
@@ -23,18 +24,24 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from aqakit import signals, video
+from aqakit import engines, signals, video
 from aqakit.backbones import Backbone
 from aqakit.backbones._video import VideoBackbone
-from aqakit.errors import AqakitError, DataError
+from aqakit.engines import Engine
+from aqakit.errors import AqakitError, DataError, OptionError
 from aqakit.files import replacing
-from aqakit.progress import console, track
+from aqakit.prefetch import ahead
+from aqakit.progress import Clock, track
 from aqakit.types import Sample
 
 _LAYOUT = 1
 """Raised when the meaning of a cache file changes."""
 
-_CLIPS_AT_ONCE = 32
+_CLIPS_AT_ONCE = 16
+"""Given to the network together, and read ahead of it at most, of each recording."""
+
+_AHEAD = 2
+"""Recordings that are read while the network works on one."""
 
 
 @dataclass(frozen=True)
@@ -50,6 +57,16 @@ class Clips:
     features: Tensor
     length: int
     fresh: bool
+
+
+@dataclass(frozen=True)
+class _Opened:
+    """A recording, the file of its features, how long it is, and its features if they were in that file."""
+
+    path: Path
+    file: Path | None
+    length: int
+    stored: Tensor | None
 
 
 @dataclass(frozen=True)
@@ -86,62 +103,83 @@ class Extraction:
         self.contents.append(" ".join(content_hash(path) for path in sample.sources.values()))
 
 
-def extract(samples: Sequence[Sample], backbones: Mapping[str, Backbone], cache: Path | None) -> Extraction:
+def extract(
+    samples: Sequence[Sample], backbones: Mapping[str, Backbone], cache: Path | None, engine: Engine | None = None
+) -> Extraction:
     """Features of every sample by every backbone; what cannot be read is left out and named.
 
     Args:
         samples: in the order in which the features are wanted.
         backbones: by the name under which their stream is known.
         cache: a folder, or None to keep nothing.
+        engine: runs the networks; PyTorch in float32 where None.
     """
     done = Extraction({name: [] for name in backbones})
-    clock = _Clock()
-    for sample in track(samples, f"features ({', '.join(backbones)})"):
-        try:
-            found = {name: clips_of(sample, name, backbone, cache) for name, backbone in backbones.items()}
-        except AqakitError as error:
-            done.failures[sample.id] = str(error)
+    for sample, found in each(samples, backbones, cache, engine):
+        if isinstance(found, AqakitError):
+            done.failures[sample.id] = str(found)
             continue
         for name, clips in found.items():
             done.streams[name].append(clips.features)
-            clock.count(clips)
         done.add(sample, next(iter(found.values())).length)
-    clock.tell()
     return done
 
 
-class _Clock:
-    """How fast features were computed; silent where all of them came from the cache."""
+def each(
+    samples: Sequence[Sample], backbones: Mapping[str, Backbone], cache: Path | None, engine: Engine | None = None
+) -> Iterator[tuple[Sample, dict[str, Clips] | AqakitError]]:
+    """Samples with their features by backbone, or with what is wrong, one after another; none is held.
 
-    def __init__(self) -> None:
-        self.started, self.recordings, self.clips = time.monotonic(), 0, 0
+    While the network works on one recording, the next ones are read. Arguments are those of :func:`extract`.
+    """
+    engine = engine or engines.make()
+    reads = [partial(_read, s, name, b, cache, engine) for s in samples for name, b in backbones.items()]
+    clock = Clock(len(samples))
+    with closing(ahead(reads, threads=_AHEAD, depth=_CLIPS_AT_ONCE)) as opened:
+        for sample in track(samples, f"features ({', '.join(backbones)})"):
+            found: dict[str, Clips] = {}
+            wrong: AqakitError | None = None
+            for name, backbone in backbones.items():
+                try:
+                    found[name] = _finish(next(opened), backbone, engine)
+                except OptionError:
+                    raise  # of the engine: it would be the same for every recording
+                except AqakitError as error:
+                    wrong = wrong or error
+            clock.count(sum(len(c.features) for c in found.values() if c.fresh))
+            yield sample, wrong or found
+    clock.tell()
 
-    def count(self, clips: Clips) -> None:
-        self.recordings += clips.fresh
-        self.clips += clips.fresh * len(clips.features)
 
-    def tell(self) -> None:
-        if self.recordings:
-            seconds = time.monotonic() - self.started
-            console.print(
-                f"features of {self.recordings} recordings, {self.clips} clips, in {seconds:.1f} s: "
-                f"{self.clips / seconds:.0f} clips/s",
-                highlight=False,
-            )
-
-
-def clips_of(sample: Sample, name: str, backbone: Backbone, cache: Path | None) -> Clips:
+def clips_of(sample: Sample, name: str, backbone: Backbone, cache: Path | None, engine: Engine | None = None) -> Clips:
     """Features of one sample, from the cache if they are there."""
+    engine = engine or engines.make()
+    return _finish(_read(sample, name, backbone, cache, engine), backbone, engine)
+
+
+def _read(
+    sample: Sample, name: str, backbone: Backbone, cache: Path | None, engine: Engine
+) -> Iterator[_Opened | np.ndarray]:
+    """What is known of a recording, then its clips, if its features are not in the cache."""
     path = source(sample, name, backbone)
-    file = cache_file(cache, path, sample.window, name, backbone) if cache else None
+    file = cache_file(cache, path, sample.window, name, backbone, **engine.fingerprint()) if cache else None
     stored = load(file) if file else None
-    fresh = stored is None
-    if stored is None:
-        found = compact(embed(backbone, path, sample.window), backbone)
-        stored = {"features": found, "length": torch.tensor(length(path, backbone, sample.window))}
-        if file:
-            save(file, stored)
-    return Clips(stored["features"].float(), int(stored["length"]), fresh)
+    if stored is not None:
+        yield _Opened(path, file, int(stored["length"]), stored["features"])
+        return
+    yield _Opened(path, file, length(path, backbone, sample.window), None)
+    yield from backbone.read(path, sample.window)
+
+
+def _finish(items: Iterator[_Opened | np.ndarray], backbone: Backbone, engine: Engine) -> Clips:
+    """Features of what :func:`_read` gives, kept in the cache if they are new."""
+    opened = cast(_Opened, next(items))
+    if opened.stored is not None:
+        return Clips(opened.stored.float(), opened.length, fresh=False)
+    features = compact(_embed(opened.path, cast(Iterator[np.ndarray], items), backbone, engine), backbone)
+    if opened.file:
+        save(opened.file, {"features": features, "length": torch.tensor(opened.length)})
+    return Clips(features.float(), opened.length, fresh=True)
 
 
 def pixels_of(sample: Sample, name: str, backbone: VideoBackbone, cache: Path, *, shift: int) -> Pixels:
@@ -168,13 +206,15 @@ def source(sample: Sample, name: str, backbone: Backbone) -> Path:
     return sample.sources[backbone.reads]
 
 
-@torch.inference_mode()
-def embed(backbone: Backbone, path: Path, window: tuple[int, int] | None) -> Tensor:
+def embed(backbone: Backbone, path: Path, window: tuple[int, int] | None, engine: Engine | None = None) -> Tensor:
     """(N, *F) features of one recording, a bounded number of clips at a time."""
-    clips = backbone.eval().read(path, window)
+    return _embed(path, backbone.read(path, window), backbone, engine or engines.make())
+
+
+def _embed(path: Path, clips: Iterator[np.ndarray], backbone: Backbone, engine: Engine) -> Tensor:
     parts = []
     while chunk := list(islice(clips, _CLIPS_AT_ONCE)):
-        parts.append(backbone(torch.from_numpy(np.stack(chunk))).float())
+        parts.append(engine.embed(backbone, np.stack(chunk)))
     if not parts:
         raise DataError(f"{path}: no clip could be read from it")
     return torch.cat(parts)

@@ -63,8 +63,8 @@ def _cached(
 ) -> tuple[Source, Extraction]:
     if recipe.summarise and any(len(backbone.shape) != 1 for backbone in backbones.values()):
         raise OptionError("--summarise works on vectors, and a backbone gives maps; leave --summarise out")
-    if recipe.shift or recipe.flip:
-        raise OptionError("shift and flip augment live pixels; give --finetune, or leave them out")
+    if recipe.shift or recipe.flip or recipe.jitter:
+        raise OptionError("shift, flip and jitter augment live pixels; give --finetune, or leave them out")
     done = features.extract(dataset.samples, backbones, cache)
     _check_any(dataset, done)
     return sources.cached(done, dataset.labels, recipe.summarise), done
@@ -76,7 +76,9 @@ def _live(
     if recipe.summarise:
         raise OptionError("--summarise works on cached features; leave --summarise out, or --finetune")
     videos = {name: _video_backbone(name, backbone) for name, backbone in backbones.items()}
-    source, done = sources.live(dataset.samples, dataset.labels, videos, cache, shift=recipe.shift, flip=recipe.flip)
+    source, done = sources.live(
+        dataset.samples, dataset.labels, videos, cache, shift=recipe.shift, flip=recipe.flip, jitter=recipe.jitter
+    )
     _check_any(dataset, done)
     return source, done
 

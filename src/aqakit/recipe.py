@@ -50,6 +50,7 @@ class Recipe:
     precision: Literal["float32", "bfloat16"] = "float32"
     shift: int = 0
     flip: bool = False
+    jitter: int = 0
     validation: float = 0.0
     settings: Settings = field(default_factory=Settings)
 
@@ -112,6 +113,7 @@ def common(
     ] = "float32",
     shift: Annotated[int, Field(ge=0, description="largest shift of the window in training, in frames")] = 0,
     flip: Annotated[bool, Field(description="mirror half of the training videos")] = False,
+    jitter: Annotated[int, Field(ge=0, description="largest move of the picture in training, in pixels")] = 0,
     validation: Annotated[
         float, Field(ge=0, lt=1, description="share of training samples held out, whole groups where there are")
     ] = 0.0,

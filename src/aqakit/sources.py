@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
@@ -61,6 +62,7 @@ class Live:
         cache: where the decoded frames are kept.
         shift: the window moves by up to this many frames either way in training.
         flip: whether half of the training videos are mirrored.
+        jitter: the picture moves by up to this many pixels either way in training, its border repeated.
     """
 
     def __init__(
@@ -72,9 +74,10 @@ class Live:
         *,
         shift: int = 0,
         flip: bool = False,
+        jitter: int = 0,
     ) -> None:
         self.samples, self.labels, self.backbones = samples, labels, backbones
-        self.cache, self.shift, self.flip = cache, shift, flip
+        self.cache, self.shift, self.flip, self.jitter = cache, shift, flip, jitter
 
     def __len__(self) -> int:
         return len(self.samples)
@@ -82,26 +85,48 @@ class Live:
     def only(self, index: Tensor) -> Live:
         """Some of the samples."""
         chosen = [self.samples[i] for i in index.tolist()]
-        labels = self.labels.select(index)
-        return Live(chosen, labels, self.backbones, self.cache, shift=self.shift, flip=self.flip)
+        more: dict[str, Any] = {"shift": self.shift, "flip": self.flip, "jitter": self.jitter}
+        return Live(chosen, self.labels.select(index), self.backbones, self.cache, **more)
 
     def batch(self, index: Tensor, generator: torch.Generator | None = None) -> Batch:
         """Clips (b, N, T, H, W, 3) uint8 in every stream."""
         chosen = [self.samples[i] for i in index.tolist()]
-        shifts = [transforms.random_shift(self.shift, generator) if generator else 0 for _ in chosen]
-        flips = [bool(generator and self.flip and transforms.random_flip(generator)) for _ in chosen]
+        views = [self._view(generator) for _ in chosen]
         streams = {
-            name: Stream.stack(
-                [self._clips(s, name, backbone, move, mirror) for s, move, mirror in zip(chosen, shifts, flips)]
-            )
+            name: Stream.stack([self._clips(s, name, backbone, view) for s, view in zip(chosen, views)])
             for name, backbone in self.backbones.items()
         }
         return self.labels.select(index).replace(streams=streams)
 
-    def _clips(self, sample: Sample, name: str, backbone: VideoBackbone, shift: int, flip: bool) -> Tensor:
+    def _view(self, generator: torch.Generator | None) -> View:
+        if generator is None:
+            return View()
+        down, right = (transforms.random_shift(self.jitter, generator) for _ in range(2))
+        mirrored = self.flip and transforms.random_flip(generator)
+        return View(transforms.random_shift(self.shift, generator), bool(mirrored), down, right)
+
+    def _clips(self, sample: Sample, name: str, backbone: VideoBackbone, view: View) -> Tensor:
         pixels = features.pixels_of(sample, name, backbone, self.cache, shift=self.shift)
-        clips = pixels.frames[torch.from_numpy(backbone.clips_of(pixels.numbers, pixels.length, shift, sample.window))]
-        return clips.flip(-2) if flip else clips
+        table = backbone.clips_of(pixels.numbers, pixels.length, view.shift, sample.window)
+        return view.of(pixels.frames[torch.from_numpy(table)])
+
+
+@dataclass(frozen=True)
+class View:
+    """How one training video is seen this time, the same in all its frames and by all backbones."""
+
+    shift: int = 0
+    mirrored: bool = False
+    down: int = 0
+    right: int = 0
+
+    def of(self, clips: Tensor) -> Tensor:
+        """(N, T, H, W, 3) → the same, moved and mirrored."""
+        for axis, by in ((-3, self.down), (-2, self.right)):
+            if by:
+                size = clips.shape[axis]
+                clips = clips.index_select(axis, (torch.arange(size) - by).clamp(0, size - 1))
+        return clips.flip(-2) if self.mirrored else clips
 
 
 def cached(extraction: Extraction, labels: LabelSpec, windows: int = 0) -> Cached:
@@ -123,6 +148,7 @@ def live(
     *,
     shift: int,
     flip: bool,
+    jitter: int,
 ) -> tuple[Live, Extraction]:
     """Decode every sample once; the Extraction tells lengths and failures, and holds no features."""
     done = Extraction({})
@@ -135,7 +161,7 @@ def live(
         first, last = sample.window or (0, found[0].length - 1)
         done.add(sample, last - first + 1)
     batch = collate(done.samples, labels, {})
-    return Live(done.samples, batch, backbones, cache, shift=shift, flip=flip), done
+    return Live(done.samples, batch, backbones, cache, shift=shift, flip=flip, jitter=jitter), done
 
 
 def collate(samples: Sequence[Sample], labels: LabelSpec, streams: Mapping[str, Stream]) -> Batch:

@@ -1,0 +1,190 @@
+"""Seconds per video of 103 frames: features of ten clips by I3D, as published and as here, stage by stage.
+
+The published way reads 103 JPEGs one after another and gives the network, in PyTorch's float32, one clip after
+another. Ours reads the MP4 that holds the same frames. The weights are random; the time does not depend on them.
+``share`` is of the machine's peak, measured as the multiplication of large matrices in the same precision.
+Run ``python benchmarks/extraction.py [--json FILE]`` on a machine that does nothing else.
+"""
+
+import argparse
+import io
+import json
+import os
+import tempfile
+import time
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+import torch
+import torch.nn.functional as F
+from PIL import Image
+
+from aqakit import engines, features, transforms
+from aqakit.backbones import i3d
+from aqakit.errors import OptionError
+from aqakit.types import Sample
+
+FRAMES, HEIGHT, WIDTH = 103, 256, 455
+GFLOP = 2 * 10 * 27.79  # of ten clips
+ENGINES = [("torch", "float32"), ("torch", "bfloat16"), ("openvino", "float32"), ("openvino", "bfloat16")]
+
+
+def pictures() -> list[np.ndarray]:
+    """A textured disc that flies over a textured ground."""
+    rng = np.random.default_rng(0)
+    ground = np.array(Image.fromarray(rng.integers(0, 256, (32, 57, 3), np.uint8)).resize((WIDTH + 1, HEIGHT)))
+    y, x = np.mgrid[:HEIGHT, : WIDTH + 1]
+    made = []
+    for t in range(FRAMES):
+        disc = (x - 60 - 3 * t) ** 2 + (y - 200 + 4 * t - t * t / 25) ** 2 < 900
+        made.append(np.where(disc[..., None], 255 - np.roll(ground, 3 * t, 1), ground).astype(np.uint8)[:, :454])
+    return made
+
+
+def write(folder: Path, frames: list[np.ndarray]) -> tuple[Path, Path]:
+    """The frames as an MP4, and what that shows as JPEGs of quality 95."""
+    film, jpegs = folder / "film.mp4", folder / "jpegs"
+    with av.open(str(film), "w") as file:
+        track = file.add_stream("libx264", rate=25, options={"crf": "18"})
+        track.width, track.height, track.pix_fmt = frames[0].shape[1], HEIGHT, "yuv420p"
+        for image in frames:
+            file.mux(track.encode(av.VideoFrame.from_ndarray(np.ascontiguousarray(image), "rgb24")))
+        file.mux(track.encode(None))
+    jpegs.mkdir()
+    with av.open(str(film)) as file:
+        for number, frame in enumerate(file.decode(video=0)):
+            frame.to_image().save(jpegs / f"{number:04}.jpg", quality=95)
+    return film, jpegs
+
+
+def published_read(jpegs: Path) -> list[np.ndarray]:
+    """Clips as the published code makes them: every picture opened, resized and cut, one after another."""
+    images = []
+    for path in sorted(jpegs.iterdir()):
+        image = Image.open(io.BytesIO(path.read_bytes())).convert("RGB").resize((WIDTH, HEIGHT), Image.BILINEAR)
+        images.append(transforms.crop(np.array(image), (224, 224)))
+    return [np.stack(images[start : start + 16]) for start in (*range(0, 81, 10), 87)]
+
+
+def published_network(backbone: i3d.I3D, clips: list[np.ndarray]) -> torch.Tensor:
+    """One clip after another, in float32."""
+    with torch.inference_mode():
+        return torch.cat([backbone(torch.from_numpy(clip[None])) for clip in clips])
+
+
+def timed(function: Callable[[], Any], times: int) -> tuple[float, float, Any]:
+    """The least seconds by the clock, and by the processor in that run, of several; and what came out."""
+    found = function()  # once to warm up
+    best = (float("inf"), 0.0)
+    for _ in range(times):
+        wall, used = time.perf_counter(), time.process_time()
+        found = function()
+        best = min(best, (time.perf_counter() - wall, time.process_time() - used))
+    return *best, found
+
+
+def peak(precision: str) -> float:
+    """GFLOP/s of a matrix multiplication."""
+    matrix = torch.ones(2048, 2048, dtype=getattr(torch, precision))
+    return 2 * 2048**3 / timed(lambda: matrix @ matrix, 30)[0] / 1e9
+
+
+def cosine(one: torch.Tensor, other: torch.Tensor) -> float:
+    """The least over the clips."""
+    return F.cosine_similarity(one, other).min().item()
+
+
+def correlation(one: torch.Tensor, other: torch.Tensor) -> float:
+    """The median over channels of the correlation between clips."""
+    a, b = one - one.mean(0), other - other.mean(0)
+    alive = (a.norm(dim=0) > 0) & (b.norm(dim=0) > 0)
+    return F.cosine_similarity(a[:, alive], b[:, alive], dim=0).median().item()
+
+
+class Bench:
+    """Rows of the table, one for each stage."""
+
+    def __init__(self, film: Path, jpegs: Path, times: int, videos: int) -> None:
+        self.film, self.jpegs, self.times = film, jpegs, times
+        self.samples = [Sample(str(n), {"video": film}) for n in range(videos)]
+        self.peaks = {precision: peak(precision) for precision in ("float32", "bfloat16")}
+        self.backbone = i3d.build().eval()
+        self.clips = list(self.backbone.read(film))
+        self.reference = published_network(self.backbone, self.clips)
+        self.published = 0.0
+        self.rows: list[dict[str, object]] = []
+        print("  ".join(f"peak in {name}: {value:.0f} GFLOP/s" for name, value in self.peaks.items()))
+
+    def row(self, stage: str, precision: str, engine: str, run: Callable[[], Any], videos: int = 1) -> float:
+        """Measure a stage; its seconds for one video."""
+        wall, used, out = timed(run, self.times)
+        seconds = wall / videos
+        network = isinstance(out, torch.Tensor)
+        row = {
+            "stage": stage,
+            "precision": precision,
+            "engine": engine,
+            "seconds": seconds,
+            "cpu_seconds": used / videos,
+            "speedup": self.published / seconds if self.published and stage == "whole" else None,
+            "cosine": cosine(self.reference, out) if network else None,
+            "correlation": correlation(self.reference, out) if network else None,
+            "share": GFLOP / seconds / self.peaks[precision] if network else None,
+        }
+        self.rows.append(row)
+        shown = (f"{k} {v:.5g}" if isinstance(v, float) else f"{k} {v}" for k, v in row.items() if v is not None)
+        print("  ".join(shown), flush=True)
+        return seconds
+
+    def theirs(self) -> None:
+        """The published way."""
+        network = partial(published_network, self.backbone)
+        self.row("published: decode", "float32", "torch", lambda: published_read(self.jpegs))
+        self.row("published: network", "float32", "torch", lambda: network(self.clips))
+        whole = self.row("published: whole", "float32", "torch", lambda: network(published_read(self.jpegs)))
+        self.published = whole
+
+    def ours(self, name: str, precision: str) -> None:
+        """One engine: the network alone, then all of it with several videos in a row."""
+        engine, batch = engines.make(name, precision), np.stack(self.clips)
+
+        def whole() -> torch.Tensor:
+            return features.extract(self.samples, {"i3d": self.backbone}, None, engine).streams["i3d"][0]
+
+        self.row("network", precision, name, lambda: engine.embed(self.backbone, batch))
+        self.row("whole", precision, name, whole, len(self.samples))
+
+
+def measure(times: int, videos: int) -> list[dict[str, object]]:
+    """All rows."""
+    with tempfile.TemporaryDirectory() as folder:
+        bench = Bench(*write(Path(folder), pictures()), times, videos)
+        bench.theirs()
+        bench.row("decode", "float32", "–", lambda: list(bench.backbone.read(bench.film)))
+        for name, precision in ENGINES:
+            try:
+                bench.ours(name, precision)
+            except OptionError as error:
+                print(error)
+    return bench.rows
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--json", type=Path, help="also write the rows to this file")
+    parser.add_argument("--times", type=int, default=3, help="each stage is run so often, and the best one counts")
+    parser.add_argument("--videos", type=int, default=4, help="extracted in a row, so that reading overlaps")
+    parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
+    options = parser.parse_args()
+    torch.set_num_threads(options.threads)
+    rows = measure(options.times, options.videos)
+    if options.json:
+        options.json.write_text(json.dumps(rows, indent=1))
+
+
+if __name__ == "__main__":
+    main()
