@@ -8,7 +8,7 @@ from pathlib import Path
 
 import torch
 
-from aqakit import datasets, features, sources
+from aqakit import datasets, engines, features, sources
 from aqakit.backbones import Backbone
 from aqakit.backbones._video import VideoBackbone
 from aqakit.datasets import Dataset
@@ -65,7 +65,7 @@ def _cached(
         raise OptionError("--summarise works on vectors, and a backbone gives maps; leave --summarise out")
     if recipe.shift or recipe.flip or recipe.jitter:
         raise OptionError("shift, flip and jitter augment live pixels; give --finetune, or leave them out")
-    done = features.extract(dataset.samples, backbones, cache)
+    done = features.extract(dataset.samples, backbones, cache, engines.make(recipe.engine, recipe.precision))
     _check_any(dataset, done)
     return sources.cached(done, dataset.labels, recipe.summarise), done
 
@@ -73,6 +73,8 @@ def _cached(
 def _live(
     recipe: Recipe, dataset: Dataset, backbones: Mapping[str, Backbone], cache: Path
 ) -> tuple[Source, Extraction]:
+    if recipe.engine != "torch":
+        raise OptionError(f"{recipe.engine} runs frozen backbones only; leave --engine out, or --finetune")
     if recipe.summarise:
         raise OptionError("--summarise works on cached features; leave --summarise out, or --finetune")
     videos = {name: _video_backbone(name, backbone) for name, backbone in backbones.items()}

@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 import torch
 from pydantic import Field
 
-from aqakit import discovery
+from aqakit import discovery, engines
 from aqakit.assessor import Assessor, Fuse, Target, assemble
 from aqakit.backbones import Backbone
 from aqakit.errors import OptionError
@@ -47,7 +47,8 @@ class Recipe:
     finetune: bool = False
     summarise: int = 0
     standardise: Literal["auto", "yes", "no"] = "auto"
-    precision: Literal["float32", "bfloat16"] = "float32"
+    engine: engines.Name = "torch"
+    precision: engines.Precision = "float32"
     shift: int = 0
     flip: bool = False
     jitter: int = 0
@@ -108,9 +109,8 @@ def common(
     standardise: Annotated[
         Literal["auto", "yes", "no"], Field(description="scale feature channels on the training set")
     ] = "auto",
-    precision: Annotated[
-        Literal["float32", "bfloat16"], Field(description="of a live backbone's arithmetic")
-    ] = "float32",
+    engine: Annotated[engines.Name, Field(description="what runs frozen backbones")] = "torch",
+    precision: Annotated[engines.Precision, Field(description="of the backbones' arithmetic")] = "float32",
     shift: Annotated[int, Field(ge=0, description="largest shift of the window in training, in frames")] = 0,
     flip: Annotated[bool, Field(description="mirror half of the training videos")] = False,
     jitter: Annotated[int, Field(ge=0, description="largest move of the picture in training, in pixels")] = 0,

@@ -23,7 +23,7 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from aqakit import discovery, features, runfiles, sources, training
+from aqakit import discovery, engines, features, runfiles, sources, training
 from aqakit.assessor import Assessor, Target, check_difficulty
 from aqakit.backbones import Backbone
 from aqakit.distributions import ScoreDistribution, restore
@@ -199,9 +199,10 @@ class Run:
         return self.recalibration.apply(answer) if self.recalibration else answer
 
     def _features(self, sample: Sample, name: str, backbone: Backbone) -> Tensor:
+        engine = engines.make(self.recipe.engine, self.recipe.precision)
         if self.assessor.live:  # trained on features as they are, not as the cache rounds them
-            return features.embed(backbone, features.source(sample, name, backbone), sample.window)
-        return features.clips_of(sample, name, backbone, None).features
+            return features.embed(backbone, features.source(sample, name, backbone), sample.window, engine)
+        return features.clips_of(sample, name, backbone, None, engine).features
 
     def epochs(self, split: str) -> list[ScoreDistribution]:
         """Predictions of every epoch on a watched split, in the order of :meth:`truth`."""
