@@ -141,7 +141,7 @@ def extract(
     if done.failures:
         file.parent.mkdir(parents=True, exist_ok=True)
         tables.write([{"id": name, "problem": why} for name, why in done.failures.items()], file, "csv")
-        raise DataError(f"{len(done.failures)} recordings could not be read; {file} says which and why")
+        raise DataError(f"{len(done.failures)} could not be read; {file} says which and why")
 
 
 @app.command()
