@@ -141,10 +141,34 @@ def test_check_prints_findings(monkeypatch, capsys, trained):
         (["train", "dae", "--data", "jigsaws", "--backbone", "kinematic", "-o", "x"], "did you mean 'kinematics'"),
         (["train", "dae", "--data", "jigsaws", "--backbone", "kinematics", "--alpha", "-1", "-o", "x"], "alpha"),
         (["benchmark", "jigsaws", "--backbone", "kinematics", "--methods", "dea"], "did you mean 'dae'"),
+        (["benchmark", "jigsaws", "--backbone", "kinematics", "--methods", ","], "no method was named"),
     ],
 )
 def test_mistakes_are_one_sentence_and_a_non_zero_exit(monkeypatch, capsys, words, sentence):
     assert aqakit(monkeypatch, *words) != 0
+    err = capsys.readouterr().err
+    assert sentence in err
+    assert "Traceback" not in err
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "sentence"),
+    [
+        ("--epochs", "abc", "epochs: input should be a valid integer"),
+        ("--device", "cuda:99", "device 'cuda:99' cannot be used here"),
+        ("--device", "abacus", "device 'abacus' cannot be used here"),
+        ("--fold", "nope", "no fold 'nope'"),
+        ("--target", "sum", "target: input should be 'score' or 'total'"),
+        ("--validation", "0.99", "leaves no scored sample to train on"),
+        ("--finetune", None, "nothing to train from pixels"),
+        ("-o", "/proc/run", "/proc/run: No such file or directory"),
+    ],
+)
+def test_bad_values_of_train_are_sentences(monkeypatch, capsys, trained, tmp_path, option, value, sentence):
+    monkeypatch.setenv("AQAKIT_CACHE", str(trained / "cache"))
+    words = ["train", "dae", "--data", "manifest", "--root", trained / "my.csv", "--backbone", BACKBONE]
+    more = [option] if value is None else [option, value]
+    assert aqakit(monkeypatch, *words, "-o", tmp_path / "run", *more) != 0
     err = capsys.readouterr().err
     assert sentence in err
     assert "Traceback" not in err

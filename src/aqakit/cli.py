@@ -193,7 +193,7 @@ def _benchmark(**given: Any) -> None:
         backbones=_with_weights(values.pop("backbone"), values.pop("weights", None)),
         methods=_names(values.pop("methods")),
         rules=_names(values.pop("rules", "last")),
-        seeds=int(values.pop("seeds", 1)),
+        seeds=values.pop("seeds", 1),
         **values,
     )
     tables.show(table.rows, title=table.title, notes=table.notes, hide=table.details)
@@ -236,7 +236,7 @@ def _benchmark_parameters() -> list[inspect.Parameter]:
         option("task", "one task, or all for each and a Fisher-z mean", "--task"),
         option("protocol", f"name of the splits, or published: {', '.join(PUBLISHED)}", "--protocol"),
         option("rules", f"which epoch counts, with commas: {', '.join(RULES)} (last)", "--rules"),
-        option("seeds", "how many seeds, counted from 0 (1)", "--seeds"),
+        option("seeds", "how many seeds, counted from 0 (1)", "--seeds", kind=int, min=1),
         option("out", "folder for the runs, to go on after a stop (a temporary one)", "--out", "-o"),
         option("json", "write the table as JSON; - for standard output", "--json"),
         *run,
@@ -247,7 +247,7 @@ def _benchmark_parameters() -> list[inspect.Parameter]:
 def _train(method: str, **given: Any) -> None:
     values = _given(given)
     out = Path(values["out"])
-    epochs = int(values.get("epochs", Settings().epochs))
+    epochs = discovery.configure("training", Settings, {n: v for n, v in values.items() if n == "epochs"})["epochs"]
     chosen = _with_weights(values.pop("backbone"), values.pop("weights", None))
     run = runs.train(method, backbone=chosen, report=_print_epoch(epochs), **values)
     for sentence in run.description["failures"].values():
@@ -314,6 +314,9 @@ def main() -> None:
     except AqakitError as error:
         _complain(f"aqakit: {error}")
         sys.exit(error.exit_code)
+    except OSError as error:  # a full disk, a folder that may not be written
+        _complain(f"aqakit: {error.filename or 'a file'}: {error.strerror or error}")
+        sys.exit(1)
 
 
 if __name__ == "__main__":

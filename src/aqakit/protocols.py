@@ -86,6 +86,8 @@ def benchmark(
     """
     if published := PUBLISHED.get(protocol or ""):
         protocol, rules, seeds = published.splits, [published.rule], published.seeds
+    if not methods:
+        raise OptionError("no method was named; see `aqakit methods`")
     _check_rules(rules, options)
     recipes = [_recipe(m, dataset, backbones, root, {**options, "protocol": protocol}) for m in methods]
     whole = datasets.load(recipes[0].data, root, **recipes[0].data_options)

@@ -250,6 +250,8 @@ def _fold(recipe: Recipe, material: Material) -> tuple[Split, list[str], list[st
     if not any(s.score is not None for s in kept):
         raise DataError(f"fold {fold.name}: no training sample has a score and can be read")
     train, validation = carve(kept, recipe.validation, recipe.settings.seed)
+    if not any(readable[i].score is not None for i in train):
+        raise OptionError(f"validation {recipe.validation:g} leaves no scored sample to train on; hold out fewer")
     test = tuple(i for i in fold.test if i in readable and readable[i].score is not None)
     return Split(fold.name, fold.train, test), train, validation
 

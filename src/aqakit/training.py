@@ -22,7 +22,7 @@ from torch import Tensor, nn
 
 from aqakit.assessor import Assessor
 from aqakit.distributions import ScoreDistribution, restore
-from aqakit.errors import RunError
+from aqakit.errors import OptionError, RunError
 from aqakit.files import replacing
 from aqakit.methods import Method
 from aqakit.metrics.accuracy import spearman
@@ -98,7 +98,7 @@ def fit(
         fingerprint: of everything that makes this run what it is; a checkpoint of another run is refused.
         report: called after each epoch with its number and losses.
     """
-    device = torch.device(_device(settings.device))
+    device = _device(settings.device)
     assessor.to(device)
     _remember(assessor, train, device)
     if not any(p.requires_grad for p in assessor.parameters()):
@@ -306,10 +306,13 @@ def _freeze_norm(live: nn.Module) -> None:
             module.eval()
 
 
-def _device(name: str) -> str:
-    if name != "auto":
-        return name
-    return "cuda" if torch.cuda.is_available() else "cpu"
+def _device(name: str) -> torch.device:
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        return torch.empty(0, device=name).device
+    except (RuntimeError, AssertionError) as error:  # torch built without CUDA asserts
+        raise OptionError(f"device {name!r} cannot be used here: {str(error).splitlines()[0]}") from None
 
 
 def _diverged(epoch: int, terms: Mapping[str, Tensor]) -> str:
