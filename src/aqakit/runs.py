@@ -13,6 +13,7 @@ import json
 import platform
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -146,12 +147,17 @@ class Run:
         runfiles.load_weights(assessor, folder / "checkpoint.safetensors")
         return cls(folder, description, assessor)
 
-    @property
+    @cached_property
     def backbones(self) -> dict[str, Backbone]:
-        """What reads and embeds a new recording: the live ones of the run, or frozen ones built anew."""
+        """What reads and embeds a new recording: the live ones of the run, or frozen ones, loaded when first asked."""
         if self.assessor.live:
             return dict(self.assessor.live.items())  # type: ignore[arg-type]
         return build_backbones(self.recipe)
+
+    @cached_property
+    def engine(self) -> engines.Engine:
+        """What runs the backbones; made once, since OpenVINO converts each network on its first clip."""
+        return engines.make(self.recipe.engine, self.recipe.precision)
 
     def predict(
         self,
@@ -185,12 +191,9 @@ class Run:
             raise OptionError(f"{self.folder}: this run reads a {' and a '.join(kinds)}; score a manifest with both")
         return kinds[0]
 
-    def predict_samples(
-        self, samples: Sequence[Sample], backbones: Mapping[str, Backbone] | None = None
-    ) -> ScoreDistribution:
+    def predict_samples(self, samples: Sequence[Sample]) -> ScoreDistribution:
         """(B,) distributions of samples, all of which must be readable; nothing is cached."""
-        backbones = backbones or self.backbones
-        streams = {name: [self._features(s, name, backbone) for s in samples] for name, backbone in backbones.items()}
+        streams = {n: [self._features(s, n, backbone) for s in samples] for n, backbone in self.backbones.items()}
         stacked = {name: sources.stack(videos, self.recipe.summarise) for name, videos in streams.items()}
         batch = sources.collate(samples, self.labels, stacked)
         check_difficulty(batch.difficulty, [s.id for s in samples], self.recipe.target)
@@ -199,10 +202,9 @@ class Run:
         return self.recalibration.apply(answer) if self.recalibration else answer
 
     def _features(self, sample: Sample, name: str, backbone: Backbone) -> Tensor:
-        engine = engines.make(self.recipe.engine, self.recipe.precision)
         if self.assessor.live:  # trained on features as they are, not as the cache rounds them
-            return features.embed(backbone, features.source(sample, name, backbone), sample.window, engine)
-        return features.clips_of(sample, name, backbone, None, engine).features
+            return features.embed(backbone, features.source(sample, name, backbone), sample.window, self.engine)
+        return features.clips_of(sample, name, backbone, None, self.engine).features
 
     def epochs(self, split: str) -> list[ScoreDistribution]:
         """Predictions of every epoch on a watched split, in the order of :meth:`truth`."""

@@ -26,13 +26,12 @@ def score_recordings(
         difficulty: declared difficulty of those that name none.
     """
     samples = _manifest(recordings) if isinstance(recordings, Path) else _samples(run, recordings)
-    backbones = run.backbones
     rows, failed = [], []
     for sample in track(samples, "scoring"):
         if sample.difficulty is None and difficulty is not None:
             sample = _with_difficulty(sample, difficulty)
         try:
-            rows.append(_row(sample, run.predict_samples([sample], backbones).select(0)))
+            rows.append(_row(sample, run.predict_samples([sample]).select(0)))
         except AqakitError as error:
             failed.append(str(error))
     return rows, failed

@@ -5,12 +5,12 @@ What the frames agree on (the mean, in the paper) is left to the method, which s
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated
 
 from pydantic import Field
 
 from aqakit.backbones import huggingface
-from aqakit.backbones.huggingface import HuggingFace
+from aqakit.backbones.huggingface import HuggingFace, ViewOption
 from aqakit.errors import OptionError
 
 PAPER = (
@@ -23,10 +23,7 @@ def build(
     *,
     weights: Annotated[str, Field(min_length=1, description="a folder, or the name of an image model on the hub")],
     segments: Annotated[int, Field(gt=0, description="parts of the video, one frame from each")] = 25,
-    view: Annotated[
-        Literal["centre", "whole"],
-        Field(description="the centre of each picture, as the model was trained; or all of it, squeezed"),
-    ] = "centre",
+    view: ViewOption = "centre",
 ) -> HuggingFace:
     """An image model over the segments of a video; 25 of them, as the paper does in its tests.
 

@@ -29,6 +29,11 @@ PAPER = (
     "https://doi.org/10.18653/v1/2020.emnlp-demos.6; cite the model's own paper beside it"
 )
 
+ViewOption = Annotated[
+    Literal["centre", "whole"],
+    Field(description="the centre of each picture, as the model was trained; or all of it, squeezed"),
+]
+
 _PREPROCESSING = ("preprocessor_config.json", "video_preprocessor_config.json")
 _FILTERS: Mapping[int, Literal["bilinear", "bicubic"]] = {
     2: "bilinear",
@@ -126,10 +131,7 @@ def build(
     stride: Annotated[
         int | None, Field(gt=0, description="from one frame of a clip to the next, models of clips only [1]")
     ] = None,
-    view: Annotated[
-        Literal["centre", "whole"],
-        Field(description="the centre of each picture, as the model was trained; or all of it, squeezed"),
-    ] = "centre",
+    view: ViewOption = "centre",
 ) -> HuggingFace:
     """Load a model.
 
