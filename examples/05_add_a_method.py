@@ -22,6 +22,7 @@ PAPER = (
     "Bishop, Mixture Density Networks, Aston University NCRG/94/004, 1994. "
     "https://publications.aston.ac.uk/id/eprint/373/"
 )
+FEATURES = FeatureSpec({"any": (1024,)})  # one vector per clip, of any width
 
 
 class MDN(Method):

@@ -152,7 +152,7 @@ def assemble(
     """
     module = discovery.find("methods", method)
     checked = discovery.configure(f"method {method}", module.build, options)
-    if len(backbones) > 1 and fuse == "none" and not getattr(module, "STREAMS", False):
+    if len(backbones) > 1 and fuse == "none" and len(module.FEATURES.streams) == 1:
         raise OptionError(f"method {method} reads one stream and there are {len(backbones)}; give --fuse concat")
     shapes = {n: (3 * b.shape[0],) if summarise else b.shape for n, b in backbones.items()}
     scaled = {n for n, b in backbones.items() if standardise == "yes" or (standardise == "auto" and b.standardise)}
@@ -169,7 +169,7 @@ def target_labels(labels: LabelSpec, target: Target) -> LabelSpec:
         return labels
     if labels.total is None:
         raise OptionError("target total is score ÷ declared difficulty, and these labels have no difficulty")
-    return replace(labels, scale=labels.total)
+    return replace(labels, scale=labels.total, total=None)
 
 
 def check_difficulty(difficulty: Tensor, names: list[str], target: Target) -> None:

@@ -103,6 +103,5 @@ def load_recalibration(folder: Path) -> Recalibration | None:
 
 def labels_from_json(stored: Mapping[str, Any]) -> LabelSpec:
     """What :func:`dataclasses.asdict` made of a LabelSpec, as one again."""
-    total = ScoreScale(**stored["total"]) if stored["total"] else None
-    words = tuple(stored["vocabulary"])
-    return LabelSpec(**{**stored, "scale": ScoreScale(**stored["scale"]), "total": total, "vocabulary": words})
+    scales = {n: ScoreScale(**stored[n]) if stored[n] else None for n in ("scale", "total", "marks")}
+    return LabelSpec(**{**stored, **scales, "vocabulary": tuple(stored["vocabulary"])})

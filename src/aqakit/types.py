@@ -109,8 +109,10 @@ class LabelSpec:
 
     Attributes:
         scale: of ``score``.
-        total: scale of score ÷ difficulty, where the sport declares a difficulty; else None.
+        total: scale of score ÷ difficulty, where the sport declares a difficulty; else None. None also for a
+            method whose target is the total already: its score is the rule's without the difficulty.
         judges: how many marks a sample has (J); 0 when they are unknown.
+        marks: scale of one mark; None when there are no judges.
         rule: the name in :data:`aqakit.rules.RULES` that makes a score of judges and difficulty.
         attributes: number of classes of each attribute.
         vocabulary: the captions' words; a token is its index.
@@ -119,6 +121,7 @@ class LabelSpec:
     scale: ScoreScale
     total: ScoreScale | None = None
     judges: int = 0
+    marks: ScoreScale | None = None
     rule: str | None = None
     attributes: Mapping[str, int] = field(default_factory=lambda: _EMPTY)
     vocabulary: tuple[str, ...] = ()
@@ -236,3 +239,16 @@ class Batch:
         moved = {name: getattr(self, name).to(device) for name in ("score", "judges", "difficulty", "caption", "group")}
         streams = {n: Stream(s.features.to(device), s.clips.to(device)) for n, s in self.streams.items()}
         return Batch(streams=streams, attributes={n: v.to(device) for n, v in self.attributes.items()}, **moved)
+
+
+@dataclass(frozen=True)
+class Description:
+    """What a method says of B videos beside their scores; empty where it says nothing.
+
+    Attributes:
+        attributes: (B, classes) probabilities of each attribute it knows.
+        captions: the tokens of each video's caption, as indices into the vocabulary; empty without captions.
+    """
+
+    attributes: Mapping[str, Tensor] = field(default_factory=lambda: _EMPTY)
+    captions: tuple[tuple[int, ...], ...] = ()

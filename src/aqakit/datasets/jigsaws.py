@@ -84,7 +84,9 @@ def samples(
 
 def labels(samples: Sequence[Sample]) -> LabelSpec:
     """The global rating scale, 6 to 30, as the sum of six items."""
-    return LabelSpec(SCALE, judges=len(ITEMS), rule="sum_of_items", attributes={"skill": len(LEVELS)})
+    return LabelSpec(
+        SCALE, judges=len(ITEMS), marks=ScoreScale(1, 5, "GRS"), rule="sum_of_items", attributes={"skill": len(LEVELS)}
+    )
 
 
 def splits(samples: Sequence[Sample], root: Path | None) -> dict[str, list[Split]]:

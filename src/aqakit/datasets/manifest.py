@@ -81,13 +81,15 @@ def labels(
     """What the rows' labels are; the options are those of :func:`samples`."""
     scores = [s.score for s in samples if s.score is not None]
     totals = [s.score / s.difficulty for s in samples if s.score is not None and s.difficulty is not None]
+    judges = max((len(s.judges) for s in samples if s.judges is not None), default=0)
     classes: dict[str, int] = {}
     for name, value in (item for sample in samples for item in sample.attributes.items()):
         classes[name] = max(classes.get(name, 0), value + 1)
     return LabelSpec(
         scale=_scale(scores, low, high, unit),
         total=_scale(totals, None, None, unit) if len(set(totals)) > 1 else None,
-        judges=max((len(s.judges) for s in samples if s.judges is not None), default=0),
+        marks=_scale([mark for s in samples for mark in s.judges or ()], None, None, unit) if judges else None,
+        judges=judges,
         rule=rule,
         attributes=classes,
         vocabulary=tuple(sorted({word for s in samples for word in (s.caption or "").split()})),

@@ -146,7 +146,7 @@ def truth(sample: Sample) -> Truth:
 def labels(samples: Sequence[Sample]) -> LabelSpec:
     """Seven judges, the rule of diving, and the attributes of MTL-AQA; totals from 0 to 30."""
     words = {word for sample in samples for word in (sample.caption or "").split()}
-    return LabelSpec(SCALE, ScoreScale(0, 30), 7, "diving", ATTRIBUTES, tuple(sorted(words)))
+    return LabelSpec(SCALE, ScoreScale(0, 30), 7, ScoreScale(0, 10), "diving", ATTRIBUTES, tuple(sorted(words)))
 
 
 def splits(samples: Sequence[Sample], root: Path | None) -> dict[str, list[Split]]:

@@ -1,9 +1,11 @@
 """ONE FILE = ONE METHOD.
 
-A file ``methods/<name>.py`` has ``PAPER`` (a citation with a link) and
+A file ``methods/<name>.py`` has ``PAPER`` (a citation with a link), ``FEATURES`` (the :class:`FeatureSpec` of the
+published system: one vector, map or set of joints per clip, of each of its streams) and
 ``build(features: FeatureSpec, labels: LabelSpec, *, …options) -> Method``. The keyword-only parameters are the whole
 configuration: command-line options, docs tables and ``run.json`` are made from them. An option that the method
-would ignore is an error.
+would ignore is an error. A method takes features of any size and as many streams as it likes, as long as they are of
+the kind of ``FEATURES``; what it cannot use is an :class:`~aqakit.errors.OptionError`.
 """
 
 from __future__ import annotations
@@ -19,7 +21,7 @@ from aqakit.distributions import ScoreDistribution
 from aqakit.heads import mlp
 from aqakit.pooling import PoolingName
 from aqakit.pooling import build as build_pooling
-from aqakit.types import Batch, FeatureSpec
+from aqakit.types import Batch, Description, FeatureSpec
 
 
 class Method(nn.Module, ABC):
@@ -38,6 +40,10 @@ class Method(nn.Module, ABC):
     @abstractmethod
     def predict(self, batch: Batch) -> ScoreDistribution:
         """(B,) scores. Reads features, clips and declared difficulty, never the score; deterministic."""
+
+    def describe(self, batch: Batch) -> Description:
+        """What else it says of B videos: attributes, captions. Reads what :meth:`predict` reads; deterministic."""
+        return Description()
 
     def remember(self, train: Batch) -> None:
         """Called with the labelled training set before training, for methods with a memory.

@@ -30,6 +30,7 @@ PAPER = (
     "Zhang et al., Auto-Encoding Score Distribution Regression for Action Quality Assessment, "
     "Neural Computing and Applications 2023. https://arxiv.org/abs/2111.11029"
 )
+FEATURES = FeatureSpec({"i3d": (1024,)})
 
 
 class DAE(Method):

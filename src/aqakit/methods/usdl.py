@@ -26,6 +26,7 @@ PAPER = (
     "Tang et al., Uncertainty-aware Score Distribution Learning for Action Quality Assessment, CVPR 2020. "
     "https://arxiv.org/abs/2006.07665"
 )
+FEATURES = FeatureSpec({"i3d": (1024,)})
 
 
 class USDL(Method):
