@@ -7,13 +7,13 @@ from pathlib import Path
 
 PACKAGE = Path(__file__).parents[1] / "src" / "aqakit"
 LAYERS = (
-    "types errors discovery progress files prefetch",
+    "types errors discovery distributed progress files prefetch",
     "weights video signals pickles clips transforms distributions rules splits",
     "datasets backbones recordings",
     "engines features pooling health",
-    "heads losses metrics recalibration sources floors",
+    "heads captions losses metrics recalibration sources floors",
     "methods",
-    "assessor extraction recipe training material runfiles runs selection evaluation scoring protocols",
+    "assessor extraction cluster recipe training material runfiles runs selection evaluation scoring protocols",
     "report",
     "demo",
     "options cli web",

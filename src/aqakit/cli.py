@@ -12,7 +12,7 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
-from aqakit import datasets, discovery, health, protocols, recipe, runs, weights
+from aqakit import datasets, discovery, distributed, health, protocols, recipe, runs, weights
 from aqakit.demo import SETTINGS
 from aqakit.demo import demo as run_demo
 from aqakit.errors import AqakitError, DataError, OptionError
@@ -186,6 +186,8 @@ def evaluate(
 
 def _benchmark(**given: Any) -> None:
     """Methods × folds × seeds in one honest table, with floors."""
+    if distributed.size() > 1:
+        raise OptionError("a benchmark runs in one process: torchrun is for train")
     values = _given(given)
     json = values.pop("json", None)
     table = protocols.benchmark(
@@ -250,6 +252,8 @@ def _train(method: str, **given: Any) -> None:
     epochs = discovery.configure("training", Settings, {n: v for n, v in values.items() if n == "epochs"})["epochs"]
     chosen = _with_weights(values.pop("backbone"), values.pop("weights", None))
     run = runs.train(method, backbone=chosen, report=_print_epoch(epochs), **values)
+    if not distributed.is_first():
+        return
     for sentence in run.description["failures"].values():
         _complain(f"left out: {sentence}")
     rows, notes = evaluate_run(run)

@@ -18,11 +18,13 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
+from aqakit import distributed
+
 T = TypeVar("T")
 Downloaded = Callable[[int, int | None], None]
 """Is told how many bytes have come, and how many there are if that is known."""
 
-console = Console(stderr=True)
+console = Console(stderr=True, quiet=not distributed.is_first())
 
 
 def track(items: Sequence[T], description: str) -> Iterator[T]:

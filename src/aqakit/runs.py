@@ -24,7 +24,7 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from aqakit import discovery, engines, features, runfiles, sources, training
+from aqakit import discovery, distributed, engines, features, runfiles, sources, training
 from aqakit.assessor import Assessor, Target, check_difficulty
 from aqakit.backbones import Backbone
 from aqakit.distributions import ScoreDistribution, restore
@@ -59,23 +59,27 @@ def execute(
     """
     fold, train_ids, validation_ids = _fold(recipe, material)
     recipe = replace(recipe, fold=fold.name)
-    fingerprint = features.digest([recipe.to_json(), material.fingerprint, [train_ids, validation_ids, fold.test]])
-    if (folder / "run.json").exists() and _finished(folder, fingerprint):
-        return Run.load(folder)
-    folder.mkdir(parents=True, exist_ok=True)
-    description = _describe(recipe, material, fingerprint)
-    write_text(folder / "run.json", json.dumps({**description, "status": "running"}, indent=1))
-    assessor = assemble_run(recipe, material.dataset.labels)
     parts = {"train": train_ids, "validation": validation_ids, "test": fold.test}
-    watched = {n: material.part(ids) for n, ids in parts.items() if n != "train"}
-    watched = {n: source for n, source in watched.items() if len(source)}
-    train = material.part(train_ids)
-    for source in (train, *watched.values()):
+    fingerprint = _fingerprint(recipe, material, list(parts.values()))
+    finished = (folder / "run.json").exists() and _finished(folder, fingerprint)
+    distributed.wait()  # nobody writes before all have looked
+    if finished:
+        return Run.load(folder)
+    description = _describe(recipe, material, fingerprint)
+    if distributed.is_first():
+        folder.mkdir(parents=True, exist_ok=True)
+        write_text(folder / "run.json", json.dumps({**description, "status": "running"}, indent=1))
+    assessor = assemble_run(recipe, material.dataset.labels)
+    sources = {name: material.part(ids) for name, ids in parts.items() if ids}
+    for source in sources.values():
         _check_source(source, recipe.target)
+    train = sources.pop("train")
     history = training.fit(
-        assessor, train, watched, recipe.settings, folder=folder, fingerprint=fingerprint, report=report
+        assessor, train, sources, recipe.settings, folder=folder, fingerprint=fingerprint, report=report
     )
-    _write(folder, assessor, history, watched, description)
+    if distributed.is_first():
+        _write(folder, assessor, history, sources, description)
+    distributed.wait()
     return Run.load(folder)
 
 
@@ -95,7 +99,7 @@ def train(
     report: Report = silent,
     **options: Any,
 ) -> Run:
-    """Train a method on a data set and return the run.
+    """Train a method on a data set and return the run; in all processes together where ``torchrun`` started several.
 
     Args:
         method: its name; its own options are keywords too (``alpha=0.6``).
@@ -109,8 +113,10 @@ def train(
             :class:`~aqakit.training.Settings` (``epochs``, ``seed`` …).
     """
     recipe = make_recipe(method, data=data, backbone=backbone, root=root, **options)
-    material = gather(recipe, Path(cache) if cache else None)
-    return execute(recipe, material, Path(out), report=report)
+    with distributed.together():
+        with distributed.first_then_others():
+            material = gather(recipe, Path(cache) if cache else None)
+        return execute(recipe, material, Path(out), report=report if distributed.is_first() else silent)
 
 
 class Run:
@@ -256,6 +262,12 @@ def _fold(recipe: Recipe, material: Material) -> tuple[Split, list[str], list[st
         raise OptionError(f"validation {recipe.validation:g} leaves no scored sample to train on; hold out fewer")
     test = tuple(i for i in fold.test if i in readable and readable[i].score is not None)
     return Split(fold.name, fold.train, test), train, validation
+
+
+def _fingerprint(recipe: Recipe, material: Material, parts: list[Sequence[str]]) -> str:
+    """Of everything that changes the outcome; several processes take other steps than one does."""
+    together = [distributed.size()] if distributed.size() > 1 else []
+    return features.digest([recipe.to_json(), material.fingerprint, parts, *together])
 
 
 def _check_source(source: Source, target: Target) -> None:

@@ -5,7 +5,8 @@ kept of them is predictions, epoch by epoch. Which epoch to believe is decided a
 :mod:`aqakit.protocols`.
 
 Every epoch draws from generators seeded by (seed, epoch), so a run that was killed resumes from its last checkpoint to
-the same bits as one that was not.
+the same bits as one that was not. Started by ``torchrun``, several processes train together: each takes its share of
+every batch, and N processes with batches of b take the steps of one with batches of N b.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
+from aqakit import distributed
 from aqakit.assessor import Assessor
 from aqakit.distributions import ScoreDistribution, restore
 from aqakit.errors import OptionError, RunError
@@ -39,7 +41,7 @@ class Settings:
     """The options of the loop, the same for every method and backbone."""
 
     epochs: Annotated[int, Field(gt=0, description="passes over the training set")] = 100
-    batch_size: Annotated[int, Field(gt=0, description="videos in a step")] = 16
+    batch_size: Annotated[int, Field(gt=0, description="videos in a step, of each process")] = 16
     learning_rate: Annotated[float, Field(gt=0, description="of the method")] = 1e-3
     backbone_rate: Annotated[
         float, Field(ge=0, description="learning rate of a live backbone, as a share of the method's")
@@ -106,16 +108,19 @@ def fit(
     optimizer, scheduler = _optimizer(assessor, settings, _steps(train, settings))
     state = _State(assessor, optimizer, scheduler, History(predictions={name: [] for name in watched}), fingerprint)
     start = state.load(folder / _RESUME) if folder else 0
+    distributed.from_first(assessor.state_dict().values())
+    model = distributed.averaged(_Losses(assessor))
     saved = time.monotonic()
     for epoch in range(start, settings.epochs):
-        state.history.losses.append(_epoch(state, train, settings, epoch, device))
+        state.history.losses.append(_epoch(state, model, train, settings, epoch, device))
         if assessor.live:  # its features have moved
+            distributed.from_first(assessor.live.buffers())
             _remember(assessor, train, device)
         for name, source in watched.items():
             state.history.predictions[name].append(predict(assessor, source, device))
         state.keep_best(watched.get("validation"), settings, epoch)
         report(epoch, state.history.losses[-1])
-        if folder and time.monotonic() - saved > _SECONDS_BETWEEN_CHECKPOINTS:
+        if folder and distributed.is_first() and time.monotonic() - saved > _SECONDS_BETWEEN_CHECKPOINTS:
             state.save(folder / _RESUME, epoch)
             saved = time.monotonic()
     state.restore_best()
@@ -127,22 +132,39 @@ def predict(assessor: Assessor, source: Source, device: torch.device) -> ScoreDi
     """Distributions of every sample of a source, on the CPU; the source's labels are taken off first."""
     assessor.eval()
     chunks = torch.arange(len(source)).split(_VIDEOS_AT_ONCE)
-    parts = [assessor.predict(source.batch(index).unlabelled().to(device)).to("cpu") for index in chunks]
+    own = chunks[distributed.rank() :: distributed.size()]
+    made = [assessor.predict(source.batch(index).unlabelled().to(device)).to("cpu") for index in own]
+    parts = distributed.in_turn(made)
     return type(parts[0]).cat(parts)
 
 
-def _epoch(state: _State, train: Source, settings: Settings, epoch: int, device: torch.device) -> dict[str, float]:
+class _Losses(nn.Module):
+    """An assessor whose ``forward`` is its losses, since that is where processes meet."""
+
+    def __init__(self, assessor: Assessor) -> None:
+        super().__init__()
+        self.assessor = assessor
+
+    def forward(self, batch: Batch) -> dict[str, Tensor]:
+        return self.assessor.losses(batch)
+
+
+def _epoch(
+    state: _State, model: nn.Module, train: Source, settings: Settings, epoch: int, device: torch.device
+) -> dict[str, float]:
     assessor = state.assessor.train()
     if settings.freeze_norm:
         _freeze_norm(assessor.live)
     assessor.begin_epoch(epoch)
-    # one stream of random numbers for the order and augmentation, the global one for dropout and the methods
+    # one stream of random numbers for the order and augmentation, which processes share; the global one for dropout
+    # and the methods, in which they differ
     generator = torch.Generator().manual_seed(settings.seed * 1_000_003 + epoch)
-    torch.manual_seed(settings.seed * 1_000_003 + epoch)
+    torch.manual_seed(settings.seed * 1_000_003 + epoch + 7919 * distributed.rank())
     totals: dict[str, float] = {}
     batches = list(_batches(train, settings, generator))
     for number, index in enumerate(batches, start=1):
-        terms = assessor.losses(train.batch(index, generator).to(device))
+        part, weight = distributed.share(index)
+        terms = {n: weight * term for n, term in model(train.batch(part, generator).to(device)).items()}
         loss = torch.stack(list(terms.values())).sum()
         if not bool(loss.isfinite()):
             raise RunError(_diverged(epoch, terms))
@@ -151,21 +173,22 @@ def _epoch(state: _State, train: Source, settings: Settings, epoch: int, device:
             state.step(settings.clip_norm)
         for name, term in terms.items():
             totals[name] = totals.get(name, 0.0) + term.item() / len(batches)
-    return totals
+    return distributed.mean(totals)
 
 
 def _batches(train: Source, settings: Settings, generator: torch.Generator) -> Iterator[Tensor]:
     """Index tensors of one epoch: of equal size, and with a fixed labelled share where some are unlabelled."""
     known = _labelled(train)
+    size = settings.batch_size * distributed.size()
     groups = [g for g in (known.nonzero().squeeze(1), (~known).nonzero().squeeze(1)) if len(g)]
     if len(groups) == 1:
         order = groups[0][torch.randperm(len(groups[0]), generator=generator)]
-        yield from order.tensor_split(-(-len(order) // settings.batch_size))
+        yield from order.tensor_split(-(-len(order) // size))
         return
-    labelled = max(1, round(settings.labelled_share * settings.batch_size))
-    sizes = [labelled, max(1, settings.batch_size - labelled)]
-    count = max(-(-len(g) // size) for g, size in zip(groups, sizes, strict=True))
-    drawn = [_cycle(g, count * size, generator).split(size) for g, size in zip(groups, sizes, strict=True)]
+    labelled = max(1, round(settings.labelled_share * size))
+    sizes = [labelled, max(1, size - labelled)]
+    count = max(-(-len(g) // s) for g, s in zip(groups, sizes, strict=True))
+    drawn = [_cycle(g, count * s, generator).split(s) for g, s in zip(groups, sizes, strict=True)]
     yield from (torch.cat(parts) for parts in zip(*drawn, strict=True))
 
 
@@ -308,7 +331,7 @@ def _freeze_norm(live: nn.Module) -> None:
 
 def _device(name: str) -> torch.device:
     if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        return torch.device(distributed.device())
     try:
         return torch.empty(0, device=name).device
     except (RuntimeError, AssertionError) as error:  # torch built without CUDA asserts
