@@ -1,4 +1,4 @@
-"""Several processes, as ``torchrun`` starts them: the same weights in each, and the steps of one with larger batches."""
+"""Several processes, as ``torchrun`` starts them: the same weights in each, the steps of one with larger batches."""
 
 import json
 import os
@@ -37,7 +37,7 @@ runs.train(
 def train(folder: Path, out: str, batch_size: int, features: str, processes: int) -> None:
     words = [sys.executable, "train.py", out, str(batch_size), features]
     if processes > 1:
-        launch = "-m torch.distributed.run --standalone --nproc-per-node".split()
+        launch = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node"]
         words = [sys.executable, *launch, str(processes), *words[1:]]
     done = subprocess.run(words, cwd=folder, env=os.environ | {"OMP_NUM_THREADS": "1"}, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr

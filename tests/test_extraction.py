@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from aqakit import features
+from aqakit import cache
 from aqakit.errors import OptionError
 from aqakit.extraction import extract_dataset
 from test_cli import aqakit
@@ -30,9 +30,9 @@ def make_manifest(folder: Path, count: int) -> Path:
     return folder / "my.csv"
 
 
-def contents(cache: Path) -> dict[Path, torch.Tensor]:
-    files = sorted(cache.rglob("*.safetensors"))
-    return {file.relative_to(cache): features.load(file)["features"] for file in files}
+def contents(folder: Path) -> dict[Path, torch.Tensor]:
+    files = sorted(folder.rglob("*.safetensors"))
+    return {file.relative_to(folder): cache.load(file)["features"] for file in files}
 
 
 def test_a_killed_run_is_finished_by_the_next_one(tmp_path: Path) -> None:

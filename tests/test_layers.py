@@ -10,7 +10,7 @@ LAYERS = (
     "types errors discovery distributed progress files prefetch",
     "weights video signals pickles clips transforms distributions rules splits",
     "datasets backbones recordings",
-    "engines features pooling health",
+    "cache engines features pooling health",
     "heads captions losses metrics recalibration sources floors",
     "methods",
     "assessor extraction cluster recipe training material runfiles runs selection evaluation scoring protocols",

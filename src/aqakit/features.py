@@ -1,8 +1,9 @@
 """Sample × backbone → features of its clips, computed once and kept on disk under a fingerprint.
 
-The cache holds one safetensors file per video and backbone, written to a temporary name and renamed: a killed
-extraction loses the video in hand and nothing else. The fingerprint covers file content, window, backbone and options,
-weights, the decoder's version and the engine, so that features made otherwise are never used by mistake.
+The cache holds one safetensors file per video and backbone (:mod:`aqakit.cache`), written to a temporary name and
+renamed: a killed extraction loses the video in hand and nothing else. The fingerprint covers file content, window,
+backbone and options, weights, the decoder's version and the engine, so that features made otherwise are never used by
+mistake.
 """
 
 from __future__ import annotations
@@ -20,16 +21,14 @@ from typing import cast
 import av
 import numpy as np
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor
 
 from aqakit import engines, signals, video
 from aqakit.backbones import Backbone
 from aqakit.backbones._video import VideoBackbone
+from aqakit.cache import load, save
 from aqakit.engines import Engine
 from aqakit.errors import AqakitError, DataError, OptionError
-from aqakit.files import replacing
 from aqakit.prefetch import ahead
 from aqakit.progress import Clock, track
 from aqakit.types import Sample
@@ -277,19 +276,3 @@ def _hash_file(path: Path, size: int, modified: int) -> bytes:
             return hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16)).digest()
     except OSError as error:
         raise DataError(f"{path}: {error.strerror or error}") from None
-
-
-def load(file: Path) -> dict[str, Tensor] | None:
-    """What is cached in a file; None where it is missing or damaged, so that it is made again."""
-    try:
-        with safe_open(file, framework="pt") as stored:
-            return {name: stored.get_tensor(name) for name in stored.keys()}  # noqa: SIM118  not a mapping
-    except (OSError, SafetensorError):
-        return None
-
-
-def save(file: Path, tensors: Mapping[str, Tensor]) -> None:
-    """Write atomically."""
-    file.parent.mkdir(parents=True, exist_ok=True)
-    with replacing(file) as temporary:
-        save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, temporary)
