@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 
 from aqakit import engines, features
 from aqakit.backbones import c3d_small
@@ -79,6 +80,31 @@ def test_another_precision_is_another_cache(samples: list[Sample], tmp_path: Pat
 def test_what_there_is_not(name: str, precision: str) -> None:
     with pytest.raises(OptionError, match="there is no"):
         engines.make(name, precision)
+
+
+def test_int8_is_near_and_depends_on_its_calibration(samples: list[Sample]) -> None:
+    pytest.importorskip("openvino", reason="the extra fast is not installed")
+    pytest.importorskip("nncf", reason="the extra fast is not installed")
+    backbone, paths = small(), [s.sources["video"] for s in samples]
+    first, again, other = (engines.make("openvino", "int8", path) for path in (paths[0], paths[0], paths[1]))
+    plain = features.embed(backbone, paths[2], None)
+    rounded = features.embed(backbone, paths[2], None, first)
+    assert F.cosine_similarity(plain, rounded).min() > 0.98
+    assert not torch.equal(plain, rounded)
+    assert torch.equal(rounded, features.embed(backbone, paths[2], None, again))
+    assert first.fingerprint() == again.fingerprint() != other.fingerprint()
+
+
+def test_what_int8_needs_is_said(samples: list[Sample]) -> None:
+    path = samples[0].sources["video"]
+    with pytest.raises(OptionError, match="--calibration FILE"):
+        engines.make("openvino", "int8")
+    with pytest.raises(OptionError, match="belong together"):
+        engines.make("openvino", "float32", path)
+    with pytest.raises(OptionError, match="torch has no int8"):
+        engines.make("torch", "int8", path)
+    with pytest.raises(OptionError, match="is not there"):
+        engines.make("openvino", "int8", path.with_name("none.avi"))
 
 
 def test_openvino_agrees_with_torch(samples: list[Sample]) -> None:

@@ -95,7 +95,7 @@ def _index(file: Path, modified: int) -> tuple[Any, dict[str, list[str]]]:
     """An open pack, and the names of its tensors by fingerprint; opened anew when the pack changes."""
     pack = safe_open(file, framework="pt")
     found: dict[str, list[str]] = {}
-    for name in pack.keys():  # noqa: SIM118  not a mapping
+    for name in pack.keys():  # type: ignore[no-untyped-call]  # noqa: SIM118  not a mapping
         found.setdefault(name.partition("/")[0], []).append(name)
     return pack, found
 

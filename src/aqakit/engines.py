@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import hashlib
+import importlib
 import logging
+import os
 import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
+from itertools import islice
+from pathlib import Path
 from typing import Any, ClassVar, Literal, get_args
 from weakref import WeakKeyDictionary
 
@@ -20,9 +25,11 @@ from aqakit.backbones import Backbone
 from aqakit.errors import OptionError
 
 Name = Literal["torch", "openvino"]
-Precision = Literal["float32", "bfloat16"]
+Precision = Literal["float32", "bfloat16", "int8"]
 Clips = NDArray[Any]
 Forward = Callable[[Clips], Tensor]
+
+_CALIBRATION_CLIPS = 32
 
 
 class Engine(ABC):
@@ -74,18 +81,20 @@ class OpenVINO(Engine):
 
     name = "openvino"
 
-    def __init__(self, precision: Precision) -> None:
+    def __init__(self, precision: Precision, calibration: Path | None) -> None:
         super().__init__(precision)
-        try:
-            import openvino
-        except ImportError:
-            raise OptionError("the engine openvino is not installed: pip install 'aqakit[fast]'") from None
-        self._library = openvino
+        self.calibration = calibration
+        self._library = _optional("openvino")
+        if precision == "int8":
+            os.environ.setdefault("NNCF_CI", "1")  # its telemetry stays off
+            self._quantiser = _optional("nncf")
 
     def _prepare(self, backbone: Backbone, clips: Clips) -> Forward:
         graph = self._convert(backbone, torch.from_numpy(clips[:1].repeat(2, axis=0)))  # 1 is taken for a constant
+        if self.calibration is not None:
+            graph = self._quantised(graph, backbone, self.calibration)
         hints = {
-            "INFERENCE_PRECISION_HINT": {"float32": "f32", "bfloat16": "bf16"}[self.precision],
+            "INFERENCE_PRECISION_HINT": "bf16" if self.precision == "bfloat16" else "f32",
             "INFERENCE_NUM_THREADS": torch.get_num_threads(),
         }
         compiled = self._library.Core().compile_model(graph, "CPU", hints)
@@ -108,24 +117,52 @@ class OpenVINO(Engine):
                 reason = (str(error).strip() or type(error).__name__).splitlines()[0]
                 raise OptionError(f"the engine openvino cannot run {kind}; use torch ({reason})") from error
 
+    def _quantised(self, graph: Any, backbone: Backbone, recording: Path) -> Any:
+        """Weights and activations in eight bits, whose ranges are those that the clips of a recording bring about."""
+        clips = [clip[None] for clip in islice(backbone.read(recording), _CALIBRATION_CLIPS)]
+        self._quantiser.set_log_level(logging.ERROR)
+        return self._quantiser.quantize(graph, self._quantiser.Dataset(clips), subset_size=len(clips))
+
     def fingerprint(self) -> dict[str, Any]:
-        """With the version: another one may round differently."""
-        return super().fingerprint() | {"version": self._library.__version__}
+        """With the version, since another one may round differently, and with what set the ranges of int8."""
+        more: dict[str, Any] = {"version": self._library.__version__}
+        if self.calibration is not None:
+            content = hashlib.blake2b(self.calibration.read_bytes(), digest_size=16).hexdigest()
+            more |= {"calibration": content, "quantiser": self._quantiser.__version__}
+        return super().fingerprint() | more
 
 
-ENGINES: dict[str, type[Engine]] = {"torch": Torch, "openvino": OpenVINO}
-
-
-def make(name: str = "torch", precision: str = "float32") -> Engine:
+def make(name: str = "torch", precision: str = "float32", calibration: Path | None = None) -> Engine:
     """An engine by name.
 
+    Args:
+        name: ``torch`` or ``openvino``.
+        precision: ``float32``; ``bfloat16``; or, for OpenVINO alone, ``int8``, which distorts features: measure first.
+        calibration: a recording like those to come, from which int8 takes its ranges.
+
     Raises:
-        OptionError: there is no such engine or precision, or it is not installed.
+        OptionError: there is no such engine or precision, it is not installed, or they do not go together.
     """
     for given, known, what in ((name, get_args(Name), "engine"), (precision, get_args(Precision), "precision")):
         if given not in known:
             raise OptionError(f"there is no {what} {given!r}; there is: {', '.join(known)}")
-    return ENGINES[name](precision)  # type: ignore[arg-type]
+    if (precision == "int8") != (calibration is not None):
+        raise OptionError("precision int8 and a recording to calibrate it on, --calibration FILE, belong together")
+    if calibration is not None and not calibration.is_file():
+        raise OptionError(f"{calibration}: int8 is calibrated on this file, and it is not there")
+    if name == "openvino":
+        return OpenVINO(precision, calibration)  # type: ignore[arg-type]
+    if precision == "int8":
+        raise OptionError("the engine torch has no int8; give --engine openvino")
+    return Torch(precision)  # type: ignore[arg-type]
+
+
+def _optional(library: str) -> Any:
+    """A library of the extra ``fast``."""
+    try:
+        return importlib.import_module(library)
+    except ImportError:
+        raise OptionError(f"{library} is not installed: pip install 'aqakit[fast]'") from None
 
 
 @contextmanager

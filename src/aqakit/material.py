@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 
-from aqakit import datasets, engines, features, sources
+from aqakit import datasets, features, sources
 from aqakit.backbones import Backbone
 from aqakit.backbones._video import VideoBackbone
 from aqakit.datasets import Dataset
+from aqakit.engines import Engine
 from aqakit.errors import DataError, OptionError
 from aqakit.features import Extraction
 from aqakit.files import default_cache
-from aqakit.recipe import Recipe, build_backbones
-from aqakit.sources import Source
+from aqakit.recipe import Recipe, build_backbones, make_engine
+from aqakit.sources import Cached, Source
 
 
 @dataclass(frozen=True)
@@ -26,14 +28,14 @@ class Material:
     Attributes:
         dataset: of one task.
         source: every sample that could be read.
-        lengths: frames of each sample's recording, in the order of the source.
+        lengths: frames of each sample's recording, in the order of the source; NaN where unknown.
         failures: id → sentence, of those that could not be read.
         fingerprint: of the labels and of everything that makes the features what they are.
     """
 
     dataset: Dataset
     source: Source
-    lengths: Sequence[int]
+    lengths: Sequence[float]
     failures: Mapping[str, str]
     fingerprint: str
 
@@ -52,28 +54,37 @@ def gather(recipe: Recipe, cache: Path | None = None, dataset: Dataset | None = 
     cache = cache or default_cache()
     backbones = build_backbones(recipe)
     dataset = one_task(dataset or datasets.load(recipe.data, recipe.root, **recipe.data_options), recipe.task)
-    source, done = (_live if recipe.finetune else _cached)(recipe, dataset, backbones, cache)
+    engine = make_engine(recipe)
+    source, done = (_live if recipe.finetune else _cached)(recipe, dataset, backbones, cache, engine)
     facts = [[s.id, s.score, s.judges, s.difficulty, s.window, sorted(s.sources)] for s in done.samples]
     made = {name: backbone.fingerprint() for name, backbone in backbones.items()}
     return Material(dataset, source, done.lengths, done.failures, features.digest([facts, made, done.contents]))
 
 
+def labels_only(dataset: Dataset) -> Material:
+    """What can be said without opening a recording: labels, and lengths where there are windows."""
+    windows = [sample.window for sample in dataset.samples]
+    lengths = [last - first + 1 for first, last in (window or (0, math.nan) for window in windows)]
+    everything = sources.collate(dataset.samples, dataset.labels, {})
+    return Material(dataset, Cached(dataset.samples, everything), lengths, {}, "")
+
+
 def _cached(
-    recipe: Recipe, dataset: Dataset, backbones: Mapping[str, Backbone], cache: Path
+    recipe: Recipe, dataset: Dataset, backbones: Mapping[str, Backbone], cache: Path, engine: Engine
 ) -> tuple[Source, Extraction]:
     if recipe.summarise and any(len(backbone.shape) != 1 for backbone in backbones.values()):
         raise OptionError("--summarise works on vectors, and a backbone gives maps; leave --summarise out")
     if recipe.shift or recipe.flip or recipe.jitter:
         raise OptionError("shift, flip and jitter augment live pixels; give --finetune, or leave them out")
-    done = features.extract(dataset.samples, backbones, cache, engines.make(recipe.engine, recipe.precision))
+    done = features.extract(dataset.samples, backbones, cache, engine)
     _check_any(dataset, done)
     return sources.cached(done, dataset.labels, recipe.summarise), done
 
 
 def _live(
-    recipe: Recipe, dataset: Dataset, backbones: Mapping[str, Backbone], cache: Path
+    recipe: Recipe, dataset: Dataset, backbones: Mapping[str, Backbone], cache: Path, engine: Engine
 ) -> tuple[Source, Extraction]:
-    if recipe.engine != "torch":
+    if engine.name != "torch":
         raise OptionError(f"{recipe.engine} runs frozen backbones only; leave --engine out, or --finetune")
     if recipe.summarise:
         raise OptionError("--summarise works on cached features; leave --summarise out, or --finetune")

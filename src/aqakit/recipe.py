@@ -14,6 +14,7 @@ from pydantic import Field
 from aqakit import discovery, engines
 from aqakit.assessor import Assessor, Fuse, Target, assemble
 from aqakit.backbones import Backbone
+from aqakit.engines import Engine
 from aqakit.errors import OptionError
 from aqakit.training import Settings
 from aqakit.types import LabelSpec
@@ -49,6 +50,7 @@ class Recipe:
     standardise: Literal["auto", "yes", "no"] = "auto"
     engine: engines.Name = "torch"
     precision: engines.Precision = "float32"
+    calibration: str | None = None
     shift: int = 0
     flip: bool = False
     jitter: int = 0
@@ -110,7 +112,10 @@ def common(
         Literal["auto", "yes", "no"], Field(description="scale feature channels on the training set")
     ] = "auto",
     engine: Annotated[engines.Name, Field(description="what runs frozen backbones")] = "torch",
-    precision: Annotated[engines.Precision, Field(description="of the backbones' arithmetic")] = "float32",
+    precision: Annotated[
+        engines.Precision, Field(description="of the backbones' arithmetic; int8 distorts features: measure first")
+    ] = "float32",
+    calibration: Annotated[str | None, Field(description="a recording like those to come, for int8")] = None,
     shift: Annotated[int, Field(ge=0, description="largest shift of the window in training, in frames")] = 0,
     flip: Annotated[bool, Field(description="mirror half of the training videos")] = False,
     jitter: Annotated[int, Field(ge=0, description="largest move of the picture in training, in pixels")] = 0,
@@ -131,6 +136,12 @@ def build_backbones(recipe: Recipe) -> dict[str, Backbone]:
     if not built:
         raise OptionError("no backbone was named; see `aqakit backbones`")
     return built
+
+
+def make_engine(recipe: Recipe) -> Engine:
+    """What runs the frozen backbones of a recipe."""
+    calibration = Path(recipe.calibration) if recipe.calibration else None
+    return engines.make(recipe.engine, recipe.precision, calibration)
 
 
 def assemble_run(recipe: Recipe, labels: LabelSpec) -> Assessor:

@@ -24,15 +24,16 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from aqakit import discovery, distributed, engines, features, runfiles, sources, training
+from aqakit import discovery, distributed, features, runfiles, sources, training
 from aqakit.assessor import Assessor, Target, check_difficulty
 from aqakit.backbones import Backbone
 from aqakit.distributions import ScoreDistribution, restore
+from aqakit.engines import Engine
 from aqakit.errors import DataError, OptionError, RunError
 from aqakit.files import replacing, write_text
 from aqakit.material import Material, gather
 from aqakit.recalibration import Conformal
-from aqakit.recipe import Recipe, assemble_run, build_backbones, make_recipe
+from aqakit.recipe import Recipe, assemble_run, build_backbones, make_engine, make_recipe
 from aqakit.sources import Source
 from aqakit.splits import carve
 from aqakit.training import History
@@ -161,9 +162,9 @@ class Run:
         return build_backbones(self.recipe)
 
     @cached_property
-    def engine(self) -> engines.Engine:
+    def engine(self) -> Engine:
         """What runs the backbones; made once, since OpenVINO converts each network on its first clip."""
-        return engines.make(self.recipe.engine, self.recipe.precision)
+        return make_engine(self.recipe)
 
     def predict(
         self,
