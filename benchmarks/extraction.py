@@ -2,7 +2,8 @@
 
 The published way reads 103 JPEGs one after another and gives the network, in PyTorch's float32, one clip after
 another. Ours reads the MP4 that holds the same frames. The weights are random; the time does not depend on them.
-``share`` is of the machine's peak, measured as the multiplication of large matrices in the same precision.
+``share`` is of the machine's peak, the fastest multiplication of large matrices found in the same precision. Last come
+rendered dives: what a precision does to the ranks of scores that a ridge regression on mean features gives them.
 Run ``python benchmarks/extraction.py [--json FILE]`` on a machine that does nothing else.
 """
 
@@ -12,7 +13,8 @@ import json
 import os
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -22,15 +24,26 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from PIL import Image
+from sklearn.linear_model import RidgeCV
+from sklearn.model_selection import KFold, cross_val_predict
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 
-from aqakit import engines, features, transforms
-from aqakit.backbones import i3d
+from aqakit import datasets, engines, features, transforms
+from aqakit.backbones import Backbone, i3d
 from aqakit.errors import OptionError
+from aqakit.metrics.accuracy import spearman
 from aqakit.types import Sample
 
 FRAMES, HEIGHT, WIDTH = 103, 256, 455
 GFLOP = 2 * 10 * 27.79  # of ten clips
-ENGINES = [("torch", "float32"), ("torch", "bfloat16"), ("openvino", "float32"), ("openvino", "bfloat16")]
+ENGINES = [
+    ("torch", "float32"),
+    ("torch", "bfloat16"),
+    ("openvino", "float32"),
+    ("openvino", "bfloat16"),
+    ("openvino", "int8"),
+]
 
 
 def pictures() -> list[np.ndarray]:
@@ -87,10 +100,38 @@ def timed(function: Callable[[], Any], times: int) -> tuple[float, float, Any]:
     return *best, found
 
 
+class Product(Backbone):
+    """A chain of matrix multiplications, which an engine runs as it runs any network."""
+
+    reads, shape, steps = "signal", (2048,), 2
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight = torch.nn.Parameter(torch.eye(2048), requires_grad=False)
+
+    def read(self, path: Path, window: object = None) -> Iterator[np.ndarray]:
+        yield np.ones((2048, 2048), np.float32)
+
+    def forward(self, clips: torch.Tensor) -> torch.Tensor:
+        x = clips.flatten(0, 1)
+        for _ in range(self.steps):
+            x = x @ self.weight
+        return x.sum(0, keepdim=True)
+
+    def fingerprint(self) -> dict[str, Any]:
+        return {}
+
+
 def peak(precision: str) -> float:
-    """GFLOP/s of a matrix multiplication."""
-    matrix = torch.ones(2048, 2048, dtype=getattr(torch, precision))
-    return 2 * 2048**3 / timed(lambda: matrix @ matrix, 30)[0] / 1e9
+    """GFLOP/s of matrix multiplications, by the engine that is quickest at it."""
+    network, rates = Product(), []
+    (clip,) = network.read(Path())
+    for name in ("torch", "openvino"):
+        with suppress(OptionError):
+            engine = engines.make(name, precision)
+            seconds = timed(partial(engine.embed, network, clip[None]), 5)[0]
+            rates.append(2 * 2048**3 * network.steps / seconds / 1e9)
+    return max(rates)
 
 
 def cosine(one: torch.Tensor, other: torch.Tensor) -> float:
@@ -133,11 +174,10 @@ class Bench:
             "speedup": self.published / seconds if self.published and stage == "whole" else None,
             "cosine": cosine(self.reference, out) if network else None,
             "correlation": correlation(self.reference, out) if network else None,
-            "share": GFLOP / seconds / self.peaks[precision] if network else None,
+            "share": GFLOP / seconds / self.peaks[precision] if network and precision in self.peaks else None,
         }
         self.rows.append(row)
-        shown = (f"{k} {v:.5g}" if isinstance(v, float) else f"{k} {v}" for k, v in row.items() if v is not None)
-        print("  ".join(shown), flush=True)
+        show(row)
         return seconds
 
     def theirs(self) -> None:
@@ -150,7 +190,7 @@ class Bench:
 
     def ours(self, name: str, precision: str) -> None:
         """One engine: the network alone, then all of it with several videos in a row."""
-        engine, batch = engines.make(name, precision), np.stack(self.clips)
+        engine, batch = make_engine(name, precision, self.film), np.stack(self.clips)
 
         def whole() -> torch.Tensor:
             return features.extract(self.samples, {"i3d": self.backbone}, None, engine).streams["i3d"][0]
@@ -159,7 +199,46 @@ class Bench:
         self.row("whole", precision, name, whole, len(self.samples))
 
 
-def measure(times: int, videos: int) -> list[dict[str, object]]:
+def make_engine(name: str, precision: str, recording: Path) -> engines.Engine:
+    return engines.make(name, precision, recording if precision == "int8" else None)
+
+
+def ranks(backbone: i3d.I3D, dives: int) -> list[dict[str, object]]:
+    """Spearman of five-fold ridge predictions with those from PyTorch's float32 features, and with the truth."""
+    rows: list[dict[str, object]] = []
+    with tempfile.TemporaryDirectory() as folder:
+        data = datasets.load("synthetic_dives", folder, count=dives, seed=5)
+        true = np.array([s.score for s in data.samples])
+        exact: np.ndarray | None = None
+        for name, precision in ENGINES:
+            try:
+                engine = make_engine(name, precision, data.samples[0].sources["video"])
+                found = features.extract(data.samples, {"i3d": backbone}, None, engine).streams["i3d"]
+            except OptionError as error:
+                print(error)
+                continue
+            means = torch.stack([clips.mean(0) for clips in found]).numpy()
+            model = make_pipeline(StandardScaler(), RidgeCV(np.logspace(0, 5, 11)))
+            scores = cross_val_predict(model, means, true, cv=KFold(5, shuffle=True, random_state=0))
+            exact = scores if exact is None else exact
+            row = {
+                "stage": f"ranks of {dives} dives",
+                "precision": precision,
+                "engine": name,
+                "spearman with float32": spearman(exact, scores),
+                "spearman with truth": spearman(true, scores),
+            }
+            show(row)
+            rows.append(row)
+    return rows
+
+
+def show(row: Mapping[str, object]) -> None:
+    shown = (f"{k} {v:.5g}" if isinstance(v, float) else f"{k} {v}" for k, v in row.items() if v is not None)
+    print("  ".join(shown), flush=True)
+
+
+def measure(times: int, videos: int, dives: int) -> list[dict[str, object]]:
     """All rows."""
     with tempfile.TemporaryDirectory() as folder:
         bench = Bench(*write(Path(folder), pictures()), times, videos)
@@ -170,7 +249,7 @@ def measure(times: int, videos: int) -> list[dict[str, object]]:
                 bench.ours(name, precision)
             except OptionError as error:
                 print(error)
-    return bench.rows
+    return bench.rows + (ranks(bench.backbone, dives) if dives else [])
 
 
 def main() -> None:
@@ -178,10 +257,11 @@ def main() -> None:
     parser.add_argument("--json", type=Path, help="also write the rows to this file")
     parser.add_argument("--times", type=int, default=3, help="each stage is run so often, and the best one counts")
     parser.add_argument("--videos", type=int, default=4, help="extracted in a row, so that reading overlaps")
+    parser.add_argument("--dives", type=int, default=40, help="rendered for the ranks of scores; 0 for none")
     parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
-    rows = measure(options.times, options.videos)
+    rows = measure(options.times, options.videos, options.dives)
     if options.json:
         options.json.write_text(json.dumps(rows, indent=1))
 

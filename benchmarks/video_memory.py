@@ -1,6 +1,7 @@
-"""Peak memory and speed of reading one frame in ten of an hour of 1080p video.
+"""Peak memory and speed of reading one frame in ten of an hour of 1080p video, or of extracting its features.
 
-The video is made of one minute, encoded once, whose packets are repeated: ``python benchmarks/video_memory.py``.
+The video is made of one minute, encoded once, whose packets are repeated: ``python benchmarks/video_memory.py
+[--backbone NAME:option=value]``.
 """
 
 import argparse
@@ -15,7 +16,8 @@ from pathlib import Path
 import av
 import numpy as np
 
-from aqakit import video
+from aqakit import discovery, features, video
+from aqakit.types import Sample
 
 HEIGHT, WIDTH, RATE = 1080, 1920, 30
 
@@ -72,10 +74,29 @@ def measure(path: Path, every: int) -> dict[str, float]:
     }
 
 
+def extract(path: Path, spec: str) -> dict[str, float]:
+    """All that extraction does with the file but to keep the features."""
+    name, options = discovery.parse_spec(spec)
+    module = discovery.find("backbones", name)
+    backbone = module.build(**discovery.configure(f"backbone {name}", module.build, options)).eval()
+    info, before, start = video.probe(path), peak(), time.perf_counter()
+    (clips,) = features.extract([Sample("long", {"video": path})], {name: backbone}, None).streams[name]
+    seconds = time.perf_counter() - start
+    return {
+        "minutes": info.duration / 60,
+        "frames": info.frames,
+        "clips": len(clips),
+        "extract_s": seconds,
+        "before_mib": before,
+        "peak_mib": peak(),
+    }
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--minutes", type=int, default=60)
     parser.add_argument("--every", type=int, default=10)
+    parser.add_argument("--backbone", help="extract its features, in place of reading alone")
     parser.add_argument("--json", type=Path, help="also write the rows to this file")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
@@ -85,7 +106,7 @@ def main() -> None:
             rows = []
             for minutes in sorted({max(options.minutes // 10, 1), options.minutes}):
                 apart.submit(repeat, one, many, minutes).result()
-                rows.append(measure(many, options.every))
+                rows.append(extract(many, options.backbone) if options.backbone else measure(many, options.every))
                 print("  ".join(f"{key} {value:.5g}" for key, value in rows[-1].items()), flush=True)
     if options.json:
         options.json.write_text(json.dumps(rows, indent=1))

@@ -19,7 +19,7 @@ from aqakit.distributions import ScoreDistribution
 from aqakit.errors import DataError, OptionError
 from aqakit.methods import Method
 from aqakit.pooling import concatenate
-from aqakit.types import Batch, FeatureSpec, LabelSpec, Stream
+from aqakit.types import Batch, Description, FeatureSpec, LabelSpec, Stream
 
 Target = Literal["score", "total"]
 Fuse = Literal["none", "concat"]
@@ -78,6 +78,14 @@ class Assessor(nn.Module):
         """The same for a batch of features, whether the backbones are live or not."""
         answer = self.method.predict(self._prepare(batch))
         return answer.affine(batch.difficulty) if self.target == "total" else answer
+
+    def describe(self, batch: Batch) -> Description:
+        """What else the method says of the videos."""
+        return self.describe_embedded(self.embed(batch))
+
+    def describe_embedded(self, batch: Batch) -> Description:
+        """The same for a batch of features."""
+        return self.method.describe(self._prepare(batch))
 
     def embed(self, batch: Batch) -> Batch:
         """Live streams: clips (B, N, T, H, W, 3) → features (B, N, *F). Cached ones stay as they are."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from aqakit import metrics
+from aqakit import metrics, runfiles
 from aqakit.metrics.accuracy import spearman
 from aqakit.runfiles import LEVEL
 from aqakit.runs import Run
@@ -18,6 +18,18 @@ def evaluate_run(run: Run) -> tuple[list[dict[str, Any]], list[str]]:
         if run.recalibration and split != "validation":
             rows.append(_row(run, split, recalibrated=True))
     return rows, _notes(run)
+
+
+def describe_run(run: Run) -> list[dict[str, Any]]:
+    """For each watched split, how often attributes are right and how near captions come; nothing without either."""
+    judged = {split: found["judged"] for split, found in runfiles.read_descriptions(run.folder).items()}
+    return [{"split": split, "samples": len(run.ids(split)), **row} for split, row in judged.items() if row]
+
+
+def examples(run: Run, count: int) -> list[str]:
+    """Captions of the first test samples beside the true ones."""
+    samples = runfiles.read_descriptions(run.folder).get("test", {}).get("samples", [])
+    return [f"{s['id']}: {s['caption']} (true: {s['true_caption']})" for s in samples if "caption" in s][:count]
 
 
 def _row(run: Run, split: str, *, recalibrated: bool) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,15 +14,17 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from aqakit import recalibration
+from aqakit import recalibration, sources
 from aqakit.assessor import Assessor
 from aqakit.distributions import ScoreDistribution
 from aqakit.errors import RunError, WeightsError
 from aqakit.files import replacing
+from aqakit.metrics.description import evaluate as judge
+from aqakit.metrics.description import sentence
 from aqakit.recalibration import Recalibration
 from aqakit.sources import Source
 from aqakit.training import History
-from aqakit.types import LabelSpec, ScoreScale
+from aqakit.types import Description, LabelSpec, Sample, ScoreScale
 
 LEVEL = 0.9
 """Intervals are central 90 % intervals wherever no other level is named."""
@@ -52,6 +54,49 @@ def predictions_csv(kept: Mapping[str, ScoreDistribution], watched: Mapping[str,
             true = "" if sample.score is None else sample.score
             writer.writerow([split, sample.id, true, *(f"{float(x):.9g}" for x in numbers)])
     return text.getvalue()
+
+
+def descriptions_json(said: Mapping[str, Description], watched: Mapping[str, Source], labels: LabelSpec) -> str:
+    """For each watched split how good its descriptions are, and what was said of each sample beside the truth."""
+    return json.dumps(
+        {
+            split: {
+                "judged": judge(it, sources.collate(watched[split].samples, labels, {}), labels),
+                "samples": [
+                    {"id": sample.id, **spoken, **{f"true_{name}": _truth(sample, name) for name in spoken}}
+                    for sample, spoken in zip(watched[split].samples, words(it, labels))
+                ],
+            }
+            for split, it in said.items()
+        },
+        indent=1,
+    )
+
+
+def words(said: Description, labels: LabelSpec) -> Iterator[dict[str, Any]]:
+    """Of each video the class of each attribute and the caption, if there are any."""
+    count = max([len(said.captions), *map(len, said.attributes.values())], default=0)
+    for row in range(count):
+        found: dict[str, Any] = {name: int(p[row].argmax()) for name, p in said.attributes.items()}
+        if said.captions:
+            found["caption"] = sentence(said.captions[row], labels.vocabulary)
+        yield found
+
+
+def read_descriptions(folder: Path) -> dict[str, dict[str, Any]]:
+    """What :func:`descriptions_json` wrote; nothing where there is none."""
+    file = folder / "descriptions.json"
+    if not file.exists():
+        return {}
+    try:
+        found: dict[str, dict[str, Any]] = json.loads(file.read_text(encoding="utf-8"))
+    except ValueError:
+        raise RunError(f"{file}: is damaged; delete it to evaluate scores alone") from None
+    return found
+
+
+def _truth(sample: Sample, name: str) -> Any:
+    return sample.caption if name == "caption" else sample.attributes.get(name)
 
 
 def read_description(folder: Path) -> dict[str, Any]:

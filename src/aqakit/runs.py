@@ -1,9 +1,10 @@
 """A finished run as an object, and how one is made.
 
 A run folder holds ``run.json`` (recipe, labels, data fingerprint, versions), ``checkpoint.safetensors`` (the weights),
-``epochs.safetensors`` (predictions of every epoch on every watched split), ``predictions.csv`` (of the kept epoch) and,
-where there was a validation split, ``recalibration.json``. While it is being made it also holds ``optimizer.pt``, from
-which a killed run goes on to the same bits.
+``epochs.safetensors`` (predictions of every epoch on every watched split), ``predictions.csv`` and
+``descriptions.json`` (scores, and attributes and captions if any, of the kept epoch) and, where there was a validation
+split, ``recalibration.json``. While it is being made it also holds ``optimizer.pt``, from which a killed run goes on to
+the same bits.
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ from aqakit.recipe import Recipe, assemble_run, build_backbones, make_engine, ma
 from aqakit.sources import Source
 from aqakit.splits import carve
 from aqakit.training import History
-from aqakit.types import Sample, Split
+from aqakit.types import Description, LabelSpec, Sample, Split
 
 Report = Callable[[int, dict[str, float]], None]
 
@@ -79,7 +80,7 @@ def execute(
         assessor, train, sources, recipe.settings, folder=folder, fingerprint=fingerprint, report=report
     )
     if distributed.is_first():
-        _write(folder, assessor, history, sources, description)
+        _write(folder, assessor, history, sources, description, recipe, material.dataset.labels)
     distributed.wait()
     return Run.load(folder)
 
@@ -200,13 +201,17 @@ class Run:
 
     def predict_samples(self, samples: Sequence[Sample]) -> ScoreDistribution:
         """(B,) distributions of samples, all of which must be readable; nothing is cached."""
+        return self.assess(samples)[0]
+
+    def assess(self, samples: Sequence[Sample]) -> tuple[ScoreDistribution, Description]:
+        """The same, and what else the method says of them."""
         streams = {n: [self._features(s, n, backbone) for s in samples] for n, backbone in self.backbones.items()}
         stacked = {name: sources.stack(videos, self.recipe.summarise) for name, videos in streams.items()}
         batch = sources.collate(samples, self.labels, stacked)
         check_difficulty(batch.difficulty, [s.id for s in samples], self.recipe.target)
         with torch.inference_mode():
-            answer = self.assessor.predict_embedded(batch)
-        return self.recalibration.apply(answer) if self.recalibration else answer
+            answer, said = self.assessor.predict_embedded(batch), self.assessor.describe_embedded(batch)
+        return (self.recalibration.apply(answer) if self.recalibration else answer), said
 
     def _features(self, sample: Sample, name: str, backbone: Backbone) -> Tensor:
         if self.assessor.live:  # trained on features as they are, not as the cache rounds them
@@ -292,13 +297,22 @@ def _describe(recipe: Recipe, material: Material, fingerprint: str) -> dict[str,
 
 
 def _write(
-    folder: Path, assessor: Assessor, history: History, watched: Mapping[str, Source], description: dict[str, Any]
+    folder: Path,
+    assessor: Assessor,
+    history: History,
+    watched: Mapping[str, Source],
+    description: dict[str, Any],
+    recipe: Recipe,
+    labels: LabelSpec,
 ) -> None:
     runfiles.write_epochs(folder / "epochs.safetensors", history)
     with replacing(folder / "checkpoint.safetensors") as temporary:
         save_file({n: t.cpu().contiguous() for n, t in assessor.state_dict().items()}, temporary)
     kept = {name: distributions[history.best] for name, distributions in history.predictions.items()}
     write_text(folder / "predictions.csv", runfiles.predictions_csv(kept, watched))
+    device = training.device_of(recipe.settings.device)
+    said = {name: training.describe(assessor.to(device), source, device) for name, source in watched.items()}
+    write_text(folder / "descriptions.json", runfiles.descriptions_json(said, watched, labels))
     if "validation" in watched:
         true = torch.tensor([s.score for s in watched["validation"].samples])
         fitted = Conformal.fit(kept["validation"], true)

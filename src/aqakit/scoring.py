@@ -10,7 +10,7 @@ from aqakit import datasets
 from aqakit.distributions import ScoreDistribution
 from aqakit.errors import AqakitError
 from aqakit.progress import track
-from aqakit.runfiles import LEVEL
+from aqakit.runfiles import LEVEL, words
 from aqakit.runs import Run
 from aqakit.types import Sample, ScoreScale
 
@@ -31,7 +31,8 @@ def score_recordings(
         if sample.difficulty is None and difficulty is not None:
             sample = _with_difficulty(sample, difficulty)
         try:
-            rows.append(_row(sample, run.predict_samples([sample]).select(0)))
+            answer, said = run.assess([sample])
+            rows.append(_row(sample, answer.select(0)) | next(words(said, run.labels), {}))
         except AqakitError as error:
             failed.append(str(error))
     return rows, failed

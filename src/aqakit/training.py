@@ -29,7 +29,7 @@ from aqakit.files import replacing
 from aqakit.methods import Method
 from aqakit.metrics.accuracy import spearman
 from aqakit.sources import Source
-from aqakit.types import Batch
+from aqakit.types import Batch, Description
 
 _RESUME = "optimizer.pt"
 _SECONDS_BETWEEN_CHECKPOINTS = 10.0
@@ -100,7 +100,7 @@ def fit(
         fingerprint: of everything that makes this run what it is; a checkpoint of another run is refused.
         report: called after each epoch with its number and losses.
     """
-    device = _device(settings.device)
+    device = device_of(settings.device)
     assessor.to(device)
     _remember(assessor, train, device)
     if not any(p.requires_grad for p in assessor.parameters()):
@@ -136,6 +136,15 @@ def predict(assessor: Assessor, source: Source, device: torch.device) -> ScoreDi
     made = [assessor.predict(source.batch(index).unlabelled().to(device)).to("cpu") for index in own]
     parts = distributed.in_turn(made)
     return type(parts[0]).cat(parts)
+
+
+@torch.inference_mode()
+def describe(assessor: Assessor, source: Source, device: torch.device) -> Description:
+    """What else the method says of every sample of a source, on the CPU."""
+    assessor.eval()
+    chunks = torch.arange(len(source)).split(_VIDEOS_AT_ONCE)
+    said = Description.cat([assessor.describe(source.batch(index).unlabelled().to(device)) for index in chunks])
+    return Description({name: value.cpu() for name, value in said.attributes.items()}, said.captions)
 
 
 class _Losses(nn.Module):
@@ -329,7 +338,8 @@ def _freeze_norm(live: nn.Module) -> None:
             module.eval()
 
 
-def _device(name: str) -> torch.device:
+def device_of(name: str) -> torch.device:
+    """A device by its name in :class:`Settings`."""
     if name == "auto":
         return torch.device(distributed.device())
     try:

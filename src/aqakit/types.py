@@ -52,7 +52,8 @@ class Sample:
 
     Attributes:
         id: unique within its data set.
-        sources: a path for each kind of recording, by what backbones read: ``video``, ``signal``, ``skeleton``.
+        sources: a path for each kind of recording, by what backbones read: ``video``, ``signal``, ``skeleton``,
+            ``features``.
         window: first and last frame (both included) of the action in its recording; None for all of it.
         action: the class name (``Suturing``, ``diving``); a model is trained per action.
         group: what must not straddle an honest split: an event, an athlete, a surgeon.
@@ -252,3 +253,10 @@ class Description:
 
     attributes: Mapping[str, Tensor] = field(default_factory=lambda: _EMPTY)
     captions: tuple[tuple[int, ...], ...] = ()
+
+    @staticmethod
+    def cat(parts: Sequence[Description]) -> Description:
+        """What is said of several batches as one."""
+        names = parts[0].attributes
+        attributes = {n: torch.cat([p.attributes[n] for p in parts]) for n in names}
+        return Description(attributes, tuple(caption for p in parts for caption in p.captions))
