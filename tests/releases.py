@@ -1,11 +1,18 @@
 """Tiny data sets on disk, in the layout of the real ones."""
 
 import gzip
+import io
+import itertools
+import pickle
 from fractions import Fraction
+from functools import cache
 from pathlib import Path
+from typing import Any, Literal
 
 import av
 import numpy as np
+from PIL import Image
+from scipy.io import savemat
 
 TRIALS = {
     "Suturing": ("B001", "B002", "C001", "C002", "D003", "D004"),
@@ -58,3 +65,129 @@ def write_manifest(folder: Path, rows: int = 12) -> Path:
     file = folder / "mine.csv"
     file.write_text("\n".join(lines) + "\n", encoding="utf-8")
     return file
+
+
+def write_unlv_dive(root: Path) -> Path:
+    """370 dives in the arrays of the release; a dive's features are its number, its stage scores around its score."""
+    root.mkdir(parents=True, exist_ok=True)
+    rng = np.random.default_rng(0)
+    score, order = 20.0 + np.arange(370) / 5, rng.permutation(370)
+    np.save(root / "overall_scores.npy", score[None])
+    np.save(root / "difficulty_level.npy", np.full((1, 370), 3.2))
+    np.save(root / "tcn_output.npy", rng.dirichlet(np.ones(5), (370, 160)).astype(np.float32))
+    for rows, index, name in ((order[:300], "training", "train"), (order[300:], "testing", "test")):
+        np.save(root / f"{index}_idx.npy", (rows + 1).astype(np.uint16)[:, None])
+        part = np.empty((3, len(rows)), object)
+        for column, row in enumerate(rows):
+            part[0, column] = np.full(2048, row, np.float32)
+            part[1, column] = [np.array([score[row] + stage], np.float32) for stage in range(4)]
+            part[2, column] = score[row]
+        np.save(root / f"all_{name}.npy", part, allow_pickle=True)
+    return root
+
+
+def write_frames(folder: Path, numbers: range, name: str = "{:08d}.jpg") -> Path:
+    """Pictures of a square that falls, 24 × 32, one for each number."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for place, number in enumerate(numbers):
+        (folder / name.format(number)).write_bytes(_falling(place % 103 * 20 // 103))
+    return folder
+
+
+@cache
+def _falling(top: int) -> bytes:
+    picture = np.full((24, 32, 3), (30, 60, 120), np.uint8)
+    picture[top : top + 4, 12:18] = (230, 180, 150)
+    Image.fromarray(picture).save(file := io.BytesIO(), "jpeg")
+    return file.getvalue()
+
+
+def mtl_aqa_dives(events: tuple[int, ...] = (1, 2, 7), count: int = 5) -> dict[tuple[int, int], dict[str, Any]]:
+    """Annotated dives by event and number, scored by the rule; 110 frames from one to the next, 60 to 120 in each."""
+    dives = {}
+    for event, dive in itertools.product(events, range(1, count + 1)):
+        rng = np.random.default_rng([event, dive])
+        marks, difficulty = rng.integers(8, 20, 7) / 2, float(rng.integers(20, 40) / 10)
+        end = 110 * dive + 20
+        dives[event, dive] = {
+            "primary_view": 0, "start_frame": end - int(rng.integers(60, 120)), "end_frame": end,
+            "position": dive % 3, "difficulty": difficulty, "armstand": event % 2, "rotation_type": dive % 4,
+            "ss_no": int(rng.integers(10)), "tw_no": int(rng.integers(8)),
+            "final_score": round(float(np.sort(marks)[2:5].sum()) * difficulty, 2), "judge_scores": marks,
+        }  # fmt: skip
+    return dives
+
+
+def write_mtl_aqa(root: Path, layout: Literal["none", "dives", "events", "files"] = "none") -> Path:
+    """The release's folders and the two files with judges; with frames by dive or by event, or files by event."""
+    dives = mtl_aqa_dives()
+    plain = {key: {n: v for n, v in dive.items() if n != "judge_scores"} for key, dive in dives.items()}
+    numbered = {key: dive | {"dive_number": f"{100 + key[1]}B"} for key, dive in dives.items()}
+    captions = {(np.int64(e), d): ["<sos>", "a", "dive", f"number-{d}", "<eos>"] for e, d in [*dives, (7, 99)]}
+    keys = list(dives)
+    unlv = [(np.uint8(e), np.uint8(d)) for e, d in [*keys[:5], (2, 99)]]
+    pickles = {
+        "augmented_final_annotations_dict.pkl": dives,
+        "final_annotations_dict_with_dive_number.pkl": numbered,
+        "Ready_2_Use/MTL-AQA_split_0_data/final_annotations_dict.pkl": plain,
+        "Ready_2_Use/MTL-AQA_split_0_data/final_captions_dict.pkl": captions,
+        "Ready_2_Use/MTL-AQA_split_0_data/train_split_0.pkl": keys[::2] + keys[1::4],
+        "Ready_2_Use/MTL-AQA_split_0_data/test_split_0.pkl": keys[3::4],
+        "Ready_2_Use/smaller_training_sets/size_140/train_split_0.pkl": keys[:4],
+        "Ready_2_Use/UNLV_Dive_split_4/train_split_370_4.pkl": unlv[1:],
+        "Ready_2_Use/UNLV_Dive_split_4/test_split_370_4.pkl": unlv[:1],
+    }
+    for name, content in pickles.items():
+        path = root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(pickle.dumps(content))
+    _write_dives(root / "frames", dives, layout)
+    return root
+
+
+def _write_dives(folder: Path, dives: dict[tuple[int, int], dict[str, Any]], layout: str) -> None:
+    last = {event: dive["end_frame"] for (event, _), dive in dives.items()}
+    if layout == "dives":
+        for event, dive in dives:
+            write_frames(folder / f"{event:02d}_{dive:02d}", range(1, 110))
+    for event, end in last.items():
+        if layout == "events":
+            write_frames(folder / f"{event:02d}", range(1, end + 4))
+        if layout == "files":
+            write_video(folder / f"{event:02d}.mp4", end + 3, seed=event)
+
+
+def write_aqa7(root: Path, layout: Literal["official", "split_4"] = "official", *, recorded: bool = True) -> Path:
+    """Three performances of each action to learn from and two to test on, the first as frames, the others as files."""
+    actions = {"diving": 80, "gym_vault": 14, "ski_big_air": 30, "snowboard_big_air": 30, "sync_diving_3m": 60,
+               "sync_diving_10m": 70}  # fmt: skip
+    for part, numbers in (("train", (1, 2, 5)), ("test", (3, 21))):
+        rows = [(c, n, base + n / 10) for c, base in enumerate(actions.values(), 1) for n in numbers]
+        unit = 100 if layout == "official" else 1
+        name = f"consolidated_{part}_list.mat" if layout == "official" else f"Split_4/split_4_{part}_list.mat"
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        savemat(root / name, {f"consolidated_{part}_list": np.array([(c, n, s * unit) for c, n, s in rows])})
+        for action, n in itertools.product(actions, numbers) if recorded else ():
+            path = root / f"{action}-out" / f"{n:03d}"
+            if n == 1:
+                write_frames(path, range(1, 6), "img_{:05d}.jpg")
+            else:
+                write_video(path.with_suffix(".avi"), seed=n)
+    return root
+
+
+RHYTHMIC_HEADER = "Video_Name\tDifficulty_Score    Execution_Score Total_Score\tPenalty\tVideo_length"
+
+
+def write_rhythmic_gymnastics(root: Path) -> Path:
+    """Four routines with each apparatus to learn from and two to test on; ball in a folder of its own."""
+    for part, numbers in (("train", (1, 2, 3, 5)), ("test", (4, 6))):
+        lines = [RHYTHMIC_HEADER]
+        for k, (apparatus, n) in enumerate(itertools.product(("Ball", "Clubs", "Hoop", "Ribbon"), numbers)):
+            difficulty, execution, penalty = 5 + n / 2, 8 - k / 10, n % 2 * 0.3
+            total = difficulty + execution - penalty
+            lines.append(f"{apparatus}_{n:03d}\t{difficulty:.2f}\t{execution:.2f}\t{total:.2f}\t{penalty:.2f}\t9{n}")
+            folder = root / "videos" / ("Ball" if apparatus == "Ball" else "")
+            write_video(folder / f"{apparatus}_{n:03d}.mp4", seed=10 * k + n)
+        (root / f"{part}.txt").write_text("\n".join(lines) + "\n")
+    return root

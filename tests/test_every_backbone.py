@@ -36,6 +36,7 @@ CHANGES: dict[str, list[dict[str, object]]] = {
     "i3d": [{"plan": "core"}, {"size": 64}, {"stream": "flow"}, {"colours": "imagenet"}],
     "mscadc": [{"plan": "dae"}, {"size": 32}, {"seed": 1}],
     "p3d": [{"plan": "dae"}],
+    "precomputed": [{"width": 5}],
     "skeleton": [{"plan": "dae"}, {"features": "motion"}, {"layout": "joints"}],
     "kinematics": [{"windows": 3}, {"features": "both"}, {"layout": "channels"}, {"rate": 50.0}],
 }
@@ -84,9 +85,9 @@ def recording(folder: Path, backbone: Backbone, length: int = LENGTH) -> Path:
     rng = np.random.default_rng(length)
     if backbone.reads == "video":
         return write_video(folder / f"{length}.avi", length)
-    shape = (length, getattr(backbone, "channels", 17), *([2] if backbone.reads == "skeleton" else []))
+    rows = {"signal": (getattr(backbone, "channels", 0),), "skeleton": (17, 2), "features": backbone.shape}
     path = folder / f"{length}.npy"
-    np.save(path, rng.normal(size=shape).cumsum(0).astype(np.float32))
+    np.save(path, rng.normal(size=(length, *rows[backbone.reads])).cumsum(0).astype(np.float32))
     return path
 
 

@@ -1,6 +1,7 @@
 """What every data set must keep to, whoever wrote it."""
 
 import math
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -9,10 +10,24 @@ from aqakit import datasets, discovery
 from aqakit.datasets import Dataset
 from aqakit.errors import DataError
 from aqakit.rules import RULES
-from releases import write_jigsaws, write_manifest
+from releases import (
+    write_aqa7,
+    write_jigsaws,
+    write_manifest,
+    write_mtl_aqa,
+    write_rhythmic_gymnastics,
+    write_unlv_dive,
+)
 
-KINDS = {"video", "signal", "skeleton"}
+KINDS = {"video", "signal", "skeleton", "features"}
 SMALL = {"synthetic_dives": {"count": 40, "size": 64}}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _a_cache_of_its_own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("AQAKIT_CACHE", str(tmp_path_factory.mktemp("cache")))
+        yield
 
 
 @pytest.fixture(scope="module", params=discovery.names("datasets"))
@@ -24,12 +39,20 @@ def name(request: pytest.FixtureRequest) -> str:
 def root(name: str, request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Where the data set is: written here where it can be, else among the real data."""
     folder = tmp_path_factory.mktemp(name)
+    if name == "aqa7":
+        return write_aqa7(folder)
     if name == "jigsaws":
         return write_jigsaws(folder)
     if name == "manifest":
         return write_manifest(folder)
+    if name == "mtl_aqa":
+        return write_mtl_aqa(folder, "dives")
+    if name == "rhythmic_gymnastics":
+        return write_rhythmic_gymnastics(folder)
     if name == "synthetic_dives":
         return folder
+    if name == "unlv_dive":
+        return write_unlv_dive(folder)
     real: Path = request.getfixturevalue("shared_data") / name.replace("_", "-")
     return real
 

@@ -57,6 +57,7 @@ def test_a_run_is_written_loaded_and_predicts_what_it_wrote(manifest, tmp_path):
     run = train(manifest, tmp_path / "run")
     assert sorted(p.name for p in run.folder.iterdir()) == [
         "checkpoint.safetensors",
+        "descriptions.json",
         "epochs.safetensors",
         "predictions.csv",
         "recalibration.json",

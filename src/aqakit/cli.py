@@ -16,7 +16,7 @@ from aqakit import datasets, discovery, distributed, health, protocols, recipe, 
 from aqakit.demo import SETTINGS
 from aqakit.demo import demo as run_demo
 from aqakit.errors import AqakitError, DataError, OptionError
-from aqakit.evaluation import evaluate_run
+from aqakit.evaluation import describe_run, evaluate_run, examples
 from aqakit.extraction import extract_dataset
 from aqakit.files import default_cache
 from aqakit.options import generated, option, shown, with_signature
@@ -120,7 +120,13 @@ def extract(
     root: Annotated[Path | None, typer.Option(help="Its folder; for manifest the CSV file.")] = None,
     weights: Annotated[str | None, typer.Option(help="Weights for the backbone that takes them.")] = None,
     engine: Annotated[str, typer.Option(help="What runs the network: torch or openvino.")] = "torch",
-    precision: Annotated[str, typer.Option(help="Its arithmetic: float32 or bfloat16.")] = "float32",
+    precision: Annotated[str, typer.Option(help="Its arithmetic: float32, bfloat16 or int8.")] = "float32",
+    calibration: Annotated[Path | None, typer.Option(help="A recording like those to come, for int8.")] = None,
+    workers: Annotated[int, typer.Option(min=0, help="Processes that share the work; 0: none but this one.")] = 0,
+    cluster: Annotated[
+        str | None,
+        typer.Option(help="Ray cluster that shares the work: host:port, or auto for the one of this machine."),
+    ] = None,
     cache: Annotated[Path | None, typer.Option(help="Where the features are kept.")] = None,
     failures: Annotated[
         Path | None, typer.Option(help="Where broken recordings are listed (failures.csv in the cache).")
@@ -134,7 +140,10 @@ def extract(
         backbones=_with_weights(backbone, weights),
         engine=engine,
         precision=precision,
+        calibration=calibration,
         cache=cache,
+        workers=workers,
+        cluster=cluster,
     )
     Console().print(done.sentence(), highlight=False, soft_wrap=True)
     file.unlink(missing_ok=True)  # an older list is not of this run
@@ -181,7 +190,14 @@ def evaluate(
     loaded = runs.Run.load(run)
     rows, notes = evaluate_run(loaded)
     tables.show(rows, title=f"{loaded.recipe.method} on {loaded.recipe.data}", notes=notes)
+    _show_descriptions(loaded)
     tables.write(rows, json, "json")
+
+
+def _show_descriptions(run: runs.Run) -> None:
+    if rows := describe_run(run):
+        notes = ["accuracy of attributes; BLEU and ROUGE-L from 0 to 1, CIDEr-D from 0 to 10.", *examples(run, 3)]
+        tables.show(rows, title="beside the score", notes=notes)
 
 
 def _benchmark(**given: Any) -> None:
@@ -192,8 +208,8 @@ def _benchmark(**given: Any) -> None:
     json = values.pop("json", None)
     table = protocols.benchmark(
         values.pop("dataset"),
-        backbones=_with_weights(values.pop("backbone"), values.pop("weights", None)),
-        methods=_names(values.pop("methods")),
+        backbones=_with_weights(values.pop("backbone", []), values.pop("weights", None)),
+        methods=_names(values.pop("methods", "")),
         rules=_names(values.pop("rules", "last")),
         seeds=values.pop("seeds", 1),
         **values,
@@ -232,9 +248,11 @@ def _benchmark_parameters() -> list[inspect.Parameter]:
     return [
         inspect.Parameter("dataset", inspect.Parameter.KEYWORD_ONLY, annotation=dataset),
         option("root", "its folder; for manifest the CSV file", "--root"),
-        option("backbone", _BACKBONE, "--backbone", required=True, kind=list[str]),
+        option(
+            "backbone", f"{_BACKBONE}; neither backbone nor methods: the floors alone", "--backbone", kind=list[str]
+        ),
         option("weights", "weights for the backbone that takes them", "--weights"),
-        option("methods", "names, with commas; options as name:option=value", "--methods", required=True),
+        option("methods", "names, with commas; options as name:option=value", "--methods"),
         option("task", "one task, or all for each and a Fisher-z mean", "--task"),
         option("protocol", f"name of the splits, or published: {', '.join(PUBLISHED)}", "--protocol"),
         option("rules", f"which epoch counts, with commas: {', '.join(RULES)} (last)", "--rules"),
@@ -259,6 +277,7 @@ def _train(method: str, **given: Any) -> None:
     rows, notes = evaluate_run(run)
     title = f"{method} → {out}" + ("" if rows else ": trained on every scored sample, nothing held out")
     tables.show(rows, title=title, notes=notes)
+    _show_descriptions(run)
 
 
 def _print_epoch(epochs: int) -> runs.Report:

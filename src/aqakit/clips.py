@@ -259,11 +259,14 @@ def parse(text: str) -> ClipPlan:
 
     >>> parse("sliding:frames=16:step=8")
     Sliding(frames=16, step=8, stride=1)
+    >>> parse("sliding/frames=16/step=8")  # the same within the options of a backbone, which colons part
+    Sliding(frames=16, step=8, stride=1)
 
     Raises:
         OptionError: no such plan, or numbers that do not fit it.
     """
-    name, options = discovery.parse_spec(text) if ":" in text else (text, {})
+    spec = text.replace("/", ":")
+    name, options = discovery.parse_spec(spec) if ":" in spec else (text, {})
     if name in PLANS and not options:
         return PLANS[name]
     if name not in KINDS:

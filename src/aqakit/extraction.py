@@ -2,18 +2,42 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
+
+import torch
 
 from aqakit import datasets, discovery, engines, features
 from aqakit.backbones import Backbone
 from aqakit.backbones._video import VideoBackbone
+from aqakit.cluster import share_out
+from aqakit.engines import Engine
 from aqakit.errors import AqakitError
 from aqakit.features import Clips
 from aqakit.files import default_cache
+from aqakit.progress import Clock, track
 from aqakit.recipe import Recipe, build_backbones
 from aqakit.types import Sample
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a recording.
+
+    Attributes:
+        clips: that have their features now, of all backbones.
+        fresh: how many of these were computed just now and not found in the cache.
+        short: whether it is shorter than a backbone's clip plan, so that frames are repeated.
+        problem: a sentence, where it could not be read.
+    """
+
+    clips: int = 0
+    fresh: int = 0
+    short: bool = False
+    problem: str | None = None
 
 
 @dataclass
@@ -34,12 +58,15 @@ class Extracted:
     short: int = 0
     failures: dict[str, str] = field(default_factory=dict)
 
-    def add(self, sample: Sample, found: dict[str, Clips], backbones: dict[str, Backbone]) -> None:
+    def add(self, name: str, outcome: Outcome) -> None:
         """Count a recording."""
+        if outcome.problem is not None:
+            self.failures[name] = outcome.problem
+            return
         self.recordings += 1
-        self.fresh += any(c.fresh for c in found.values())
-        self.clips += sum(len(c.features) for c in found.values())
-        self.short += any(_is_short(sample, found[name], backbone) for name, backbone in backbones.items())
+        self.fresh += outcome.fresh > 0
+        self.clips += outcome.clips
+        self.short += outcome.short
 
     def sentence(self) -> str:
         """In words.
@@ -59,7 +86,10 @@ def extract_dataset(
     backbones: Sequence[str],
     engine: str = "torch",
     precision: str = "float32",
+    calibration: Path | None = None,
     cache: Path | None = None,
+    workers: int = 0,
+    cluster: str | None = None,
 ) -> Extracted:
     """Compute what is missing in the cache; stopped in mid-run, the next call goes on where this one was.
 
@@ -68,24 +98,66 @@ def extract_dataset(
         root: its folder; for manifest the CSV file.
         backbones: each as name or name:option=value.
         engine: ``torch`` or ``openvino``.
-        precision: ``float32`` or ``bfloat16``.
+        precision: ``float32``, ``bfloat16`` or ``int8``.
+        calibration: a recording like those to come, for int8.
         cache: a folder; the default one where None.
+        workers: processes that share the work; 0: this one does it.
+        cluster: address of a Ray cluster that shares the work, all of whose machines see data and cache under the same paths;
+            ``workers`` 0 then means one for each GPU, or for each machine where there is none.
 
     Raises:
-        AqakitError: data set, backbone, engine or options do not fit.
+        AqakitError: data set, backbone, engine or options do not fit, or the cluster cannot be joined.
     """
     name, options = discovery.parse_spec(data)
-    runner = engines.make(engine, precision)
-    chosen = tuple(discovery.parse_spec(text) for text in backbones)
-    built = build_backbones(Recipe(method="", data=name, backbones=chosen))
-    dataset = datasets.load(name, root, **options)
+    recipe = Recipe(method="", data=name, backbones=tuple(discovery.parse_spec(text) for text in backbones))
+    runner = partial(engines.make, engine, precision, calibration)
+    prepare = partial(_Work, recipe, runner, (cache or default_cache()).absolute())
+    work = prepare()  # what does not fit is found here, even if others do the work
+    samples = datasets.load(name, root, **options).samples
     done = Extracted()
-    for sample, found in features.each(dataset.samples, built, cache or default_cache(), runner):
-        if isinstance(found, AqakitError):
-            done.failures[sample.id] = str(found)
-        else:
-            done.add(sample, found, built)
+    shared = workers > 0 or cluster is not None
+    outcomes = _elsewhere(samples, prepare, workers, cluster) if shared else zip(samples, work(samples))
+    for sample, outcome in outcomes:
+        done.add(sample.id, outcome)
     return done
+
+
+class _Work:
+    """The backbones and their engine, loaded once, which fill the cache with the features of recordings."""
+
+    def __init__(self, recipe: Recipe, engine: partial[Engine], cache: Path) -> None:
+        self._engine, self._backbones, self._cache = engine(), build_backbones(recipe), cache
+        if self._engine.name == "torch" and torch.cuda.is_available():
+            for backbone in self._backbones.values():
+                backbone.cuda()
+
+    def __call__(self, samples: Sequence[Sample]) -> Iterator[Outcome]:
+        """What became of each, in order."""
+        for sample, found in features.each(samples, self._backbones, self._cache, self._engine):
+            yield Outcome(problem=str(found)) if isinstance(found, AqakitError) else self._outcome(sample, found)
+
+    def _outcome(self, sample: Sample, found: Mapping[str, Clips]) -> Outcome:
+        return Outcome(
+            clips=sum(len(c.features) for c in found.values()),
+            fresh=sum(len(c.features) for c in found.values() if c.fresh),
+            short=any(_is_short(sample, found[name], backbone) for name, backbone in self._backbones.items()),
+        )
+
+
+def _elsewhere(
+    samples: Sequence[Sample], prepare: partial[_Work], workers: int, address: str | None
+) -> Iterator[tuple[Sample, Outcome]]:
+    """Samples with what became of them in other processes, as it comes."""
+    clock = Clock(len(samples))
+    with closing(share_out(samples, prepare, workers=workers, address=address)) as answers:
+        for _ in track(samples, "features"):
+            sample, outcome = next(answers)
+            outcome = outcome or Outcome(
+                problem=f"{sample.id}: each process that read it died; is there enough memory?"
+            )
+            clock.count(outcome.fresh)
+            yield sample, outcome
+    clock.tell()
 
 
 def _is_short(sample: Sample, clips: Clips, backbone: Backbone) -> bool:

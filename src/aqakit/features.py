@@ -201,7 +201,7 @@ def source(sample: Sample, name: str, backbone: Backbone) -> Path:
     """The recording of a sample that a backbone reads."""
     if backbone.reads not in sample.sources:
         there = " and ".join(sample.sources) or "nothing"
-        raise DataError(f"{sample.id}: backbone {name} reads a {backbone.reads}, and the sample has {there}")
+        raise DataError(f"{sample.id}: backbone {name} reads {backbone.reads}, and the sample has {there}")
     return sample.sources[backbone.reads]
 
 
@@ -220,18 +220,17 @@ def _embed(path: Path, clips: Iterator[np.ndarray], backbone: Backbone, engine: 
 
 
 def compact(features: Tensor, backbone: Backbone) -> Tensor:
-    """Half precision, except for channels in units of their own, which may not fit in its range."""
-    return features if backbone.standardise else features.half()
+    """Half precision, except for channels in units of their own and for a user's features, which may not fit it."""
+    return features if backbone.standardise or backbone.reads == "features" else features.half()
 
 
 def length(path: Path, backbone: Backbone, window: tuple[int, int] | None) -> int:
-    """Frames of a video, or rows of a signal, within the window."""
+    """Frames of a video, or rows of any other recording, within the window."""
     if window is not None:
         return window[1] - window[0] + 1
     if backbone.reads == "video":
         return video.probe(path).frames
-    read = signals.kinematics if backbone.reads == "signal" else signals.skeleton
-    return len(read(path))
+    return len(signals.READERS[backbone.reads](path))
 
 
 def cache_file(

@@ -14,6 +14,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVR
 
+from aqakit.health import TOLERANCE, by_rule
 from aqakit.types import Batch, Sample
 
 
@@ -22,27 +23,30 @@ class Inputs:
     """What a floor may look at, of n samples.
 
     Attributes:
-        lengths: (n,) frames of each recording.
+        lengths: (n,) frames of each recording, NaN where unknown.
         difficulty: (n,) declared difficulty, NaN where there is none.
         features: (n, D) mean over clips of every stream; empty where features are live.
+        ruled: (n,) what the judges' rule gives; None where it is unknown, or gives the very scores.
     """
 
     lengths: np.ndarray
     difficulty: np.ndarray
     features: np.ndarray
+    ruled: np.ndarray | None = None
 
     @classmethod
-    def of(cls, batch: Batch | None, samples: Sequence[Sample], lengths: np.ndarray) -> Inputs:
+    def of(cls, batch: Batch | None, samples: Sequence[Sample], lengths: np.ndarray, rule: str | None = None) -> Inputs:
         """Of samples, and the batch of their cached features where there is one."""
         difficulty = np.array([np.nan if s.difficulty is None else s.difficulty for s in samples])
         vectors = [s for s in batch.streams.values() if s.features.ndim == 3] if batch else []
         means = [(s.features * s.clips[..., None]).sum(1) / s.clips.sum(1, keepdim=True) for s in vectors]
         features = np.concatenate([m.numpy() for m in means], axis=1) if means else np.empty((len(samples), 0))
-        return cls(lengths, difficulty, features)
+        return cls(lengths, difficulty, features, _ruled(samples, rule))
 
     def rows(self, index: np.ndarray) -> Inputs:
         """Some of the samples."""
-        return Inputs(self.lengths[index], self.difficulty[index], self.features[index])
+        ruled = None if self.ruled is None else self.ruled[index]
+        return Inputs(self.lengths[index], self.difficulty[index], self.features[index], ruled)
 
 
 def constant(train: Inputs, score: np.ndarray, test: Inputs) -> np.ndarray:
@@ -67,14 +71,32 @@ def svr(train: Inputs, score: np.ndarray, test: Inputs) -> np.ndarray:
     return answer
 
 
+def judges_rule(train: Inputs, score: np.ndarray, test: Inputs) -> np.ndarray:
+    """The judges' rule on their own marks: what a perfect judge of every mark would get."""
+    assert test.ruled is not None, "applicable only then"
+    return test.ruled
+
+
 def applicable(inputs: Inputs) -> Mapping[str, Callable[[Inputs, np.ndarray, Inputs], np.ndarray]]:
     """The floors that these inputs allow, by the name they have in tables."""
-    floors = {"floor: constant": constant, "floor: length only": length_only}
+    floors = {"floor: constant": constant}
+    if not np.isnan(inputs.lengths).any():
+        floors["floor: length only"] = length_only
     if not np.isnan(inputs.difficulty).any():
         floors["floor: difficulty only"] = difficulty_only
     if inputs.features.shape[1]:
         floors["floor: SVR on mean features"] = svr
+    if inputs.ruled is not None:
+        floors["ceiling: judges' rule"] = judges_rule
     return floors
+
+
+def _ruled(samples: Sequence[Sample], rule: str | None) -> np.ndarray | None:
+    ruled = [by_rule(sample, rule) for sample in samples]
+    known = [value for value in ruled if value is not None]
+    apart = [abs(s.score - r) for s, r in zip(samples, ruled) if s.score is not None and r is not None]
+    exact = len(known) < len(samples) or max(apart, default=0.0) <= TOLERANCE
+    return None if exact else np.array(known)
 
 
 def _line(train: np.ndarray, score: np.ndarray, test: np.ndarray) -> np.ndarray:

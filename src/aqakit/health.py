@@ -15,7 +15,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from aqakit import recordings
+from aqakit import discovery, recordings
 from aqakit.datasets import Dataset
 from aqakit.recordings import MISSING, Recording
 from aqakit.rules import RULES
@@ -119,6 +119,7 @@ def check(dataset: Dataset) -> HealthReport:
         *_check_duplicates(dataset, files),
         *_check_windows(dataset.samples, files),
         *_check_labels(dataset.samples, dataset.labels),
+        *_check_release(dataset),
         *_check_judges(dataset.samples, dataset.labels),
         *(finding for name, folds in dataset.splits.items() for finding in _check_folds(dataset, name, folds)),
     ]
@@ -200,6 +201,7 @@ def _check_windows(samples: Sequence[Sample], files: Mapping[Path, Recording]) -
 def _check_labels(samples: Sequence[Sample], labels: LabelSpec) -> Iterator[Finding]:
     repeated = [name for name, count in Counter(s.id for s in samples).items() if count > 1]
     silent = [s.id for s in samples if not s.sources]
+    only_labels = len(silent) == len(samples)
     unlabelled = [s.id for s in samples if s.score is None]
     low, high = labels.scale.low, labels.scale.high
     scores = {s.id: s.score for s in samples if s.score is not None}
@@ -207,14 +209,15 @@ def _check_labels(samples: Sequence[Sample], labels: LabelSpec) -> Iterator[Find
     values = {f"{score:g}" for score in scores.values()}
     yield from _finding("warning", "scale", "one score for all", values if len(values) == 1 else ())
     yield from _finding("error", "ids", "ids given more than once", repeated)
-    yield from _finding("error", "missing", "samples without any recording", silent)
+    grave: Severity = "warning" if only_labels else "error"
+    yield from _finding(grave, "missing", "samples without any recording" + ", which is all" * only_labels, silent)
     yield from _finding("error", "scale", f"scores off the scale from {low:g} to {high:g}", off, off.values())
     yield from _finding("note", "unlabelled", "samples without a score", unlabelled)
 
 
 def _check_judges(samples: Sequence[Sample], labels: LabelSpec) -> Iterator[Finding]:
     odd = _odd_marks(samples, labels.judges)
-    ruled = {s.id: (s.score, _by_rule(s, labels.rule)) for s in samples}
+    ruled = {s.id: (s.score, by_rule(s, labels.rule)) for s in samples}
     broken = {
         name: f"{name} ({score:g}, by the rule {expected:g})"
         for name, (score, expected) in ruled.items()
@@ -225,13 +228,21 @@ def _check_judges(samples: Sequence[Sample], labels: LabelSpec) -> Iterator[Find
     yield from _finding("warning", "rule", what, broken, broken.values())
 
 
-def _by_rule(sample: Sample, name: str | None) -> float | None:
-    """The score that the judges' rule gives; None where it cannot be applied."""
+def by_rule(sample: Sample, name: str | None) -> float | None:
+    """The score that the judges' rule of that name gives; None where it cannot be applied."""
     if name is None or sample.judges is None or len(sample.judges) not in RULES[name].judges:
         return None
     if RULES[name].difficulty and sample.difficulty is None:
         return None
     return float(RULES[name].score(sample.judges, sample.difficulty))
+
+
+def _check_release(dataset: Dataset) -> Iterator[Finding]:
+    """What the file of the data set knows to be wrong with its release, if it has ``known_errors(samples, root)``."""
+    if dataset.name in discovery.names("datasets"):
+        known = getattr(discovery.find("datasets", dataset.name), "known_errors", None)
+        for severity, what, subjects in known(dataset.samples, dataset.root) if known else ():
+            yield from _finding(severity, "release", what, subjects)
 
 
 def _odd_marks(samples: Sequence[Sample], judges: int) -> dict[str, str]:

@@ -21,7 +21,7 @@ from aqakit import datasets, discovery, floors, metrics
 from aqakit.datasets import Dataset
 from aqakit.distributions import Point, ScoreDistribution
 from aqakit.errors import OptionError
-from aqakit.material import Material, gather
+from aqakit.material import Material, gather, labels_only, one_task
 from aqakit.metrics.accuracy import fisher_mean, spearman
 from aqakit.progress import track
 from aqakit.recipe import Recipe, make_recipe
@@ -71,6 +71,8 @@ def benchmark(
 ) -> Table:
     """Train every method on every fold with every seed, and judge them by every rule.
 
+    Without methods and backbones, only the floors that labels alone allow.
+
     Args:
         dataset: its name, with options as ``name:key=value``.
         backbones: their names, with options.
@@ -86,23 +88,25 @@ def benchmark(
     """
     if published := PUBLISHED.get(protocol or ""):
         protocol, rules, seeds = published.splits, [published.rule], published.seeds
-    if not methods:
-        raise OptionError("no method was named; see `aqakit methods`")
+    _check_names(methods, backbones, options)
     _check_rules(rules, options)
     recipes = [_recipe(m, dataset, backbones, root, {**options, "protocol": protocol}) for m in methods]
-    whole = datasets.load(recipes[0].data, root, **recipes[0].data_options)
+    data, own = discovery.parse_spec(dataset)
+    whole = datasets.load(data, root, **own)
     chosen = whole.tasks if task == "all" else [task]
+    kept = Path(cache) if cache else None
     rows: list[dict[str, Any]] = []
     with _folder(out) as folder:
         for name in chosen:
-            material = gather(replace(recipes[0], task=name), Path(cache) if cache else None, whole)
+            made = replace(recipes[0], task=name) if recipes else None
+            material = gather(made, kept, whole) if made else labels_only(one_task(whole, name))
             bench = _Bench(material, protocol or next(iter(material.dataset.splits)), range(seeds), folder)
             for label, recipe in zip(methods, recipes):
                 rows += bench.rows(label, replace(recipe, task=name), rules)
             rows += bench.floors()
     if task == "all":
         rows += _over_tasks(rows, len(chosen))
-    return Table(rows, f"{dataset}, {' + '.join(backbones)}", _notes(rows, rules))
+    return Table(rows, f"{dataset}, {' + '.join(backbones) or 'floors'}", _notes(rows, rules if methods else ()))
 
 
 @dataclass
@@ -147,7 +151,8 @@ class _Bench:
         """One row for each floor that these inputs allow."""
         source = self.material.source
         features = source.everything if isinstance(source, Cached) else None
-        inputs = floors.Inputs.of(features, source.samples, np.array(self.material.lengths, dtype=float))
+        lengths = np.array(self.material.lengths, dtype=float)
+        inputs = floors.Inputs.of(features, source.samples, lengths, self.dataset.labels.rule)
         score = np.array([np.nan if s.score is None else s.score for s in source.samples])
         rows = []
         for label, answer in floors.applicable(inputs).items():
@@ -236,6 +241,14 @@ def _recipe(
 ) -> Recipe:
     name, own = discovery.parse_spec(method)
     return make_recipe(name, data=dataset, backbone=backbones, root=root, **options, **own)
+
+
+def _check_names(methods: Sequence[str], backbones: Sequence[str], options: Mapping[str, Any]) -> None:
+    if bool(methods) != bool(backbones):
+        kind = "method" if backbones else "backbone"
+        raise OptionError(f"no {kind} was named; see `aqakit {kind}s`, or name neither for the floors alone")
+    if not methods and options:
+        raise OptionError(f"{next(iter(options))}: floors alone have no such option; name methods and backbones")
 
 
 def _check_rules(rules: Sequence[str], options: dict[str, Any]) -> None:

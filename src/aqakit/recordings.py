@@ -23,9 +23,9 @@ class Recording:
     """One file, or one folder of frames.
 
     Attributes:
-        kind: ``video``, ``signal`` or ``skeleton``.
+        kind: ``video``, ``signal``, ``skeleton`` or ``features``.
         path: where it is.
-        length: frames of a video, rows of a signal; None if it cannot be read.
+        length: frames of a video, rows of anything else; None if it cannot be read.
         promised: how many there should be by the file's header; more than ``length`` if it is cut short.
         size: in bytes.
         problem: why it cannot be read, :data:`MISSING` among the reasons; empty if it can.
@@ -72,7 +72,7 @@ def _measure(kind: str, path: Path) -> tuple[int, int]:
     if kind == "video":
         info = video.probe(path)
         return info.frames, info.promised
-    length = len(signals.kinematics(path) if kind == "signal" else signals.skeleton(path))
+    length = len(signals.READERS[kind](path))
     return length, length
 
 

@@ -1,4 +1,6 @@
-"""Recorded motion: kinematics (T, channels) and skeletons (T, joints, 2 or 3), one row for each point in time.
+"""Recorded motion, one row for each point in time: kinematics (T, channels) and skeletons (T, joints, 2 or 3).
+
+Features that were computed elsewhere are read here too: (clips, channels), one row for each clip.
 
 Every fault is told with its file and, in text, its line and column counted from 1.
 """
@@ -7,14 +9,18 @@ from __future__ import annotations
 
 import gzip
 import json
+import pickle
 import re
 import zipfile
 import zlib
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
+from safetensors import SafetensorError, safe_open
 
 from aqakit.errors import DataError
 
@@ -46,7 +52,7 @@ def kinematics(path: Path | str, *, channels: int | None = None) -> Signal:
         skip = int(kind == ".csv" and _is_header(lines[0]))
         signal = _table(path, lines, skip, _SEPARATORS[kind])
     else:
-        signal = _numeric(path, _array(path, "kinematics"), dims=2)
+        signal = _numeric(path, _array(path, "kinematics"), "time × channels")
     if channels is not None and signal.shape[1] != channels:
         raise DataError(f"{path}: {channels} columns are expected, and it has {signal.shape[1]}")
     return signal
@@ -68,10 +74,30 @@ def skeleton(path: Path | str) -> Signal:
     if kind == ".csv":
         joints = _joint_table(path)
     else:
-        joints = _numeric(path, _json(path) if kind == ".json" else _array(path, "joints"), dims=3)
+        array = _json(path) if kind == ".json" else _array(path, "joints")
+        joints = _numeric(path, array, "frames × joints × coordinates")
     if joints.shape[2] not in (2, 3):
         raise DataError(f"{path}: a joint has 2 or 3 coordinates, and here it has {joints.shape[2]}")
     return joints
+
+
+def vectors(path: Path | str) -> Signal:
+    """Read features that were computed elsewhere: (clips, channels) float32; a single vector is one clip.
+
+    Args:
+        path: ``.npy``; or ``.npz``, ``.safetensors`` or ``.pt`` with one array or one named ``features``.
+
+    Raises:
+        DataError: there is no such file, or it is not a full table of finite numbers.
+    """
+    path = Path(path)
+    kind = _kind(path, {".npy", ".npz", ".pt", ".safetensors"})
+    array = _array(path, "features") if kind in {".npy", ".npz"} else _tensor(path, kind)
+    return _numeric(path, array[None] if array.ndim == 1 else array, "clips × channels")
+
+
+READERS: Mapping[str, Callable[[Path], Signal]] = {"signal": kinematics, "skeleton": skeleton, "features": vectors}
+"""By the kind of recording, a key of ``Sample.sources``: all kinds but pixels."""
 
 
 def cut(signal: Signal, window: tuple[int, int] | None, path: Path | str) -> Signal:
@@ -212,9 +238,25 @@ def _member(path: Path, archive: Any, key: str) -> str:
     return key if key in names else str(names[0])
 
 
-def _numeric(path: Path, array: NDArray[np.generic], dims: int) -> Signal:
-    if array.ndim != dims or array.dtype.kind not in "iuf" or array.size == 0:
-        wanted = {2: "time × channels", 3: "frames × joints × coordinates"}[dims]
+def _tensor(path: Path, kind: str) -> NDArray[np.generic]:
+    """The tensor of a ``.pt`` or ``.safetensors``, or that of several with the name ``features``; code is never run."""
+    try:
+        if kind == ".pt":
+            found = torch.load(path, map_location="cpu", weights_only=True)
+        else:
+            with safe_open(path, framework="pt") as stored:
+                found = {name: stored.get_tensor(name) for name in stored.keys()}  # noqa: SIM118  not a mapping
+    except (*_BROKEN, *_BROKEN_ZIP, pickle.UnpicklingError, SafetensorError) as error:
+        raise DataError(f"{path} cannot be read as a tensor of numbers: {str(error).splitlines()[0]}") from error
+    if isinstance(found, dict):
+        found = found.get("features", next(iter(found.values())) if len(found) == 1 else None)
+    if not isinstance(found, torch.Tensor) or found.layout != torch.strided:
+        raise DataError(f"{path} needs one tensor, or one named 'features'")
+    return np.asarray(found.detach().to(torch.float64 if found.dtype == torch.float64 else torch.float32))
+
+
+def _numeric(path: Path, array: NDArray[np.generic], wanted: str) -> Signal:
+    if array.ndim != wanted.count("×") + 1 or array.dtype.kind not in "iuf" or array.size == 0:
         raise DataError(f"{path}: numbers of shape {wanted} are expected, not {array.dtype} of shape {array.shape}")
     if array.nbytes > LARGEST:
         raise DataError(f"{path} is larger than {LARGEST} bytes, more than is read of a recording")

@@ -18,7 +18,7 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 from torch import Tensor, nn
 
-Reads = Literal["video", "signal", "skeleton"]
+Reads = Literal["video", "signal", "skeleton", "features"]
 
 
 class Backbone(nn.Module, ABC):

@@ -21,7 +21,9 @@ from aqakit.weights import Found
 
 Colours = Literal["imagenet", "minus-one-to-one", "raw-255", "raw-255-bgr"]
 
-PlanOption = Annotated[str, Field(description="which frames make which clip, as aqakit.clips.parse reads it")]
+PlanOption = Annotated[
+    str, Field(description="which frames make which clip: a name, or kind/number=value, as sliding/frames=16/step=8")
+]
 WeightsOption = Annotated[
     Path | None,
     Field(description="a file as it was published or as aqakit saved it, see `aqakit weights`; none: at random"),

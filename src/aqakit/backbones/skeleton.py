@@ -127,7 +127,7 @@ def _motion(x: Tensor) -> Tensor:
 def build(
     *,
     plan: Annotated[
-        str, Field(description="which rows make which clip, as aqakit.clips.parse reads it")
+        str, Field(description="which rows make which clip: a name, or kind/number=value, as sliding/frames=16/step=8")
     ] = "uniform:count=10:frames=16",
     joints: Annotated[int, Field(gt=0, description="joints of the body")] = 17,
     dimensions: Annotated[int, Field(ge=2, le=3, description="coordinates of a joint")] = 2,

@@ -6,7 +6,8 @@ A file ``datasets/<name>.py`` has
 - ``samples(root, *, …options) -> list[Sample]``: what is there, in a fixed order; its keyword-only parameters are
   the options of the data set;
 - ``labels(samples, *, …some of those options) -> LabelSpec``: what the labels are;
-- ``splits(samples, root) -> dict[str, list[Split]]``: every published protocol by its name, the usual one first.
+- ``splits(samples, root) -> dict[str, list[Split]]``: every published protocol by its name, the usual one first;
+- optionally ``known_errors(samples, root)``: what is known to be wrong with its files, for ``aqakit check``.
 """
 
 from __future__ import annotations
@@ -41,14 +42,15 @@ class Dataset:
         return list(dict.fromkeys(s.action for s in self.samples if s.action is not None))
 
     def task(self, action: str) -> Dataset:
-        """Only the samples, and the folds, of one action."""
+        """Only the samples, the folds and the labels of one action."""
         if action not in self.tasks:
             raise OptionError(f"{self.name} has no task {action!r}{discovery.nearest(action, self.tasks)}")
         samples = tuple(s for s in self.samples if s.action == action)
         kept = {s.id for s in samples}
         narrowed = {name: tuple(_within(split, kept) for split in folds) for name, folds in self.splits.items()}
         splits = {name: tuple(f for f in folds if f.train) for name, folds in narrowed.items()}
-        return replace(self, samples=samples, splits={n: folds for n, folds in splits.items() if folds})
+        kept_splits = {n: folds for n, folds in splits.items() if folds}
+        return replace(self, samples=samples, labels=_labels(self.name, samples, self.options), splits=kept_splits)
 
     def folds(self, protocol: str | None = None) -> tuple[Split, ...]:
         """The folds of a protocol by name; without one, of the data set's usual one."""
@@ -76,5 +78,11 @@ def load(name: str, root: Path | str | None = None, **options: Any) -> Dataset:
     checked = discovery.configure(f"data set {name}", module.samples, options)
     samples = tuple(module.samples(folder, **checked))
     splits = {key: tuple(folds) for key, folds in module.splits(samples, folder).items()}
-    of_labels = {o.name: checked[o.name] for o in discovery.options(module.labels)}
-    return Dataset(name, folder, checked, samples, module.labels(samples, **of_labels), splits)
+    return Dataset(name, folder, checked, samples, _labels(name, samples, checked), splits)
+
+
+def _labels(name: str, samples: tuple[Sample, ...], options: Mapping[str, Any]) -> LabelSpec:
+    """What the labels of some samples are, by those options that matter to it."""
+    labels = discovery.find("datasets", name).labels
+    spec: LabelSpec = labels(samples, **{o.name: options[o.name] for o in discovery.options(labels)})
+    return spec

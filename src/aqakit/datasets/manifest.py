@@ -2,7 +2,7 @@
 
 ``root`` is the file. It has the columns ``id``, ``path``, ``score`` (empty where unlabelled) and, if wanted,
 
-- ``video``, ``signal``, ``skeleton``: recordings by kind; of ``path``, the ending tells the kind;
+- ``video``, ``signal``, ``skeleton``, ``features``: recordings by kind; of ``path``, the ending tells the kind;
 - ``start``, ``end``: first and last frame of the action; ``action``, ``group``, ``caption``;
 - ``difficulty``, ``judge_1`` … ``judge_J``: what the score was made of;
 - ``split``: ``train``, ``validation`` (learnt from, like ``train``) or ``test``;
@@ -32,11 +32,12 @@ SCALE = None
 LICENCE = "yours"
 CITATION = "your own recordings"
 
-KINDS = ("video", "signal", "skeleton")
+KINDS = ("video", "signal", "skeleton", "features")
 COLUMNS = ("id", "path", *KINDS, "score", "start", "end", "action", "group", "split", "difficulty", "caption")
 ENDINGS = {
     "video": re.compile(r".*\.(mp4|m4v|mov|avi|mkv|webm|gif|mpe?g|ts|wmv|flv|3gp)", re.IGNORECASE),
     "signal": re.compile(r".*\.(txt(\.gz)?|csv|npy|npz)", re.IGNORECASE),
+    "features": re.compile(r".*\.(pt|safetensors)", re.IGNORECASE),
 }
 PARTS = {"train": "train", "validation": "train", "val": "train", "test": "test"}
 MOST_CLASSES = 1000
@@ -252,7 +253,7 @@ def _existing(path: Path) -> Path:
 def _by_ending(path: Path) -> tuple[str, Path]:
     kinds = [kind for kind, ending in ENDINGS.items() if ending.fullmatch(path.name)]
     if not kinds and not path.is_dir():
-        raise ValueError("has an unknown ending; put it in a column named video, signal or skeleton")
+        raise ValueError(f"has an unknown ending; put it in a column named {', '.join(KINDS)}")
     return ("video" if path.is_dir() else kinds[0]), path
 
 

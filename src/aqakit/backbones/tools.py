@@ -1,0 +1,179 @@
+"""Tools and hands of a recorded motion, as the joints of a graph.
+
+A recording of many columns holds several moving things: the two hands of a surgeon and the two tools that follow. Each
+becomes a joint, and the recording is cut into equal windows, one after another, of each of which a joint has
+
+- ``invariants``: its measures of motion, as the backbone kinematics takes them of the whole; or
+- ``coordinates``: its columns in some rows of the window, evenly spread: positions from their mean over the window,
+  since hands and tools live in frames of reference of their own; rotation and gripper as they are.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field
+from torch import Tensor
+
+from aqakit import signals
+from aqakit.backbones import Backbone
+from aqakit.backbones.kinematics import JIGSAWS_COLUMNS, Trajectory, invariants
+from aqakit.clips import Uniform, spread
+from aqakit.errors import DataError, OptionError
+
+PAPER = (
+    "Pan et al., Action Assessment by Joint Relation Graphs, ICCV 2019, whose joints of JIGSAWS these are; measures: "
+    "Fard et al., Automated robot-assisted surgical skill evaluation, IJMRCAS 2018. https://doi.org/10.1002/rcs.1850"
+)
+
+JIGSAWS = "0-2/3-11/18,19-21/22-30/37,57-59/60-68/75,38-40/41-49/56"
+"""Position, rotation matrix and gripper angle of the two hands, then of the tool that follows each: the first hand of
+the columns moves the last tool, and the second hand the first (their speeds correlate above 0.98 in every trial)."""
+
+Features = Literal["invariants", "coordinates"]
+Array = NDArray[np.float64]
+
+_SHORTEST = 4
+"""Rows of the shortest window: a jerk needs four."""
+
+
+class Tools(Backbone):
+    """Windows of a signal (T, C) → (J, D).
+
+    Args:
+        joints: what moves, J of the same kind.
+        windows: equal parts of a recording.
+        features: ``invariants``: D named measures. ``coordinates``: D = ``frames`` × columns of a joint, row by row.
+        frames: rows of a window that are kept, coordinates only.
+        channels: columns of the signal.
+        rate: rows per second.
+    """
+
+    reads = "signal"
+    standardise = True
+
+    def __init__(
+        self,
+        *,
+        joints: tuple[Trajectory, ...],
+        windows: int,
+        features: Features,
+        frames: int,
+        channels: int,
+        rate: float,
+    ) -> None:
+        super().__init__()
+        self.joints, self.windows, self.features, self.frames = joints, windows, features, frames
+        self.channels, self.rate = channels, rate
+        self.shape = self._measure(np.zeros((1, _SHORTEST, channels))).shape[1:]
+
+    def read(self, path: Path, window: tuple[int, int] | None = None) -> Iterator[NDArray[np.float32]]:
+        """One (J, D) table per window of the recording.
+
+        Raises:
+            DataError: the recording cannot be read, is shorter than four rows or has other columns.
+        """
+        signal = signals.cut(signals.kinematics(path, channels=self.channels), window, path)
+        if len(signal) < _SHORTEST:
+            raise DataError(f"{path}: {len(signal)} rows are too few to measure motion; at least {_SHORTEST}")
+        clips = Uniform(self.windows, max(len(signal) // self.windows, _SHORTEST)).clips(len(signal))
+        yield from self._measure(signal[clips].astype(np.float64)).astype(np.float32)
+
+    def forward(self, clips: Tensor) -> Tensor:
+        """(n, J, D) → the same: there is nothing to learn."""
+        return clips.float()
+
+    def fingerprint(self) -> dict[str, Any]:
+        """Joints, windows, features and rate."""
+        keys = ("windows", "features", "frames", "channels", "rate")
+        return {"version": 1, "joints": [str(j) for j in self.joints]} | {key: getattr(self, key) for key in keys}
+
+    def _measure(self, x: Array) -> Array:
+        """(N, L, C) → (N, J, D)."""
+        if self.features == "coordinates":
+            x = x[:, spread(self.frames, x.shape[1])]
+            return np.stack([_coordinates(x, joint) for joint in self.joints], axis=1)
+        found = [list(invariants(x, (joint,), self.rate).values()) for joint in self.joints]
+        return np.array(found).transpose(2, 0, 1)
+
+
+def _coordinates(x: Array, joint: Trajectory) -> Array:
+    """(N, T, C) → (N, T × columns of the joint)."""
+    position = x[..., joint.position]
+    parts = [position - position.mean(1, keepdims=True)]
+    parts += [x[..., joint.rotation]] if joint.rotation is not None else []
+    parts += [x[..., [joint.gripper]]] if joint.gripper is not None else []
+    columns: Array = np.concatenate(parts, axis=2)
+    return columns.reshape(len(x), -1)
+
+
+def parse_columns(text: str) -> tuple[Trajectory, ...]:
+    """Read the columns of joints, counted from 0: ``position/rotation/gripper``, the latter two where there are any.
+
+    >>> parse_columns("0-2/3-11/12")
+    (Trajectory(name='0-2/3-11/12', position=slice(0, 3, None), rotation=slice(3, 12, None), gripper=12),)
+
+    Raises:
+        OptionError: the text is of another form, or the joints are not of one kind.
+    """
+    joints = tuple(_joint(part) for part in text.split(","))
+    if len({_kind(joint) for joint in joints}) > 1:
+        raise OptionError(f"tools: the joints of columns={text} must all have the same parts of the same sizes")
+    return joints
+
+
+def _joint(text: str) -> Trajectory:
+    match = re.fullmatch(r"(\d+-\d+)(?:/(\d+-\d+))?(?:/(\d+))?", text.strip())
+    position, rotation = (_range(part) for part in match.groups()[:2]) if match else (None, None)
+    if match is None or position is None or (rotation and rotation.stop - rotation.start != 9):
+        raise OptionError(
+            f"tools: {text!r} should be the columns of a joint: position as 0-2, then perhaps the nine of a rotation "
+            "matrix and the one of a gripper, as 0-2/3-11/18"
+        )
+    return Trajectory(text.strip(), position, rotation, int(match[3]) if match[3] else None)
+
+
+def _range(text: str | None) -> slice | None:
+    first, last = map(int, text.split("-")) if text else (0, -1)
+    return slice(first, last + 1) if first <= last else None
+
+
+def _kind(joint: Trajectory) -> tuple[int, bool, bool]:
+    return joint.position.stop - joint.position.start, joint.rotation is None, joint.gripper is None
+
+
+def _last(joint: Trajectory) -> int:
+    return max(joint.position.stop, joint.rotation.stop if joint.rotation else 0, (joint.gripper or 0) + 1) - 1
+
+
+def build(
+    *,
+    columns: Annotated[
+        str, Field(description="position/rotation/gripper of each joint, from 0, as 0-2/3-11/18 or 0-2,3-5")
+    ] = JIGSAWS,
+    windows: Annotated[int, Field(gt=0, description="equal windows of a recording; 1 for all of it at once")] = 10,
+    features: Annotated[
+        Features, Field(description="measures of each joint's motion; or where it is in some rows of a window")
+    ] = "invariants",
+    frames: Annotated[
+        int | None, Field(gt=0, description="rows of a window that are kept, coordinates only (16)")
+    ] = None,
+    channels: Annotated[int, Field(gt=0, description="columns of the signal")] = JIGSAWS_COLUMNS,
+    rate: Annotated[float, Field(gt=0, description="rows per second")] = 30.0,
+) -> Tools:
+    """Joints of recorded motion.
+
+    Raises:
+        OptionError: the columns are not those of joints, or not in the signal; or ``frames`` without coordinates.
+    """
+    joints = parse_columns(columns)
+    if (last := max(map(_last, joints))) >= channels:
+        raise OptionError(f"tools: columns={columns} reaches column {last}, and channels={channels}, counted from 0")
+    if frames is not None and features == "invariants":
+        raise OptionError("tools: frames belongs to features=coordinates; leave it out")
+    return Tools(joints=joints, windows=windows, features=features, frames=frames or 16, channels=channels, rate=rate)

@@ -1,0 +1,91 @@
+"""Graphs of joints: which are neighbours, how many bones lie between two, and how a convolution weighs them."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Literal
+
+import numpy as np
+import torch
+from pydantic import Field
+from scipy.sparse.csgraph import shortest_path
+from torch import Tensor
+
+from aqakit.errors import OptionError
+
+Partition = Literal["uniform", "distance", "spatial"]
+
+GRAPHS = {
+    "coco17": "0-1,0-2,1-2,1-3,2-4,3-5,4-6,5-6,5-7,7-9,6-8,8-10,5-11,6-12,11-12,11-13,13-15,12-14,14-16",
+    "diver17": "0-1,1-2,1-3,3-4,4-5,2-6,6-7,7-8,8-9,1-10,10-11,11-12,2-13,13-14,14-15,15-16",
+    "tools4": "0-1,0-2,1-3",
+}
+"""Edges by name: the 17 keypoints of COCO; the joints of ``synthetic_dives``; hand with hand and each tool with its
+hand, in the order of the backbone tools (the JRG code has this graph for JIGSAWS)."""
+
+GraphOption = Annotated[
+    str,
+    Field(description=f"which joints are neighbours: full, {', '.join(GRAPHS)}, or edges as 0-1,1-2 (or 0-1+1-2)"),
+]
+
+
+def hops(graph: str, joints: int) -> Tensor:
+    """(J, J) number of edges from one joint to another, infinite where there is no way.
+
+    >>> hops("0-1,1-2", 3).tolist()
+    [[0.0, 1.0, 2.0], [1.0, 0.0, 1.0], [2.0, 1.0, 0.0]]
+
+    Raises:
+        OptionError: the text is no graph, or not one of so many joints.
+    """
+    adjacency = np.zeros((joints, joints))
+    for a, b in _edges(graph, joints):
+        adjacency[a, b] = 1
+    return torch.from_numpy(shortest_path(adjacency, directed=False, unweighted=True)).float()
+
+
+def _edges(graph: str, joints: int) -> list[tuple[int, int]]:
+    if graph == "full":
+        return [(a, b) for a in range(joints) for b in range(a)]
+    parts = [part for part in re.split(r"[,+\s]+", GRAPHS.get(graph, graph)) if part]
+    found = [re.fullmatch(r"(\d+)-(\d+)", part) for part in parts]
+    if not all(found) or not found:
+        raise OptionError(f"graph {graph!r} is neither full, {', '.join(GRAPHS)} nor edges such as 0-1,1-2")
+    edges = [(int(match[1]), int(match[2])) for match in found if match]
+    largest = max(max(edge) for edge in edges)
+    if largest >= joints or (graph in GRAPHS and largest + 1 != joints):
+        raise OptionError(f"graph {graph!r} has joints up to {largest}, and the features have {joints}, counted from 0")
+    return edges
+
+
+def partitions(distance: Tensor, strategy: Partition) -> Tensor:
+    """(K, J, J) weights of the neighbours j of each joint i, split into K subsets (Yan et al. 2018, section 3.4).
+
+    A joint's neighbours are itself and those one edge away. All subsets together are their mean: the weights of a
+    row sum to one over K and j, as in the public code (the paper prints the symmetric normalisation).
+
+    - ``uniform``, K = 1: all alike;
+    - ``distance``, K = 2: the joint itself, and the others;
+    - ``spatial``, K = 3: as far from the centre of the body as the joint itself, nearer to it, farther from it. The
+      centre is the joint with the smallest sum of distances to all others.
+    """
+    near = (distance <= 1).float()
+    mean = near / near.sum(1, keepdim=True)
+    if strategy == "uniform":
+        subsets = [near > 0]
+    elif strategy == "distance":
+        subsets = [distance == 0, distance == 1]
+    else:
+        out = distance[distance.sum(1).argmin()]  # (J,) from the centre
+        subsets = [out[None] == out[:, None], out[None] < out[:, None], out[None] > out[:, None]]
+    return torch.stack([mean * subset for subset in subsets])
+
+
+def rings(distance: Tensor, most: int) -> Tensor:
+    """(H, J, J) 1 where two joints are h edges apart, h = 1 … H ≤ ``most``, as far as the graph reaches.
+
+    The first ring holds the joint itself too (Pan et al. 2019, from the public code).
+    """
+    reach = int(distance[distance.isfinite()].max())
+    found = [distance <= 1, *(distance == h for h in range(2, min(reach, most) + 1))]
+    return torch.stack(found).float()

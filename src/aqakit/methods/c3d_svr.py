@@ -1,0 +1,25 @@
+"""C3D-SVR: C3D's fc6 features averaged over the clips, of unit length, and a linear SVR.
+
+Published without code and without the C and ε that were used; both are selected inside the training set here, and can
+be given. The answer is a point, as published.
+"""
+
+from aqakit.methods import Method
+from aqakit.methods._support_vectors import CostOption, EpsilonOption, SupportVectors
+from aqakit.methods.svr import PooledClips
+from aqakit.types import FeatureSpec, LabelSpec
+
+PAPER = "Parmar and Morris, Learning to Score Olympic Events, CVPR Workshops 2017. https://arxiv.org/abs/1611.05125"
+FEATURES = FeatureSpec({"c3d": (4096,)})
+
+
+def build(
+    features: FeatureSpec,
+    labels: LabelSpec,
+    *,
+    cost: CostOption = None,
+    epsilon: EpsilonOption = None,
+) -> Method:
+    """C3D-SVR for these features and labels."""
+    embed = PooledClips(features, "average")
+    return SupportVectors(embed, scaling="unit", kernel="linear", cost=cost, epsilon=epsilon)

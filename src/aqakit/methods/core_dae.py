@@ -1,0 +1,96 @@
+"""CoRe + DAE: contrastive regression whose leaves answer with normal distributions.
+
+The DAE paper says that it plugs DAE into CoRe, and gives numbers (its DAE-CoRe rows); no code is public and the text
+does not say where. Our reading: the tree, the exemplars and the classification of leaves are CoRe's
+(:mod:`aqakit.methods.core`), and each leaf's regression of the position in its interval is a DAE head: a mean and a
+bounded log-variance, trained on the true leaf by DAE's likelihood loss α (p−μ)²/σ² + β log σ². The answer is the
+mixture of these normals over all leaves of all exemplars, so that its spread is learnt, where CoRe's own comes from
+the widths of the intervals.
+"""
+
+from typing import Annotated
+
+import torch
+from pydantic import Field
+from torch import Tensor
+
+from aqakit.distributions import Mixture, Normal
+from aqakit.heads import LOG_VARIANCE_BOUND
+from aqakit.losses import normal_nll
+from aqakit.methods._exemplars import (
+    DepthOption,
+    ExemplarRegression,
+    Match,
+    MatchOption,
+    NodeWidthOption,
+    VotersOption,
+    mixture,
+)
+from aqakit.methods._regression_tree import intervals
+from aqakit.types import Batch, FeatureSpec, LabelSpec
+
+PAPER = (
+    "Zhang et al., Auto-Encoding Score Distribution Regression for Action Quality Assessment, "
+    "Neural Computing and Applications 2023. https://arxiv.org/abs/2111.11029"
+)
+FEATURES = FeatureSpec({"i3d": (1024,)})
+
+
+class CoReDAE(ExemplarRegression):
+    """A mixture of normals over exemplars and leaves for each video."""
+
+    def __init__(
+        self,
+        features: FeatureSpec,
+        labels: LabelSpec,
+        *,
+        depth: int,
+        node_width: int,
+        voters: int,
+        match: Match,
+        alpha: float,
+        beta: float,
+    ) -> None:
+        super().__init__(features, labels, outputs=2, depth=depth, node_width=node_width, voters=voters, match=match)
+        self.alpha, self.beta = alpha, beta
+
+    def position_loss(self, outputs: Tensor, position: Tensor) -> Tensor:
+        """DAE's likelihood loss of the position."""
+        return normal_nll(_normal(outputs), position, alpha=self.alpha, beta=self.beta)
+
+    def predict(self, batch: Batch) -> Mixture:
+        """B mixtures of normals."""
+        log_probability, outputs, base = self.votes(batch)
+        _, width = intervals(self.edges)
+        position = _normal(outputs)  # (B, V, L)
+        return mixture(log_probability, base + position.loc * width, position.scale * width)
+
+
+def _normal(outputs: Tensor) -> Normal:
+    """(…, 2) mean and unbounded log-variance → normals (…) of the position."""
+    log_variance = LOG_VARIANCE_BOUND * torch.tanh(outputs[..., 1] / LOG_VARIANCE_BOUND)
+    return Normal(outputs[..., 0], (log_variance / 2).exp())
+
+
+def build(
+    features: FeatureSpec,
+    labels: LabelSpec,
+    *,
+    depth: DepthOption = 5,
+    node_width: NodeWidthOption = 256,
+    voters: VotersOption = 10,
+    match: MatchOption = "difficulty",
+    alpha: Annotated[float, Field(gt=0, description="weight of the error over the variance")] = 0.6,
+    beta: Annotated[float, Field(gt=0, description="weight of the log-variance")] = 0.4,
+) -> CoReDAE:
+    """CoRe with DAE leaves for these features and labels."""
+    return CoReDAE(
+        features,
+        labels,
+        depth=depth,
+        node_width=node_width,
+        voters=voters,
+        match=match,
+        alpha=alpha,
+        beta=beta,
+    )

@@ -1,0 +1,82 @@
+"""DAE with judges: a distribution auto-encoder for every judge, combined by the sport's rule.
+
+"DAE-MT" has two readings. The paper plugs DAE into MUSDL: a normal distribution for the mark of every judge, trained by
+DAE's loss on that mark and combined as MUSDL combines its own. That is this method, in our reading; no public code has
+it. The public code of that name multiplies the output of one DAE by the declared difficulty, which is
+:mod:`~aqakit.methods.dae` with the target ``total``.
+
+The score is distributed as the rule makes it of independent normals: a normal where all marks are added, a fine
+histogram where some are dropped. The marks are not rounded to half points or cut off at the ends of their scale.
+"""
+
+from typing import Annotated, Literal, cast
+
+import torch
+from pydantic import Field
+
+from aqakit.distributions import Normal, ScoreDistribution
+from aqakit.methods import DropoutOption, HiddenOption, PoolingOption, dae
+from aqakit.methods._panel import JudgeMethods, panel_of
+from aqakit.types import Batch, FeatureSpec, LabelSpec, ScoreScale
+
+PAPER = dae.PAPER
+FEATURES = FeatureSpec({"i3d": (1024,)})
+
+
+class JudgesDAE(JudgeMethods):
+    """A normal distribution of each judge's mark, and what the rule makes of them."""
+
+    def predict(self, batch: Batch) -> ScoreDistribution:
+        """B scores."""
+        judges = [cast(Normal, mark) for mark in self.marks(batch)]
+        marks = Normal(torch.stack([j.loc for j in judges], 1), torch.stack([j.scale for j in judges], 1))  # (B, J)
+        return self.panel.normal(marks, batch)
+
+
+def build(
+    features: FeatureSpec,
+    labels: LabelSpec,
+    *,
+    loss: Annotated[
+        Literal["likelihood", "reconstruction"], Field(description="the journal's loss, or the first version's")
+    ] = "likelihood",
+    alpha: Annotated[
+        float | None, Field(gt=0, description="weight of the error or reconstruction term (0.6, or 1)")
+    ] = None,
+    beta: Annotated[
+        float | None, Field(gt=0, description="weight of the log-variance or support term (0.4, or 1)")
+    ] = None,
+    support_every: Annotated[
+        int | None, Field(gt=0, description="epochs between support terms, reconstruction loss only (10)")
+    ] = None,
+    noise: Annotated[
+        Literal["deviation", "variance"] | None,
+        Field(description="what scales the noise of a sample, reconstruction loss only (deviation)"),
+    ] = None,
+    pooling: PoolingOption = "average",
+    hidden: HiddenOption = (256, 128),
+    dropout: DropoutOption = 0.0,
+) -> JudgesDAE:
+    """One DAE for every judge; the options are those of :func:`aqakit.methods.dae.build`.
+
+    Raises:
+        OptionError: labels without judges, or without a rule that adds up their marks; ``support_every`` or ``noise``
+            with the likelihood loss, which would ignore them.
+    """
+    panel = panel_of("dae_judges", labels)
+    judges = [
+        dae.build(
+            features,
+            LabelSpec(cast(ScoreScale, labels.marks)),
+            loss=loss,
+            alpha=alpha,
+            beta=beta,
+            support_every=support_every,
+            noise=noise,
+            pooling=pooling,
+            hidden=hidden,
+            dropout=dropout,
+        )
+        for _ in range(labels.judges)
+    ]
+    return JudgesDAE(judges, panel)

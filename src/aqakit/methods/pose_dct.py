@@ -1,0 +1,90 @@
+"""Pose+DCT: how the joints move about the head, as a few slow cosines, and a linear SVR.
+
+Pirsiavash et al. take the path of every joint relative to the head, transform it by the DCT over time, keep the sizes
+of the lowest coefficients and regress the score on them with a linear SVR. Where we must choose:
+
+- *length*: the coefficients of the orthonormal DCT grow with the square root of the number of frames; here they are
+  divided by it, so that a path sampled twice as finely has the same coefficients. A path shorter than the number of
+  coefficients has zeros for the rest.
+- *which frames*: the clips of a video are put one after another, so that a plan of clips side by side gives its whole
+  path: ``skeleton:layout=joints:plan=jigsaws`` is 160 moments spread over any recording, the plan ``every:step=1`` all
+  its frames.
+- *how many coefficients* are kept the notes at hand do not say; ten are five sways of the body.
+- *C and ε* are selected inside the training set, and can be given; each coefficient is brought to unit spread.
+"""
+
+import math
+from typing import Annotated
+
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+
+from aqakit.errors import OptionError
+from aqakit.methods import Method
+from aqakit.methods._support_vectors import CostOption, EpsilonOption, SupportVectors
+from aqakit.types import Batch, FeatureSpec, LabelSpec
+
+PAPER = "Pirsiavash et al., Assessing the Quality of Actions, ECCV 2014. https://doi.org/10.1007/978-3-319-10599-4_36"
+FEATURES = FeatureSpec({"skeleton": (17, 32)})
+
+
+class PoseDCT(nn.Module):
+    """Batch of joints (J, T C) per clip → (B, (J − 1) C K) sizes of the lowest coefficients."""
+
+    def __init__(self, *, head: int, dimensions: int, coefficients: int) -> None:
+        super().__init__()
+        self.head, self.dimensions, self.coefficients = head, dimensions, coefficients
+
+    def forward(self, batch: Batch) -> Tensor:
+        """(B, (J − 1) C K); the head itself, which never moves, is left out."""
+        path = batch.features.unflatten(3, (-1, self.dimensions))  # (B, N, J, T, C)
+        frames = batch.clips.repeat_interleave(path.shape[3], 1)  # (B, N T)
+        path = path.transpose(2, 3).flatten(1, 2)  # (B, N T, J, C)
+        others = [joint for joint in range(path.shape[2]) if joint != self.head]
+        relative = (path[:, :, others] - path[:, :, [self.head]]).flatten(2)  # (B, N T, (J − 1) C)
+        return lowest_coefficients(relative, frames, self.coefficients).abs().flatten(1)
+
+
+def lowest_coefficients(path: Tensor, frames: Tensor, count: int) -> Tensor:
+    """The DCT-II over time of paths of different lengths L: the orthonormal one ÷ √L, zero from the L-th on.
+
+    Args:
+        path: (B, T, D).
+        frames: (B, T) bool, False behind the last frame of a video.
+        count: K.
+
+    Returns:
+        (B, K, D).
+    """
+    length = frames.sum(1)[:, None, None]
+    time = torch.arange(frames.shape[1], device=path.device)
+    order = torch.arange(count, device=path.device)[:, None]
+    cosines = torch.cos(math.pi * order * (time + 0.5) / length) * torch.where(order == 0, 1.0, math.sqrt(2))
+    weights = (cosines / length).masked_fill((time >= length) | (order >= length), 0.0)  # (B, K, T)
+    return weights.to(path.dtype) @ path
+
+
+def build(
+    features: FeatureSpec,
+    labels: LabelSpec,
+    *,
+    head: Annotated[int, Field(ge=0, description="number of the joint that the others are seen from")] = 0,
+    dimensions: Annotated[int, Field(ge=2, le=3, description="coordinates of a joint")] = 2,
+    coefficients: Annotated[int, Field(gt=0, description="lowest coefficients that are kept of each path")] = 10,
+    cost: CostOption = None,
+    epsilon: EpsilonOption = None,
+) -> Method:
+    """Pose+DCT for these features and labels.
+
+    Raises:
+        OptionError: the features are not coordinates of several joints, the head among them.
+    """
+    if len(features.shape) != 2 or features.shape[1] % dimensions or not head < features.shape[0] > 1:
+        raise OptionError(
+            f"pose_dct reads coordinates of at least two joints, {dimensions} of them in each frame, joint {head} "
+            f"being the head; the features have shape {features.shape}: use the backbone skeleton:layout=joints with "
+            "the same dimensions"
+        )
+    embed = PoseDCT(head=head, dimensions=dimensions, coefficients=coefficients)
+    return SupportVectors(embed, scaling="standard", kernel="linear", cost=cost, epsilon=epsilon)

@@ -1,0 +1,183 @@
+"""ST-GCN: spatio-temporal graph convolution on a skeleton.
+
+Each unit mixes a joint with its neighbours, whose subsets have weights of their own and whose edges a learnt
+importance, and then every joint with its past and future (Yan et al. 2018). The mean over joints and time gives the
+score. The public code is followed where the paper differs: the neighbours' mean instead of the symmetric
+normalisation, ten units instead of nine, distance from the centre counted in bones instead of measured. Videos may
+differ in length: padding takes no part in convolutions, norms or the mean.
+
+Published: ``channels=64,64,64,64,128,128,128,256,256,256``, ``dimensions`` the coordinates of a joint, and
+``dropout=0.5``; 3,083,669 parameters on a skeleton of 25 joints. The default is a network for hundreds of videos, not
+for the hundreds of thousands of action recognition.
+"""
+
+from typing import Annotated
+
+import torch
+import torch.nn.functional as F
+from pydantic import BeforeValidator, Field
+from torch import Tensor, nn
+
+from aqakit.distributions import Point
+from aqakit.errors import OptionError
+from aqakit.heads import PointHead
+from aqakit.losses import squared_error
+from aqakit.methods import DropoutOption, Method, mean_loss
+from aqakit.methods._graphs import GraphOption, Partition, hops, partitions
+from aqakit.methods._shapes import joints
+from aqakit.types import Batch, FeatureSpec, LabelSpec, Stream
+
+PAPER = (
+    "Yan et al., Spatial Temporal Graph Convolutional Networks for Skeleton-Based Action Recognition, AAAI 2018. "
+    "https://arxiv.org/abs/1801.07455; for action quality: Pan et al., Action Assessment by Joint Relation Graphs, "
+    "ICCV 2019"
+)
+FEATURES = FeatureSpec({"skeleton": (17, 3)})
+
+
+class FrameNorm(nn.BatchNorm1d):
+    """Batch normalisation over the frames that are not padding; padding becomes zero."""
+
+    def forward(self, x: Tensor, frames: Tensor) -> Tensor:  # type: ignore[override]
+        """(B, T, J, C), (B, T) → (B, T, J, C)."""
+        inside = x[frames]  # (n, J, C)
+        rows = inside.flatten(0, 1)
+        # a single row has no spread: what was learnt so far stands for it
+        normed = super().forward(rows) if len(rows) > 1 else self._as_learnt(rows)
+        return torch.zeros_like(x).index_put((frames,), normed.view_as(inside))
+
+    def _as_learnt(self, rows: Tensor) -> Tensor:
+        return F.batch_norm(rows, self.running_mean, self.running_var, self.weight, self.bias, eps=self.eps)
+
+
+class Unit(nn.Module):
+    """Graph convolution over joints, then convolution over time, around a shortcut."""
+
+    adjacency: Tensor
+
+    def __init__(
+        self, adjacency: Tensor, width: int, out: int, *, kernel: int, stride: int, dropout: float, first: bool
+    ) -> None:
+        super().__init__()
+        self.register_buffer("adjacency", adjacency, persistent=False)
+        self.importance = nn.Parameter(torch.ones_like(adjacency))
+        self.stride = stride
+        self.spatial = nn.Linear(width, len(adjacency) * out)
+        self.before = FrameNorm(out)
+        self.temporal = nn.Conv1d(out, out, kernel, stride, padding=kernel // 2)
+        self.after = FrameNorm(out)
+        self.dropout = nn.Dropout(dropout)
+        self.first, plain = first, width == out and stride == 1
+        self.shortcut = None if first or plain else nn.Linear(width, out)
+        self.shortcut_norm = FrameNorm(out) if self.shortcut is not None else None
+
+    def forward(self, x: Tensor, frames: Tensor) -> tuple[Tensor, Tensor]:
+        """(B, T, J, C), (B, T) → (B, T / stride, J, C'), (B, T / stride)."""
+        later = frames[:, :: self.stride]
+        y = self.before(self.graph(x), frames).relu() * frames[..., None, None]
+        y = self.dropout(self.after(self._over_time(y), later))
+        return (y + self._short(x, later)).relu(), later
+
+    def graph(self, x: Tensor) -> Tensor:
+        """(B, T, J, C) → (B, T, J, C'): over the subsets k, the sum of A_k x W_k (section 3.6 of the paper)."""
+        weighted = self.spatial(x).unflatten(3, (len(self.adjacency), -1))  # (B, T, J, K, C')
+        return torch.einsum("kij,btjkc->btic", self.adjacency * self.importance, weighted)
+
+    def _over_time(self, y: Tensor) -> Tensor:
+        videos_and_joints = (y.shape[0], y.shape[2])
+        y = self.temporal(y.permute(0, 2, 3, 1).flatten(0, 1))  # (B J, C, T)
+        return y.unflatten(0, videos_and_joints).permute(0, 3, 1, 2)
+
+    def _short(self, x: Tensor, later: Tensor) -> Tensor | float:
+        if self.first:
+            return 0.0
+        x = x[:, :: self.stride]
+        if self.shortcut is None or self.shortcut_norm is None:
+            return x
+        return self.shortcut_norm(self.shortcut(x), later)
+
+
+class STGCN(Method):
+    """A point for each video."""
+
+    def __init__(self, adjacency: Tensor, units: list[Unit], head: PointHead, *, dimensions: int) -> None:
+        super().__init__()
+        self.dimensions = dimensions
+        self.norm = FrameNorm(adjacency.shape[1] * dimensions)
+        self.units, self.head = nn.ModuleList(units), head
+
+    def losses(self, batch: Batch) -> dict[str, Tensor]:
+        """Mean squared error, in squared units of the sport."""
+        known = batch.select(batch.labelled)
+        return {"squared_error": mean_loss(squared_error(self.predict(known), known.score))}
+
+    def predict(self, batch: Batch) -> Point:
+        """B points."""
+        x, frames = self._frames(Stream(batch.features, batch.clips))
+        x = self.norm(x.flatten(2)[:, :, None], frames).view_as(x)
+        for unit in self.units:
+            x, frames = unit(x, frames)
+        return self.head(x.mean(2).sum(1) / frames.sum(1, keepdim=True).clamp(min=1))
+
+    def _frames(self, stream: Stream) -> tuple[Tensor, Tensor]:
+        """Clips (B, N, J, T C) in a row: (B, N T, J, C), (B, N T)."""
+        x = stream.features.unflatten(3, (-1, self.dimensions)).transpose(2, 3)  # (B, N, T, J, C)
+        return x.flatten(1, 2), stream.clips.repeat_interleave(x.shape[2], dim=1)
+
+
+def _partition(chosen: Partition | None, graph: str) -> Partition:
+    if graph == "full" and chosen == "spatial":
+        raise OptionError("st_gcn: in a full graph no joint is nearer to the centre; give graph, or partition=distance")
+    return chosen or ("distance" if graph == "full" else "spatial")
+
+
+def _dimensions(chosen: int | None, width: int) -> int:
+    if chosen is not None and width % chosen:
+        raise OptionError(f"st_gcn: {width} numbers of a joint are no whole frames of {chosen} dimensions")
+    return chosen or width
+
+
+def build(
+    features: FeatureSpec,
+    labels: LabelSpec,
+    *,
+    graph: GraphOption = "full",
+    partition: Annotated[
+        Partition | None,
+        Field(description="subsets of neighbours with weights of their own (spatial; distance in a full graph)"),
+    ] = None,
+    dimensions: Annotated[
+        int | None,
+        Field(gt=0, description="coordinates of a joint, where a clip is a row of frames; none: a clip is one frame"),
+    ] = None,
+    channels: Annotated[
+        tuple[Annotated[int, Field(gt=0)], ...],
+        Field(min_length=1, description="width of each unit, as 64,64,128; where it grows, time is halved"),
+        BeforeValidator(lambda value: value.split(",") if isinstance(value, str) else value),
+    ] = (32, 32, 64),
+    kernel: Annotated[int, Field(gt=0, description="frames of a temporal convolution, odd")] = 9,
+    dropout: DropoutOption = 0.0,
+) -> STGCN:
+    """ST-GCN for these features and labels.
+
+    Raises:
+        OptionError: the features are no joints, the graph is not one of so many, or options do not fit each other.
+    """
+    count, width = joints(features, "st_gcn")
+    if kernel % 2 == 0:
+        raise OptionError(f"st_gcn: the middle of {kernel} frames is none of them; give an odd kernel")
+    size = _dimensions(dimensions, width)
+    adjacency = partitions(hops(graph, count), _partition(partition, graph))
+    units = [
+        Unit(
+            adjacency,
+            before,
+            after,
+            kernel=kernel,
+            stride=2 if not first and after > before else 1,
+            dropout=dropout,
+            first=first,
+        )
+        for before, after, first in zip((size, *channels), channels, (True, *[False] * len(channels)))
+    ]
+    return STGCN(adjacency, units, PointHead(channels[-1], labels.scale), dimensions=size)

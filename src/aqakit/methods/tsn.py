@@ -1,0 +1,93 @@
+"""TSN: temporal segment network, a score of each segment and the consensus of all.
+
+A video is cut into segments, one network scores a snippet of each, and the consensus of the snippets is trained
+against the video's score (Wang et al. 2016, eq. 1–2); Pan et al. (2019) use it so for action quality. The streams,
+appearance and motion, are networks of their own whose scores are averaged. A clip of the features is a snippet.
+
+The published network ends in one linear layer after dropout: ``hidden= dropout=0.8``. On frozen features that would be
+linear regression on the mean snippet, so a hidden layer is the default: then a snippet is judged before the mean, and
+not after. ``max`` is another consensus of the paper; ``attention`` that of the journal version (Wang et al. 2018),
+whose weights follow the snippet.
+"""
+
+from typing import Annotated, Literal
+
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+
+from aqakit.distributions import Point
+from aqakit.heads import in_units, mlp
+from aqakit.losses import squared_error
+from aqakit.methods import DropoutOption, HiddenOption, Method, mean_loss
+from aqakit.methods._shapes import vectors
+from aqakit.types import Batch, FeatureSpec, LabelSpec, ScoreScale, Stream
+
+PAPER = (
+    "Wang et al., Temporal Segment Networks: Towards Good Practices for Deep Action Recognition, ECCV 2016. "
+    "https://arxiv.org/abs/1608.00859; for action quality: Pan et al., Action Assessment by Joint Relation Graphs, "
+    "ICCV 2019"
+)
+FEATURES = FeatureSpec({"rgb": (1024,), "flow": (1024,)})
+
+Consensus = Literal["average", "max", "attention"]
+
+
+class SegmentScores(nn.Module):
+    """One stream: snippets to scores to their consensus."""
+
+    def __init__(self, width: int, *, consensus: Consensus, hidden: tuple[int, ...], dropout: float) -> None:
+        super().__init__()
+        self.consensus = consensus
+        self.trunk = nn.Sequential(mlp(width, hidden), nn.Dropout(dropout))
+        self.score = nn.Linear((width, *hidden)[-1], 1)
+        self.weight = nn.Linear((width, *hidden)[-1], 1, bias=False) if consensus == "attention" else None
+
+    def forward(self, stream: Stream) -> Tensor:
+        """(B,) in the head's units."""
+        clips = stream.clips
+        x = self.trunk(torch.where(clips[..., None], stream.features, 0.0))  # (B, N, width)
+        score = self.score(x).squeeze(2)
+        if self.consensus == "max":
+            return score.masked_fill(~clips, -torch.inf).amax(1)
+        weight = self.weight(x).squeeze(2) if self.weight is not None else torch.zeros_like(score)
+        return (weight.masked_fill(~clips, -torch.inf).softmax(1) * score).sum(1)
+
+
+class TSN(Method):
+    """A point for each video: the mean over the streams of the consensus over its snippets."""
+
+    def __init__(self, streams: list[SegmentScores], scale: ScoreScale) -> None:
+        super().__init__()
+        self.streams, self.scale = nn.ModuleList(streams), scale
+
+    def losses(self, batch: Batch) -> dict[str, Tensor]:
+        """Mean squared error of the consensus, in squared units of the sport."""
+        known = batch.select(batch.labelled)
+        return {"squared_error": mean_loss(squared_error(self.predict(known), known.score))}
+
+    def predict(self, batch: Batch) -> Point:
+        """B points."""
+        scores = [score(stream) for score, stream in zip(self.streams, batch.streams.values(), strict=True)]
+        return Point(in_units(torch.stack(scores).mean(0), self.scale))
+
+
+def build(
+    features: FeatureSpec,
+    labels: LabelSpec,
+    *,
+    consensus: Annotated[
+        Consensus, Field(description="of the snippets' scores: their mean, the highest, or a mean of learnt weights")
+    ] = "average",
+    hidden: HiddenOption = (256,),
+    dropout: DropoutOption = 0.5,
+) -> TSN:
+    """TSN for these features and labels.
+
+    Raises:
+        OptionError: the features of a stream are not one vector per clip.
+    """
+    streams = [
+        SegmentScores(width, consensus=consensus, hidden=hidden, dropout=dropout) for width in vectors(features, "tsn")
+    ]
+    return TSN(streams, labels.scale)
