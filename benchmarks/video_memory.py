@@ -104,7 +104,9 @@ def main() -> None:
         with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as apart:  # its memory is not ours
             apart.submit(minute, one, 60).result()
             rows = []
-            for minutes in sorted({max(options.minutes // 10, 1), options.minutes}):
+            for minutes in (
+                (options.minutes,) if options.backbone else sorted({max(options.minutes // 10, 1), options.minutes})
+            ):
                 apart.submit(repeat, one, many, minutes).result()
                 rows.append(extract(many, options.backbone) if options.backbone else measure(many, options.every))
                 print("  ".join(f"{key} {value:.5g}" for key, value in rows[-1].items()), flush=True)

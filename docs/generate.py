@@ -8,6 +8,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 import inspect
 import re
 import typing
@@ -18,7 +19,7 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
-from aqakit import discovery
+from aqakit import catalogue, discovery
 from aqakit.discovery import Option
 from aqakit.selection import PUBLISHED
 
@@ -126,7 +127,18 @@ def _table(rows: list[dict[str, str]]) -> str:
 
 def _method(module: ModuleType, name: str) -> tuple[dict[str, str], Callable[..., Any], str]:
     use = f"`aqakit train {name} --OPTION VALUE`, or `{name}:option=value` among the methods of a benchmark."
-    return {"Paper": module.PAPER}, module.build, use
+    row = next(row for row in _methods() if row["name"] == name)
+    size = f"{row['parameters']:,} on these features and the labels of MTL-AQA" if row["parameters"] else "none"
+    facts = {"Reads, as published": row["reads"], "Parameters": size, "Minimises": markdown(row["losses"])}
+    return {**facts, "Paper": module.PAPER}, module.build, use
+
+
+_methods = functools.cache(catalogue.methods)
+
+
+def _parameters(module: ModuleType) -> dict[str, str]:
+    row = next(row for row in _methods() if row["name"] == module.__name__.rpartition(".")[2])
+    return {"reads": row["reads"], "parameters": f"{row['parameters']:,}" if row["parameters"] else "–"}
 
 
 def _dataset(module: ModuleType, name: str) -> tuple[dict[str, str], Callable[..., Any], str]:
@@ -146,8 +158,8 @@ def _reads(module: ModuleType) -> str:
 
 def _cited(paper: str) -> str:
     """Authors and year, with the link."""
-    authors, year, link = paper.split(",")[0], re.search(r"\b(19|20)\d\d\b", paper), re.search(r"https?://\S+\w", paper)
-    return f"[{authors}{f' {year[0]}' if year else ''}]({link[0]})" if link else authors
+    link = re.search(r"https?://\S+\w", paper)
+    return f"[{catalogue.short(paper)}]({link[0]})" if link else catalogue.short(paper)
 
 
 _ABOUT = {"methods": _method, "datasets": _dataset, "backbones": _backbone}
@@ -189,7 +201,7 @@ def _parsed(file: Path) -> ast.Module:
 
 
 TABLES: dict[str, Callable[[], list[dict[str, str]]]] = {
-    "methods": lambda: _rows("methods", "method", lambda m: {"paper": _cited(m.PAPER)}),
+    "methods": lambda: _rows("methods", "method", _parameters, lambda m: {"paper": _cited(m.PAPER)}),
     "datasets": lambda: _rows("datasets", "data set", lambda m: {"licence": m.LICENCE}),
     "backbones": lambda: _rows("backbones", "backbone", lambda m: {"reads": _reads(m)}),
     "published": _published,

@@ -13,7 +13,7 @@ LAYERS = (
     "cache engines features pooling health",
     "heads captions losses metrics recalibration sources floors",
     "methods",
-    "assessor extraction cluster recipe training material runfiles runs selection evaluation scoring protocols",
+    "assessor catalogue extraction cluster recipe training material runfiles runs selection evaluation scoring protocols",
     "report",
     "demo",
     "options cli web",

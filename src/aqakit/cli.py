@@ -12,7 +12,7 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
-from aqakit import datasets, discovery, distributed, health, protocols, recipe, runs, weights
+from aqakit import catalogue, datasets, discovery, distributed, health, protocols, recipe, runs, weights
 from aqakit.demo import SETTINGS
 from aqakit.demo import demo as run_demo
 from aqakit.errors import AqakitError, DataError, OptionError
@@ -57,8 +57,11 @@ def demo(
 
 @app.command()
 def methods(json: JsonFile = None) -> None:
-    """Every method, with its paper and options."""
-    _listing("methods", lambda module: {"paper": module.PAPER, "options": _option_text(module.build)}, json)
+    """Every method: what it reads, its parameters on the features and labels of its paper, what it minimises."""
+    rows = catalogue.methods()
+    notes = ["parameters: on these features and the labels of MTL-AQA; – for a method that remembers and has none."]
+    tables.show(rows, notes=[*notes, "options: `aqakit train METHOD --help`."], hide=["citation"])
+    tables.write(rows, json, "json")
 
 
 @app.command(name="datasets")
