@@ -77,6 +77,10 @@ def test_weights_return_from_a_file(tmp_path: Path) -> None:
     assert torch.equal(again(clips(2)), trained(clips(2)))
     assert again.fingerprint() != trained.fingerprint()
     assert not torch.equal(c3d_small.build(size=16, frames=8).eval()(clips(2)), trained(clips(2)))
+    checkpoint = {f"live.c3d_small.{n}": t for n, t in trained.state_dict().items()} | {"method.head": torch.ones(1)}
+    save_file(checkpoint, tmp_path / "checkpoint.safetensors")
+    from_run = c3d_small.build(size=16, frames=8, weights=tmp_path / "checkpoint.safetensors").eval()
+    assert torch.equal(from_run(clips(2)), trained(clips(2)))
 
 
 def test_building_it_does_not_disturb_other_random_numbers() -> None:

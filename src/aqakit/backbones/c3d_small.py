@@ -50,6 +50,10 @@ class Block(nn.Module):
         return x.permute(0, 2, 3, 1).reshape(n, -1, height, width, x.shape[1])
 
 
+_LIVE = "live.c3d_small."
+"""Its weights in the checkpoint of a run that trained it (``--finetune``)."""
+
+
 class C3DSmall(VideoBackbone):
     """Four blocks, then the mean and the maximum over space of every moment."""
 
@@ -74,13 +78,15 @@ class C3DSmall(VideoBackbone):
         return features.flatten(1).float()
 
     def load(self, path: Path) -> None:
-        """Take the weights of a ``state_dict`` kept as safetensors.
+        """Take the weights of a ``state_dict`` kept as safetensors, or of the checkpoint of a run that trained them.
 
         Raises:
             WeightsError: the file cannot be read, or belongs to a network of another shape.
         """
         try:
-            self.load_state_dict(load_file(path))
+            stored = load_file(path)
+            trained = {n.removeprefix(_LIVE): tensor for n, tensor in stored.items() if n.startswith(_LIVE)}
+            self.load_state_dict(trained or stored)
         except (OSError, SafetensorError, RuntimeError) as error:
             reason = " ".join(str(error).split())[:200]
             raise WeightsError(f"{path}: no weights of a c3d_small with these options: {reason}") from error
@@ -99,7 +105,10 @@ def build(
         int, Field(gt=0, description="clips side by side, their frames spread evenly over the whole video")
     ] = 1,
     width: Annotated[int, Field(gt=0, description="channels of the first block; each next has twice as many")] = 8,
-    weights: Annotated[Path | None, Field(description="trained weights (safetensors); none: from scratch")] = None,
+    weights: Annotated[
+        Path | None,
+        Field(description="trained weights, or the checkpoint of a run that trained it; none: from scratch"),
+    ] = None,
     seed: Annotated[int, Field(ge=0, description="of the initial weights, where none are given")] = 0,
 ) -> C3DSmall:
     """The network, from scratch or with weights.

@@ -32,7 +32,7 @@ MatchOption = Annotated[
 ]
 
 _UNKNOWN = 1e9
-"""How far apart two difficulties are of which one is unknown: farther than any two that are known."""
+"""Stands for a difficulty that is not declared: the same as any other such, and equally far from all that are."""
 _EDGE_EXEMPLARS = 4096
 """The leaves' edges come from at most so many exemplars: 8 million pairs show a quantile well enough."""
 
@@ -52,7 +52,7 @@ class ExemplarRegression(Method):
     Attributes:
         exemplars: (M, D) mean clip features.
         scores: (M,) increasing.
-        difficulties: (M,) NaN where unknown.
+        difficulties: (M,) declared, or 1e9.
         edges: (L/2 + 1,) of the leaves of positive differences.
         outside: () how many of the pairs that gave the edges differ by more than the last of them, the score span.
     """
@@ -112,7 +112,7 @@ class ExemplarRegression(Method):
             raise DataError("contrastive regression needs labelled videos to compare with, and there are none")
         train = train.select(train.score.argsort(stable=True))
         self.exemplars = self.pool(train.features, train.clips)
-        self.scores, self.difficulties = train.score, train.difficulty
+        self.scores, self.difficulties = train.score, train.difficulty.nan_to_num(nan=_UNKNOWN)
         sizes = self._differences()
         self.edges = quantile_edges(sizes, self.leaves, self.scale.span)
         self.outside = (sizes > self.scale.span).sum()
@@ -163,7 +163,7 @@ class ExemplarRegression(Method):
         """(B,) → (B, M) absolute differences of declared difficulty."""
         if self.match == "none":
             return difficulty.new_zeros(len(difficulty), len(self.scores))
-        return (difficulty[:, None] - self.difficulties).abs().nan_to_num(nan=_UNKNOWN)
+        return (difficulty.nan_to_num(nan=_UNKNOWN)[:, None] - self.difficulties).abs()
 
     def _differences(self) -> Tensor:
         """(G,) |difference| of the pairs of equal difficulty; of all pairs where those are fewer than the exemplars."""
