@@ -37,7 +37,8 @@ CHANGES: dict[str, list[dict[str, object]]] = {
     "mscadc": [{"plan": "dae"}, {"size": 32}, {"seed": 1}],
     "p3d": [{"plan": "dae"}],
     "precomputed": [{"width": 5}],
-    "skeleton": [{"plan": "dae"}, {"features": "motion"}, {"layout": "joints"}],
+    "skeleton": [{"plan": "dae"}, {"features": "motion"}, {"layout": "joints"}, {"noise": 0.1}],
+    "tools": [{"windows": 3}, {"features": "coordinates"}, {"columns": "0-2,3-5"}, {"rate": 50.0}],
     "kinematics": [{"windows": 3}, {"features": "both"}, {"layout": "channels"}, {"rate": 50.0}],
 }
 

@@ -98,6 +98,18 @@ def test_a_body_without_extent_is_not_divided_by_zero(tmp_path: Path) -> None:
     assert features(skeleton.build(joints=5), tmp_path / "dot.npy").abs().max() == 0
 
 
+def test_noise_is_of_the_size_asked_for_and_always_the_same(tmp_path: Path) -> None:
+    path, whole = recording(tmp_path), "sliding:frames=40:step=40"
+
+    def joints(noise: float) -> np.ndarray:
+        return next(iter(skeleton.build(joints=5, centre="none", plan=whole, noise=noise).read(path)))
+
+    error = (joints(0.2) - joints(0.0)) / skeleton.body_size(joints(0.0))
+    assert error.std() == pytest.approx(0.2, rel=0.1)  # 400 coordinates: standard error 3.5 %
+    assert error.mean() == pytest.approx(0, abs=0.04)
+    assert np.array_equal(joints(0.2), joints(0.2))
+
+
 def test_what_does_not_fit_is_refused(tmp_path: Path) -> None:
     path = recording(tmp_path)
     with pytest.raises(DataError, match="5 joints in 2 dimensions, and the backbone skeleton expects 17 joints in 2"):

@@ -6,6 +6,7 @@ measured in the size of the body, which is the typical distance of a joint from 
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -50,6 +51,8 @@ class Skeleton(Backbone):
         centre: what positions are taken from: the middle of the body over the clip; in each frame; or nothing,
             which leaves the coordinates of the recording, in its units.
         layout: ``vector`` or ``joints``.
+        noise: standard deviation of an error in every coordinate, in body sizes, the same whenever the recording is
+            read: how a method would do on the joints of a pose estimator.
     """
 
     reads = "skeleton"
@@ -63,10 +66,11 @@ class Skeleton(Backbone):
         features: Features,
         centre: Centre,
         layout: Layout,
+        noise: float,
     ) -> None:
         super().__init__()
         self.plan, self.joints, self.dimensions = plan, joints, dimensions
-        self.features, self.centre, self.layout = features, centre, layout
+        self.features, self.centre, self.layout, self.noise = features, centre, layout, noise
         width = dimensions * (plan.clips(1).shape[1] if features == "coordinates" else 5)
         self.shape = (joints, width) if layout == "joints" else (joints * width,)
 
@@ -82,10 +86,18 @@ class Skeleton(Backbone):
                 f"{j} joints in {d} dimensions" for j, d in (joints.shape[1:], (self.joints, self.dimensions))
             )
             raise DataError(f"{path} has {has}, and the backbone skeleton expects {wants}; give it what the file has")
+        joints = self._disturbed(joints)
         inside = signals.cut(joints, window, path)
         scale = body_size(inside) if self.centre != "none" else 1.0
         for clip in joints[self.plan.within(window or (0, len(joints) - 1), len(joints))]:
             yield (centred(clip, self.centre) / scale).astype(np.float32)
+
+    def _disturbed(self, joints: Array) -> Array:
+        if not self.noise:
+            return joints
+        rng = np.random.default_rng(zlib.crc32(joints.tobytes()))
+        error: Array = rng.standard_normal(joints.shape, np.float32) * np.float32(self.noise * body_size(joints))
+        return joints + error
 
     def forward(self, clips: Tensor) -> Tensor:
         """(n, T, J, C) → (n, *shape)."""
@@ -97,7 +109,7 @@ class Skeleton(Backbone):
 
     def fingerprint(self) -> dict[str, Any]:
         """Plan and options."""
-        keys = ("joints", "dimensions", "features", "centre", "layout")
+        keys = ("joints", "dimensions", "features", "centre", "layout", "noise")
         return {"version": 1, "plan": self.plan.fingerprint()} | {key: getattr(self, key) for key in keys}
 
 
@@ -139,6 +151,9 @@ def build(
         Field(description="positions from the middle of the body over the clip, in each frame, or as they are"),
     ] = "clip",
     layout: Annotated[Layout, Field(description="one vector; or one for each joint, for methods on graphs")] = "vector",
+    noise: Annotated[
+        float, Field(ge=0, description="error added to every coordinate, in body sizes, as a pose estimator makes")
+    ] = 0.0,
 ) -> Skeleton:
     """Joint sequences.
 
@@ -148,4 +163,12 @@ def build(
     table = plans.parse(plan)
     if features == "motion" and table.clips(1).shape[1] < _SHORTEST:
         raise OptionError(f"skeleton: the features motion need clips of at least {_SHORTEST} frames")
-    return Skeleton(plan=table, joints=joints, dimensions=dimensions, features=features, centre=centre, layout=layout)
+    return Skeleton(
+        plan=table,
+        joints=joints,
+        dimensions=dimensions,
+        features=features,
+        centre=centre,
+        layout=layout,
+        noise=noise,
+    )
