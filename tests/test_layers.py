@@ -8,12 +8,13 @@ from pathlib import Path
 PACKAGE = Path(__file__).parents[1] / "src" / "aqakit"
 LAYERS = (
     "types errors discovery distributed progress files prefetch",
-    "weights video signals pickles clips transforms distributions rules splits",
+    "weights video signals pickles clips transforms distributions rules splits labelling",
     "datasets backbones recordings",
     "cache engines features pooling health",
     "heads captions losses metrics recalibration sources floors",
     "methods",
-    "assessor catalogue extraction cluster recipe training material runfiles runs selection evaluation scoring protocols",
+    "assessor catalogue extraction cluster recipe training material runfiles runs selection evaluation scoring protocols"
+    " reproduction comparison predictions explanation",
     "report",
     "demo",
     "options cli web",

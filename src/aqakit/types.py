@@ -10,13 +10,10 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any, Self
 
 import torch
 from torch import Tensor
-
-_EMPTY: Mapping[str, Any] = MappingProxyType({})
 
 
 @dataclass(frozen=True)
@@ -72,7 +69,7 @@ class Sample:
     score: float | None = None
     judges: tuple[float, ...] | None = None
     difficulty: float | None = None
-    attributes: Mapping[str, int] = field(default_factory=lambda: _EMPTY)
+    attributes: Mapping[str, int] = field(default_factory=dict)
     caption: str | None = None
 
 
@@ -124,7 +121,7 @@ class LabelSpec:
     judges: int = 0
     marks: ScoreScale | None = None
     rule: str | None = None
-    attributes: Mapping[str, int] = field(default_factory=lambda: _EMPTY)
+    attributes: Mapping[str, int] = field(default_factory=dict)
     vocabulary: tuple[str, ...] = ()
 
 
@@ -251,7 +248,7 @@ class Description:
         captions: the tokens of each video's caption, as indices into the vocabulary; empty without captions.
     """
 
-    attributes: Mapping[str, Tensor] = field(default_factory=lambda: _EMPTY)
+    attributes: Mapping[str, Tensor] = field(default_factory=dict)
     captions: tuple[tuple[int, ...], ...] = ()
 
     @staticmethod

@@ -80,7 +80,7 @@ def samples(
 
 def labels(samples: Sequence[Sample]) -> LabelSpec:
     """Scores, and totals from 0 to 30; the judges are not known."""
-    return LabelSpec(SCALE, ScoreScale(0, 30), attributes={})
+    return LabelSpec(SCALE, ScoreScale(0, 30))
 
 
 def splits(samples: Sequence[Sample], root: Path | None) -> dict[str, list[Split]]:
