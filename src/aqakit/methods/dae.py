@@ -32,6 +32,19 @@ PAPER = (
 )
 FEATURES = FeatureSpec({"i3d": (1024,)})
 
+LossOption = Annotated[
+    Literal["likelihood", "reconstruction"], Field(description="the journal's loss, or the first version's")
+]
+AlphaOption = Annotated[float | None, Field(gt=0, description="weight of the error or reconstruction term (0.6, or 1)")]
+BetaOption = Annotated[float | None, Field(gt=0, description="weight of the log-variance or support term (0.4, or 1)")]
+SupportOption = Annotated[
+    int | None, Field(gt=0, description="epochs between support terms, reconstruction loss only (10)")
+]
+NoiseOption = Annotated[
+    Literal["deviation", "variance"] | None,
+    Field(description="what scales the noise of a sample, reconstruction loss only (deviation)"),
+]
+
 
 class DAE(Method):
     """A normal distribution for each video, trained by one of the two readings of the loss."""
@@ -91,22 +104,11 @@ def build(
     features: FeatureSpec,
     labels: LabelSpec,
     *,
-    loss: Annotated[
-        Literal["likelihood", "reconstruction"], Field(description="the journal's loss, or the first version's")
-    ] = "likelihood",
-    alpha: Annotated[
-        float | None, Field(gt=0, description="weight of the error or reconstruction term (0.6, or 1)")
-    ] = None,
-    beta: Annotated[
-        float | None, Field(gt=0, description="weight of the log-variance or support term (0.4, or 1)")
-    ] = None,
-    support_every: Annotated[
-        int | None, Field(gt=0, description="epochs between support terms, reconstruction loss only (10)")
-    ] = None,
-    noise: Annotated[
-        Literal["deviation", "variance"] | None,
-        Field(description="what scales the noise of a sample, reconstruction loss only (deviation)"),
-    ] = None,
+    loss: LossOption = "likelihood",
+    alpha: AlphaOption = None,
+    beta: BetaOption = None,
+    support_every: SupportOption = None,
+    noise: NoiseOption = None,
     pooling: PoolingOption = "average",
     hidden: HiddenOption = (256, 128),
     dropout: DropoutOption = 0.0,

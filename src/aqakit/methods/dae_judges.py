@@ -9,14 +9,14 @@ The score is distributed as the rule makes it of independent normals: a normal w
 histogram where some are dropped. The marks are not rounded to half points or cut off at the ends of their scale.
 """
 
-from typing import Annotated, Literal, cast
+from typing import cast
 
 import torch
-from pydantic import Field
 
 from aqakit.distributions import Normal, ScoreDistribution
 from aqakit.methods import DropoutOption, HiddenOption, PoolingOption, dae
 from aqakit.methods._panel import JudgeMethods, panel_of
+from aqakit.methods.dae import AlphaOption, BetaOption, LossOption, NoiseOption, SupportOption
 from aqakit.types import Batch, FeatureSpec, LabelSpec, ScoreScale
 
 PAPER = dae.PAPER
@@ -37,22 +37,11 @@ def build(
     features: FeatureSpec,
     labels: LabelSpec,
     *,
-    loss: Annotated[
-        Literal["likelihood", "reconstruction"], Field(description="the journal's loss, or the first version's")
-    ] = "likelihood",
-    alpha: Annotated[
-        float | None, Field(gt=0, description="weight of the error or reconstruction term (0.6, or 1)")
-    ] = None,
-    beta: Annotated[
-        float | None, Field(gt=0, description="weight of the log-variance or support term (0.4, or 1)")
-    ] = None,
-    support_every: Annotated[
-        int | None, Field(gt=0, description="epochs between support terms, reconstruction loss only (10)")
-    ] = None,
-    noise: Annotated[
-        Literal["deviation", "variance"] | None,
-        Field(description="what scales the noise of a sample, reconstruction loss only (deviation)"),
-    ] = None,
+    loss: LossOption = "likelihood",
+    alpha: AlphaOption = None,
+    beta: BetaOption = None,
+    support_every: SupportOption = None,
+    noise: NoiseOption = None,
     pooling: PoolingOption = "average",
     hidden: HiddenOption = (256, 128),
     dropout: DropoutOption = 0.0,
