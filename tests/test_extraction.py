@@ -80,3 +80,14 @@ def test_an_engine_that_is_not_there_is_a_sentence(tmp_path, monkeypatch) -> Non
     manifest = make_manifest(tmp_path, 1)
     with pytest.raises(OptionError, match=r"pip install 'aqakit\[fast\]'"):
         extract_dataset("manifest", root=manifest, backbones=[BACKBONE], engine="openvino", cache=tmp_path)
+
+
+def test_a_packed_cache_is_read_and_filled_up(tmp_path: Path) -> None:
+    manifest, folder = make_manifest(tmp_path, 6), tmp_path / "cache"
+    first = extract_dataset("manifest", root=manifest, backbones=[BACKBONE], cache=folder, pack=True)
+    assert (first.recordings, first.fresh) == (6, 6)
+    assert not list(folder.glob("features/*/??/*"))
+    next(folder.glob("features/*/??.safetensors")).unlink()
+    again = extract_dataset("manifest", root=manifest, backbones=[BACKBONE], cache=folder)
+    assert again.recordings == 6
+    assert 0 < again.fresh < 6

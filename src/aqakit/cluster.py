@@ -1,9 +1,8 @@
 """Work shared out among processes, on this machine or on a Ray cluster, none of which needs to survive.
 
 Ray Data hands items, a few at a time, to actors that each prepare once, loading a model, and then work on what they
-get. An actor that dies, alone or with its machine, is not waited for: the others go on, and what it had in hand is
-handed out again. Ray itself would restart it, and wait for half an hour where no machine has room for that. So the
-work must be harmless to do twice.
+get. What a dying actor had in hand is handed out again, to any other: Ray itself would keep it for that very actor,
+and wait where no machine has room to start it again. So the work must be harmless to do twice.
 """
 
 from __future__ import annotations
@@ -12,7 +11,9 @@ import logging
 import math
 import os
 import secrets
+import socket
 import traceback
+import warnings
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -29,8 +30,8 @@ Prepare = Callable[[], Work[T, R]]
 _AT_ONCE = 16
 """Items that an actor is given together at most."""
 
-_FRUITLESS = 3
-"""Times that what is left is handed out with no answer at all, before it is given up."""
+_FRUITLESS = 2
+"""Times that what is left is handed out, one by one, with no answer at all, before it is given up."""
 
 
 def share_out(
@@ -51,15 +52,16 @@ def share_out(
     """
     ray = _library()
     left = dict(enumerate(items))
-    fruitless = 0
+    at_once, fruitless = _AT_ONCE, 0
     with _joined(ray, address, workers):
         while left and fruitless < _FRUITLESS:
             before = len(left)
-            for number, answer in _hand_out(ray, left, prepare, workers, _AT_ONCE if before == len(items) else 1):
+            for number, answer in _hand_out(ray, left, prepare, workers, at_once):
                 yield left.pop(number), answer
+            at_once = 1  # what kills an actor shall take nothing else along
             fruitless = fruitless + 1 if len(left) == before else 0
-            if left:
-                console.print(f"lost: a worker or more, with {len(left)} in hand; they are done again", highlight=False)
+            if left and fruitless < _FRUITLESS:
+                console.print(f"{len(left)} were with a worker that died and are done again", highlight=False)
     yield from ((item, None) for item in left.values())
 
 
@@ -70,22 +72,22 @@ def _hand_out(
     actors, share = shares([node["Resources"] for node in ray.nodes() if node["Alive"]], workers)
     together = max(1, min(at_once, len(left) // (4 * actors)))  # the last ones to work should not work alone for long
     rows = [{"number": number, "item": item} for number, item in left.items()]
-    answers = ray.data.from_items(rows, override_num_blocks=len(rows) // together).map_batches(
-        _Actor,
-        fn_constructor_args=(prepare, Path.cwd(), _settings()),
-        batch_size=together,
-        compute=ray.data.ActorPoolStrategy(size=actors, max_tasks_in_flight_per_actor=2),
-        # not among the named parameters of map_batches
-        ray_remote_args_fn=lambda: {"max_restarts": 0, "max_task_retries": 0},
-        **share,
-    )
+    blocks = len(rows) // together
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="`ray_remote_args")  # nothing else says what is done with lost work
+        answers = ray.data.from_items(rows, override_num_blocks=blocks).map_batches(
+            _Actor,
+            fn_constructor_args=(prepare, Path.cwd(), _settings()),
+            batch_size=together,
+            compute=ray.data.ActorPoolStrategy(size=min(actors, blocks), max_tasks_in_flight_per_actor=min(at_once, 2)),
+            ray_remote_args_fn=lambda: {"max_task_retries": 0},
+            **share,
+        )
     try:
         for row in answers.iter_rows():
             if row["fault"] is not None:
                 raise row["fault"]
             yield row["number"], row["answer"]
-    except ray.exceptions.RayActorError:
-        return  # died while it prepared, which Ray Data does not forgive as it does all later deaths
     except ray.exceptions.RayError as error:
         raise OptionError(f"the cluster gave up: {_first_line(error)}") from error
 
@@ -148,6 +150,7 @@ def shares(machines: Sequence[Mapping[str, float]], workers: int = 0) -> tuple[i
 
 def _library() -> Any:
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
     try:
         import ray
         import ray.data
@@ -159,21 +162,29 @@ def _library() -> Any:
 @contextmanager
 def _joined(ray: Any, address: str | None, workers: int) -> Iterator[None]:
     """Ray, silent as far as it can be; one of our own is only for those who know its token."""
-    place: dict[str, Any] = {"address": address}
-    if address is None:
-        os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
-        cores = max(workers, os.cpu_count() or 1)
-        place = {"address": "local", "num_cpus": cores, "include_dashboard": False}
+    os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32)) if address is None else _check(address)
+    cores = {"num_cpus": max(workers, os.cpu_count() or 1), "include_dashboard": False} if address is None else {}
     try:
-        ray.init(log_to_driver=False, logging_level=logging.ERROR, **place)
+        ray.init(address or "local", log_to_driver=False, logging_level=logging.ERROR, **cores)
     except (OSError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
         where = f"the Ray cluster at {address} cannot be joined" if address else "Ray cannot be started"
-        raise OptionError(f"{where}: {_first_line(error)}") from error
+        hint = "; Python, Ray and RAY_AUTH_TOKEN must be the same everywhere" if address else ""
+        raise OptionError(f"{where}: {_first_line(error)}{hint}") from error
     try:
         _silence(ray)
         yield
     finally:
         ray.shutdown()
+
+
+def _check(address: str) -> None:
+    """Whether anyone answers at host:port: Ray would try for two minutes."""
+    host, _, port = address.rpartition("/")[2].rpartition(":")
+    try:
+        if port.isdigit():
+            socket.create_connection((host, int(port)), timeout=10).close()
+    except OSError as error:
+        raise OptionError(f"no Ray cluster answers at {address} ({error.strerror or error})") from None
 
 
 def _silence(ray: Any) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import torch
 
+from aqakit import cache as packs
 from aqakit import datasets, discovery, engines, features
 from aqakit.backbones import Backbone
 from aqakit.backbones._video import VideoBackbone
@@ -90,6 +91,7 @@ def extract_dataset(
     cache: Path | None = None,
     workers: int = 0,
     cluster: str | None = None,
+    pack: bool = False,
 ) -> Extracted:
     """Compute what is missing in the cache; stopped in mid-run, the next call goes on where this one was.
 
@@ -102,8 +104,9 @@ def extract_dataset(
         calibration: a recording like those to come, for int8.
         cache: a folder; the default one where None.
         workers: processes that share the work; 0: this one does it.
-        cluster: address of a Ray cluster that shares the work, all of whose machines see data and cache under the same paths;
-            ``workers`` 0 then means one for each GPU, or for each machine where there is none.
+        cluster: address of a Ray cluster that shares the work, all of whose machines see data and cache under the
+            same paths; ``workers`` 0 then means one for each GPU, or for each machine where there is none.
+        pack: pack the cache when all is done; more than 100,000 recordings of one backbone are packed in any case.
 
     Raises:
         AqakitError: data set, backbone, engine or options do not fit, or the cluster cannot be joined.
@@ -119,6 +122,9 @@ def extract_dataset(
     outcomes = _elsewhere(samples, prepare, workers, cluster) if shared else zip(samples, work(samples))
     for sample, outcome in outcomes:
         done.add(sample.id, outcome)
+    for folder in ((cache or default_cache()) / "features" / backbone for backbone, _ in recipe.backbones):
+        if pack or packs.too_many(folder):
+            packs.pack(folder)
     return done
 
 
@@ -127,12 +133,12 @@ class _Work:
 
     def __init__(self, recipe: Recipe, engine: partial[Engine], cache: Path) -> None:
         self._engine, self._backbones, self._cache = engine(), build_backbones(recipe), cache
-        if self._engine.name == "torch" and torch.cuda.is_available():
-            for backbone in self._backbones.values():
-                backbone.cuda()
 
     def __call__(self, samples: Sequence[Sample]) -> Iterator[Outcome]:
         """What became of each, in order."""
+        if self._engine.name == "torch" and torch.cuda.is_available():
+            for backbone in self._backbones.values():
+                backbone.cuda()
         for sample, found in features.each(samples, self._backbones, self._cache, self._engine):
             yield Outcome(problem=str(found)) if isinstance(found, AqakitError) else self._outcome(sample, found)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,7 +12,8 @@ from pathlib import Path
 @contextmanager
 def replacing(file: Path) -> Iterator[Path]:
     """A temporary name beside ``file`` that takes its place when the block ends well, and goes when it does not."""
-    temporary = file.with_name(f".{file.name}.{os.getpid()}")
+    # a random part, since two machines that share a folder may have processes of one number
+    temporary = file.with_name(f".{file.name}.{os.getpid()}-{secrets.token_hex(4)}")
     try:
         yield temporary
         temporary.replace(file)

@@ -27,7 +27,7 @@ from aqakit.methods import DropoutOption, Method, mean_loss
 from aqakit.types import Batch, FeatureSpec, LabelSpec
 
 PAPER = (
-    "Li, Chai and Chen, End-to-End Learning for Action Quality Assessment, PCM 2018. "
+    "Li et al., End-to-End Learning for Action Quality Assessment, PCM 2018. "
     "https://doi.org/10.1007/978-3-030-00767-6_12"
 )
 FEATURES = FeatureSpec({"c3d": (4096,)})

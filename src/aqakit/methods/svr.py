@@ -20,8 +20,9 @@ from aqakit.methods._support_vectors import CostOption, EpsilonOption, Kernel, S
 from aqakit.types import Batch, FeatureSpec, LabelSpec
 
 PAPER = (
-    "Drucker et al., Support Vector Regression Machines, NIPS 1996; for action quality: Xiang et al., S3D: Stacking "
-    "Segmental P3D for Action Quality Assessment, ICIP 2018. https://doi.org/10.1109/ICIP.2018.8451364"
+    "Drucker et al., Support Vector Regression Machines, NIPS 1996. "
+    "https://papers.nips.cc/paper/1238-support-vector-regression-machines; for action quality: Xiang et al., S3D: "
+    "Stacking Segmental P3D for Action Quality Assessment, ICIP 2018. https://doi.org/10.1109/ICIP.2018.8451364"
 )
 FEATURES = FeatureSpec({"i3d": (1024,)})
 
