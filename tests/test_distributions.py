@@ -14,6 +14,7 @@ from aqakit.distributions import (
     Mixture,
     Normal,
     Point,
+    Quantiles,
     Recalibrated,
     ScoreDistribution,
     restore,
@@ -28,6 +29,14 @@ def _normals(*shape: int) -> Normal:
     return Normal(4 + torch.randn(shape).double(), 0.5 + torch.rand(shape).double())
 
 
+def _quantiles(values) -> Quantiles:
+    """Whose stated mean is that of the quantiles."""
+    levels = torch.tensor([0.05, 0.3, 0.6, 0.95]).double()
+    fine = torch.linspace(0, 1, 1_000_001).double()[1:-1]
+    mean = Quantiles(torch.zeros(B).double(), values.double(), levels).quantile(fine).mean(-1)
+    return Quantiles(mean, values.double(), levels)
+
+
 def _make() -> dict[str, ScoreDistribution]:
     torch.manual_seed(1)
     binned = Binned(torch.randn(B, K).double(), EDGES)
@@ -39,6 +48,7 @@ def _make() -> dict[str, ScoreDistribution]:
         "affine.binned": binned.affine(torch.tensor([0.5, 2.0, 3.0]), -1.0),
         "recalibrated.normal": Recalibrated(_normals(B), *(k.double() for k in KNOTS)),
         "recalibrated.binned": Recalibrated(binned, *(k.double() for k in KNOTS)),
+        "quantiles": _quantiles(torch.tensor([[1.0, 2.0, 4.0, 4.5], [3.0, 3.1, 3.2, 9.0], [-2.0, 0.0, 5.0, 6.0]])),
     }
     return spread | {"point": Point(torch.tensor([1.0, 2.0, 3.0]).double())}
 
@@ -254,6 +264,25 @@ def test_mode_where_there_is_one():
     assert torch.equal(ALL["normal"].mode, ALL["normal"].mean)
     with pytest.raises(NotImplementedError, match="mixture"):
         _ = ALL["mixture.normal"].mode
+
+
+def test_two_quantiles_are_scipys_normal():
+    reference = scipy.stats.norm(5, 2)
+    levels = np.array([0.1, 0.75])
+    two = Quantiles(torch.tensor([5.0]), torch.from_numpy(reference.ppf(levels))[None], torch.from_numpy(levels))
+    x = np.linspace(-20, 40, 13)
+    assert two.cdf(torch.from_numpy(x)[:, None])[:, 0].numpy() == pytest.approx(reference.cdf(x), abs=1e-7)
+    assert two.std.item() == pytest.approx(2, rel=1e-4)
+
+
+def test_quantiles_at_one_score_are_almost_a_point():
+    same = Quantiles(torch.tensor([5.0]).double(), torch.full((1, 3), 5.0).double(), torch.tensor([0.1, 0.5, 0.9]))
+    assert same.cdf(torch.tensor([4.999, 5.001]).double()[:, None])[:, 0].tolist() == [0, 1]
+    assert same.quantile(0.99).item() == pytest.approx(5)
+    with pytest.raises(ValueError, match="must not decrease"):
+        Quantiles(torch.zeros(1), torch.tensor([[2.0, 1.0]]), torch.tensor([0.1, 0.9]))
+    with pytest.raises(ValueError, match="two levels or more"):
+        Quantiles(torch.zeros(1), torch.tensor([[2.0]]), torch.tensor([0.5]))
 
 
 def test_mistakes_are_named():

@@ -13,8 +13,8 @@ LAYERS = (
     "cache engines features pooling health",
     "heads captions losses metrics recalibration sources floors",
     "methods",
-    "assessor catalogue extraction cluster recipe training material runfiles runs selection evaluation scoring protocols"
-    " reproduction comparison predictions explanation",
+    "assessor catalogue extraction cluster recipe training material runfiles exemplars runs selection results"
+    " comparison predictions evaluation scoring explanation occlusion protocols reproduction illustration reporting",
     "report",
     "demo",
     "options cli web",

@@ -110,11 +110,47 @@ def test_error_and_spread_rank_alike_only_where_the_spread_is_known():
     assert np.isnan(calibration.error_spread_correlation(Normal(truth.mean, torch.ones(2000)), score)).all()
 
 
+def test_binned_error_spread_is_kendalls_tau_over_bins():
+    truth, score = _calibrated(2000)
+    error, spread = np.abs(truth.mean.numpy() - score), truth.std.numpy()
+    bins = np.digitize(spread, np.quantile(spread, np.linspace(0, 1, 11)[1:-1]))
+    means = [[values[bins == b].mean() for b in range(10)] for values in (error, spread)]
+    assert calibration.binned_error_spread(truth, score) == pytest.approx(scipy.stats.kendalltau(*means).statistic)
+    assert calibration.binned_error_spread(truth, score) > 0.7
+    assert np.isnan(calibration.binned_error_spread(Normal(truth.mean, torch.full((2000,), 0.3)), score))
+
+
+def test_risk_coverage_is_the_error_of_the_surest():
+    truth, score = _calibrated(500)
+    curve = calibration.risk_coverage(truth, score)
+    order = np.argsort(truth.std.numpy())
+    mean = truth.mean.numpy()
+    for kept in (1, 100, 500):
+        surest = order[:kept]
+        assert curve.coverage[kept - 1] == kept / 500
+        expected = sklearn_metrics.mean_absolute_error(score[surest], mean[surest])
+        assert curve.risk[kept - 1] == pytest.approx(expected, rel=1e-5)
+    assert curve.area < 0.8 * accuracy.mae(score, mean)
+    shuffled = Normal(truth.mean, truth.std[torch.randperm(500)])
+    assert calibration.risk_coverage(shuffled, score).area == pytest.approx(accuracy.mae(score, mean), rel=0.1)
+
+
+def test_risk_of_equally_sure_predictions_is_the_mean_error_whatever_their_order():
+    flat = calibration.risk_coverage(Point(torch.zeros(4)), [1.0, 2.0, 3.0, 10.0])
+    assert flat.risk == pytest.approx([4.0] * 4)
+    two = calibration.risk_coverage(Normal(torch.zeros(4), torch.tensor([2.0, 1.0, 2.0, 1.0])), [4.0, 1.0, 6.0, 3.0])
+    assert two.risk == pytest.approx([2, 2, 9 / 3, 14 / 4])  # pairs of mean error 2, then 5
+
+
 def test_evaluate_is_one_row_of_all():
     truth, score = _calibrated(300)
     row = evaluate(truth, score, span=100)
     accuracies = ["spearman", "kendall", "pearson", "mae", "rmse", "relative_l2"]
-    assert list(row) == [*accuracies, "nll", "crps", "coverage_90", "width_90", "ece", "error_spread"]
+    coverages = [f"coverage_{level}" for level in (50, 80, 90, 95)]
+    widths = [f"width_{level}" for level in (50, 80, 90, 95)]
+    ends = ["ece", "error_spread", "error_spread_bins", "risk_area"]
+    assert list(row) == [*accuracies, "nll", "crps", *coverages, *widths, *ends]
+    assert sorted(row[name] for name in coverages) == [row[name] for name in coverages]
     assert row["relative_l2"] == pytest.approx(row["rmse"] ** 2 / 100)
     assert row["crps"] < row["mae"]
     point = evaluate(Point(truth.mean), score, span=100)

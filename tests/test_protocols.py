@@ -7,8 +7,9 @@ import pytest
 from scipy import stats
 
 import aqakit
-from aqakit import floors
+from aqakit import comparison, floors
 from aqakit.errors import OptionError
+from aqakit.metrics.accuracy import spearman
 from aqakit.protocols import benchmark
 from aqakit.report.tables import as_json
 from aqakit.selection import PUBLISHED, RULES
@@ -82,6 +83,28 @@ def test_its_spearman_is_scipys_on_the_predictions_it_wrote(bench):
     assert row["spearman"] == pytest.approx(np.mean(found))
     assert row["low"] <= row["spearman"] <= row["high"]
     assert table.rows[1]["spearman"] >= row["spearman"]
+
+
+def test_groups_are_those_of_the_paired_bootstrap_and_noise_is_said_to_be_noise(bench):
+    folder, table, _ = bench
+    assert all((row["group"] is None) == row["optimistic"] for row in table.rows)
+    groups = {row["method"]: set(row["group"]) for row in table.rows if row["group"]}
+    assert len(groups) == 6
+    best = max((row for row in table.rows if row["group"]), key=lambda row: row["spearman"])
+    assert "a" in best["group"]
+    truths, means = [], {name: [] for name in ("regression", "dae,alpha=0.5")}
+    folds = sorted((folder / "out" / "manifest" / "regression").glob("*seed0"))
+    for name, found in means.items():
+        runs = [[aqakit.load(folder / "out" / "manifest" / name / f"{f.name[:-1]}{s}") for f in folds] for s in (0, 1)]
+        found += [np.concatenate([run.prediction("test").mean.numpy() for run in by_fold]) for by_fold in runs]
+        truths = [run.truth("test") for run in runs[0]]
+    fold = np.repeat(np.arange(len(folds)), [len(t) for t in truths])
+    pair = comparison.over_samples(spearman, np.concatenate(truths), *means.values(), fold)
+    if pair.within_noise:  # Holm can only make a pair less different
+        assert groups["regression"] & groups["dae:alpha=0.5"]
+    assert any("do not differ beyond noise." in note for note in table.notes) == (
+        sum("a" in g for g in groups.values()) > 1
+    )
 
 
 def test_a_second_benchmark_trains_nothing_and_says_the_same(bench):

@@ -9,9 +9,9 @@ from scipy.stats import norm
 from sklearn.isotonic import IsotonicRegression
 
 from aqakit.distributions import Binned, Mixture, Normal, Point
-from aqakit.errors import DataError
+from aqakit.errors import DataError, OptionError
 from aqakit.metrics import calibration, scoring
-from aqakit.recalibration import LEVELS, Conformal, Isotonic, from_json
+from aqakit.recalibration import KINDS, LEVELS, Absolute, Conformal, Grouped, Isotonic, Quantile, from_json
 
 N = 20_000
 
@@ -65,6 +65,15 @@ def test_intervals_cover_what_they_promise_however_wrong_the_spread(kind, wrong)
     assert scoring.nll(calibrated, later_score.numpy()) < scoring.nll(later, later_score.numpy())
 
 
+@pytest.mark.parametrize("kind", KINDS.values(), ids=KINDS)
+@pytest.mark.parametrize("wrong", FAST)
+def test_ninety_percent_hold_ninety_also_when_the_spread_is_off_by_three(kind, wrong):
+    predicted, score, later, later_score = _halves(*_wrong(wrong))
+    calibrated = kind.fit(predicted, score).apply(later)
+    assert 0.88 < calibration.coverage(calibrated, later_score.numpy(), 0.9) < 0.92
+    assert torch.equal(calibrated.mean, later.mean)
+
+
 def _wrong(name):
     truth, score = _truth(N if name in FAST else 4000)
     return WRONG[name](truth), score
@@ -99,6 +108,84 @@ def test_conformal_agrees_with_crepes(n, normalised):
         assert torch.stack(ours.interval(level), -1).numpy() == pytest.approx(expected, rel=1e-9)
 
 
+@pytest.mark.parametrize("n", [99, 399])
+def test_absolute_and_quantile_agree_with_crepes(n):
+    """Both are conformal regressors of another residual; crepes takes its size, so it is moved above 0 and back."""
+    predicted, score = _truth(n)
+    predicted, score = predicted.to(torch.float64), score.double()
+    later = _truth(50, seed=1)[0].to(torch.float64)
+    oracle = ConformalRegressor().fit((score - predicted.mean).numpy())
+    expected = oracle.predict_int(later.mean.numpy(), confidence=0.9 - 1e-9)
+    assert torch.stack(Absolute.fit(predicted, score).apply(later).interval(0.9), -1).numpy() == pytest.approx(expected)
+    low, high = predicted.interval(0.9)
+    outside = torch.maximum(low - score, score - high).numpy() + 100
+    later_low, later_high = (end.numpy() for end in later.interval(0.9))
+    oracle = ConformalRegressor().fit(outside)
+    ends = [oracle.predict_int(at, confidence=0.9 - 1e-9) for at in (later_low + 100, later_high - 100)]
+    expected = np.stack([ends[0][:, 0], ends[1][:, 1]], -1)
+    assert torch.stack(Quantile.fit(predicted, score).apply(later).interval(0.9), -1).numpy() == pytest.approx(expected)
+
+
+def test_quantile_of_points_is_absolute():
+    truth, score = _truth(200)
+    points = Point(truth.mean.double())
+    both = [kind.fit(points, score.double()).apply(points) for kind in (Absolute, Quantile)]
+    for level in (0.2, 0.5, 0.9, 0.95):
+        torch.testing.assert_close(both[0].interval(level), both[1].interval(level))
+
+
+def test_quantile_keeps_a_lopsided_prediction_lopsided_and_its_intervals_nested():
+    generator = torch.Generator().manual_seed(0)
+    edges = torch.linspace(0, 100, 21).double()
+    lopsided = Binned(4 * torch.randn(300, 20, generator=generator).double(), edges)
+    score = lopsided.sample(generator=generator)[0]
+    calibrated = Quantile.fit(lopsided, score).apply(lopsided)
+    assert (calibrated.values.diff() >= 0).all()
+    assert torch.allclose(calibrated.median, lopsided.median)
+    low, high = calibrated.interval(0.9)
+    before_low, before_high = lopsided.interval(0.9)
+    assert torch.allclose(before_low - low, high - before_high, atol=1e-6)
+
+
+def _two_groups(n, seed):
+    """Scores that vary by 1 in one group and by 5 in the other, while the model states 2 everywhere."""
+    generator = torch.Generator().manual_seed(seed)
+    names = np.resize(["easy", "hard"], n)
+    spread = torch.from_numpy(np.where(names == "easy", 1.0, 5.0))
+    mean = 60 + 10 * torch.randn(n, generator=generator).double()
+    return Normal(mean, torch.full_like(mean, 2)), mean + spread * torch.randn(n, generator=generator), names
+
+
+@pytest.mark.parametrize("kind", KINDS.values(), ids=KINDS)
+def test_groups_keep_the_promise_each(kind):
+    later, later_score, later_names = _two_groups(N // 2, 1)
+    predicted, score, names = _two_groups(N // 2, 0)
+    everyone = kind.fit(predicted, score).apply(later)
+    grouped = Grouped.fit(predicted, score, names, kind=kind).apply(later, later_names)
+    assert torch.equal(grouped.mean, later.mean)
+    for name in ("easy", "hard"):
+        mask = torch.from_numpy(later_names == name)
+        own = later_score[mask].numpy()
+        assert 0.88 < calibration.coverage(grouped.select(mask), own, 0.9) < 0.92
+        assert not 0.85 < calibration.coverage(everyone.select(mask), own, 0.9) < 0.95
+
+
+def test_groups_agree_with_crepes_and_unknown_ones_get_what_everyone_gets():
+    predicted, score, names = _two_groups(398, 0)
+    later, _, later_names = _two_groups(50, 1)
+    fitted = Grouped.fit(predicted, score, names)
+    oracle = ConformalRegressor().fit((score - predicted.mean).numpy(), sigmas=predicted.std.numpy(), bins=names)
+    for level in (0.5, 0.9):
+        expected = oracle.predict_int(
+            later.mean.numpy(), sigmas=later.std.numpy(), bins=later_names, confidence=level - 1e-9
+        )
+        ours = torch.stack(fitted.apply(later, later_names).interval(level), -1).numpy()
+        assert ours == pytest.approx(expected)
+    strange = fitted.apply(later, ["strange"] * 50).interval(0.9)
+    torch.testing.assert_close(strange, Conformal.fit(predicted, score).apply(later).interval(0.9))
+    assert not Grouped.fit(predicted, score, names, least=1000).groups
+
+
 def test_isotonic_is_the_isotonic_regression_of_observed_on_stated_coverage():
     truth, score = _truth(999)
     narrow = Normal(truth.mean.double(), truth.std.double() / 2)
@@ -117,7 +204,7 @@ def test_the_prediction_stays(kind):
     assert torch.allclose(calibrated.median, truth.median, atol=1e-4)
 
 
-@pytest.mark.parametrize("kind", [Conformal, Isotonic])
+@pytest.mark.parametrize("kind", KINDS.values(), ids=KINDS)
 def test_stored_as_json_and_back_is_the_same(kind):
     truth, score = _truth(50)
     fitted = kind.fit(truth, score)
@@ -126,10 +213,11 @@ def test_stored_as_json_and_back_is_the_same(kind):
     assert torch.equal(again.apply(truth).quantile(0.9), fitted.apply(truth).quantile(0.9))
 
 
+@pytest.mark.parametrize("kind", [Conformal, Absolute, Isotonic])
 @pytest.mark.parametrize("n", [1, 2, 6])
-def test_few_samples_give_finite_increasing_intervals(n):
+def test_few_samples_give_finite_increasing_intervals(n, kind):
     truth, score = _truth(n)
-    calibrated = Conformal.fit(truth, score).apply(truth)
+    calibrated = kind.fit(truth, score).apply(truth)
     quantiles = calibrated.quantile(torch.tensor([0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99]))
     assert quantiles.isfinite().all()
     assert (quantiles.diff() > 0).all()
@@ -163,7 +251,7 @@ def test_rows_without_a_score_are_left_out_and_none_at_all_is_an_error():
 
 
 def test_mistakes_are_named():
-    with pytest.raises(TypeError, match="use conformal"):
+    with pytest.raises(OptionError, match="use conformal"):
         Isotonic.fit(Point(torch.zeros(3)), torch.ones(3))
     with pytest.raises(ValueError, match="no recalibration 'platt'"):
         from_json({"kind": "platt", "observed": [], "calibrated": []})

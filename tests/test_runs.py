@@ -59,6 +59,7 @@ def test_a_run_is_written_loaded_and_predicts_what_it_wrote(manifest, tmp_path):
         "checkpoint.safetensors",
         "descriptions.json",
         "epochs.safetensors",
+        "exemplars.safetensors",
         "predictions.csv",
         "recalibration.json",
         "run.json",

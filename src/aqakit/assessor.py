@@ -63,7 +63,7 @@ class Assessor(nn.Module):
         self.scaling.fit(train)
 
     def remember(self, train: Batch) -> None:
-        """Give the labelled training set, already embedded, to a method with a memory."""
+        """Give the training set, already embedded, to a method with a memory."""
         self.method.remember(self._prepare(train))
 
     def losses(self, batch: Batch) -> dict[str, Tensor]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import inspect
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -12,16 +13,29 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
-from aqakit import catalogue, datasets, discovery, distributed, health, protocols, recipe, runs, weights
+from aqakit import (
+    catalogue,
+    datasets,
+    discovery,
+    distributed,
+    explanation,
+    health,
+    protocols,
+    recipe,
+    reporting,
+    reproduction,
+    runs,
+    weights,
+)
 from aqakit.demo import SETTINGS
 from aqakit.demo import demo as run_demo
 from aqakit.errors import AqakitError, DataError, OptionError
-from aqakit.evaluation import describe_run, evaluate_run, examples
+from aqakit.evaluation import DETAILS, describe_run, evaluate_file, evaluate_run, examples
 from aqakit.extraction import extract_dataset
 from aqakit.files import default_cache
 from aqakit.options import generated, option, shown, with_signature
 from aqakit.progress import downloading
-from aqakit.report import tables
+from aqakit.report import html, tables
 from aqakit.scoring import off_scale, score_recordings
 from aqakit.selection import PUBLISHED, RULES
 from aqakit.training import Settings
@@ -130,6 +144,7 @@ def extract(
         str | None,
         typer.Option(help="Ray cluster that shares the work: host:port, or auto for the one of this machine."),
     ] = None,
+    pack: Annotated[bool, typer.Option("--pack", help="Pack the cache: few files in place of many.")] = False,
     cache: Annotated[Path | None, typer.Option(help="Where the features are kept.")] = None,
     failures: Annotated[
         Path | None, typer.Option(help="Where broken recordings are listed (failures.csv in the cache).")
@@ -147,6 +162,7 @@ def extract(
         cache=cache,
         workers=workers,
         cluster=cluster,
+        pack=pack,
     )
     Console().print(done.sentence(), highlight=False, soft_wrap=True)
     file.unlink(missing_ok=True)  # an older list is not of this run
@@ -186,15 +202,82 @@ def predict(
 
 @app.command()
 def evaluate(
-    run: Annotated[Path, typer.Argument(help="Folder of a finished run.")],
+    run: Annotated[Path, typer.Argument(help="Folder of a finished run; or anybody's predictions, a CSV.")],
+    span: Annotated[
+        float | None, typer.Option(min=0, help="Of a CSV: highest minus lowest score there can be, for relative l2.")
+    ] = None,
     json: JsonFile = None,
 ) -> None:
-    """Judge a run on the splits it watched: rank, error, probability and calibration."""
-    loaded = runs.Run.load(run)
-    rows, notes = evaluate_run(loaded)
-    tables.show(rows, title=f"{loaded.recipe.method} on {loaded.recipe.data}", notes=notes)
-    _show_descriptions(loaded)
+    """Judge a run on the splits it watched: rank, error, probability and calibration.
+
+    A CSV has columns id, true, mean; and std, or quantiles such as q05, q50, q95; and split or fold, if there is one.
+    """
+    if run.is_file():
+        rows, notes = evaluate_file(run, span)
+        tables.show(rows, title=run.name, notes=notes, hide=DETAILS)
+    else:
+        loaded = runs.Run.load(run)
+        rows, notes = evaluate_run(loaded)
+        tables.show(rows, title=f"{loaded.recipe.method} on {loaded.recipe.data}", notes=notes, hide=DETAILS)
+        _show_descriptions(loaded)
     tables.write(rows, json, "json")
+
+
+@app.command()
+def explain(
+    run: Annotated[Path, typer.Argument(help="Folder of a finished run.")],
+    recording: Annotated[Path, typer.Argument(help="A video, a folder of frames, or a signal.")],
+    difficulty: Annotated[
+        float | None, typer.Option(help="Declared difficulty, for a run on the target total.")
+    ] = None,
+    json: JsonFile = None,
+) -> None:
+    """What each clip adds to the score of a recording, in points, and the training videos most like it."""
+    loaded = runs.Run.load(run)
+    found = explanation.explain(loaded, recording, difficulty=difficulty)
+    if str(json) != "-":
+        unit = loaded.labels.scale.unit
+        title = f"{recording}: {found.prediction:.2f} {unit}, {found.baseline:.2f} if every clip were the usual one"
+        tables.show([vars(clip) for clip in found.clips], title=title, notes=["points: what the clip adds or takes."])
+        tables.show([vars(exemplar) for exemplar in found.exemplars], title="most alike in training")
+    tables.write([found.to_json()], json, "json")
+
+
+@app.command()
+def serve(
+    folders: Annotated[list[Path], typer.Argument(metavar="RUN...", help="Folders of finished runs that read videos.")],
+    host: Annotated[str, typer.Option(help="Address to listen on; 0.0.0.0 for the whole network.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=1, max=65535, help="Port to listen on.")] = 8000,
+    token: Annotated[
+        str | None, typer.Option(envvar="AQAKIT_TOKEN", help="What visitors must know; none: anybody may use it.")
+    ] = None,
+    folder: Annotated[Path | None, typer.Option(help="Where queue, videos and scores are kept (the cache).")] = None,
+    megabytes: Annotated[int, typer.Option(min=1, help="The largest video that is taken.")] = 200,
+    hours: Annotated[float, typer.Option(min=0, help="How long an uploaded video is kept.")] = 24,
+) -> None:
+    """A page in the browser: upload a video, see its score and what made it."""
+    try:
+        web = importlib.import_module("aqakit.web.server")
+    except ModuleNotFoundError as error:
+        raise OptionError(f"the page needs {error.name}: pip install 'aqakit[web]'") from None
+    kept = folder or default_cache() / "serve"
+    web.serve(folders, host=host, port=port, folder=kept, token=token, megabytes=megabytes, hours=hours)
+
+
+@app.command(name="report")
+def write_report(
+    folders: Annotated[
+        list[Path], typer.Argument(metavar="RUN...", help="Folders of runs or benchmarks, or CSV files of predictions.")
+    ],
+    out: Annotated[Path, typer.Option("--out", "-o", help="The HTML file.")] = Path("report.html"),
+    figures: Annotated[Path | None, typer.Option(help="A folder for the figures as PNG and SVG.")] = None,
+    data: Annotated[
+        bool, typer.Option(help="Open the data set for floors, pictures, a map of the features and health.")
+    ] = True,
+) -> None:
+    """One self-contained HTML file: comparison, uncertainty, learning curves, worst cases, how to rerun."""
+    html.write(reporting.study(folders, data=data), out, folder=figures)
+    Console().print(f"{out} ({out.stat().st_size / 1e6:.1f} MB)", highlight=False, soft_wrap=True)
 
 
 def _show_descriptions(run: runs.Run) -> None:
@@ -219,6 +302,36 @@ def _benchmark(**given: Any) -> None:
     )
     tables.show(table.rows, title=table.title, notes=table.notes, hide=table.details)
     tables.write(table.rows, Path(json) if json else None, "json")
+
+
+@app.command()
+def reproduce(
+    name: Annotated[str | None, typer.Argument(help="A recipe, such as mtl-aqa/dae-mt.")] = None,
+    listing: Annotated[bool, typer.Option("--list", help="The table of the papers: every recipe.")] = False,
+    root: Annotated[Path | None, typer.Option(help="Folder of the data set.")] = None,
+    videos: Annotated[Path | None, typer.Option(help="Folder of its recordings, if they are elsewhere.")] = None,
+    weights: Annotated[
+        str | None, typer.Option(help="A file in place of the weights that the recipe names, or random.")
+    ] = None,
+    task: Annotated[str | None, typer.Option(help="One task of several.")] = None,
+    epochs: Annotated[int | None, typer.Option(min=1, help="How many, to try it out.")] = None,
+    seeds: Annotated[int | None, typer.Option(min=1, help="How many, counted from 0.")] = None,
+    out: Annotated[Path | None, typer.Option("--out", "-o", help="Folder for the runs, to go on after a stop.")] = None,
+    json: JsonFile = None,
+) -> None:
+    """Run a published result again: ours beside the published figure."""
+    if listing == (name is not None):
+        raise OptionError("give a recipe, or --list to see which there are")
+    if name is None:
+        rows: Sequence[Mapping[str, Any]] = reproduction.listing()
+        tables.show(rows, title="published results", hide=("source", "by_task", "runs_here", "notes", "data_set"))
+    else:
+        table = reproduction.reproduce(
+            name, root=root, videos=videos, weights=weights, task=task, epochs=epochs, seeds=seeds, out=out
+        )
+        rows = table.rows
+        tables.show(rows, title=table.title, notes=table.notes, hide=table.details)
+    tables.write(rows, json, "json")
 
 
 def _names(text: str) -> list[str]:
@@ -279,7 +392,7 @@ def _train(method: str, **given: Any) -> None:
         _complain(f"left out: {sentence}")
     rows, notes = evaluate_run(run)
     title = f"{method} → {out}" + ("" if rows else ": trained on every scored sample, nothing held out")
-    tables.show(rows, title=title, notes=notes)
+    tables.show(rows, title=title, notes=notes, hide=DETAILS)
     _show_descriptions(run)
 
 

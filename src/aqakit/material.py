@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
 
-from aqakit import datasets, features, sources
+from aqakit import datasets, discovery, features, sources
 from aqakit.backbones import Backbone
 from aqakit.backbones._video import VideoBackbone
 from aqakit.datasets import Dataset
@@ -17,8 +17,11 @@ from aqakit.engines import Engine
 from aqakit.errors import DataError, OptionError
 from aqakit.features import Extraction
 from aqakit.files import default_cache
+from aqakit.labelling import hidden, labelled, without_column
 from aqakit.recipe import Recipe, build_backbones, make_engine
-from aqakit.sources import Cached, Source
+from aqakit.sources import Cached, Partly, Source
+from aqakit.splits import carve
+from aqakit.types import Sample, Split
 
 
 @dataclass(frozen=True)
@@ -44,6 +47,69 @@ class Material:
         where = {s.id: i for i, s in enumerate(self.source.samples)}
         return self.source.only(torch.tensor([where[i] for i in ids if i in where], dtype=torch.int64))
 
+    def learnt_from(self, parts: Parts) -> Source:
+        """The training samples, of which only the known ones keep their labels."""
+        source, known = self.part(parts.train), set(parts.known)
+        kept = [s.id in known for s in source.samples]
+        lost = any(s.score is not None and not k for s, k in zip(source.samples, kept, strict=True))
+        if lost:
+            return Partly(source, torch.tensor(kept))
+        return source
+
+    def parts(self, recipe: Recipe) -> Parts:
+        """What a run learns from and is judged on; validation is carved from the labelled training samples.
+
+        Raises:
+            OptionError: no fold of that name, more labels than there are, or none left to train on.
+            DataError: no training sample has a score and can be read.
+        """
+        readable = {s.id: s for s in self.source.samples}
+        fold = self._fold(recipe, tuple(readable))
+        kept = [readable[i] for i in fold.train if i in readable]
+        if not any(s.score is not None for s in kept):
+            raise DataError(f"fold {fold.name}: no training sample has a score and can be read")
+        known = set(_known(kept, recipe))
+        shown = [s if s.id in known else hidden(s) for s in kept]
+        train, validation = carve(shown, recipe.validation, recipe.settings.seed)
+        if not known & set(train):
+            raise OptionError(f"validation {recipe.validation:g} leaves no scored sample to train on; hold out fewer")
+        test = [i for i in fold.test if i in readable and readable[i].score is not None]
+        return Parts(
+            fold=fold.name,
+            train=[*train, *test] if recipe.transductive else train,
+            known=[i for i in train if i in known],
+            validation=validation,
+            test=test,
+        )
+
+    def _fold(self, recipe: Recipe, everything: tuple[str, ...]) -> Split:
+        if recipe.protocol == "all":
+            return Split("all", everything, ())
+        folds = {f.name: f for f in self.dataset.folds(recipe.protocol)}
+        name = recipe.fold or next(iter(folds))
+        if name not in folds:
+            raise OptionError(f"no fold {name!r}{discovery.nearest(name, folds)}")
+        return folds[name]
+
+
+@dataclass(frozen=True)
+class Parts:
+    """Sample ids of one run.
+
+    Attributes:
+        fold: its name.
+        train: what is learnt from, labelled or not.
+        known: those of them that keep their labels.
+        validation: held out from training.
+        test: what it is judged on.
+    """
+
+    fold: str
+    train: Sequence[str]
+    known: Sequence[str]
+    validation: Sequence[str]
+    test: Sequence[str]
+
 
 def gather(recipe: Recipe, cache: Path | None = None, dataset: Dataset | None = None) -> Material:
     """Load the data set, and read or compute the features of all its samples once.
@@ -54,6 +120,7 @@ def gather(recipe: Recipe, cache: Path | None = None, dataset: Dataset | None = 
     cache = cache or default_cache()
     backbones = build_backbones(recipe)
     dataset = one_task(dataset or datasets.load(recipe.data, recipe.root, **recipe.data_options), recipe.task)
+    dataset = replace(dataset, labels=without_column(dataset.labels, recipe.labels))
     engine = make_engine(recipe)
     source, done = (_live if recipe.finetune else _cached)(recipe, dataset, backbones, cache, engine)
     facts = [[s.id, s.score, s.judges, s.difficulty, s.window, sorted(s.sources)] for s in done.samples]
@@ -67,6 +134,15 @@ def labels_only(dataset: Dataset) -> Material:
     lengths = [last - first + 1 for first, last in (window or (0, math.nan) for window in windows)]
     everything = sources.collate(dataset.samples, dataset.labels, {})
     return Material(dataset, Cached(dataset.samples, everything), lengths, {}, "")
+
+
+def _known(samples: Sequence[Sample], recipe: Recipe) -> list[str]:
+    if recipe.labels is None:
+        return [s.id for s in samples if s.score is not None]
+    try:
+        return labelled(samples, recipe.labels, recipe.settings.seed)
+    except ValueError as error:
+        raise OptionError(str(error)) from None
 
 
 def _cached(

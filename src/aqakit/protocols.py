@@ -17,17 +17,20 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from aqakit import datasets, discovery, floors, metrics
+from aqakit import comparison, datasets, discovery, floors, metrics
 from aqakit.datasets import Dataset
 from aqakit.distributions import Point, ScoreDistribution
 from aqakit.errors import OptionError
+from aqakit.floors import Inputs
 from aqakit.material import Material, gather, labels_only, one_task
 from aqakit.metrics.accuracy import fisher_mean, spearman
 from aqakit.progress import track
-from aqakit.recipe import Recipe, make_recipe
+from aqakit.recipe import Recipe, make_recipe, supervision
 from aqakit.runs import Run, execute
 from aqakit.selection import PUBLISHED, RULES, Floats
 from aqakit.sources import Cached
+
+Rows = NDArray[np.int64]
 
 
 @dataclass
@@ -96,27 +99,40 @@ def benchmark(
     chosen = whole.tasks if task == "all" else [task]
     kept = Path(cache) if cache else None
     rows: list[dict[str, Any]] = []
+    draws: list[dict[str, Floats]] = []
+    found: list[str] = []
     with _folder(out) as folder:
-        for name in chosen:
+        for number, name in enumerate(chosen):
             made = replace(recipes[0], task=name) if recipes else None
             material = gather(made, kept, whole) if made else labels_only(one_task(whole, name))
-            bench = _Bench(material, protocol or next(iter(material.dataset.splits)), range(seeds), folder)
-            for label, recipe in zip(methods, recipes):
-                rows += bench.rows(label, replace(recipe, task=name), rules)
-            rows += bench.floors()
+            bench = _Bench(material, protocol or next(iter(material.dataset.splits)), range(seeds), folder, number)
+            own_rows = [
+                row for label, r in zip(methods, recipes) for row in bench.rows(label, replace(r, task=name), rules)
+            ]
+            own_rows += bench.floors(made)
+            found += comparison.mark(own_rows, bench.draws)
+            rows, draws = rows + own_rows, [*draws, bench.draws]
     if task == "all":
-        rows += _over_tasks(rows, len(chosen))
-    return Table(rows, f"{dataset}, {' + '.join(backbones) or 'floors'}", _notes(rows, rules if methods else ()))
+        means, of_means = _over_tasks(rows, draws)
+        rows, found = rows + means, [*found, *of_means]
+    notes = [*_notes(options, rules if methods else ()), *found]
+    return Table(rows, f"{dataset}, {' + '.join(backbones) or 'floors'}", notes)
 
 
 @dataclass
 class _Bench:
-    """One task: its material, its folds and its seeds."""
+    """One task: its material, its folds, its seeds, and a number that sets its resamples apart from other tasks'.
+
+    Attributes:
+        draws: for each method with an honest rule, and each floor, its resampled Spearman.
+    """
 
     material: Material
     protocol: str
     seeds: range
     folder: Path
+    number: int = 0
+    draws: dict[str, Floats] = field(default_factory=dict)
 
     @property
     def dataset(self) -> Dataset:
@@ -139,32 +155,52 @@ class _Bench:
                 by_seed = np.array(picked)
             else:
                 by_seed = np.stack([c[:, e].mean(1) for c, e in zip(curves, epochs)])
-            row = self._row(label, name, by_seed)
+            row = self._row(f"{label} (transductive)" if recipe.transductive else label, name, by_seed)
             if RULES[name].honest:
                 answers = [[run.prediction("test") for run in by_fold] for by_fold in runs]
                 truths = [run.truth("test") for run in runs[0]]
-                row |= self._judged(answers, truths)
+                row |= self._judged(row["method"], answers, truths)
             rows.append(row)
         return rows
 
-    def floors(self) -> list[dict[str, Any]]:
-        """One row for each floor that these inputs allow."""
+    def floors(self, recipe: Recipe | None) -> list[dict[str, Any]]:
+        """One row for each floor that these inputs allow, fitted on the labels that the methods see."""
         source = self.material.source
         features = source.everything if isinstance(source, Cached) else None
         lengths = np.array(self.material.lengths, dtype=float)
         inputs = floors.Inputs.of(features, source.samples, lengths, self.dataset.labels.rule)
-        score = np.array([np.nan if s.score is None else s.score for s in source.samples])
-        rows = []
-        for label, answer in floors.applicable(inputs).items():
-            answers, truths = [], []
-            for fold in (f for f in self.dataset.folds(self.protocol) if f.name in self.names):
-                train, test = self._index(fold.train, score), self._index(fold.test, score)
-                predicted = answer(inputs.rows(train), score[train], inputs.rows(test))
-                answers.append(Point(torch.from_numpy(predicted)))
-                truths.append(score[test])
-            by_fold = np.array([[_ranked(t, a.mean.numpy()) for t, a in zip(truths, answers)]])
-            rows.append(self._row(label, "–", by_fold) | self._judged([answers], truths))
-        return rows
+        seeds = self.seeds if recipe and recipe.labels else range(1)
+        cells = [self._fold_rows(recipe, seed) for seed in seeds]
+        return [self._floor(label, answer, inputs, cells) for label, answer in floors.applicable(inputs).items()]
+
+    def _floor(
+        self, label: str, answer: Any, inputs: Inputs, cells: Sequence[Sequence[tuple[Rows, Rows]]]
+    ) -> dict[str, Any]:
+        """``cells`` (seeds, folds) are rows to fit to and to judge."""
+        score = self._scores()
+        answers = [
+            [Point(torch.from_numpy(answer(inputs.rows(a), score[a], inputs.rows(b)))) for a, b in by_fold]
+            for by_fold in cells
+        ]
+        truths = [score[test] for _, test in cells[0]]
+        by_seed = np.array([[_ranked(t, a.mean.numpy()) for t, a in zip(truths, row)] for row in answers])
+        return self._row(label, "–", by_seed) | self._judged(label, answers, truths)
+
+    def _fold_rows(self, recipe: Recipe | None, seed: int) -> list[tuple[Rows, Rows]]:
+        """Of each fold, the rows whose labels a run with that seed sees, and those it is judged on."""
+        score, found = self._scores(), []
+        for fold in (f for f in self.dataset.folds(self.protocol) if f.name in self.names):
+            known: Sequence[str] = fold.train
+            if recipe and recipe.labels:
+                settings = replace(recipe.settings, seed=seed)
+                one = replace(recipe, fold=fold.name, protocol=self.protocol, settings=settings)
+                known = self.material.parts(one).known
+            found.append((self._index(known, score), self._index(fold.test, score)))
+        return found
+
+    def _scores(self) -> Floats:
+        """(n,) NaN where unlabelled."""
+        return np.array([np.nan if s.score is None else s.score for s in self.material.source.samples])
 
     def _runs(self, label: str, recipe: Recipe) -> list[list[Run]]:
         cells = [(seed, fold) for seed in self.seeds for fold in self.names]
@@ -178,7 +214,7 @@ class _Bench:
             )
         return [runs[i : i + len(self.names)] for i in range(0, len(runs), len(self.names))]
 
-    def _index(self, ids: Sequence[str], score: Floats) -> NDArray[np.int64]:
+    def _index(self, ids: Sequence[str], score: Floats) -> Rows:
         wanted = set(ids)
         return np.array(
             [i for i, s in enumerate(self.material.source.samples) if s.id in wanted and score[i] == score[i]]
@@ -198,28 +234,27 @@ class _Bench:
             "spearman": float(by_seed.mean()) if np.isfinite(by_seed).all() else None,
             "low": None,
             "high": None,
+            "group": None,
             "folds": [float(v) for v in by_seed.mean(0)],
             "spearman_by_fold_and_seed": by_seed.tolist(),
             **dict.fromkeys(_COLUMNS),
         }
 
-    def _judged(self, answers: Sequence[Sequence[ScoreDistribution]], truths: Sequence[Floats]) -> dict[str, Any]:
+    def _judged(
+        self, label: str, answers: Sequence[Sequence[ScoreDistribution]], truths: Sequence[Floats]
+    ) -> dict[str, Any]:
         """Interval and all metrics of the answers (seeds, folds) of an honest rule; metrics are means over both."""
         fold = np.concatenate([np.full(len(t), i) for i, t in enumerate(truths)])
-        true = np.concatenate(truths)
         means = np.stack([np.concatenate([a.mean.numpy() for a in by_fold]) for by_fold in answers])  # (seeds, n)
-
-        def over_seeds(t: Floats, drawn: Floats) -> Floats:
-            found: Floats = np.mean([spearman(t, m[drawn.astype(int)]) for m in means], axis=0)
-            return found
-
-        low, high = metrics.bootstrap_interval(over_seeds, true, np.arange(len(true)), fold)
+        drawn = comparison.resampled(spearman, np.concatenate(truths), means, fold, seed=self.number)
+        self.draws[label] = drawn
+        low, high = metrics.interval(drawn)
         span = float(np.ptp([s.score for s in self.material.source.samples if s.score is not None]))
         found = [metrics.evaluate(a, t, span) for by_fold in answers for a, t in zip(by_fold, truths)]
         return {"low": low, "high": high} | {n: float(np.mean([f[n] for f in found])) for n in _COLUMNS}
 
 
-_NEARLY_ONE = 1 - 1e-6  # the ends of an interval over few samples may be ±1, which Fisher's z makes infinite
+_NEARLY_ONE = 1 - 1e-6  # a resample of few samples may rank as ±1, which Fisher's z makes infinite
 
 _COLUMNS = (
     "kendall", "pearson", "mae", "rmse", "relative_l2", "nll", "crps", "coverage_90", "width_90", "ece", "error_spread",
@@ -263,30 +298,38 @@ def _check_rules(rules: Sequence[str], options: dict[str, Any]) -> None:
         options["select"] = "best-validation"
 
 
-def _over_tasks(rows: Sequence[Mapping[str, Any]], tasks: int) -> list[dict[str, Any]]:
-    """Fisher-z mean row of every method and rule; intervals are combined on the z scale."""
-    mean_rows = []
+def _over_tasks(
+    rows: Sequence[Mapping[str, Any]], draws: Sequence[Mapping[str, Floats]]
+) -> tuple[list[dict[str, Any]], list[str]]:
+    """Fisher-z mean row of every method and rule, and what is within noise among them.
+
+    Args:
+        rows: of all tasks.
+        draws: of each task, the resampled Spearman of each method.
+    """
+    mean_rows, means = [], {}
     for method, rule in dict.fromkeys((r["method"], r["rule"]) for r in rows):
         own = [r for r in rows if (r["method"], r["rule"]) == (method, rule)]
-        if len(own) < tasks or any(r["spearman"] is None for r in own):
+        if len(own) < len(draws) or any(r["spearman"] is None for r in own):
             continue
-        row = {**own[0], **dict.fromkeys(_COLUMNS), "task": "mean (Fisher z)", "folds": None, "low": None, "high": None}
+        row = {**own[0], **dict.fromkeys((*_COLUMNS, "folds", "low", "high", "group")), "task": "mean (Fisher z)"}
         row["spearman"] = float(fisher_mean([r["spearman"] for r in own]))
         row["samples"] = sum(r["samples"] for r in own)
         row["spearman_by_fold_and_seed"] = None
         if all(r["low"] is not None for r in own):
-            ends = np.arctanh(np.clip([[r["low"], r["high"]] for r in own], -_NEARLY_ONE, _NEARLY_ONE))  # (tasks, 2)
-            half = np.sqrt((np.diff(ends) ** 2).sum()) / 2 / tasks
-            z = np.arctanh(np.clip(row["spearman"], -_NEARLY_ONE, _NEARLY_ONE))
-            row["low"], row["high"] = float(np.tanh(z - half)), float(np.tanh(z + half))
+            drawn = np.stack([one[method] for one in draws], axis=-1)
+            means[method] = fisher_mean(np.clip(drawn, -_NEARLY_ONE, _NEARLY_ONE))
+            row["low"], row["high"] = metrics.interval(means[method])
         mean_rows.append(row)
-    return mean_rows
+    return mean_rows, comparison.mark(mean_rows, means)
 
 
-def _notes(rows: Sequence[Mapping[str, Any]], rules: Sequence[str]) -> list[str]:
+def _notes(options: Mapping[str, Any], rules: Sequence[str]) -> list[str]:
     return [
+        *supervision(options.get("labels"), bool(options.get("transductive"))),
         "spearman: arithmetic mean over folds, then over seeds.",
-        "low, high: 95 % bootstrap over test samples within folds.",
+        "low, high: 95 % bootstrap over test samples within folds, and over seeds.",
+        "group: methods that share a letter do not differ beyond noise (the same bootstrap in pairs, Holm, 5 %).",
         "folds: Spearman of each fold, mean over seeds. A point answer has coverage 0: it states no uncertainty.",
         *(f"{name}: {RULES[name].meaning}." for name in rules),
     ]

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import torch
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
-from aqakit import discovery, engines
+from aqakit import discovery, engines, labelling, recalibration
 from aqakit.assessor import Assessor, Fuse, Target, assemble
 from aqakit.backbones import Backbone
 from aqakit.engines import Engine
@@ -32,6 +32,9 @@ class Recipe:
         fold: name of the fold; the first one where None.
         backbones: (name, options) of each.
         validation: share of the training samples held out to select an epoch and to recalibrate.
+        recalibrate: what is fitted on them, a kind of :mod:`aqakit.recalibration`.
+        labels: which training samples keep their labels, as :func:`aqakit.labelling.labelled` reads it; all where None.
+        transductive: whether the test samples are learnt from too, as unlabelled ones.
     """
 
     method: str
@@ -55,6 +58,9 @@ class Recipe:
     flip: bool = False
     jitter: int = 0
     validation: float = 0.0
+    recalibrate: recalibration.Name = "conformal"
+    labels: str | None = None
+    transductive: bool = False
     settings: Settings = field(default_factory=Settings)
 
     @classmethod
@@ -122,8 +128,26 @@ def common(
     validation: Annotated[
         float, Field(ge=0, lt=1, description="share of training samples held out, whole groups where there are")
     ] = 0.0,
+    recalibrate: Annotated[
+        recalibration.Name, Field(description="how intervals are fitted to the held-out samples")
+    ] = "conformal",
+    labels: Annotated[
+        str | None,
+        AfterValidator(lambda share: share and labelling.check(share)),
+        Field(description="training samples that keep their labels: 10%, 40, or column:NAME of the manifest; else all"),
+    ] = None,
+    transductive: Annotated[
+        bool, Field(description="learn from the test samples too, without their labels; every table will say so")
+    ] = False,
 ) -> None:
     """The options of a run that belong to no method: this signature is their only list."""
+
+
+def supervision(labels: str | None, transductive: bool) -> list[str]:
+    """Sentences for a table: how few labels were learnt from, and whether the test samples were seen."""
+    few = f"labels: {labels} of the scored training samples kept theirs, the others were learnt from without."
+    seen = "transductive: the test samples were learnt from, without their labels."
+    return [few] * bool(labels) + [seen] * transductive
 
 
 def build_backbones(recipe: Recipe) -> dict[str, Backbone]:

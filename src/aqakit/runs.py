@@ -2,9 +2,9 @@
 
 A run folder holds ``run.json`` (recipe, labels, data fingerprint, versions), ``checkpoint.safetensors`` (the weights),
 ``epochs.safetensors`` (predictions of every epoch on every watched split), ``predictions.csv`` and
-``descriptions.json`` (scores, and attributes and captions if any, of the kept epoch) and, where there was a validation
-split, ``recalibration.json``. While it is being made it also holds ``optimizer.pt``, from which a killed run goes on to
-the same bits.
+``descriptions.json`` (scores, and attributes and captions if any, of the kept epoch), ``exemplars.safetensors`` (what
+is kept of the training videos to explain new ones) and, where there was a validation split, ``recalibration.json``.
+While it is being made it also holds ``optimizer.pt``, from which a killed run goes on to the same bits.
 """
 
 from __future__ import annotations
@@ -25,20 +25,19 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from aqakit import discovery, distributed, features, runfiles, sources, training
+from aqakit import distributed, features, recalibration, runfiles, sources, training
 from aqakit.assessor import Assessor, Target, check_difficulty
 from aqakit.backbones import Backbone
 from aqakit.distributions import ScoreDistribution, restore
 from aqakit.engines import Engine
-from aqakit.errors import DataError, OptionError, RunError
+from aqakit.errors import OptionError, RunError
+from aqakit.exemplars import Remembered
 from aqakit.files import replacing, write_text
-from aqakit.material import Material, gather
-from aqakit.recalibration import Conformal
+from aqakit.material import Material, Parts, gather
 from aqakit.recipe import Recipe, assemble_run, build_backbones, make_engine, make_recipe
 from aqakit.sources import Source
-from aqakit.splits import carve
 from aqakit.training import History
-from aqakit.types import Description, LabelSpec, Sample, Split
+from aqakit.types import Batch, Description, LabelSpec, Sample
 
 Report = Callable[[int, dict[str, float]], None]
 
@@ -59,10 +58,9 @@ def execute(
     Raises:
         RunError: the folder holds a run with other settings or data.
     """
-    fold, train_ids, validation_ids = _fold(recipe, material)
-    recipe = replace(recipe, fold=fold.name)
-    parts = {"train": train_ids, "validation": validation_ids, "test": fold.test}
-    fingerprint = _fingerprint(recipe, material, list(parts.values()))
+    parts = material.parts(recipe)
+    recipe = replace(recipe, fold=parts.fold)
+    fingerprint = _fingerprint(recipe, material, parts)
     finished = (folder / "run.json").exists() and _finished(folder, fingerprint)
     distributed.wait()  # nobody writes before all have looked
     if finished:
@@ -72,14 +70,16 @@ def execute(
         folder.mkdir(parents=True, exist_ok=True)
         write_text(folder / "run.json", json.dumps({**description, "status": "running"}, indent=1))
     assessor = assemble_run(recipe, material.dataset.labels)
-    sources = {name: material.part(ids) for name, ids in parts.items() if ids}
-    for source in sources.values():
+    train = material.learnt_from(parts)
+    watched = {"validation": parts.validation, "test": parts.test}
+    sources = {name: material.part(ids) for name, ids in watched.items() if ids}
+    for source in (train, *sources.values()):
         _check_source(source, recipe.target)
-    train = sources.pop("train")
     history = training.fit(
         assessor, train, sources, recipe.settings, folder=folder, fingerprint=fingerprint, report=report
     )
     if distributed.is_first():
+        Remembered.of(assessor, train, training.device_of(recipe.settings.device)).save(folder)
         _write(folder, assessor, history, sources, description, recipe, material.dataset.labels)
     distributed.wait()
     return Run.load(folder)
@@ -167,6 +167,15 @@ class Run:
         """What runs the backbones; made once, since OpenVINO converts each network on its first clip."""
         return make_engine(self.recipe)
 
+    @cached_property
+    def remembered(self) -> Remembered:
+        """What was kept of the training videos.
+
+        Raises:
+            RunError: nothing was, or the file is damaged.
+        """
+        return Remembered.load(self.folder)
+
     def predict(
         self,
         recording: Path | str | Mapping[str, Path | str],
@@ -181,12 +190,19 @@ class Run:
             difficulty: the declared difficulty; needed by a run whose target is ``total``.
             window: first and last frame of the action; None for the whole recording.
         """
+        return self.predict_samples([self.sample(recording, difficulty, window)]).select(0)
+
+    def sample(
+        self,
+        recording: Path | str | Mapping[str, Path | str],
+        difficulty: float | None = None,
+        window: tuple[int, int] | None = None,
+    ) -> Sample:
+        """A recording as a sample without a score; arguments are those of :meth:`predict`."""
         if not isinstance(recording, Mapping):
             recording = {self.only_input(): recording}
         paths = {kind: Path(path) for kind, path in recording.items()}
-        name = str(next(iter(paths.values())))
-        sample = Sample(id=name, sources=paths, window=window, difficulty=difficulty)
-        return self.predict_samples([sample]).select(0)
+        return Sample(id=str(next(iter(paths.values()))), sources=paths, window=window, difficulty=difficulty)
 
     def only_input(self) -> str:
         """The kind of recording the run reads.
@@ -205,13 +221,18 @@ class Run:
 
     def assess(self, samples: Sequence[Sample]) -> tuple[ScoreDistribution, Description]:
         """The same, and what else the method says of them."""
+        batch = self.embed(samples)
+        with torch.inference_mode():
+            answer, said = self.assessor.predict_embedded(batch), self.assessor.describe_embedded(batch)
+        return (self.recalibration.apply(answer) if self.recalibration else answer), said
+
+    def embed(self, samples: Sequence[Sample]) -> Batch:
+        """The features of samples as the assessor takes them, with what is known of the samples; nothing is cached."""
         streams = {n: [self._features(s, n, backbone) for s in samples] for n, backbone in self.backbones.items()}
         stacked = {name: sources.stack(videos, self.recipe.summarise) for name, videos in streams.items()}
         batch = sources.collate(samples, self.labels, stacked)
         check_difficulty(batch.difficulty, [s.id for s in samples], self.recipe.target)
-        with torch.inference_mode():
-            answer, said = self.assessor.predict_embedded(batch), self.assessor.describe_embedded(batch)
-        return (self.recalibration.apply(answer) if self.recalibration else answer), said
+        return batch
 
     def _features(self, sample: Sample, name: str, backbone: Backbone) -> Tensor:
         if self.assessor.live:  # trained on features as they are, not as the cache rounds them
@@ -249,31 +270,10 @@ class Run:
             return list(csv.DictReader(file))
 
 
-def _fold(recipe: Recipe, material: Material) -> tuple[Split, list[str], list[str]]:
-    """The fold, and its training ids without and of the validation part; only scored samples are tested on."""
-    readable = {s.id: s for s in material.source.samples}
-    if recipe.protocol == "all":
-        fold = Split("all", tuple(readable), ())
-    else:
-        folds = {f.name: f for f in material.dataset.folds(recipe.protocol)}
-        name = recipe.fold or next(iter(folds))
-        if name not in folds:
-            raise OptionError(f"no fold {name!r}{discovery.nearest(name, folds)}")
-        fold = folds[name]
-    kept = [readable[i] for i in fold.train if i in readable]
-    if not any(s.score is not None for s in kept):
-        raise DataError(f"fold {fold.name}: no training sample has a score and can be read")
-    train, validation = carve(kept, recipe.validation, recipe.settings.seed)
-    if not any(readable[i].score is not None for i in train):
-        raise OptionError(f"validation {recipe.validation:g} leaves no scored sample to train on; hold out fewer")
-    test = tuple(i for i in fold.test if i in readable and readable[i].score is not None)
-    return Split(fold.name, fold.train, test), train, validation
-
-
-def _fingerprint(recipe: Recipe, material: Material, parts: list[Sequence[str]]) -> str:
+def _fingerprint(recipe: Recipe, material: Material, parts: Parts) -> str:
     """Of everything that changes the outcome; several processes take other steps than one does."""
     together = [distributed.size()] if distributed.size() > 1 else []
-    return features.digest([recipe.to_json(), material.fingerprint, parts, *together])
+    return features.digest([recipe.to_json(), material.fingerprint, asdict(parts), *together])
 
 
 def _check_source(source: Source, target: Target) -> None:
@@ -315,7 +315,7 @@ def _write(
     write_text(folder / "descriptions.json", runfiles.descriptions_json(said, watched, labels))
     if "validation" in watched:
         true = torch.tensor([s.score for s in watched["validation"].samples])
-        fitted = Conformal.fit(kept["validation"], true)
+        fitted = recalibration.KINDS[recipe.recalibrate].fit(kept["validation"], true)
         write_text(folder / "recalibration.json", json.dumps(fitted.to_json()))
     done = {**description, "status": "finished", "epoch": history.best, "losses": history.losses}
     write_text(folder / "run.json", json.dumps(done, indent=1))

@@ -15,6 +15,7 @@ from aqakit import features, transforms
 from aqakit.backbones._video import VideoBackbone
 from aqakit.errors import AqakitError
 from aqakit.features import Extraction
+from aqakit.labelling import hidden
 from aqakit.pooling import summarise
 from aqakit.progress import track
 from aqakit.types import Batch, LabelSpec, Sample, Stream
@@ -109,6 +110,31 @@ class Live:
         pixels = features.pixels_of(sample, name, backbone, self.cache, shift=self.shift)
         table = backbone.clips_of(pixels.numbers, pixels.length, view.shift, sample.window)
         return view.of(pixels.frames[torch.from_numpy(table)])
+
+
+class Partly:
+    """A source of which only some samples keep their labels.
+
+    Args:
+        source: whose labels are all known.
+        known: (n,) bool, which of its samples keep theirs.
+    """
+
+    def __init__(self, source: Source, known: Tensor) -> None:
+        self.source, self.known = source, known
+        kept = zip(source.samples, known.tolist(), strict=True)
+        self.samples: Sequence[Sample] = [sample if shown else hidden(sample) for sample, shown in kept]
+
+    def __len__(self) -> int:
+        return len(self.source)
+
+    def batch(self, index: Tensor, generator: torch.Generator | None = None) -> Batch:
+        """What the source gives, without the labels that are hidden."""
+        return self.source.batch(index, generator).unlabelled(~self.known[index])
+
+    def only(self, index: Tensor) -> Partly:
+        """Some of the samples."""
+        return Partly(self.source.only(index), self.known[index])
 
 
 @dataclass(frozen=True)

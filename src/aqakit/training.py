@@ -223,7 +223,8 @@ def _remember(assessor: Assessor, train: Source, device: torch.device) -> None:
     everything = _embedded(assessor.eval(), train, device)
     assessor.fit_scaling(everything)
     if not forgetful:
-        assessor.remember(everything.select(everything.labelled))
+        all_of_it = assessor.method.remembers_unlabelled
+        assessor.remember(everything if all_of_it else everything.select(everything.labelled))
 
 
 @torch.no_grad()

@@ -223,13 +223,17 @@ class Batch:
             **{n: join(n) for n in ("score", "judges", "difficulty", "caption", "group")},
         )
 
-    def unlabelled(self) -> Batch:
-        """The same videos with nothing known of how well they were done; the declared difficulty stays."""
+    def unlabelled(self, rows: Tensor | None = None) -> Batch:
+        """The same videos with nothing known of how well they were done; the declared difficulty stays.
+
+        With ``rows`` (B,) bool only those lose their labels.
+        """
+        rows = torch.ones_like(self.score, dtype=torch.bool) if rows is None else rows
         return self.replace(
-            score=torch.full_like(self.score, math.nan),
-            judges=torch.full_like(self.judges, math.nan),
-            attributes={name: torch.full_like(value, -1) for name, value in self.attributes.items()},
-            caption=torch.full_like(self.caption, -1),
+            score=self.score.masked_fill(rows, math.nan),
+            judges=self.judges.masked_fill(rows[:, None], math.nan),
+            attributes={name: value.masked_fill(rows, -1) for name, value in self.attributes.items()},
+            caption=self.caption.masked_fill(rows[:, None], -1),
         )
 
     def to(self, device: torch.device | str) -> Batch:

@@ -26,11 +26,22 @@ from torch import Tensor
 from aqakit.distributions.base import Affine, ScoreDistribution
 from aqakit.distributions.derived import Mixture, Recalibrated
 from aqakit.distributions.plain import Binned, Normal, Point
+from aqakit.distributions.quantiles import Quantiles
 
-__all__ = ["Affine", "Binned", "Mixture", "Normal", "Point", "Recalibrated", "ScoreDistribution", "restore"]
+__all__ = [
+    "Affine",
+    "Binned",
+    "Mixture",
+    "Normal",
+    "Point",
+    "Quantiles",
+    "Recalibrated",
+    "ScoreDistribution",
+    "restore",
+]
 
 _KINDS: dict[str, type[ScoreDistribution]] = {
-    kind.__name__.lower(): kind for kind in (Point, Normal, Binned, Mixture, Affine, Recalibrated)
+    kind.__name__.lower(): kind for kind in (Point, Normal, Binned, Quantiles, Mixture, Affine, Recalibrated)
 }
 
 

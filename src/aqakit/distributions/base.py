@@ -91,7 +91,7 @@ class ScoreDistribution(ABC):
     def crps(self, score: Number) -> Tensor:
         """Continuous ranked probability score, ∫ (F(x) − 1{x ≥ score})² dx, in the units of the score.
 
-        In closed form, except for Recalibrated and for mixtures of others than points and normals: there it
+        In closed form, except for Quantiles, Recalibrated and mixtures of others than points and normals: there it
         is twice the pinball loss integrated over all levels (Gneiting and Raftery 2007) by the trapezoid rule,
         good to about 1e-4 of the standard deviation.
         """

@@ -29,9 +29,11 @@ class Method(nn.Module, ABC):
 
     Attributes:
         epoch: the number of the epoch under way, counted from 0; set by the training loop.
+        remembers_unlabelled: whether :meth:`remember` is given the unlabelled training videos too.
     """
 
     epoch: int = 0
+    remembers_unlabelled: bool = False
 
     @abstractmethod
     def losses(self, batch: Batch) -> dict[str, Tensor]:
@@ -47,6 +49,8 @@ class Method(nn.Module, ABC):
 
     def remember(self, train: Batch) -> None:
         """Called with the labelled training set before training, for methods with a memory.
+
+        A method that says ``remembers_unlabelled`` is called with all of it.
 
         Keep what is remembered in buffers made by :meth:`register_memory`, so that a checkpoint holds it.
         """

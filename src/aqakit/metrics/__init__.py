@@ -17,6 +17,11 @@ from aqakit.metrics import accuracy, calibration, scoring
 Floats = NDArray[np.float64]
 Statistic = Callable[[Floats, Floats], Floats]
 
+COVERAGES = (0.5, 0.8, 0.9, 0.95)
+"""Central intervals that :func:`evaluate` looks at."""
+
+_AT_ONCE = 2_000_000  # resampled scores held in memory
+
 
 def evaluate(distribution: ScoreDistribution, true: ArrayLike, span: float) -> dict[str, float]:
     """One row of a table: accuracy of the mean, proper scores, calibration.
@@ -36,11 +41,46 @@ def evaluate(distribution: ScoreDistribution, true: ArrayLike, span: float) -> d
         "relative_l2": float(accuracy.relative_l2(score, mean, span)),
         "nll": scoring.nll(distribution, score),
         "crps": scoring.crps(distribution, score),
-        "coverage_90": calibration.coverage(distribution, score, 0.9),
-        "width_90": calibration.width(distribution, 0.9),
+        **{f"coverage_{level * 100:g}": calibration.coverage(distribution, score, level) for level in COVERAGES},
+        **{f"width_{level * 100:g}": calibration.width(distribution, level) for level in COVERAGES},
         "ece": calibration.expected_calibration_error(distribution, score),
         "error_spread": calibration.error_spread_correlation(distribution, score).spearman,
+        "error_spread_bins": calibration.binned_error_spread(distribution, score),
+        "risk_area": calibration.risk_coverage(distribution, score).area,
     }
+
+
+def bootstrap(
+    statistic: Statistic,
+    true: ArrayLike,
+    predicted: ArrayLike,
+    folds: ArrayLike | None = None,
+    *,
+    draws: int = 1000,
+    seed: int = 0,
+) -> Floats:
+    """(draws,) means over folds of a statistic, resampling samples within each fold; NaN where it is undefined.
+
+    The same seed, folds and number of samples give the same resamples, so that two methods can be compared in pairs.
+
+    Args:
+        statistic: ``(true (…, n), predicted (…, n)) -> (…)``, as in :mod:`aqakit.metrics.accuracy`.
+        true: (n,) scores.
+        predicted: (n,) scores.
+        folds: (n,) which fold each sample was tested in; without it, all are one fold.
+        draws: number of resamplings.
+        seed: of the resampling.
+    """
+    true, predicted = np.asarray(true, dtype=np.float64), np.asarray(predicted, dtype=np.float64)
+    fold = np.zeros(len(true)) if folds is None else np.asarray(folds)
+    random = np.random.default_rng(seed)
+    total = np.zeros(draws)
+    for name in np.unique(fold):
+        (members,) = np.nonzero(fold == name)
+        for part in np.array_split(np.arange(draws), -(-draws * len(members) // _AT_ONCE)):
+            drawn = members[random.integers(len(members), size=(len(part), len(members)))]
+            total[part] += statistic(true[drawn], predicted[drawn])
+    return total / len(np.unique(fold))
 
 
 def bootstrap_interval(
@@ -53,30 +93,19 @@ def bootstrap_interval(
     draws: int = 1000,
     seed: int = 0,
 ) -> tuple[float, float]:
-    """Percentile interval of the mean over folds of a statistic, resampling samples within each fold.
-
-    Args:
-        statistic: ``(true (…, n), predicted (…, n)) -> (…)``, as in :mod:`aqakit.metrics.accuracy`.
-        true: (n,) scores.
-        predicted: (n,) scores.
-        folds: (n,) which fold each sample was tested in; without it, all are one fold.
-        level: probability of the interval.
-        draws: number of resamplings; those where the statistic is undefined (all one value) are left out.
-        seed: of the resampling.
+    """Percentile interval, of probability ``level``, of what :func:`bootstrap` draws.
 
     Returns:
-        Low and high end; NaN when no resampling has a value.
+        Low and high end, without the draws where the statistic is undefined (all one value); NaN when all are.
     """
-    true, predicted = np.asarray(true, dtype=np.float64), np.asarray(predicted, dtype=np.float64)
-    fold = np.zeros(len(true)) if folds is None else np.asarray(folds)
-    random = np.random.default_rng(seed)
-    total = np.zeros(draws)
-    for name in np.unique(fold):
-        (members,) = np.nonzero(fold == name)
-        drawn = members[random.integers(len(members), size=(draws, len(members)))]
-        total += statistic(true[drawn], predicted[drawn])
-    means = total[~np.isnan(total)] / len(np.unique(fold))
-    if not len(means):
+    means = bootstrap(statistic, true, predicted, folds, draws=draws, seed=seed)
+    return interval(means, level)
+
+
+def interval(draws: Floats, level: float = 0.95) -> tuple[float, float]:
+    """Central percentile interval of draws (n,), those that are NaN left out; NaN when all are."""
+    known = draws[~np.isnan(draws)]
+    if not len(known):
         return float("nan"), float("nan")
-    low, high = np.quantile(means, [(1 - level) / 2, (1 + level) / 2])
+    low, high = np.quantile(known, [(1 - level) / 2, (1 + level) / 2])
     return float(low), float(high)

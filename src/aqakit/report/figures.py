@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from numpy.typing import NDArray
 from scipy.stats import gaussian_kde
 
 from aqakit.distributions import ScoreDistribution
@@ -18,6 +19,14 @@ from aqakit.files import replacing
 
 # Okabe and Ito's palette: told apart by colour-blind readers and in grey
 INK, BLUE, ORANGE, GREEN, GREY = "#1b1b1b", "#0072b2", "#d55e00", "#009e73", "#8a8a8a"
+PURPLE, AMBER, SKY = "#cc79a7", "#e69f00", "#56b4e9"
+SERIES = tuple(zip((BLUE, ORANGE, GREEN, PURPLE, AMBER, SKY), ("o", "s", "^", "D", "v", "P")))
+"""Colour and marker of each method, told apart by either."""
+
+DENSE = 150
+"""Points from which a figure holds a picture of them and not each of them."""
+
+Floats = NDArray[np.float64]
 
 
 def scorecard(
@@ -78,26 +87,51 @@ def curve(axes: Axes, answer: ScoreDistribution, true: float | None, unit: str) 
     axes.set_title("What the model says of this video", fontsize=10, loc="left")
     axes.set_ylim(0, 1.45 * max(density.max(), 1e-9))  # room for the legend
     axes.legend(fontsize=8, frameon=False, loc="upper left", ncols=2)
-    _plain(axes)
+    plain(axes)
 
 
 def against_truth(axes: Axes, predicted: ScoreDistribution, truth: np.ndarray, unit: str) -> None:
     """Predicted against true scores, each with its 90 % interval; those whose interval misses are marked."""
     low, high = (end.numpy() for end in predicted.interval(0.9))
-    mean = predicted.mean.numpy()
+    scatter(axes, predicted.mean.numpy(), low, high, truth, unit)
+    axes.set_title(f"{len(truth)} unseen videos, 90 % intervals", fontsize=10, loc="left")
+
+
+def scatter(axes: Axes, mean: Floats, low: Floats, high: Floats, truth: Floats, unit: str) -> None:
+    """Predicted means (n,) against true scores (n,), with the ends of their intervals; misses are marked."""
     held = (low <= truth) & (truth <= high)
+    dense = len(truth) > DENSE
     for inside, colour, name in ((held, BLUE, "interval holds the truth"), (~held, ORANGE, "interval misses it")):
         errors = np.stack([np.maximum(mean - low, 0), np.maximum(high - mean, 0)])[:, inside]
         label = f"{name} ({inside.sum()})"
         axes.errorbar(
-            truth[inside], mean[inside], yerr=errors, label=label, fmt="o", ms=3, lw=0.7, alpha=0.75, color=colour
+            truth[inside],
+            mean[inside],
+            yerr=errors,
+            label=label,
+            fmt="o" if colour == BLUE else "D",
+            ms=3,
+            lw=0.7,
+            alpha=0.75,
+            color=colour,
+            rasterized=dense,
         )
     ends = [min(truth.min(), low.min()), max(truth.max(), high.max())]
     axes.plot(ends, ends, color=GREY, lw=0.8, zorder=0)
     axes.set(xlabel=f"true score ({unit})", ylabel=f"predicted score ({unit})")
-    axes.set_title(f"{len(truth)} unseen videos, 90 % intervals", fontsize=10, loc="left")
     axes.legend(fontsize=8, frameon=False, loc="upper left")
-    _plain(axes)
+    plain(axes)
+
+
+def plane(figure: Figure, position: Floats, score: Floats, unit: str) -> None:
+    """Samples at (n, 2) positions that mean nothing by themselves, coloured by score (n,)."""
+    axes = figure.subplots()
+    x, y = position.T
+    dots = axes.scatter(x, y, c=score, cmap="viridis", s=32, edgecolors=GREY, linewidths=0.6)
+    dots.set_rasterized(len(score) > DENSE)
+    axes.set(xticks=[], yticks=[])
+    axes.spines[:].set_visible(False)
+    figure.colorbar(dots, label=f"true score ({unit})", shrink=0.85).outline.set_visible(False)
 
 
 def save(figure: Figure, file: Path) -> None:
@@ -106,6 +140,7 @@ def save(figure: Figure, file: Path) -> None:
         figure.savefig(temporary, format=file.suffix[1:])
 
 
-def _plain(axes: Axes) -> None:
+def plain(axes: Axes) -> None:
+    """Without the frame that means nothing."""
     axes.spines[["top", "right"]].set_visible(False)
     axes.tick_params(labelsize=8)

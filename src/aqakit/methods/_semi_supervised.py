@@ -1,0 +1,199 @@
+"""Learning from unlabelled videos beside a base method: what the schemes share.
+
+A scheme holds a base, which learns from the labelled rows as it would alone and gives all answers; the scheme adds
+named terms of the unlabelled rows. Where a batch has none, the scheme is its base, to the bit. A base that learns from
+more than one vector per clip is welcome wherever the scheme itself does not encode the clips.
+"""
+
+from __future__ import annotations
+
+import math
+from abc import abstractmethod
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Annotated
+
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+
+from aqakit import discovery
+from aqakit.distributions import Binned, Point, ScoreDistribution
+from aqakit.errors import OptionError
+from aqakit.methods import Method
+from aqakit.types import Batch, Description, FeatureSpec, LabelSpec, ScoreScale, Stream
+
+BaseOption = Annotated[str, Field(description="the method that scores, with its options, as dae or usdl:bins=51")]
+WidthOption = Annotated[int, Field(gt=0, description="channels of an encoded clip")]
+ReachOption = Annotated[int, Field(gt=0, description="clips on either side that an encoded clip is told of")]
+RampOption = Annotated[int, Field(ge=0, description="epochs over which the unlabelled videos gain their weight")]
+
+_STILL = (nn.Dropout, nn.modules.dropout._DropoutNd, nn.modules.batchnorm._BatchNorm)
+
+
+def build_base(owner: str, base: str, features: FeatureSpec, labels: LabelSpec) -> Method:
+    """The method that a scheme wraps.
+
+    Raises:
+        OptionError: no such method or option, or a method that is not trained by gradients.
+    """
+    name, given = discovery.parse_spec(base)
+    module = discovery.find("methods", name)
+    built: Method = module.build(features, labels, **discovery.configure(f"method {name}", module.build, given))
+    if not any(p.requires_grad for p in built.parameters()):
+        raise OptionError(f"{owner}: the base {name} has nothing to train by gradients; choose another")
+    return built
+
+
+class SemiSupervised(Method):
+    """A base method and terms of unlabelled rows.
+
+    Args:
+        base: learns from the labelled rows, and answers.
+    """
+
+    def __init__(self, base: Method) -> None:
+        super().__init__()
+        self.base = base
+        self.remembers_unlabelled = base.remembers_unlabelled
+
+    @abstractmethod
+    def unlabelled_losses(self, batch: Batch, seen: Batch) -> dict[str, Tensor]:
+        """Named scalar terms of a batch with at least one unlabelled row, and of what the base was shown of it."""
+
+    def losses(self, batch: Batch) -> dict[str, Tensor]:
+        """The base's terms, and those of the unlabelled rows where there are any."""
+        self.base.epoch = self.epoch
+        seen = self.seen(batch)
+        terms = self.base.losses(seen)
+        return terms if bool(batch.labelled.all()) else {**terms, **self.unlabelled_losses(batch, seen)}
+
+    def predict(self, batch: Batch) -> ScoreDistribution:
+        """The base's answer."""
+        return self.base.predict(self.seen(batch))
+
+    def describe(self, batch: Batch) -> Description:
+        """What the base says."""
+        return self.base.describe(self.seen(batch))
+
+    def remember(self, train: Batch) -> None:
+        """The base's memory."""
+        self.base.remember(self.seen(train))
+
+    def seen(self, batch: Batch) -> Batch:
+        """What the base is shown; the batch itself unless a scheme encodes it."""
+        return batch
+
+
+class Encoder(nn.Module):
+    """Clips in order → as many encoded clips: each from itself and, by a convolution, from those beside it.
+
+    Args:
+        inputs: channels of a clip.
+        width: channels of an encoded clip.
+        reach: clips on either side that one is told of.
+        dropout: share of the clips' channels dropped in training.
+    """
+
+    def __init__(self, inputs: int, width: int, *, reach: int, dropout: float) -> None:
+        super().__init__()
+        self.width = width
+        self.own = nn.Linear(inputs, width)
+        self.around = nn.Conv1d(inputs, width, 2 * reach + 1, padding=reach, bias=False)
+        self.drop = nn.Dropout(dropout)
+
+    def forward(self, stream: Stream) -> Stream:
+        """(B, N, D) → (B, N, width), zero where padded."""
+        features = self.drop(stream.features.masked_fill(~stream.clips[..., None], 0.0))
+        around = self.around(features.transpose(1, 2)).transpose(1, 2)
+        encoded = torch.relu(self.own(features) + around)
+        return Stream(encoded * stream.clips[..., None], stream.clips)
+
+
+class Encoded(SemiSupervised):
+    """A scheme that shapes the representation: the base reads encoded clips, labelled or not.
+
+    Args:
+        encoder: of the first stream, shared by all rows.
+        base: built for the encoder's width.
+    """
+
+    def __init__(self, encoder: Encoder, base: Method) -> None:
+        super().__init__(base)
+        self.encoder = encoder
+        if type(base).remember is not Method.remember:
+            raise OptionError("an encoder moves what its base would remember; choose a base without a memory")
+
+    def seen(self, batch: Batch) -> Batch:
+        """The batch with encoded clips as its only stream."""
+        return batch.replace(streams={"encoded": self.encoder(first(batch))})
+
+
+def first(batch: Batch) -> Stream:
+    """The first stream."""
+    return next(iter(batch.streams.values()))
+
+
+def with_first(batch: Batch, features: Tensor) -> Batch:
+    """The batch with other features in its first stream."""
+    name, stream = next(iter(batch.streams.items()))
+    return batch.replace(streams={**batch.streams, name: Stream(features, stream.clips)})
+
+
+def mask_of(stream: Stream) -> Tensor:
+    """(B, N, 1, …) bool: False where padded, with as many axes as the features."""
+    return stream.clips.reshape(*stream.clips.shape, *[1] * (stream.features.ndim - 2))
+
+
+def noisy(batch: Batch, noise: float) -> Batch:
+    """A batch whose first stream has normal noise, of that share of each video's root mean square."""
+    stream = first(batch)
+    mask = mask_of(stream)
+    inner = tuple(range(1, stream.features.ndim))
+    entries = mask.expand_as(stream.features).sum(inner, keepdim=True).clamp(min=1)
+    features = torch.where(mask, stream.features, 0.0)
+    size = (features.square().sum(inner, keepdim=True) / entries).sqrt()
+    return with_first(batch, features + torch.where(mask, noise * size * torch.randn_like(features), 0.0))
+
+
+def divergence(known: ScoreDistribution, other: ScoreDistribution, scale: ScoreScale) -> Tensor:
+    """(B,) how far an answer is from a known one; its gradient goes to both.
+
+    Kullback–Leibler divergence, exact for bins and normals and of the normals with their means and spreads for other
+    distributions; of points, which are no densities, the squared distance in quarters of the scale.
+    """
+    if isinstance(known, Point):
+        return ((known.mean - other.mean) / (scale.span / 4)).square()
+    if isinstance(known, Binned) and isinstance(other, Binned):
+        return (known.probabilities * (known.log_probabilities - other.log_probabilities)).sum(-1)
+    ratio = known.std / other.std
+    apart = (known.mean - other.mean) / other.std
+    return (ratio.square() + apart.square() - 1) / 2 - ratio.log()
+
+
+@contextmanager
+def still(module: nn.Module) -> Iterator[None]:
+    """Without dropout, and with batch norm's kept statistics, so that two passes differ by their inputs alone."""
+    moving = [m for m in module.modules() if isinstance(m, _STILL) and m.training]
+    for one in moving:
+        one.eval()
+    try:
+        yield
+    finally:
+        for one in moving:
+            one.train()
+
+
+def ramp(epoch: int, epochs: int) -> float:
+    """Weight between e⁻⁵ and 1 that the terms of unlabelled rows have in an epoch (Laine and Aila 2017).
+
+    >>> ramp(10, 10), ramp(0, 0)
+    (1.0, 1.0)
+    """
+    return math.exp(-5 * (1 - min(1.0, epoch / epochs)) ** 2) if epochs else 1.0
+
+
+def freeze(module: nn.Module) -> None:
+    """Its weights are copied, not trained."""
+    for parameter in module.parameters():
+        parameter.requires_grad_(False)

@@ -1,0 +1,178 @@
+"""COREG: two nearest-neighbour regressors of different metrics label unlabelled videos for each other.
+
+Each regressor looks, in a pool of unlabelled videos, for the one whose own estimate, added to its memory, would lower
+its error on the labelled neighbours of that video most; that video goes, with the estimate, to the other regressor
+(Zhou and Li 2005, Table 1). A video that would not lower the error is never added. The answer is the mean of the two.
+There are no weights and no epochs: :meth:`~aqakit.methods.Method.remember` is all the training.
+
+The published settings are the defaults: 3 neighbours, Minkowski orders 2 and 5, a pool of 100 and up to 100 rounds.
+Videos are compared by their mean clip features, each channel brought to unit spread over the training set.
+"""
+
+from typing import Annotated, Literal
+
+import torch
+from pydantic import BeforeValidator, Field
+from torch import Tensor
+
+from aqakit import pooling as poolings
+from aqakit.distributions import Point
+from aqakit.errors import DataError
+from aqakit.methods import Method
+from aqakit.types import Batch, FeatureSpec, LabelSpec
+
+PAPER = (
+    "Zhou and Li, Semi-Supervised Regression with Co-Training, IJCAI 2005. "
+    "https://www.ijcai.org/Proceedings/05/Papers/0689.pdf"
+)
+FEATURES = FeatureSpec({"i3d": (1024,)})
+
+
+class COREG(Method):
+    """A point for each video, the mean of two nearest-neighbour regressors.
+
+    Args:
+        features: vectors.
+        neighbours: k.
+        orders: of the two Minkowski distances.
+        pool: unlabelled videos looked at in a round.
+        rounds: at most.
+        pooling: how clips become one vector.
+
+    Attributes:
+        centre: (D',) mean of the training videos.
+        spread: (D',) that a vector is divided by.
+        vectors_0, vectors_1: (M, D') what each regressor remembers.
+        scores_0, scores_1: (M,).
+    """
+
+    remembers_unlabelled = True
+    centre: Tensor
+    spread: Tensor
+
+    def __init__(
+        self,
+        features: FeatureSpec,
+        *,
+        neighbours: int,
+        orders: tuple[float, float],
+        pool: int,
+        rounds: int,
+        pooling: Literal["average", "statistics"],
+    ) -> None:
+        super().__init__()
+        self.embed = poolings.build(pooling, features.width)
+        self.neighbours, self.orders, self.pool, self.rounds = neighbours, orders, pool, rounds
+        for name in ("centre", "spread", "vectors_0", "vectors_1", "scores_0", "scores_1"):
+            self.register_memory(name)
+
+    def losses(self, batch: Batch) -> dict[str, Tensor]:
+        """Nothing: :meth:`remember` is all the training."""
+        return {}
+
+    @torch.no_grad()
+    def remember(self, train: Batch) -> None:
+        """Start from the labelled videos, and let the regressors teach each other.
+
+        Raises:
+            DataError: no labelled video.
+        """
+        if not bool(train.labelled.any()):
+            raise DataError("coreg needs at least one labelled video to learn from")
+        x = self.embed(train.features, train.clips)  # (n, D')
+        spread = x.std(0, correction=0)
+        self.centre, self.spread = x.mean(0), torch.where(spread > 1e-8, spread, 1.0)
+        x, known = (x - self.centre) / self.spread, train.labelled
+        for j in range(2):
+            self._keep(j, x[known], train.score[known])
+        waiting = x[~known]
+        waiting = waiting[torch.randperm(len(waiting)).to(x.device)]
+        for _ in range(self.rounds):
+            used = self._teach(waiting[: self.pool])
+            if not used:
+                break
+            kept = [i for i in range(len(waiting)) if i not in used]
+            waiting = waiting[kept]
+
+    def predict(self, batch: Batch) -> Point:
+        """B points."""
+        x = (self.embed(batch.features, batch.clips) - self.centre) / self.spread
+        return Point((self.estimate(0, x) + self.estimate(1, x)) / 2)
+
+    def memory(self, j: int) -> tuple[Tensor, Tensor]:
+        """Vectors (M, D') and scores (M,) of regressor j."""
+        return getattr(self, f"vectors_{j}"), getattr(self, f"scores_{j}")
+
+    def estimate(self, j: int, x: Tensor) -> Tensor:
+        """(B, D') → (B,) mean score of the nearest that regressor j remembers."""
+        vectors, scores = self.memory(j)
+        return scores[self._nearest(j, x, vectors)].mean(1)
+
+    def gains(self, j: int, x: Tensor) -> Tensor:
+        """(B, D') → (B,) by how much each, with its estimate, lowers the error of j on its own neighbours.
+
+        The error is the sum of squares over the video's nearest in the memory (Zhou and Li 2005, eq. 3).
+        """
+        vectors, scores = self.memory(j)
+        guess = self.estimate(j, x)
+        near = self._nearest(j, x, vectors)  # (B, k)
+        before = (scores[near] - self.estimate(j, vectors)[near]).square().sum(1)
+        after = [
+            (scores[rows] - _mean_of(self._nearest(j, vectors[rows], torch.cat([vectors, one[None]])), scores, g))
+            for rows, one, g in zip(near, x, guess, strict=True)
+        ]
+        return before - torch.stack(after).square().sum(1)
+
+    def _teach(self, pool: Tensor) -> set[int]:
+        """One round: each regressor gives the other its surest video; the places of the videos that were given."""
+        given: dict[int, tuple[int, Tensor]] = {}
+        for j in range(2):
+            free = [i for i in range(len(pool)) if i not in {place for place, _ in given.values()}]
+            if not free:
+                break
+            gain, at = self.gains(j, pool[free]).max(0)
+            if float(gain) > 0:
+                place = free[int(at)]
+                given[j] = place, self.estimate(j, pool[place][None])
+        for j, (place, guess) in given.items():
+            vectors, scores = self.memory(1 - j)
+            self._keep(1 - j, torch.cat([vectors, pool[place][None]]), torch.cat([scores, guess]))
+        return {place for place, _ in given.values()}
+
+    def _keep(self, j: int, vectors: Tensor, scores: Tensor) -> None:
+        setattr(self, f"vectors_{j}", vectors)
+        setattr(self, f"scores_{j}", scores)
+
+    def _nearest(self, j: int, x: Tensor, vectors: Tensor) -> Tensor:
+        """(B, D'), (M, D') → (B, k) places of the nearest, k at most M."""
+        k = min(self.neighbours, len(vectors))
+        return torch.cdist(x, vectors, p=self.orders[j]).topk(k, largest=False).indices
+
+
+def _mean_of(rows: Tensor, scores: Tensor, last: Tensor) -> Tensor:
+    """(k, k) places → (k,) mean scores, where one more score comes after those given."""
+    return torch.cat([scores, last[None]])[rows].mean(1)
+
+
+def _orders(value: object) -> object:
+    return value.split(",") if isinstance(value, str) else value
+
+
+def build(
+    features: FeatureSpec,
+    labels: LabelSpec,
+    *,
+    neighbours: Annotated[int, Field(gt=0, description="whose mean score is the answer")] = 3,
+    orders: Annotated[
+        tuple[Annotated[float, Field(ge=1)], Annotated[float, Field(ge=1)]],
+        BeforeValidator(_orders),
+        Field(description="of the two Minkowski distances, as 2,5"),
+    ] = (2.0, 5.0),
+    pool: Annotated[int, Field(gt=0, description="unlabelled videos looked at in a round")] = 100,
+    rounds: Annotated[int, Field(gt=0, description="at most so many; each adds at most two videos")] = 100,
+    pooling: Annotated[
+        Literal["average", "statistics"], Field(description="how the clips of a video become one vector")
+    ] = "average",
+) -> COREG:
+    """COREG for these features and labels."""
+    return COREG(features, neighbours=neighbours, orders=orders, pool=pool, rounds=rounds, pooling=pooling)

@@ -1,0 +1,177 @@
+"""S4AQA: one hidden segment of every unlabelled video is recovered, and all representations are aligned.
+
+The base reads what a temporal encoder, shared by labelled and unlabelled videos, makes of the segments. Of every
+unlabelled video one random segment is hidden, encoded with the others and recovered by a two-layer decoder (mean
+absolute error). A discriminator behind a gradient-reversal layer tells labelled from unlabelled videos, whole or with
+a hidden segment, which makes their representations alike. L = L_reg + λ₁ L_recovery + λ₂ L_adversarial.
+
+The paper's ablation: AA is ``recovery=0 alignment=0``, the base over the encoder alone; AA+MSFR ``alignment=0``;
+AA+RDA ``recovery=0``.
+
+No code was published, and the paper leaves open
+
+- the *encoder*: a linear layer and a convolution over ``reach`` segments on either side;
+- what is *decoded*: the encoding at the place of the hidden segment, which a decoder of the whole video could not know;
+- the *mask token*: ``learned``, or the mean of the features (``zero`` where they are standardised);
+- the *normalisation* of the adversarial terms: the printed min–max averages labelled and unlabelled rows apart and
+  halves the two unlabelled terms, the printed loss sums all rows. Here it is the former, which does not depend on the
+  batch's labelled share;
+- λ₁ and λ₂.
+"""
+
+from typing import Annotated, Literal
+
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from aqakit.methods import DropoutOption, Method
+from aqakit.methods._semi_supervised import (
+    BaseOption,
+    Encoded,
+    Encoder,
+    ReachOption,
+    WidthOption,
+    build_base,
+    first,
+    with_first,
+)
+from aqakit.pooling import build as build_pooling
+from aqakit.types import Batch, FeatureSpec, LabelSpec, Stream
+
+PAPER = (
+    "Zhang et al., Semi-Supervised Action Quality Assessment with Self-Supervised Segment Feature Recovery, "
+    "IEEE TCSVT 2022. https://doi.org/10.1109/TCSVT.2022.3143549"
+)
+FEATURES = FeatureSpec({"i3d": (1024,)})
+
+
+class _Reversal(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: object, x: Tensor) -> Tensor:
+        return x.view_as(x)
+
+    @staticmethod
+    def backward(ctx: object, gradient: Tensor) -> Tensor:
+        return -gradient
+
+
+def reverse_gradient(x: Tensor) -> Tensor:
+    """The same values; what is behind it learns the opposite (Ganin and Lempitsky 2015)."""
+    reversed_: Tensor = _Reversal.apply(x)  # type: ignore[no-untyped-call]
+    return reversed_
+
+
+class S4AQA(Encoded):
+    """A base over an encoder that unlabelled videos shape.
+
+    Args:
+        encoder: shared by all rows.
+        base: reads its output.
+        inputs: channels of a segment.
+        recovery: λ₁.
+        alignment: λ₂.
+        mask: what stands for a hidden segment.
+    """
+
+    token: Tensor
+
+    def __init__(
+        self,
+        encoder: Encoder,
+        base: Method,
+        *,
+        inputs: int,
+        recovery: float,
+        alignment: float,
+        mask: Literal["learned", "zero"],
+    ) -> None:
+        super().__init__(encoder, base)
+        self.recovery, self.alignment = recovery, alignment
+        self.pool = build_pooling("average", encoder.width)
+        width = encoder.width
+        if mask == "learned" and recovery + alignment > 0:
+            self.token = nn.Parameter(torch.zeros(inputs))
+        else:
+            self.register_buffer("token", torch.zeros(inputs))
+        if recovery:
+            self.decoder = nn.Sequential(nn.Linear(width, width), nn.ReLU(), nn.Linear(width, inputs))
+        if alignment:
+            self.discriminator = nn.Sequential(nn.Linear(width, width), nn.ReLU(), nn.Linear(width, 1))
+
+    def unlabelled_losses(self, batch: Batch, seen: Batch) -> dict[str, Tensor]:
+        """λ₁ × the error of recovered segments, and λ₂ × the discriminator's, whose gradient is reversed."""
+        unlabelled = batch.select(~batch.labelled)
+        whole = first(unlabelled)
+        place = _places(whole.clips)
+        hidden = self.encoder(Stream(self._hide(whole, place), whole.clips))
+        terms = {}
+        if self.recovery:
+            terms["recovery"] = self.recovery * self._recovery(hidden, whole, place)
+        if self.alignment:
+            found = self.represent(first(seen))
+            loss = self.adversarial(found[batch.labelled], found[~batch.labelled], self.represent(hidden))
+            terms["adversarial"] = self.alignment * loss
+        return terms
+
+    def represent(self, encoded: Stream) -> Tensor:
+        """(B, width) mean of the encoded segments."""
+        found: Tensor = self.pool(encoded.features, encoded.clips)
+        return found
+
+    def masked(self, batch: Batch) -> Batch:
+        """The batch with one random segment of every video hidden."""
+        stream = first(batch)
+        return with_first(batch, self._hide(stream, _places(stream.clips)))
+
+    def adversarial(self, labelled: Tensor, unlabelled: Tensor, hidden: Tensor) -> Tensor:
+        """Cross-entropy of the discriminator, mean over each kind; (b, width) each, of any b."""
+        halves = ((labelled, 1.0, 1.0), (unlabelled, 0.0, 0.5), (hidden, 0.0, 0.5))
+        found = []
+        for rows, truth, weight in halves:
+            answer = self.discriminator(reverse_gradient(rows)).squeeze(1)
+            loss = F.binary_cross_entropy_with_logits(answer, torch.full_like(answer, truth), reduction="sum")
+            found.append(weight * loss / max(1, len(rows)))
+        return torch.stack(found).sum()
+
+    def _hide(self, stream: Stream, place: Tensor) -> Tensor:
+        """Features with the token at ``place`` (B,) of each row."""
+        at = F.one_hot(place, stream.clips.shape[1]).bool()[..., None]  # (B, N, 1)
+        return torch.where(at, self.token, stream.features)
+
+    def _recovery(self, encoded: Stream, whole: Stream, place: Tensor) -> Tensor:
+        """Mean absolute error of the hidden segments; a video of one segment says nothing of it."""
+        rows = torch.arange(len(place), device=place.device)
+        error = (self.decoder(encoded.features[rows, place]) - whole.features[rows, place].detach()).abs().mean(1)
+        several = whole.clips.sum(1) > 1
+        return (error * several).sum() / several.sum().clamp(min=1)
+
+
+def _places(clips: Tensor) -> Tensor:
+    """(B, N) → (B,) a random segment of each video."""
+    return torch.multinomial(clips.float(), 1).squeeze(1)
+
+
+def build(
+    features: FeatureSpec,
+    labels: LabelSpec,
+    *,
+    base: BaseOption = "regression",
+    recovery: Annotated[float, Field(ge=0, description="λ₁, weight of the recovery; 0: without")] = 1.0,
+    alignment: Annotated[float, Field(ge=0, description="λ₂, weight of the alignment; 0: without")] = 0.1,
+    width: WidthOption = 128,
+    reach: ReachOption = 1,
+    mask: Annotated[
+        Literal["learned", "zero"], Field(description="what stands for a hidden segment: a learned vector, or zeros")
+    ] = "learned",
+    dropout: DropoutOption = 0.0,
+) -> S4AQA:
+    """S4AQA for these features and labels.
+
+    Raises:
+        OptionError: a base that does not exist, or that keeps a memory of what it read.
+    """
+    encoder = Encoder(features.width, width, reach=reach, dropout=dropout)
+    scorer = build_base("s4aqa", base, FeatureSpec({"encoded": (width,)}), labels)
+    return S4AQA(encoder, scorer, inputs=features.width, recovery=recovery, alignment=alignment, mask=mask)

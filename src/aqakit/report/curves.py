@@ -1,0 +1,91 @@
+"""Learning curves, and what every selection rule would report of them; optimistic rules are marked."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+from numpy.typing import NDArray
+
+from aqakit.report.figures import BLUE, GREEN, GREY, ORANGE, plain
+from aqakit.results import Floats, MethodResult
+from aqakit.selection import RULES
+
+OPTIMISTIC = "optimistic"
+
+Epochs = NDArray[np.int64]
+
+_SHAPES = {"last": "o", "best-validation": "s", "best-test": "^", "last-ten": "D", "best-ten-consecutive": "v"}
+
+
+def by_rule(method: MethodResult) -> list[dict[str, Any]]:
+    """For every selection rule the Spearman it reports, whether it is honest, and from which epochs.
+
+    For each seed the rule chooses epochs from its folds; the value is the mean over folds, then over seeds. Epochs
+    count from 1; ``first`` and ``last`` are the earliest and the latest that were used.
+    """
+    rows = []
+    for name, rule in RULES.items():
+        used = [_used(method, seed, name) for seed in method.seeds]
+        known = [u for u in used if u is not None]
+        row = {"method": method.label, "rule": name, "honest": rule.honest, "meaning": rule.meaning}
+        if not known or len(known) < len(used):
+            rows.append({**row, "spearman": None, "first": None, "last": None})
+            continue
+        epochs = np.concatenate([np.ravel(chosen) for _, chosen in known])
+        value = float(np.mean([mean for mean, _ in known]))
+        rows.append({**row, "spearman": value, "first": int(epochs.min()) + 1, "last": int(epochs.max()) + 1})
+    return rows
+
+
+def learning(figure: Figure, method: MethodResult) -> None:
+    """Spearman after each epoch: each fold and seed, their mean, validation, and a mark for every rule."""
+    axes = figure.subplots()
+    test, validation = method.curve("test"), method.curve("validation")
+    epochs = np.arange(1, test.shape[1] + 1)
+    axes.plot(epochs, test.T, color=GREY, lw=0.5, alpha=0.5)
+    axes.plot(epochs, test.mean(0), color=BLUE, lw=1.8, label="test, mean over folds and seeds")
+    if validation.size:
+        axes.plot(epochs, validation.mean(0), color=GREEN, lw=1.2, ls="--", label="validation, mean")
+    for row in by_rule(method):
+        _mark(axes, row)
+    axes.set(xlabel="epoch", ylabel="Spearman ρ")
+    figure.legend(fontsize=8, frameon=False, loc="outside lower left", ncols=1)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    plain(axes)
+
+
+def _mark(axes: Axes, row: dict[str, Any]) -> None:
+    if row["spearman"] is None:
+        return
+    honest = row["honest"]
+    colour, name = (BLUE, row["rule"]) if honest else (ORANGE, f"{row['rule']} ({OPTIMISTIC})")
+    ends, value = (row["first"], row["last"]), row["spearman"]
+    axes.plot(ends, (value, value), color=colour, lw=1.2, ls="-" if honest else ":")
+    axes.plot(
+        sum(ends) / 2, value, color=colour, ls="", marker=_SHAPES.get(row["rule"], "o"), ms=6,
+        mfc=colour if honest else "none", label=f"{name} {value:.2f}",
+    )  # fmt: skip
+
+
+def _used(method: MethodResult, seed: int, rule: str) -> tuple[float, Epochs] | None:
+    """Mean over folds of one seed, and the epochs it is from; None where there are no such curves."""
+    folds = [f.curves for f in method.folds if f.seed == seed]
+    if not all("test" in curves for curves in folds):
+        return None
+    test = np.stack([curves["test"] for curves in folds])  # (folds, epochs)
+    if rule != "best-validation":
+        chosen = RULES[rule].choose(test)
+        return float(test[:, chosen].mean()), np.arange(test.shape[1])[chosen]
+    if not all("validation" in curves for curves in folds):
+        return None
+    return _validated(test, [curves["validation"] for curves in folds])
+
+
+def _validated(test: Floats, validation: Sequence[Floats]) -> tuple[float, Epochs]:
+    best = np.array([curve.argmax() for curve in validation])
+    return float(test[np.arange(len(test)), best].mean()), best

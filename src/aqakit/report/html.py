@@ -1,0 +1,305 @@
+"""One self-contained HTML file that shows how methods compare, how sure they are, where they fail, and how to rerun.
+
+No script runs in it and nothing is fetched, which its content-security policy also forbids. All numbers that it shows
+are in it once more as JSON, in the element ``report-data``.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import math
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from html import escape
+from pathlib import Path
+from typing import Any
+
+from aqakit.errors import OptionError
+from aqakit.files import write_text
+from aqakit.report import calibration, curves, figures, gallery, svg
+from aqakit.report.gallery import Shown
+from aqakit.report.tables import Row, text
+from aqakit.results import Case, FoldResult, MethodResult, Study, TaskResult
+from aqakit.selection import RULES
+
+_COLUMNS = {
+    "method": "method",
+    "spearman": "Spearman ρ",
+    "interval": "95 % interval",
+    "group": "group",
+    "intervals": "uncertainty",
+    "kendall": "Kendall τ",
+    "mae": "MAE",
+    "relative_l2": "R-ℓ2×100",
+    "crps": "CRPS",
+    "nll": "NLL",
+    "coverage_90": "90 % coverage",
+    "width_90": "90 % width",
+    "ece": "ECE",
+    "error_spread": "error–spread ρ",
+    "rule": "epoch",
+    "seeds": "seeds",
+    "folds": "folds",
+    "samples": "test samples",
+}
+_POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
+
+
+def write(study: Study, file: Path, *, folder: Path | None = None) -> None:
+    """Write the report, and its figures as PNG and SVG into a folder where one is given.
+
+    Raises:
+        OptionError: there is no folder to write the file to.
+    """
+    if not file.parent.is_dir():
+        raise OptionError(f"{file}: there is no folder {file.parent} to write to")
+    with svg.style():
+        drawn = [list(gallery.draw(task, f"task-{number}")) for number, task in enumerate(study.tasks, start=1)]
+        write_text(file, page(study, drawn))
+        if folder:
+            folder.mkdir(parents=True, exist_ok=True)
+            for shown in (shown for one in drawn for shown in one):
+                for ending in (".png", ".svg"):
+                    figures.save(shown.figure, folder / f"{shown.name}{ending}")
+
+
+def page(study: Study, drawn: Sequence[Sequence[Shown]]) -> str:
+    """The whole page; ``drawn`` are the figures of each task."""
+    title = f"Report: {', '.join(task.name for task in study.tasks)}"
+    body = [f"<header><h1>{escape(title)}</h1>{_paragraphs(study.notes)}</header>"]
+    if len(study.tasks) > 1:
+        links = (f'<a href="#task-{n}">{escape(t.name)}</a>' for n, t in enumerate(study.tasks, start=1))
+        body.append(f"<nav>{' · '.join(links)}</nav><h2>Over all tasks</h2>")
+        body.append(_table(study.over_tasks(), {"method": "method", "spearman": "Spearman ρ, Fisher-z mean"}))
+    for number, (task, shown) in enumerate(zip(study.tasks, drawn, strict=True), start=1):
+        body.append(f'<section id="task-{number}">{_heading(study, task)}{"".join(_task(task, shown))}</section>')
+    body += [_rerun(study), _embedded(study)]
+    css = Path(__file__).with_name("page.css").read_text(encoding="utf-8")
+    return (
+        '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">'
+        f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">'
+        f"<title>{escape(title)}</title><style>{css}</style></head><body>{''.join(body)}</body></html>\n"
+    )
+
+
+def data(study: Study) -> dict[str, Any]:
+    """Every number of the report, as JSON values; what is not finite is null."""
+    found = [
+        {
+            "task": task.name,
+            "protocol": task.protocol,
+            "scale": [task.scale.low, task.scale.high],
+            "unit": task.scale.unit,
+            "span": task.span,
+            "rows": [row for method in task.methods for row in method.rows(task.span)],
+            "groups": task.letters,
+            "rules": [row for method in task.compared for row in curves.by_rule(method)],
+            "predictions": {method.label: method.points._asdict() for method in task.compared},
+            "curves": {m.label: {s: m.curve(s) for s in ("test", "validation")} for m in task.compared},
+            "runs": [{"command": f.command, **f.facts} for method in task.compared for f in method.folds],
+        }
+        for task in study.tasks
+    ]
+    cleaned: dict[str, Any] = _plain({"tasks": found, "over_tasks": study.over_tasks(), "notes": study.notes})
+    return cleaned
+
+
+def _heading(study: Study, task: TaskResult) -> str:
+    return f"<h2>{escape(task.name)}</h2>" if len(study.tasks) > 1 else ""
+
+
+def _task(task: TaskResult, shown: Sequence[Shown]) -> Iterator[str]:
+    low, high, unit = task.scale.low, task.scale.high, escape(task.scale.unit)
+    yield f"<p>Protocol: <b>{escape(task.protocol)}</b>. Scores from {low:g} to {high:g} {unit}.</p>"
+    yield _paragraphs(task.notes)
+    yield _comparison(task)
+    groups = {
+        "Predicted against true": ("scatter",),
+        "Uncertainty": ("reliability", "pit", "sharpness", "risk"),
+        "Learning curves": ("learning",),
+        "The data as the features see them": ("features",),
+    }
+    for title, kinds in groups.items():
+        chosen = [one for one in shown if one.kind in kinds]
+        if title == "Learning curves":
+            yield _rules(task)
+        if chosen:
+            yield f"<h3>{title}</h3>{_words(title)}<div class=grid>{''.join(map(_figure, chosen))}</div>"
+        if title == "Uncertainty" and len(silent := [m for m in task.compared if calibration.silent(m)]):
+            names = ", ".join(escape(m.label) for m in silent)
+            yield f"<p class=note>{names}: a point states no uncertainty; train with --validation to recalibrate.</p>"
+    yield _cases(task)
+    yield _health(task)
+
+
+def _words(title: str) -> str:
+    if title != "The data as the features see them":
+        return ""
+    return (
+        "<p class=note>Mean features over clips, each channel standardised. Near samples look alike to the backbone; "
+        "distances between far ones, and directions, mean nothing.</p>"
+    )
+
+
+def _figure(shown: Shown) -> str:
+    drawn = svg.inline(shown.figure, shown.name, shown.caption)
+    return f"<figure>{drawn}<figcaption>{escape(shown.caption)}</figcaption></figure>"
+
+
+def _comparison(task: TaskResult) -> str:
+    rows, letters = [], task.letters
+    for method in task.methods:
+        for row in method.rows(task.span):
+            known = math.isfinite(row["low"])
+            interval = f"{text(row['low'])} – {text(row['high'])}" if known else "–"
+            group = letters.get(method.label)
+            rows.append({**row, "interval": interval, "group": group, "floor": method.floor})
+    grouped = (
+        "Group: rows that share a letter differ in Spearman by no more than noise (the same bootstrap in pairs, "
+        "Holm-corrected, 5 %).",
+    )
+    notes = (
+        "Every number is the mean over folds, then over seeds; a fold on which all predictions are equal counts as "
+        "Spearman 0. The 95 % interval is a bootstrap over test samples within folds, and over seeds: it tells how "
+        "far the number depends on them.",
+        *(grouped if letters else ()),
+        f"MAE, CRPS and width are in {task.scale.unit}; R-ℓ2 divides by a span of {task.span:g}. A point answer has "
+        "coverage 0: it states no uncertainty. Grey rows hardly look at the recording: what does not beat them has "
+        "learnt nothing of quality.",
+    )
+    shared = _shared([row for row in rows if not row["floor"]])
+    columns = {name: title for name, title in _COLUMNS.items() if name not in shared}
+    said = "; ".join(f"{_COLUMNS[name]} {text(value)}" for name, value in shared.items())
+    told = f"<p>All methods: {escape(said)}.</p>" if shared else ""
+    return f"<h3>Comparison</h3>{told}{_table(rows, columns)}{_paragraphs(notes)}"
+
+
+def _shared(rows: Sequence[Row]) -> dict[str, Any]:
+    """What the rows of all methods agree on, of how they were judged."""
+    found = {name: [row[name] for row in rows] for name in ("rule", "seeds", "folds", "samples")}
+    return {name: values[0] for name, values in found.items() if values and len(set(values)) == 1}
+
+
+def _rules(task: TaskResult) -> str:
+    watched = [method for method in task.compared if method.curve("test").size]
+    if not watched:
+        return ""
+    rows = [{"method": m.label} | {row["rule"]: row["spearman"] for row in curves.by_rule(m)} for m in watched]
+    marks = {name: "honest" if rule.honest else curves.OPTIMISTIC for name, rule in RULES.items()}
+    columns = {"method": "method"} | {name: f"{name} ({mark})" for name, mark in marks.items()}
+    note = (
+        "; ".join(f"{name}: {rule.meaning}" for name, rule in RULES.items()) + ".",
+        "Optimistic: the test scores had a say in which number is reported, or it is that of no single model. Such "
+        "numbers must not be compared with honest ones.",
+    )
+    return f"<h3>Every selection rule</h3>{_table(rows, columns)}{_paragraphs(note)}"
+
+
+def _cases(task: TaskResult) -> str:
+    cards = "".join(_card(case, task.scale.unit) for case in task.cases)
+    note = (
+        "The largest errors of each method, and then the true scores that were least likely under its prediction "
+        "(surprise: in standard deviations of a normal distribution). Bars: what each clip adds to the score, up or "
+        "down, compared with a usual clip at its place (Shapley values; from first to last, on a scale of their own).",
+    )
+    return f"<h3>Worst and most surprising</h3>{_paragraphs(note)}<div class=grid>{cards}</div>" if cards else ""
+
+
+def _card(case: Case, unit: str) -> str:
+    surprise = f", surprise {case.surprise:.1f} σ" if math.isfinite(case.surprise) else ""
+    pictures = "".join(_picture(f, case.id, number) for number, f in enumerate(case.frames, start=1))
+    strip = f"<div class=strip>{pictures}</div>" if pictures else ""
+    line = svg.timeline(case.timeline, unit) if case.timeline else ""
+    about = f"<p>{escape(case.about)}</p>" if case.about else ""
+    similar = ", ".join(f"{name} ({score:.2f})" for name, score in case.similar)
+    about += f"<p class=note>most like, in training: {escape(similar)}</p>" if similar else ""
+    return (
+        f"<article><h4>{escape(case.id)}</h4><p class=note>{escape(case.method)} · {escape(case.why)} · "
+        f"fold {escape(case.fold)}, seed {case.seed}</p>{strip}{line}<p>true <b>{case.true:.2f}</b>, predicted "
+        f"<b>{case.mean:.2f}</b> ({case.low:.2f} – {case.high:.2f}) {escape(unit)}{surprise}</p>{about}</article>"
+    )
+
+
+def _picture(frame: Any, name: str, number: int) -> str:
+    encoded = base64.b64encode(svg.picture(frame)).decode()
+    return f'<img alt="{escape(name)}, picture {number}" src="data:image/jpeg;base64,{encoded}">'
+
+
+def _health(task: TaskResult) -> str:
+    if task.health is None:
+        return ""
+    rows = task.health.rows()
+    columns = {name: name.replace("_", " ") for row in rows for name in row}
+    found = "".join(
+        f"<li class={severity}><b>{severity}</b> {escape(sentence)}</li>" for severity, sentence in task.health.findings
+    )
+    told = f"<ul>{found}</ul>" if found else "<p>Nothing was found that is wrong.</p>"
+    return f"<h3>Health of the data</h3>{_table(rows, columns)}{told}"
+
+
+def _rerun(study: Study) -> str:
+    runs = [(t, m, f) for t in study.tasks for m in t.compared for f in m.folds if f.facts]
+    if not runs:
+        return ""
+    versions = sorted({json.dumps(f.facts.get("versions", {})) for _, _, f in runs})
+    made = "; ".join(", ".join(f"{n} {v}" for n, v in json.loads(one).items()) for one in versions)
+    blocks = "".join(_run(task, method, fold) for task, method, fold in runs)
+    return f"<section><h2>To run it again</h2><p>Made with {escape(made)}.</p>{blocks}</section>"
+
+
+def _run(task: TaskResult, method: MethodResult, fold: FoldResult) -> str:
+    title = f"{task.name}: {method.label}, fold {fold.fold}, seed {fold.seed}"
+    facts = json.dumps(fold.facts, indent=1, ensure_ascii=False)
+    return (
+        f"<details><summary>{escape(title)}</summary><pre>{escape(fold.command)}</pre>"
+        f"<pre>{escape(facts)}</pre></details>"
+    )
+
+
+def _embedded(study: Study) -> str:
+    encoded = json.dumps(data(study), separators=(",", ":"))
+    safe = re.sub(r"[<>&]", lambda m: f"\\u{ord(m[0]):04x}", encoded)  # so that no text in it ends the element
+    return f'<script type="application/json" id="report-data">{safe}</script>'
+
+
+def _table(rows: Sequence[Row], columns: Mapping[str, str]) -> str:
+    """Columns in which no row has anything are left out."""
+    used = {n: title for n, title in columns.items() if any(row.get(n) is not None for row in rows)}
+    head = "".join(f'<th scope="col"{_mark(title)}>{escape(title)}</th>' for title in used.values())
+    lines = []
+    for row in rows:
+        cells = "".join(f"<td{_kind(row.get(n))}>{escape(_cell(row.get(n)))}</td>" for n in used)
+        lines.append(f"<tr{' class=floor' if row.get('floor') else ''}>{cells}</tr>")
+    body = f"<thead><tr>{head}</tr></thead><tbody>{''.join(lines)}</tbody>"
+    return f'<div class=table tabindex="0"><table>{body}</table></div>'
+
+
+def _mark(title: str) -> str:
+    return " class=optimistic" if curves.OPTIMISTIC in title else ""
+
+
+def _cell(value: object) -> str:
+    return "∞" if value == math.inf else text(value)
+
+
+def _kind(value: object) -> str:
+    return " class=number" if isinstance(value, int | float) and not isinstance(value, bool) else ""
+
+
+def _paragraphs(sentences: Sequence[str]) -> str:
+    return "".join(f"<p class=note>{escape(sentence)}</p>" for sentence in sentences)
+
+
+def _plain(value: Any) -> Any:
+    """JSON values of arrays and tuples; numbers to nine digits, and null where they are not finite."""
+    if hasattr(value, "tolist"):
+        value = value.tolist()
+    if isinstance(value, Mapping):
+        return {str(k): _plain(v) for k, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(v) for v in value]
+    if isinstance(value, float):
+        return float(f"{value:.9g}") if math.isfinite(value) else None
+    return value

@@ -1,0 +1,97 @@
+"""A figure as SVG that lives inside a page: no outside reference, ids of its own, colours that follow the page."""
+
+from __future__ import annotations
+
+import html
+import io
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib.figure import Figure
+from matplotlib.image import imsave
+
+from aqakit.report.figures import AMBER, BLUE, GREEN, GREY, INK, ORANGE, PURPLE, SKY
+from aqakit.results import Part
+
+VARIABLES = {
+    BLUE: "blue", ORANGE: "orange", GREEN: "green", GREY: "grey", PURPLE: "purple", AMBER: "amber", SKY: "sky"
+}  # fmt: skip
+"""Colours of figures that a page may change, and its names for them."""
+
+_STYLE: dict[Any, Any] = {
+    **dict.fromkeys(("text.color", "axes.edgecolor", "axes.labelcolor", "xtick.color", "ytick.color"), INK),
+    **dict.fromkeys(("boxplot.boxprops.color", "boxplot.whiskerprops.color", "boxplot.capprops.color"), INK),
+    "boxplot.medianprops.color": INK,
+    "font.size": 9,
+    "axes.labelsize": 9,
+    "xtick.labelsize": 8,
+    "ytick.labelsize": 8,
+    "font.family": "sans-serif",
+    "svg.fonttype": "none",  # text stays text: small, found by a search, read aloud
+    "svg.hashsalt": "aqakit",
+}
+
+
+@contextmanager
+def style() -> Iterator[None]:
+    """How figures are drawn and written."""
+    with mpl.rc_context(_STYLE):
+        yield
+
+
+def inline(figure: Figure, name: str, label: str) -> str:
+    """An ``<svg>`` element of a figure.
+
+    Args:
+        figure: drawn within :func:`style`.
+        name: of letters, digits and hyphens, its own in the page; begins all ids.
+        label: what it shows, for those who do not see it.
+    """
+    out = io.StringIO()
+    figure.savefig(out, format="svg", transparent=True, metadata={"Date": None, "Creator": None}, dpi=130)
+    text = out.getvalue()
+    text = text[text.index("<svg") :]
+    text = re.sub(r"<metadata>.*?</metadata>|<!--.*?-->", "", text, flags=re.DOTALL)
+    text = re.sub(r'\s+xmlns(:\w+)?="[^"]*"', "", text).replace("xlink:href", "href")
+    text = re.sub(r'\b(id|href)="(#?)(?!data:)', rf'\1="\2{name}-', text).replace("url(#", f"url(#{name}-")
+    text = text.replace(INK, "currentColor")
+    for colour, variable in VARIABLES.items():
+        text = text.replace(colour, f"var(--{variable})")
+    text = re.sub(r'(<svg[^>]*?) width="[^"]*"', r"\1", re.sub(r'(<svg[^>]*?) height="[^"]*"', r"\1", text, count=1))
+    return text.replace("<svg", f'<svg role="img" aria-label="{html.escape(label)}"', 1)
+
+
+def timeline(parts: Sequence[Part], unit: str) -> str:
+    """Bars over the frames of a recording: up for points that a part brought, down for those it cost."""
+    start, end = min(p.first for p in parts), max(p.last for p in parts)
+    top = max(abs(p.contribution) for p in parts) or 1.0
+    bars = []
+    for k, part in enumerate(parts):  # parts may overlap, so each has an equal share of the width
+        height = 22 * abs(part.contribution) / top
+        y = 24 - height if part.contribution >= 0 else 24
+        colour = "blue" if part.contribution >= 0 else "orange"
+        told = f"frames {part.first} to {part.last}: {part.contribution:+.2f} {unit}"
+        width = 300 / len(parts)
+        bars.append(
+            f'<rect x="{k * width + 1:.1f}" y="{y:.1f}" width="{width - 2:.1f}" height="{height:.1f}" '
+            f'fill="var(--{colour})"><title>{html.escape(told)}</title></rect>'
+        )
+    values = [p.contribution for p in parts]
+    label = f"clips of frames {start} to {end}: from {min(values):+.2f} to {max(values):+.2f} {unit}"
+    return (
+        f'<svg class="timeline" preserveAspectRatio="none" role="img" aria-label="{html.escape(label)}" '
+        'viewBox="0 0 300 48">'
+        f'<line x1="0" x2="300" y1="24" y2="24" stroke="currentColor" stroke-width="0.5"/>{"".join(bars)}</svg>'
+        f"<p class=note>{html.escape(label)}</p>"
+    )
+
+
+def picture(frame: np.ndarray) -> bytes:
+    """(H, W, 3) uint8 as a small JPEG."""
+    out = io.BytesIO()
+    imsave(out, frame, format="jpeg", pil_kwargs={"quality": 70})
+    return out.getvalue()

@@ -1,0 +1,180 @@
+"""One video scored by one run, and all that the page shows of it. Runs in the worker process."""
+
+from __future__ import annotations
+
+import base64
+import io
+import math
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+from scipy.ndimage import gaussian_filter1d
+
+from aqakit import exemplars, video
+from aqakit.backbones import Backbone
+from aqakit.backbones._video import VideoBackbone
+from aqakit.distributions import ScoreDistribution
+from aqakit.engines import Engine
+from aqakit.errors import DataError
+from aqakit.exemplars import Remembered
+from aqakit.explanation import Attribution, attribute, clip_frames
+from aqakit.runfiles import words
+from aqakit.runs import Run
+from aqakit.scoring import off_scale
+from aqakit.video import VideoInfo
+from aqakit.web.limits import Limits
+from aqakit.web.models import Answer, Clip, Curve, Exemplar, Footage, Interval
+
+Tell = Callable[[int, int], None]
+"""Is told how many clips are done, of how many."""
+
+LEVELS = (0.5, 0.9)
+POINTS = 160
+SMOOTHING = 0.3
+"""Standard deviation of the kernel that smooths the picture of a distribution, in those of the distribution."""
+STILLS = 48
+STILL_PIXELS = 240
+
+
+def answer(run: Run, path: Path, name: str, difficulty: float | None, limits: Limits, tell: Tell) -> Answer:
+    """Score one video.
+
+    Raises:
+        AqakitError: it cannot be scored; the message names ``path``.
+    """
+    started = time.monotonic()
+    info = video.probe(path)
+    limits.check(info)
+    sample = run.sample(path, difficulty)
+    with _telling(run, info, tell):
+        batch = run.embed([sample])
+    with torch.inference_mode():
+        found, said = run.assessor.predict_embedded(batch), run.assessor.describe_embedded(batch)
+    found = run.recalibration.apply(found) if run.recalibration else found
+    scale, score, std = run.labels.scale, found.mean.item(), found.std.item()
+    if not math.isfinite(score):
+        raise DataError(f"{path}: the method's answer is not a number; the video is unlike those it was trained on")
+    remembered = Remembered.load(run.folder) if (run.folder / exemplars.FILE).exists() else None
+    made = attribute(run.assessor.predict_embedded, batch, remembered.usual) if remembered else None
+    return Answer(
+        score=score,
+        std=std,
+        unit=scale.unit,
+        low=scale.low,
+        high=scale.high,
+        intervals=[_interval(found, level) for level in LEVELS],
+        recalibrated=run.recalibration is not None,
+        curve=_curve(found, scale.span),
+        baseline=made.baseline if made else None,
+        clips=_clips(clip_frames(run, sample, batch.clips.shape[1]), info, made),
+        said=next(words(said, run.labels), {}),
+        exemplars=[Exemplar(**asdict(one)) for one in remembered.nearest(batch)] if remembered else [],
+        video=Footage(**{field: getattr(info, field) for field in Footage.model_fields}),
+        notes=_notes(run, info, name, score, std),
+        seconds=time.monotonic() - started,
+    )
+
+
+@contextmanager
+def _telling(run: Run, info: VideoInfo, tell: Tell) -> Iterator[None]:
+    """While this lasts the run's engine tells of every clip."""
+    total = sum(len(b.plan.clips(info.frames)) for b in run.backbones.values() if isinstance(b, VideoBackbone))
+    tell(0, total)
+    engine = run.engine
+    run.engine = _Telling(engine, total, tell)
+    try:
+        yield
+    finally:
+        run.engine = engine
+
+
+@dataclass
+class _Telling(Engine):
+    """An engine that takes one clip after another and tells of each."""
+
+    engine: Engine
+    total: int
+    tell: Tell
+    done: int = 0
+
+    def embed(self, backbone: Backbone, clips: NDArray[Any]) -> torch.Tensor:
+        parts = []
+        for clip in clips:
+            parts.append(self.engine.embed(backbone, clip[None]))
+            self.done += 1
+            self.tell(self.done, max(self.total, self.done))
+        return torch.cat(parts)
+
+    def _prepare(self, backbone: Backbone, clips: NDArray[Any]) -> Any:
+        raise NotImplementedError("the engine inside prepares")
+
+
+def _interval(found: ScoreDistribution, level: float) -> Interval:
+    low, high = (end.item() for end in found.interval(level))
+    return Interval(level=level, low=low, high=high)
+
+
+def _curve(found: ScoreDistribution, span: float) -> Curve:
+    """Probability in equal steps of the score, so that a point or bins have a picture too.
+
+    A recalibrated distribution has an edge for every few validation videos; the picture is without those.
+    """
+    ends = [found.quantile(level).item() for level in (0.002, 0.998)]
+    margin = 0.1 * (ends[1] - ends[0]) + 0.01 * span
+    edges = torch.linspace(ends[0] - margin, ends[1] + margin, POINTS + 1, dtype=torch.float64)
+    step = (edges[1] - edges[0]).item()
+    share = found.to(torch.float64).cdf(edges[:, None]).squeeze(1).diff().clamp_min(0).numpy()
+    if found.std.item() > 0:
+        share = gaussian_filter1d(share, SMOOTHING * found.std.item() / step, mode="constant")
+    return Curve(scores=((edges[1:] + edges[:-1]) / 2).tolist(), density=(share / step).tolist())
+
+
+def _clips(spans: NDArray[np.int64], info: VideoInfo, made: Attribution | None) -> list[Clip]:
+    """The clips with what they span in the video and what they add to the score."""
+    second = 1 / info.rate if info.rate else 0.0
+    stills = _stills(info, spans.mean(1).astype(int).tolist())
+    found = []
+    for k, (first, last) in enumerate(spans.tolist()):
+        clip = Clip(first=first, last=last, start=first * second, end=(last + 1) * second, still=stills[k])
+        if made:
+            clip.contribution, clip.error = float(made.values[k]), float(made.errors[k])
+        found.append(clip)
+    return found
+
+
+def _stills(info: VideoInfo, numbers: list[int]) -> list[str | None]:
+    """JPEGs of these frames; None for some where there are very many."""
+    wanted = set(numbers[:: math.ceil(len(numbers) / STILLS)])
+    scale = min(1.0, STILL_PIXELS / max(info.height, info.width))
+    size = (max(1, round(info.height * scale)), max(1, round(info.width * scale)))
+    found = {number: _jpeg(frame) for number, frame in video.stream(info.path, wanted, size=size, interpolation="area")}
+    return [found.get(number) for number in numbers]
+
+
+def _jpeg(frame: np.ndarray) -> str:
+    out = io.BytesIO()
+    Image.fromarray(frame).save(out, "JPEG", quality=75)
+    return "data:image/jpeg;base64," + base64.b64encode(out.getvalue()).decode()
+
+
+def _notes(run: Run, info: VideoInfo, name: str, score: float, std: float) -> list[str]:
+    notes = off_scale([{"recording": name, "score": score}], run.labels.scale)
+    if info.promised > info.frames:
+        notes.append(
+            f"{name} is cut off: {info.frames} of about {info.promised} frames are there, and these are scored"
+        )
+    if not (run.folder / exemplars.FILE).exists():
+        notes.append("the run was made before runs kept what an explanation needs; train it again to have one")
+    if std == 0:
+        notes.append("the method answers with one number and does not say how sure it is")
+    elif run.recalibration is None:
+        notes.append("the intervals are as the method predicts them; no validation videos have checked them")
+    return notes

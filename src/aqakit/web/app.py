@@ -1,0 +1,161 @@
+"""The endpoints: they take files and answer questions, and never open a video themselves."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Collection, Mapping
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, FastAPI, HTTPException, Query, Request
+from fastapi import Path as InPath
+from fastapi.concurrency import run_in_threadpool
+from fastapi.responses import FileResponse, StreamingResponse
+from fastapi.staticfiles import StaticFiles
+
+from aqakit.web.guard import Guard
+from aqakit.web.hub import Hub
+from aqakit.web.limits import Limits
+from aqakit.web.models import Health, Problem, RunCard, Score, Service
+
+POLL = 0.2
+"""Seconds from one look at a video that is followed to the next."""
+
+SILENCE = 15.0
+"""Seconds after which a comment tells the browser, and proxies, that the stream lives."""
+
+LOOPBACK = ("localhost", "127.0.0.1", "::1")
+
+router = APIRouter()
+
+
+def _hub(request: Request) -> Hub:
+    hub: Hub = request.app.state.hub
+    return hub
+
+
+TheHub = Annotated[Hub, Depends(_hub)]
+Id = Annotated[str, InPath(pattern="^[A-Za-z0-9_-]{22}$", description="as the upload was answered")]
+
+
+def _refusals(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    return {status: {"model": Problem} for status in (401, 403, *statuses)}
+
+
+@router.get("/healthz")
+def health(hub: TheHub) -> Health:
+    """Whether the server works, and how long the queue is."""
+    return Health(status="ok" if hub.scorer.is_alive() else "degraded", waiting=hub.jobs.waiting())
+
+
+@router.get("/api/runs", responses=_refusals())
+def runs(hub: TheHub) -> Service:
+    """The runs that can score videos, and the limits."""
+    limits = hub.limits
+    return Service(
+        runs=list(hub.cards.values()),
+        waiting=hub.jobs.waiting(),
+        upload_limit=limits.upload,
+        duration_limit=limits.duration,
+        kept_hours=limits.keep / 3600,
+    )
+
+
+_VIDEO_BODY = {"required": True, "content": {"application/octet-stream": {"schema": {"type": "string"}}}}
+
+
+@router.post(
+    "/api/scores",
+    status_code=202,
+    responses=_refusals(400, 404, 408, 413, 503, 507),
+    openapi_extra={"requestBody": _VIDEO_BODY},
+)
+async def upload(
+    request: Request,
+    hub: TheHub,
+    run: Annotated[str, Query(max_length=200, description="name of a run")],
+    name: Annotated[str, Query(max_length=200, description="of the file; shown, nothing else")] = "video",
+    difficulty: Annotated[float | None, Query(gt=0, le=100, description="declared; some runs need it")] = None,
+) -> Score:
+    """Send a video, as the body of the request; it is put in the queue."""
+    card = hub.card(run)
+    if card.needs_difficulty and difficulty is None:
+        raise HTTPException(400, f"run {run} needs the declared difficulty of the video")
+    length = request.headers.get("content-length", "")
+    promised = int(length) if length.isdecimal() else 0
+    return await hub.receive(request.stream(), promised, run=run, name=name, difficulty=difficulty)
+
+
+@router.get("/api/scores/{job_id}", responses=_refusals(404))
+def score(hub: TheHub, job_id: Id) -> Score:
+    """How far a video is, and its score once it has one."""
+    return hub.score(job_id)
+
+
+@router.get("/api/scores/{job_id}/video", responses=_refusals(404), response_class=FileResponse)
+def video(hub: TheHub, job_id: Id) -> FileResponse:
+    """The file as it was uploaded, as long as it is kept."""
+    file = hub.video(job_id)
+    return FileResponse(file, media_type="application/octet-stream", filename="video", stat_result=file.stat())
+
+
+@router.get(
+    "/api/scores/{job_id}/events",
+    responses=_refusals(404) | {200: {"content": {"text/event-stream": {}}}},
+    response_class=StreamingResponse,
+)
+async def events(hub: TheHub, job_id: Id) -> StreamingResponse:
+    """The same as server-sent events, one for every change, until there is a score or a problem."""
+    await run_in_threadpool(hub.score, job_id)  # 404 before the stream begins
+    return StreamingResponse(_changes(hub, job_id), media_type="text/event-stream")
+
+
+async def _changes(hub: Hub, job_id: str) -> AsyncIterator[str]:
+    last, silent = None, 0.0
+    while True:
+        now = await run_in_threadpool(hub.score, job_id)
+        if now != last:
+            yield f"event: {now.status}\ndata: {now.model_dump_json()}\n\n"
+            last, silent = now, 0.0
+        elif silent > SILENCE:
+            yield ": waiting\n\n"
+            silent = 0.0
+        if now.status in ("finished", "failed"):
+            return
+        await asyncio.sleep(POLL)
+        silent += POLL
+
+
+def create_app(
+    folder: Path,
+    runs: Mapping[str, Path],
+    cards: Mapping[str, RunCard],
+    *,
+    limits: Limits,
+    token: str | None = None,
+    hosts: Collection[str] | None = LOOPBACK,
+) -> FastAPI:
+    """The server as an ASGI application.
+
+    Args:
+        folder: where the queue, the videos and the scores are kept.
+        runs: folders by name.
+        cards: what is told of them.
+        limits: what is refused.
+        token: for the API; None where anybody may use it.
+        hosts: the names under which it may be addressed; None for any.
+    """
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        with Hub.open(folder, runs, cards, limits) as hub:
+            app.state.hub = hub
+            yield
+
+    # the interactive pages of FastAPI load scripts from elsewhere
+    app = FastAPI(title="aqakit", lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url="/api/openapi.json")
+    app.include_router(router)
+    app.mount("/", StaticFiles(directory=Path(__file__).parent / "static", html=True))
+    app.add_middleware(Guard, token=token, hosts=hosts)
+    return app

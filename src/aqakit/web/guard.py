@@ -1,0 +1,75 @@
+"""Who may ask, and what a browser may do with the answer."""
+
+from __future__ import annotations
+
+import hmac
+from collections.abc import Collection, MutableMapping
+from typing import Any
+from urllib.parse import urlsplit
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.responses import JSONResponse
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+HEADERS = {
+    "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
+    "media-src blob:; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+}
+
+
+class Guard:
+    """In front of every request.
+
+    Args:
+        app: behind it.
+        token: what ``Authorization: Bearer`` must hold for the API; None where anybody may use it.
+        hosts: the names under which the server may be addressed, against a stranger's domain that resolves to it;
+            None where any will do.
+    """
+
+    def __init__(self, app: ASGIApp, token: str | None, hosts: Collection[str] | None) -> None:
+        self.app, self.token, self.hosts = app, token, hosts
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Refuse, or pass on and add :data:`HEADERS` to the answer."""
+        if scope["type"] != "http":
+            return await self.app(scope, receive, send)
+
+        async def guarded(message: MutableMapping[str, Any]) -> None:
+            if message["type"] == "http.response.start":
+                headers = MutableHeaders(scope=message)
+                headers.update(HEADERS)
+                headers.setdefault("Cache-Control", "no-store" if scope["path"].startswith("/api") else "no-cache")
+            await send(message)
+
+        refused = self._refused(scope["path"], Headers(scope=scope))
+        return await (refused or self.app)(scope, receive, guarded)
+
+    def _refused(self, path: str, headers: Headers) -> JSONResponse | None:
+        host, origin = headers.get("host", ""), headers.get("origin")
+        if self.hosts is not None and _name(host) not in self.hosts:
+            return _refusal(403, "the server is not known under this name; use the address that it printed")
+        if origin is not None and urlsplit(origin).netloc != host:
+            return _refusal(403, "another site may not use this server")
+        if self.token is not None and path.startswith("/api") and not self._knows(headers):
+            return _refusal(401, "a token is needed", {"WWW-Authenticate": "Bearer"})
+        return None
+
+    def _knows(self, headers: Headers) -> bool:
+        scheme, _, given = headers.get("authorization", "").partition(" ")
+        return scheme.lower() == "bearer" and hmac.compare_digest(given.encode(), str(self.token).encode())
+
+
+def _name(host: str) -> str | None:
+    try:
+        return urlsplit(f"//{host}").hostname
+    except ValueError:
+        return None
+
+
+def _refusal(status: int, detail: str, headers: dict[str, str] | None = None) -> JSONResponse:
+    return JSONResponse({"detail": detail}, status, headers)

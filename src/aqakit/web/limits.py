@@ -1,0 +1,67 @@
+"""How much a stranger may ask of the server."""
+
+from __future__ import annotations
+
+import os
+import resource
+from dataclasses import dataclass
+
+from aqakit.errors import VideoError
+from aqakit.video import VideoInfo
+
+MEGABYTE = 2**20
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What is refused, and when the worker is stopped.
+
+    Attributes:
+        upload: bytes of a video.
+        queue: videos that may wait.
+        disk: bytes of all videos that are kept.
+        duration: seconds of a video.
+        frames: of a video.
+        pixels: of a frame, width × height.
+        seconds: of work on one video, loading the run included.
+        memory: bytes of data of the worker process.
+        keep: seconds after which a video is removed; its score stays.
+        forget: seconds after which the score goes too.
+    """
+
+    upload: int = 200 * MEGABYTE
+    queue: int = 500
+    disk: int = 20_000 * MEGABYTE
+    duration: float = 600.0
+    frames: int = 36_000
+    pixels: int = 4096 * 2304
+    seconds: float = 600.0
+    memory: int = 6_000 * MEGABYTE
+    keep: float = 24 * 3600.0
+    forget: float = 30 * 24 * 3600.0
+
+    def check(self, video: VideoInfo) -> None:
+        """Refuse a video that is too long or too large, before more than its first frame is decoded.
+
+        Raises:
+            VideoError: it is.
+        """
+        if video.duration > self.duration:
+            raise VideoError(f"{video.path} is {video.duration:.0f} s long, and at most {self.duration:g} s are scored")
+        if video.frames > self.frames:
+            raise VideoError(f"{video.path} has {video.frames} frames, and at most {self.frames} are read")
+        if video.width * video.height > self.pixels:
+            size = f"{video.width} × {video.height}"
+            raise VideoError(f"{video.path} has frames of {size} pixels, and at most {self.pixels} pixels are read")
+
+
+def confine(memory: int) -> None:
+    """Limit this process for good: its data, no core dump, and behind the server in the line for processors.
+
+    The limit is of data, not of address space, which the mapped libraries of PyTorch alone fill with gigabytes.
+    """
+    _, hard = resource.getrlimit(resource.RLIMIT_DATA)
+    bound = memory if hard == resource.RLIM_INFINITY else min(memory, hard)
+    resource.setrlimit(resource.RLIMIT_DATA, (bound, bound))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    os.nice(10)

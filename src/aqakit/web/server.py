@@ -1,0 +1,88 @@
+"""``aqakit serve``: checks the runs, then serves until it is stopped."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Sequence
+from pathlib import Path
+
+import uvicorn
+
+from aqakit import discovery
+from aqakit.errors import OptionError
+from aqakit.progress import console
+from aqakit.runs import Run
+from aqakit.web.app import LOOPBACK, create_app
+from aqakit.web.limits import MEGABYTE, Limits
+from aqakit.web.models import RunCard
+
+
+def serve(
+    folders: Sequence[Path], *, host: str, port: int, folder: Path, token: str | None, megabytes: int, hours: float
+) -> None:
+    """Serve finished runs that read videos, until the process is told to end.
+
+    Args:
+        folders: of the runs.
+        host: address to listen on.
+        port: likewise.
+        folder: where the queue, the videos and the scores are kept.
+        token: for the API; None where anybody may use it.
+        megabytes: of the largest video that is taken.
+        hours: after which an uploaded video is removed.
+
+    Raises:
+        RunError, WeightsError: a run cannot be loaded.
+        OptionError: a run reads something else than videos.
+    """
+    runs = named(folders)
+    cards = {name: card(name, path) for name, path in runs.items()}
+    limits = Limits(upload=megabytes * MEGABYTE, keep=hours * 3600)
+    loopback = host == "localhost" or _is_loopback(host)
+    app = create_app(folder, runs, cards, limits=limits, token=token, hosts={*LOOPBACK, host} if loopback else None)
+    address = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+    console.print(f"{', '.join(runs)}: {address}  (Ctrl-C ends)", highlight=False, soft_wrap=True)
+    if not loopback and token is None:
+        console.print("anybody who reaches this address may use it; --token asks for a secret", style="yellow")
+    # open streams of events must not hold up the end
+    uvicorn.run(app, host=host, port=port, log_level="warning", server_header=False, timeout_graceful_shutdown=2)
+
+
+def named(folders: Sequence[Path]) -> dict[str, Path]:
+    """Runs by the last part of their path, or the last two where that is needed to tell them apart.
+
+    >>> list(named([Path("/a/run"), Path("/b/run")]))
+    ['a/run', 'b/run']
+    """
+    paths = list(dict.fromkeys(path.resolve() for path in folders))
+    short = [path.name for path in paths]
+    names = [name if short.count(name) == 1 else "/".join(path.parts[-2:]) for name, path in zip(short, paths)]
+    if len(set(names)) < len(names):
+        raise OptionError("two of these runs have the same names of folder and parent folder; rename one")
+    return dict(zip(names, paths))
+
+
+def card(name: str, path: Path) -> RunCard:
+    """What is told of a run, once it is known to work."""
+    run = Run.load(path)
+    if run.only_input() != "video":
+        raise OptionError(f"{path}: this run reads a {run.only_input()}; the page scores videos")
+    recipe, scale = run.recipe, run.labels.scale
+    return RunCard(
+        name=name,
+        method=recipe.method,
+        summary=discovery.summary(discovery.find("methods", recipe.method)),
+        data=recipe.data,
+        unit=scale.unit,
+        low=scale.low,
+        high=scale.high,
+        needs_difficulty=recipe.target == "total",
+        recalibrated=run.recalibration is not None,
+    )
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False

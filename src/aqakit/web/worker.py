@@ -1,0 +1,83 @@
+"""The process that opens strangers' videos: one job per line comes in, lines of JSON go out.
+
+It is given limits before it sees the first byte of a video, and may die at any time. What it says is data, never
+code: the server reads JSON, no pickles.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import traceback
+from collections.abc import Callable
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from aqakit.errors import AqakitError
+from aqakit.runs import Run
+from aqakit.web.answer import answer
+from aqakit.web.limits import Limits, confine
+
+Say = Callable[..., None]
+
+_MEMORY = "{name}: scoring it needs more memory than one video may take; give a shorter or a smaller one"
+_FAULT = "{name}: scoring it met a fault that nobody foresaw; the server's log says more"
+
+
+def main(runs: dict[str, str], limits: Limits) -> None:
+    """Answer jobs until the server hangs up, or memory ran out: then a fresh process is better."""
+    say = _sayer()
+    confine(limits.memory)
+    if "OMP_NUM_THREADS" not in os.environ:
+        torch.set_num_threads(max(1, (os.cpu_count() or 2) - 1))
+    load = lru_cache(maxsize=4)(lambda name: Run.load(runs[name]))
+    say(ready=True)
+    for line in sys.stdin:
+        job = json.loads(line)
+        try:
+            result = answer(load(job["run"]), Path(job["path"]), job["name"], job["difficulty"], limits, _telling(say))
+            say(result=result.model_dump())
+        except AqakitError as error:
+            say(problem=_sentence(error, job, runs))
+        except MemoryError:
+            return say(problem=_MEMORY.format(**job), last=True)
+        except Exception as error:  # whatever a strange file provokes in a library must not pass for a score
+            traceback.print_exc()
+            short = "allocate memory" in str(error) or "not enough memory" in str(error)  # a RuntimeError in PyTorch
+            say(problem=(_MEMORY if short else _FAULT).format(**job), last=short)
+            if short:
+                return None
+    return None
+
+
+def _telling(say: Say) -> Callable[[int, int], None]:
+    return lambda done, total: say(done=done, total=total)
+
+
+def _sentence(error: AqakitError, job: dict[str, Any], runs: dict[str, str]) -> str:
+    """Its words without the server's paths."""
+    return str(error).replace(job["path"], job["name"]).replace(runs[job["run"]], job["run"])
+
+
+def _sayer() -> Say:
+    """Writes lines to what was standard output; what libraries print there goes to standard error."""
+    out = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    os.dup2(2, 1)
+
+    def say(**message: Any) -> None:
+        out.write(json.dumps(message) + "\n")
+        out.flush()
+
+    return say
+
+
+if __name__ == "__main__":
+    options = json.loads(sys.argv[1])
+    try:
+        main(options["runs"], Limits(**options["limits"]))
+    except (BrokenPipeError, KeyboardInterrupt):  # the server is gone
+        os._exit(0)

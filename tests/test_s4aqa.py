@@ -1,0 +1,129 @@
+"""S4AQA: the gradient is reversed, a perfect decoder costs nothing, and the loss is the printed one."""
+
+import math
+
+import pytest
+import torch
+from torch import nn
+
+from aqakit import discovery
+from aqakit.errors import OptionError
+from aqakit.methods._semi_supervised import first
+from aqakit.methods.s4aqa import reverse_gradient
+from semi_supervised import assert_same_without_unlabelled_rows, built, trained
+from synthetic import FEATURES, LABELS, batch
+
+MIXED = batch(unlabelled=8)
+
+
+def test_the_reversed_gradient_is_minus_the_finite_difference():
+    x = torch.randn(4, 3, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    weight = torch.linspace(-1, 1, 3, dtype=torch.float64)
+
+    def value(x):
+        return (x.tanh() @ weight).exp().sum()
+
+    assert torch.equal(reverse_gradient(x), x)
+    leaf = x.clone().requires_grad_()
+    value(reverse_gradient(leaf)).backward()
+    step = 1e-6
+    for row in range(4):
+        for column in range(3):
+            moved = torch.zeros_like(x)
+            moved[row, column] = step
+            difference = (value(x + moved) - value(x - moved)) / (2 * step)
+            assert float(leaf.grad[row, column]) == pytest.approx(-float(difference), rel=1e-6)
+
+
+class Perfect(nn.Module):
+    """Knows the hidden segments."""
+
+    def __init__(self, truth):
+        super().__init__()
+        self.truth = truth
+
+    def forward(self, encoded):
+        return self.truth
+
+
+def test_recovery_is_zero_for_a_perfect_decoder_and_the_mean_absolute_error_otherwise():
+    method = built("s4aqa", alignment=0)
+    stream = first(MIXED.select(~MIXED.labelled))
+    place = torch.zeros(8, dtype=torch.int64)
+    truth = stream.features[:, 0]
+    encoded = method.encoder(stream)
+    method.decoder = Perfect(truth)
+    assert float(method._recovery(encoded, stream, place)) == 0
+    method.decoder = Perfect(truth + 0.25)
+    assert float(method._recovery(encoded, stream, place)) == pytest.approx(0.25)
+
+
+def test_a_hidden_segment_is_not_seen_and_the_others_are():
+    method = built("s4aqa")
+    method.token.data.fill_(7.0)
+    torch.manual_seed(0)
+    hidden, stream = first(method.masked(MIXED)), first(MIXED)
+    changed = (hidden.features != stream.features).all(2)
+    assert changed.sum(1).tolist() == [1] * 24
+    assert not (changed & ~stream.clips).any()
+    assert (hidden.features[changed] == 7).all()
+
+
+def test_the_adversarial_term_is_the_printed_min_max():
+    method = built("s4aqa")
+    labelled, unlabelled, hidden = (torch.randn(n, 128) for n in (5, 3, 3))
+    found = method.adversarial(labelled, unlabelled, hidden).item()
+
+    def mean_log(rows, truth):
+        d = method.discriminator(rows).squeeze(1).sigmoid()
+        return (d if truth else 1 - d).log().mean().item()
+
+    by_hand = -(mean_log(labelled, True) + (mean_log(unlabelled, False) + mean_log(hidden, False)) / 2)
+    assert found == pytest.approx(by_hand, rel=1e-5)
+
+
+def test_the_encoder_learns_against_the_discriminator():
+    method = built("s4aqa", recovery=0)
+    rows = [torch.randn(4, 128, requires_grad=True) for _ in range(3)]
+    method.adversarial(*rows).backward()
+    before = method.adversarial(*rows).item()
+    with torch.no_grad():
+        downhill = [row - 0.1 * row.grad for row in rows]
+    assert float(method.adversarial(*downhill)) > before
+
+
+@pytest.mark.parametrize(("more", "terms"), [
+    ({"recovery": 0, "alignment": 0}, set()),
+    ({"recovery": 0}, {"adversarial"}),
+    ({"alignment": 0}, {"recovery"}),
+    ({}, {"recovery", "adversarial"}),
+])  # fmt: skip
+def test_the_ablation_is_four_sets_of_terms(more, terms):
+    assert set(built("s4aqa", **more).losses(MIXED)) == {"squared_error"} | terms
+
+
+@pytest.mark.parametrize("base", ["regression", "dae", "usdl:bins=21:sigma=2"])
+def test_without_unlabelled_rows_it_is_its_base(base):
+    scheme = built("s4aqa", base=base, dropout=0.2)
+    assert_same_without_unlabelled_rows(scheme, built("s4aqa", base=base, dropout=0.2, recovery=0, alignment=0))
+
+
+def test_recovery_is_learnt_where_segments_tell_of_each_other():
+    train = batch(videos=64, unlabelled=48)
+    method = built("s4aqa", alignment=0)
+    untrained = float(method.losses(train)["recovery"])
+    learnt = float(trained(method, train, epochs=200).losses(train)["recovery"])
+    blind = math.sqrt(2 * 2 / math.pi)  # mean absolute value of the synthetic features, of variance 1 + 1
+    assert learnt < 0.95 * blind < untrained
+
+
+def test_a_base_that_remembers_or_does_not_exist_is_refused():
+    build = discovery.find("methods", "s4aqa").build
+    with pytest.raises(OptionError, match="did you mean 'usdl'"):
+        build(FEATURES, LABELS, base="usdll")
+    with pytest.raises(OptionError, match="bin: not an option"):
+        build(FEATURES, LABELS, base="usdl:bin=3")
+    with pytest.raises(OptionError, match="memory"):
+        build(FEATURES, LABELS, base="core")
+    with pytest.raises(OptionError, match="nothing to train"):
+        build(FEATURES, LABELS, base="svr")
