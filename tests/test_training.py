@@ -11,7 +11,7 @@ from aqakit.assessor import Assessor, Standardise
 from aqakit.errors import RunError
 from aqakit.sources import Cached
 from aqakit.training import Settings, fit
-from aqakit.types import Sample
+from aqakit.types import Sample, Stream
 from synthetic import FEATURES, LABELS, batch
 
 SETTINGS = Settings(epochs=6, batch_size=8, learning_rate=1e-2)
@@ -133,3 +133,5 @@ def test_standardise_is_what_numpy_says_of_training_clips():
     expected = (clips - clips.mean(0)) / clips.std(0, correction=0)
     torch.testing.assert_close(scaling("test", stream).features[stream.clips], expected)
     assert not scaling("test", stream).features[~stream.clips].any()
+    far = scaling("test", Stream(stream.features + 1e6, stream.clips)).features[stream.clips]
+    assert far.max() == 10  # what was never seen counts, but not without end

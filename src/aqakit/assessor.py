@@ -18,7 +18,7 @@ from aqakit.backbones import Backbone
 from aqakit.distributions import ScoreDistribution
 from aqakit.errors import DataError, OptionError
 from aqakit.methods import Method
-from aqakit.pooling import concatenate
+from aqakit.pooling import concatenate, standardised
 from aqakit.types import Batch, Description, FeatureSpec, LabelSpec, Stream
 
 Target = Literal["score", "total"]
@@ -137,7 +137,8 @@ class Standardise(nn.Module):
             return stream
         mean, spread = getattr(self, f"{name}_mean"), getattr(self, f"{name}_spread")
         mask = stream.clips.reshape(*stream.clips.shape, *[1] * mean.ndim)
-        return Stream(torch.where(mask, (stream.features - mean) / spread, 0.0), stream.clips)
+        scaled = standardised(stream.features, mean, spread)
+        return Stream(torch.where(mask, scaled, 0.0), stream.clips)
 
 
 def assemble(

@@ -94,6 +94,18 @@ _POOLINGS: dict[str, type[Pooling]] = {
 }
 
 
+_FARTHEST = 10.0
+
+
+def standardised(features: Tensor, mean: Tensor, spread: Tensor) -> Tensor:
+    """(features − mean) ÷ spread, within ten spreads.
+
+    A channel that was all but silent in training, as many behind a ReLU are, would otherwise be thousands of its
+    spreads away in one new video, and carry the score with it.
+    """
+    return ((features - mean) / spread).clamp(-_FARTHEST, _FARTHEST)
+
+
 def summarise(video: Tensor, windows: int) -> Tensor:
     """Clips (n, D) of one video → (windows, 3 D): mean, spread and mean absolute change in equal shares of it.
 

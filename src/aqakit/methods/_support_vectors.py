@@ -23,6 +23,7 @@ from torch import Tensor, nn
 from aqakit.distributions import Point
 from aqakit.errors import DataError
 from aqakit.methods import Method
+from aqakit.pooling import standardised
 from aqakit.types import Batch
 
 Kernel = Literal["linear", "rbf"]
@@ -107,19 +108,22 @@ class SupportVectors(Method):
         spread = x.std(0, correction=0)
         self.centre = x.mean(0) if standard else torch.zeros_like(spread)
         self.spread = torch.where(spread > 1e-8, spread, 1.0) if standard else torch.ones_like(spread)
-        x = (x - self.centre) / self.spread
+        x = self._scaled(x)
         machine, gamma = self._select(x, train.score.double().cpu().numpy(), train.group.cpu().numpy())
         self._keep(x, machine, gamma)
 
     def predict(self, batch: Batch) -> Point:
         """B points."""
-        x = (self._sized(batch) - self.centre) / self.spread
+        x = self._scaled(self._sized(batch))
         value = self._kernel(x, self.support, float(self.chosen[2])) @ self.dual + self.intercept
         return Point(value.to(batch.features.dtype))
 
     def _sized(self, batch: Batch) -> Tensor:
         x = self.embed(batch).double()  # (B, D)
         return nn.functional.normalize(x) if self.scaling == "unit" else x
+
+    def _scaled(self, x: Tensor) -> Tensor:
+        return standardised(x, self.centre, self.spread) if self.scaling == "standard" else x
 
     def _kernel(self, left: Tensor, right: Tensor, gamma: float) -> Tensor:
         """(B, D), (S, D) → (B, S)."""

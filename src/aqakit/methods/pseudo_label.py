@@ -108,9 +108,7 @@ def build(
     *,
     base: BaseOption = "usdl",
     weight: Annotated[float, Field(gt=0, description="of the pseudo-labelled videos")] = 1.0,
-    confident: Annotated[
-        float, Field(gt=0, le=1, description="share of unlabelled videos that get a label")
-    ] = 0.5,
+    confident: Annotated[float, Field(gt=0, le=1, description="share of unlabelled videos that get a label")] = 0.5,
     round_epochs: Annotated[int, Field(gt=0, description="epochs from one labeller to the next")] = 20,
     ramp: RampOption = 20,
 ) -> PseudoLabel:

@@ -64,4 +64,4 @@ def confine(memory: int) -> None:
     bound = memory if hard == resource.RLIM_INFINITY else min(memory, hard)
     resource.setrlimit(resource.RLIMIT_DATA, (bound, bound))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    os.nice(10)
+    os.nice(5)
