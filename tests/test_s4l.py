@@ -46,7 +46,7 @@ def test_what_time_shows_in_the_features_is_learnt(question):
     drift = 0.5 * torch.arange(9.0)[None, :, None] + 0 * rows  # features drift with time
     noise = 0.1 * torch.randn(40, 9, 12, generator=torch.Generator().manual_seed(0))
     stream = Stream(drift + noise - 2, torch.ones(40, 9, dtype=torch.bool))
-    method = trained(built("s4l", question=question), train.replace(streams={"test": stream}), epochs=80)
+    method = trained(built("s4l", question=question), train.replace(streams={"test": stream}), epochs=40, rate=1e-2)
     answer = [float(method.losses(train.replace(streams={"test": stream}))[question]) for _ in range(3)]
     assert max(answer) < 0.3 * math.log(6 if question == "order" else 3)
 

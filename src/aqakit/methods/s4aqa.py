@@ -16,7 +16,8 @@ No code was published, and the paper leaves open
 - the *normalisation* of the adversarial terms: the printed min–max averages labelled and unlabelled rows apart and
   halves the two unlabelled terms, the printed loss sums all rows. Here it is the former, which does not depend on the
   batch's labelled share;
-- λ₁ and λ₂.
+- λ₁ and λ₂, which weigh against the base's loss in its own units: those of a divergence for ``usdl`` and ``dae``, the
+  squared units of the score for ``regression``, where they must be as much larger (30 and 3 on the 24 points of JIGSAWS).
 """
 
 from typing import Annotated, Literal
@@ -157,7 +158,7 @@ def build(
     features: FeatureSpec,
     labels: LabelSpec,
     *,
-    base: BaseOption = "regression",
+    base: BaseOption = "usdl",
     recovery: Annotated[float, Field(ge=0, description="λ₁, weight of the recovery; 0: without")] = 1.0,
     alignment: Annotated[float, Field(ge=0, description="λ₂, weight of the alignment; 0: without")] = 0.1,
     width: WidthOption = 128,
@@ -165,7 +166,7 @@ def build(
     mask: Annotated[
         Literal["learned", "zero"], Field(description="what stands for a hidden segment: a learned vector, or zeros")
     ] = "learned",
-    dropout: DropoutOption = 0.0,
+    dropout: DropoutOption = 0.5,
 ) -> S4AQA:
     """S4AQA for these features and labels.
 
