@@ -109,7 +109,8 @@ def _words(schema: dict[str, Any]) -> str:
     if "enum" in schema or "const" in schema:
         return ", ".join(f"`{value}`" for value in schema.get("enum", [schema.get("const")]))
     if schema.get("type") == "array":
-        return f"{_words(schema['items']).split(' ')[0]}s with commas"
+        items = schema["items"] if "items" in schema else schema["prefixItems"][0]
+        return f"{_words(items).split(' ')[0]}s with commas"
     signs = {"minimum": "≥", "exclusiveMinimum": ">", "maximum": "≤", "exclusiveMaximum": "<"}
     bounds = [f"{sign} {schema[key]:g}" for key, sign in signs.items() if key in schema]
     kind = schema.get("format") or {"string": "text", "boolean": "yes or no"}.get(schema["type"], schema["type"])
