@@ -16,7 +16,7 @@ from recordings import record
 
 import aqakit
 from aqakit import datasets, health
-from aqakit.evaluation import evaluate_run
+from aqakit.evaluation import DETAILS, evaluate_run
 from aqakit.report import tables
 
 parser = argparse.ArgumentParser()
@@ -43,7 +43,7 @@ run = aqakit.train(
     out=given.out,
 )
 rows, notes = evaluate_run(run)
-tables.show(rows, title=f"dae on {manifest}", notes=notes)
+tables.show(rows, title=f"dae on {manifest}", notes=notes, hide=DETAILS)
 
 # Anything recorded later is scored by its file alone.
 answer = aqakit.load(given.out).predict(given.folder / "reach-000.txt")

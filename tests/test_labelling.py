@@ -6,7 +6,7 @@ import math
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import aqakit
@@ -25,6 +25,7 @@ def scored(scores) -> list[Sample]:
     return [Sample(id=str(i), sources={}, score=float(s)) for i, s in enumerate(scores)]
 
 
+@settings(deadline=None)
 @given(st.lists(st.integers(0, 20), min_size=1, max_size=60), st.integers(1, 100), st.integers(0, 5))
 def test_a_share_is_drawn_evenly_over_the_scores(scores, percent, seed):
     samples = scored(scores)

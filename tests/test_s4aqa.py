@@ -102,7 +102,7 @@ def test_the_ablation_is_four_sets_of_terms(more, terms):
     assert set(built("s4aqa", **more).losses(MIXED)) == {"divergence"} | terms
 
 
-@pytest.mark.parametrize("base", ["regression", "dae", "usdl:bins=21:sigma=2"])
+@pytest.mark.parametrize("base", ["regression", "usdl:bins=21:sigma=2"])
 def test_without_unlabelled_rows_it_is_its_base(base):
     scheme = built("s4aqa", base=base, dropout=0.2)
     assert_same_without_unlabelled_rows(scheme, built("s4aqa", base=base, dropout=0.2, recovery=0, alignment=0))
@@ -111,10 +111,17 @@ def test_without_unlabelled_rows_it_is_its_base(base):
 def test_recovery_is_learnt_where_segments_tell_of_each_other():
     train = batch(videos=64, unlabelled=48)
     method = built("s4aqa", alignment=0)
-    untrained = float(method.losses(train)["recovery"])
-    learnt = float(trained(method, train, epochs=100).losses(train)["recovery"])
+    untrained = method.losses(train)["recovery"].item()
+    learnt = trained(method, train, epochs=100).losses(train)["recovery"].item()
     blind = math.sqrt(2 * 2 / math.pi)  # mean absolute value of the synthetic features, of variance 1 + 1
     assert learnt < 0.95 * blind < untrained
+
+
+def test_the_bases_options_may_be_written_inside_one_word():
+    words = ("usdl:bins=21:sigma=2", "usdl/bins=21/sigma=2")
+    one, other = (built("s4aqa", base=word).base for word in words)
+    assert one.sigma == other.sigma == 2
+    assert one.head.logits.out_features == other.head.logits.out_features == 21
 
 
 def test_a_base_that_remembers_or_does_not_exist_is_refused():

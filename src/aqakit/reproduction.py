@@ -6,6 +6,7 @@ the rule by which it was selected, and all that makes the run, in the words that
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -52,7 +53,8 @@ class PublishedResult(BaseModel):
         system: its name in the paper.
         paper: whose result it is.
         source: the table where the figure was read.
-        published: Spearman by task, ``mean`` over several; empty where no figure can be vouched for.
+        published: Spearman by task, None where only the ``mean`` over several is printed; empty where no figure can be
+            vouched for.
         rule: how the epoch was selected, a name in :data:`aqakit.selection.RULES`; None where the paper does not say.
         seeds: how many runs were averaged.
         run: how to run it here; or one phrase on why that cannot be.
@@ -64,11 +66,16 @@ class PublishedResult(BaseModel):
     system: str
     paper: str
     source: str
-    published: Mapping[str, Annotated[float, Field(ge=-1, le=1)]]
+    published: Mapping[str, Annotated[float | None, Field(ge=-1, le=1)]]
     rule: str | None
     seeds: Annotated[int, Field(gt=0)]
     run: Run | str
     notes: tuple[str, ...]
+
+    @property
+    def tasks(self) -> set[str]:
+        """Those that the mean is over."""
+        return set(self.published) - {"mean"}
 
     @property
     def figure(self) -> float | None:
@@ -89,7 +96,9 @@ def load(name: str) -> PublishedResult:
         OptionError: there is none; the message names the nearest.
     """
     if name not in names():
-        raise OptionError(f"there is no recipe {name!r}{discovery.nearest(name, names())}")
+        close = difflib.get_close_matches(name, names(), n=3, cutoff=0.5)
+        meant = f"; did you mean {' or '.join(close)}?" if close else "."
+        raise OptionError(f"there is no recipe {name!r}{meant} `aqakit reproduce --list` has them all")
     return PublishedResult.model_validate_json((_FOLDER / f"{name}.json").read_text(encoding="utf-8"))
 
 
@@ -168,8 +177,10 @@ def reproduce(
         cache=cache,
         **{**run.options, **({"epochs": epochs} if epochs else {})},
     )
-    rows = [_beside(row, result, run, {r["task"] for r in table.rows}) for row in table.rows]
-    notes = [*_tried(result, run, weights, epochs, seeds), *_explained(result, run), *table.notes]
+    ran = {row["task"] for row in table.rows}
+    rows = [_beside(row, result, run, ran) for row in table.rows]
+    general = [note.replace(run.method, result.system) for note in table.notes]
+    notes = [*_tried(result, run, weights, epochs, seeds), *_left_out(result, ran), *_explained(result, run), *general]
     return Table(rows, f"{result.system}, {result.paper}", notes, [*table.details, *_DETAILS])
 
 
@@ -179,25 +190,23 @@ _MEAN = "mean (Fisher z)"
 
 def _beside(row: Mapping[str, Any], result: PublishedResult, run: Run, tasks: set[str]) -> dict[str, Any]:
     """A row of the benchmark with the published figure, where both are of the same rule and the same tasks."""
-    ours, own = row["spearman"], row["method"] == run.method
-    known = result.published
-    if own and row["rule"] == _selected(result):
-        whole = {name for name in known if name != "mean"} <= tasks
-        published = known.get(row["task"]) if row["task"] != _MEAN else known.get("mean") if whole else None
-    else:
-        published = None
+    own = row["method"] == run.method
+    same_rule = own and row["rule"] == (_UNSTATED if result.rule is None else _rule(result))
+    ours, published = row["spearman"], _of_task(result, row["task"], tasks) if same_rule else None
     first = {
         "method": result.system if own else row["method"],
         **{column: row[column] for column in ("task", "rule", "seeds", "samples")},
         "ours": ours,
         "published": published,
-        "difference": None if None in (ours, published) else ours - published,
+        "difference": None if ours is None or published is None else ours - published,
     }
     return first | {column: value for column, value in row.items() if column not in (*first, "spearman")}
 
 
-def _selected(result: PublishedResult) -> str:
-    return _UNSTATED if result.rule is None else _rule(result)
+def _of_task(result: PublishedResult, task: str, ran: set[str]) -> float | None:
+    if task != _MEAN:
+        return result.published.get(task)
+    return result.published.get("mean") if result.tasks <= ran else None
 
 
 def _started(name: str, backbones: Sequence[str], chosen: str | None) -> list[str]:
@@ -242,6 +251,11 @@ def _tried(result: PublishedResult, run: Run, weights: str | None, epochs: int |
     if seeds and seeds != result.seeds:
         notes.append(f"not as published: {seeds} seeds, where the figure is of {result.seeds}.")
     return notes
+
+
+def _left_out(result: PublishedResult, ran: set[str]) -> list[str]:
+    left = ", ".join(task for task in result.published if task in result.tasks - ran)
+    return [f"not as published: without {left}, so there is no published mean to compare with."] if left else []
 
 
 def _explained(result: PublishedResult, run: Run) -> list[str]:

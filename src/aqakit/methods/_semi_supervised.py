@@ -8,6 +8,7 @@ more than one vector per clip is welcome wherever the scheme itself does not enc
 from __future__ import annotations
 
 import math
+import re
 from abc import abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -23,7 +24,7 @@ from aqakit.errors import OptionError
 from aqakit.methods import Method
 from aqakit.types import Batch, Description, FeatureSpec, LabelSpec, ScoreScale, Stream
 
-BaseOption = Annotated[str, Field(description="the method that scores, with its options, as dae or usdl:bins=51")]
+BaseOption = Annotated[str, Field(description="the method that scores, with its options, as dae or usdl/bins=51")]
 WidthOption = Annotated[int, Field(gt=0, description="channels of an encoded clip")]
 ReachOption = Annotated[int, Field(gt=0, description="clips on either side that an encoded clip is told of")]
 RampOption = Annotated[int, Field(ge=0, description="epochs over which the unlabelled videos gain their weight")]
@@ -37,7 +38,8 @@ def build_base(owner: str, base: str, features: FeatureSpec, labels: LabelSpec) 
     Raises:
         OptionError: no such method or option, or a method that is not trained by gradients.
     """
-    name, given = discovery.parse_spec(base)
+    # within one word that names the scheme too, as s4aqa:base=usdl/bins=51, the colon is taken
+    name, given = discovery.parse_spec(re.sub(r"/(?=[A-Za-z_]\w*=)", ":", base))
     module = discovery.find("methods", name)
     built: Method = module.build(features, labels, **discovery.configure(f"method {name}", module.build, given))
     if not any(p.requires_grad for p in built.parameters()):
