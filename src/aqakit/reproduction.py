@@ -261,4 +261,5 @@ def _left_out(result: PublishedResult, ran: set[str]) -> list[str]:
 def _explained(result: PublishedResult, run: Run) -> list[str]:
     figure = f"published: {result.source}; rule: {_rule(result)}."
     options = " ".join(f"{key}={value}" for key, value in run.options.items())
-    return [figure, f"run: {run.method} on {' and '.join(run.backbones)}; {options}.", *(f"{n}." for n in result.notes)]
+    recipe = f"recipe: {run.method} on {' and '.join(run.backbones)}; {options}."
+    return [figure, recipe, *(f"{note}." for note in result.notes)]
