@@ -2,9 +2,10 @@
 
 The published way reads 103 JPEGs one after another and gives the network, in PyTorch's float32, one clip after
 another. Ours reads the MP4 that holds the same frames. The weights are random; the time does not depend on them.
-``share`` is of the machine's peak, the fastest multiplication of large matrices found in the same precision. Last come
-rendered dives: what a precision does to the ranks of scores that a ridge regression on mean features gives them.
-Run ``python benchmarks/extraction.py [--json FILE]`` on a machine that does nothing else.
+``share`` is of the machine's peak, the fastest multiplication of large matrices found in the same precision. Last comes
+what a precision does to the ranks of scores that a ridge regression on mean features gives to other videos.
+Run ``python benchmarks/extraction.py [--json FILE]`` on a machine that does nothing else; ``--data``, ``--root`` and
+``--backbone`` choose the videos and the network of the ranks.
 """
 
 import argparse
@@ -29,7 +30,7 @@ from sklearn.model_selection import KFold, cross_val_predict
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from aqakit import datasets, engines, features, transforms
+from aqakit import datasets, discovery, engines, features, transforms
 from aqakit.backbones import Backbone, i3d
 from aqakit.errors import OptionError
 from aqakit.metrics.accuracy import spearman
@@ -203,33 +204,35 @@ def make_engine(name: str, precision: str, recording: Path) -> engines.Engine:
     return engines.make(name, precision, recording if precision == "int8" else None)
 
 
-def ranks(backbone: i3d.I3D, dives: int) -> list[dict[str, object]]:
+def ranks(data: str, root: Path | None, spec: str) -> list[dict[str, object]]:
     """Spearman of five-fold ridge predictions with those from PyTorch's float32 features, and with the truth."""
     rows: list[dict[str, object]] = []
-    with tempfile.TemporaryDirectory() as folder:
-        data = datasets.load("synthetic_dives", folder, count=dives, seed=5)
-        true = np.array([s.score for s in data.samples])
-        exact: np.ndarray | None = None
-        for name, precision in ENGINES:
-            try:
-                engine = make_engine(name, precision, data.samples[0].sources["video"])
-                found = features.extract(data.samples, {"i3d": backbone}, None, engine).streams["i3d"]
-            except OptionError as error:
-                print(error)
-                continue
-            means = torch.stack([clips.mean(0) for clips in found]).numpy()
-            model = make_pipeline(StandardScaler(), RidgeCV(np.logspace(0, 5, 11)))
-            scores = cross_val_predict(model, means, true, cv=KFold(5, shuffle=True, random_state=0))
-            exact = scores if exact is None else exact
-            row = {
-                "stage": f"ranks of {dives} dives",
-                "precision": precision,
-                "engine": name,
-                "spearman with float32": spearman(exact, scores),
-                "spearman with truth": spearman(true, scores),
-            }
-            show(row)
-            rows.append(row)
+    (name, options), (kind, given) = discovery.parse_spec(data), discovery.parse_spec(spec)
+    module = discovery.find("backbones", kind)
+    backbone = module.build(**discovery.configure(f"backbone {kind}", module.build, given)).eval()
+    samples = [s for s in datasets.load(name, root, **options).samples if s.score is not None and "video" in s.sources]
+    true = np.array([s.score for s in samples])
+    exact: np.ndarray | None = None
+    for engine, precision in ENGINES:
+        try:
+            made = make_engine(engine, precision, samples[0].sources["video"])
+            found = features.extract(samples, {kind: backbone}, None, made).streams[kind]
+        except OptionError as error:
+            print(error)
+            continue
+        means = torch.stack([clips.mean(0) for clips in found]).numpy()
+        model = make_pipeline(StandardScaler(), RidgeCV(np.logspace(0, 5, 11)))
+        scores = cross_val_predict(model, means, true, cv=KFold(5, shuffle=True, random_state=0))
+        exact = scores if exact is None else exact
+        row = {
+            "stage": f"ranks of {len(samples)} videos by {kind}",
+            "precision": precision,
+            "engine": engine,
+            "spearman with float32": spearman(exact, scores),
+            "spearman with truth": spearman(true, scores),
+        }
+        show(row)
+        rows.append(row)
     return rows
 
 
@@ -238,7 +241,7 @@ def show(row: Mapping[str, object]) -> None:
     print("  ".join(shown), flush=True)
 
 
-def measure(times: int, videos: int, dives: int) -> list[dict[str, object]]:
+def measure(times: int, videos: int) -> list[dict[str, object]]:
     """All rows."""
     with tempfile.TemporaryDirectory() as folder:
         bench = Bench(*write(Path(folder), pictures()), times, videos)
@@ -249,7 +252,7 @@ def measure(times: int, videos: int, dives: int) -> list[dict[str, object]]:
                 bench.ours(name, precision)
             except OptionError as error:
                 print(error)
-    return bench.rows + (ranks(bench.backbone, dives) if dives else [])
+    return bench.rows
 
 
 def main() -> None:
@@ -257,11 +260,15 @@ def main() -> None:
     parser.add_argument("--json", type=Path, help="also write the rows to this file")
     parser.add_argument("--times", type=int, default=3, help="each stage is run so often, and the best one counts")
     parser.add_argument("--videos", type=int, default=4, help="extracted in a row, so that reading overlaps")
-    parser.add_argument("--dives", type=int, default=40, help="rendered for the ranks of scores; 0 for none")
+    parser.add_argument("--data", default="synthetic_dives:count=30:seed=5", help="videos for the ranks of scores")
+    parser.add_argument("--root", type=Path, help="where they are")
+    parser.add_argument("--backbone", default="i3d", help="for the ranks; with weights that have learnt something")
+    parser.add_argument("--only-ranks", action="store_true", help="leave the times out")
     parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
-    rows = measure(options.times, options.videos, options.dives)
+    rows = [] if options.only_ranks else measure(options.times, options.videos)
+    rows += ranks(options.data, options.root, options.backbone)
     if options.json:
         options.json.write_text(json.dumps(rows, indent=1))
 
