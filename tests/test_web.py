@@ -195,6 +195,8 @@ def test_runs_limits_and_health_are_told(client):
 
 def test_a_worker_killed_in_mid_video_costs_that_video_alone(client, videos):
     scorer = client.app.state.hub.scorer
+    while scorer.worker_id is None:  # it is started with the server, and may take a while
+        time.sleep(0.02)
     os.kill(scorer.worker_id, signal.SIGSTOP)  # so that it surely is in mid-video
     job = send(client, videos[1]).json()
     while client.get(f"/api/scores/{job['id']}").json()["status"] == "queued":
