@@ -28,6 +28,7 @@ OPTIONS: dict[str, dict[str, object]] = {
     "i3d": {"size": 32},
     "mscadc": {"size": 24},
     "p3d": {"size": 32},
+    "pose": {"model": "tiny", "size": 32},
 }
 CHANGES: dict[str, list[dict[str, object]]] = {
     "c3d": [{"plan": "dae"}, {"size": 32}, {"colours": "raw-255"}, {"seed": 1}],
@@ -36,6 +37,7 @@ CHANGES: dict[str, list[dict[str, object]]] = {
     "i3d": [{"plan": "core"}, {"size": 64}, {"stream": "flow"}, {"colours": "imagenet"}],
     "mscadc": [{"plan": "dae"}, {"size": 32}, {"seed": 1}],
     "p3d": [{"plan": "dae"}],
+    "pose": [{"plan": "dae"}, {"layout": "joints"}, {"colours": "raw-255"}],
     "precomputed": [{"width": 5}],
     "skeleton": [{"plan": "dae"}, {"features": "motion"}, {"layout": "joints"}, {"noise": 0.1}],
     "tools": [{"windows": 3}, {"features": "coordinates"}, {"columns": "0-2,3-5"}, {"rate": 50.0}],
@@ -60,10 +62,22 @@ def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.fixture(scope="module")
+def tiny_pose(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Heatmaps of three colours."""
+    openvino = pytest.importorskip("openvino", reason="the extra fast is not installed")
+    file = tmp_path_factory.mktemp("pose") / "pose.xml"
+    model = torch.nn.AvgPool2d(4)
+    openvino.save_model(openvino.convert_model(model, example_input=torch.zeros(1, 3, 32, 32)), file)
+    return file
+
+
 def build(name: str, request: pytest.FixtureRequest, **changes: object) -> Backbone:
     options = OPTIONS.get(name, {}) | changes
     if options.get("weights") == "tiny":
         options["weights"] = str(request.getfixturevalue("tiny_model"))
+    if options.get("model") == "tiny":
+        options["model"] = request.getfixturevalue("tiny_pose")
     module = discovery.find("backbones", name)
     backbone: Backbone = module.build(**discovery.configure(name, module.build, options)).eval()
     return backbone

@@ -1,0 +1,130 @@
+"""A pose estimator of your own over the frames of a video: joints, as the backbone ``skeleton`` has them from files.
+
+The model is a file that OpenVINO reads: ONNX, as most pose estimators are published, or its own ``.xml``. It is given
+(n, 3, H, W) pictures and answers either heatmaps (n, J, h, w), whose highest place is taken, or coordinates
+(n, J, 2 or more), of which the first two count. Positions are shares of the picture, taken from the middle of the body
+over the clip, in units of its size there.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import numpy as np
+import torch
+from pydantic import Field
+from torch import Tensor
+
+from aqakit import clips as plans
+from aqakit.backbones._pretrained import Colours, PlanOption
+from aqakit.backbones._video import VideoBackbone
+from aqakit.clips import ClipPlan
+from aqakit.errors import OptionError, WeightsError
+from aqakit.transforms import CONVENTIONS, PixelRecipe
+
+PAPER = (
+    "for action quality: Pirsiavash, Vondrick and Torralba, Assessing the Quality of Actions, ECCV 2014. "
+    "https://doi.org/10.1007/978-3-319-10599-4_36; cite the pose estimator's own paper beside it"
+)
+
+Layout = Literal["vector", "joints"]
+
+
+class Pose(VideoBackbone):
+    """Clips (T, H, W, 3) uint8 → where J joints are in every frame: (J, 2 T), or all of it as one vector.
+
+    Args:
+        model: a file that OpenVINO reads.
+        plan: which frames make which clip.
+        size: width and height of the pictures that the model sees.
+        colours: how they are normalised, a name in :data:`aqakit.transforms.CONVENTIONS`.
+        order: whether coordinates come as x, y or as y, x.
+        layout: ``vector`` or ``joints``.
+
+    Raises:
+        OptionError: OpenVINO is not installed.
+        WeightsError: the file is no model, or answers neither heatmaps nor coordinates.
+    """
+
+    def __init__(
+        self, model: Path, plan: ClipPlan, *, size: int, colours: str, order: Literal["xy", "yx"], layout: Layout
+    ) -> None:
+        super().__init__(plan, PixelRecipe((size, size)), CONVENTIONS[colours])
+        self.order, self.layout = order, layout
+        self._model = _open(model)
+        self.content = hashlib.blake2b(model.read_bytes(), digest_size=16).hexdigest()
+        frames = plan.clips(1).shape[1]
+        joints = self._joints(torch.zeros(1, 3, size, size), model).shape[1]
+        self.shape = (joints, 2 * frames) if layout == "joints" else (joints * 2 * frames,)
+
+    def forward(self, clips: Tensor) -> Tensor:
+        """(n, T, H, W, 3) → (n, *shape)."""
+        pictures = self.normalise(clips)  # (n, T, 3, H, W)
+        found = torch.cat([self._joints(picture[None]) for picture in pictures.flatten(0, 1)])
+        joints = found.unflatten(0, clips.shape[:2])  # (n, T, J, 2)
+        joints = joints - joints.mean((1, 2), keepdim=True)
+        size = (joints - joints.mean(2, keepdim=True)).square().sum(-1).mean((1, 2)).sqrt()
+        scaled = joints / size.clamp_min(1e-6)[:, None, None, None]
+        features = scaled.transpose(1, 2).flatten(2)  # (n, J, 2 T)
+        return features if self.layout == "joints" else features.flatten(1)
+
+    def _joints(self, picture: Tensor, source: Path | None = None) -> Tensor:
+        """(1, 3, H, W) → (1, J, 2) x and y as shares of the picture."""
+        try:
+            answer = torch.from_numpy(np.array(self._model(picture.cpu().numpy())[0], np.float32)).to(picture.device)
+        except RuntimeError as error:
+            reason = " ".join(str(error).split())[-200:]
+            raise WeightsError(f"{source}: cannot be given pictures of {tuple(picture.shape)}: {reason}") from None
+        if answer.ndim == 4:
+            return _peaks(answer)
+        if answer.ndim == 3 and answer.shape[2] >= 2:
+            return answer[..., :2] if self.order == "xy" else answer[..., :2].flip(-1)
+        raise WeightsError(f"{source}: answers {tuple(answer.shape)}, neither heatmaps nor coordinates of joints")
+
+    def fingerprint(self) -> dict[str, Any]:
+        """Plan, pixels, colours, the model's content and options."""
+        own = {"model": self.content, "order": self.order, "layout": self.layout}
+        return super().fingerprint() | own
+
+
+def _peaks(heatmaps: Tensor) -> Tensor:
+    """(n, J, h, w) → (n, J, 2): the middle of the highest place, x and y as shares of the picture.
+
+    >>> _peaks(torch.tensor([[[[0.0, 0.0], [0.0, 1.0]]]])).tolist()
+    [[[0.75, 0.75]]]
+    """
+    height, width = heatmaps.shape[2:]
+    place = heatmaps.flatten(2).argmax(2)
+    return torch.stack([(place % width + 0.5) / width, (place // width + 0.5) / height], 2)
+
+
+def _open(model: Path) -> Any:
+    try:
+        import openvino
+    except ImportError:
+        raise OptionError("a pose estimator is run by openvino, not installed: pip install 'aqakit[fast]'") from None
+    try:
+        return openvino.Core().compile_model(model, "CPU")
+    except RuntimeError as error:
+        reason = " ".join(str(error).split())[-200:]
+        raise WeightsError(f"{model}: is no model that OpenVINO reads (.onnx or .xml): {reason}") from None
+
+
+def build(
+    *,
+    model: Annotated[Path, Field(description="the pose estimator: an .onnx or OpenVINO .xml file")],
+    plan: PlanOption = "uniform:count=10:frames=16",
+    size: Annotated[int, Field(ge=16, description="width and height of the pictures that it sees")] = 256,
+    colours: Annotated[Colours, Field(description="how they are normalised")] = "imagenet",
+    order: Annotated[Literal["xy", "yx"], Field(description="of the coordinates, where it answers those")] = "xy",
+    layout: Annotated[Layout, Field(description="one vector; or one for each joint, for methods on graphs")] = "vector",
+) -> Pose:
+    """Joints by a pose estimator.
+
+    Raises:
+        OptionError: OpenVINO is not installed, or there is no such plan.
+        WeightsError: the file is no model, or one of another kind.
+    """
+    return Pose(model, plans.parse(plan), size=size, colours=colours, order=order, layout=layout)
