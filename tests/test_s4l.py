@@ -47,7 +47,7 @@ def test_what_time_shows_in_the_features_is_learnt(question):
     noise = 0.1 * torch.randn(40, 9, 12, generator=torch.Generator().manual_seed(0))
     stream = Stream(drift + noise - 2, torch.ones(40, 9, dtype=torch.bool))
     method = trained(built("s4l", question=question), train.replace(streams={"test": stream}), epochs=40, rate=1e-2)
-    answer = [float(method.losses(train.replace(streams={"test": stream}))[question]) for _ in range(3)]
+    answer = [method.losses(train.replace(streams={"test": stream}))[question].item() for _ in range(3)]
     assert max(answer) < 0.3 * math.log(6 if question == "order" else 3)
 
 
