@@ -192,6 +192,23 @@ class ScoreDistribution(ABC):
         return z, weight, self.from_normal_score(z)
 
 
+class Warped(ScoreDistribution):
+    """A standard normal under an increasing map: all it knows is :meth:`normal_score` and its inverse."""
+
+    @property
+    def std(self) -> Tensor:
+        """(*batch) around the mean of the map's quantiles, wherever a stated mean is."""
+        _, weight, score = self._grid(len(self.batch_shape))
+        share = weight / weight.sum()
+        return (share * (score - (share * score).sum(0)).square()).sum(0).sqrt()
+
+    def cdf(self, score: Number) -> Tensor:
+        return (torch.erfc(-self.normal_score(score) / math.sqrt(2)) / 2).to(self.dtype)
+
+    def icdf(self, level: Number) -> Tensor:
+        return self.from_normal_score(torch.special.ndtri(self._tensor(level).double()))
+
+
 @dataclass(frozen=True, eq=False)
 class Affine(ScoreDistribution):
     """Scale × score + shift of a distribution whose own kind cannot express it: difficulty × binned total.

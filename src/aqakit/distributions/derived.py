@@ -10,7 +10,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from aqakit.distributions.base import Number, ScoreDistribution
+from aqakit.distributions.base import Number, ScoreDistribution, Warped
 from aqakit.distributions.plain import Normal, Point
 
 
@@ -98,7 +98,7 @@ def _mean_size(mean: Tensor, std: Tensor) -> Tensor:
 
 
 @dataclass(frozen=True, eq=False)
-class Recalibrated(ScoreDistribution):
+class Recalibrated(Warped):
     """A distribution whose central intervals were given their observed coverage.
 
     A score whose normal score is ``observed`` under the base has normal score ``calibrated`` here. The map is
@@ -126,19 +126,6 @@ class Recalibrated(ScoreDistribution):
             return self.base.mean
         _, weight, score = self._grid(len(self.batch_shape))
         return (weight * score).sum(0) / weight.sum()
-
-    @property
-    def std(self) -> Tensor:
-        _, weight, score = self._grid(len(self.batch_shape))
-        share = weight / weight.sum()
-        return (share * (score - (share * score).sum(0)).square()).sum(0).sqrt()
-
-    def cdf(self, score: Number) -> Tensor:
-        return (torch.erfc(-self.normal_score(score) / math.sqrt(2)) / 2).to(self.dtype)
-
-    def icdf(self, level: Number) -> Tensor:
-        z = torch.special.ndtri(self._tensor(level).double())
-        return self.from_normal_score(z)
 
     def log_prob(self, score: Number) -> Tensor:
         before = self.base.normal_score(score)

@@ -10,11 +10,11 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from aqakit.distributions.base import Number, ScoreDistribution
+from aqakit.distributions.base import Number, Warped
 
 
 @dataclass(frozen=True, eq=False)
-class Quantiles(ScoreDistribution):
+class Quantiles(Warped):
     """Scores at K levels, at least two; between and beyond them, piecewise normal.
 
     The score is a piecewise linear function of the normal score, so that two quantiles are a normal distribution, the
@@ -50,19 +50,6 @@ class Quantiles(ScoreDistribution):
     @property
     def mean(self) -> Tensor:
         return self.centre
-
-    @property
-    def std(self) -> Tensor:
-        """(*batch) around the mean of the quantiles, wherever the stated one is."""
-        _, weight, score = self._grid(len(self.batch_shape))
-        share = weight / weight.sum()
-        return (share * (score - (share * score).sum(0)).square()).sum(0).sqrt()
-
-    def cdf(self, score: Number) -> Tensor:
-        return (torch.erfc(-self.normal_score(score) / math.sqrt(2)) / 2).to(self.dtype)
-
-    def icdf(self, level: Number) -> Tensor:
-        return self.from_normal_score(torch.special.ndtri(self._tensor(level).double()))
 
     def log_prob(self, score: Number) -> Tensor:
         z, slope = self._inverse(score)
