@@ -106,6 +106,18 @@ def standardised(features: Tensor, mean: Tensor, spread: Tensor) -> Tensor:
     return ((features - mean) / spread).clamp(-_FARTHEST, _FARTHEST)
 
 
+def equal_shares(clips: Tensor, parts: int) -> Tensor:
+    """(B, N) → (B, parts, N): which clips are in each equal share of a video; a clip on a border is in both.
+
+    >>> equal_shares(torch.tensor([[True, True, True, False]]), 2).int().tolist()
+    [[[1, 1, 0, 0], [0, 1, 1, 0]]]
+    """
+    count = clips.sum(1)[:, None, None]
+    clip = torch.arange(clips.shape[1], device=clips.device)
+    share = torch.arange(parts, device=clips.device)[:, None]
+    return (clip >= share * count // parts) & (clip < -(-(share + 1) * count // parts))
+
+
 def summarise(video: Tensor, windows: int) -> Tensor:
     """Clips (n, D) of one video → (windows, 3 D): mean, spread and mean absolute change in equal shares of it.
 

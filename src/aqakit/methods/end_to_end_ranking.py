@@ -24,6 +24,7 @@ from aqakit.distributions import Point
 from aqakit.heads import PointHead
 from aqakit.losses import squared_error
 from aqakit.methods import DropoutOption, Method, mean_loss
+from aqakit.pooling import equal_shares
 from aqakit.types import Batch, FeatureSpec, LabelSpec
 
 PAPER = (
@@ -82,11 +83,7 @@ def segment_means(features: Tensor, clips: Tensor, segments: int) -> Tensor:
     tensor([[[1.5000],
              [4.0000]]])
     """
-    count = clips.sum(1)[:, None, None]
-    clip = torch.arange(clips.shape[1], device=clips.device)
-    share = torch.arange(segments, device=clips.device)[:, None]
-    inside = (clip >= share * count // segments) & (clip < -(-(share + 1) * count // segments))  # (B, segments, N)
-    weights = inside.to(features.dtype)
+    weights = equal_shares(clips, segments).to(features.dtype)
     return weights / weights.sum(-1, keepdim=True).clamp(min=1) @ features
 
 

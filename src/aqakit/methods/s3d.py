@@ -35,6 +35,7 @@ from aqakit.losses import squared_error
 from aqakit.methods import Method, mean_loss
 from aqakit.methods._ed_tcn import EDTCN, fit_segmenter, stages_of
 from aqakit.methods._support_vectors import CostOption, EpsilonOption, SupportVectors
+from aqakit.pooling import equal_shares
 from aqakit.types import Batch, FeatureSpec, LabelSpec, Stream
 
 __all__ = ["EDTCN", "FEATURES", "PAPER", "S3D", "build", "fit_segmenter"]
@@ -60,18 +61,11 @@ class Stages(nn.Module):
 
     def forward(self, batch: Batch) -> Tensor:
         """(B, S, D)."""
-        inside = self._equal_shares(batch.clips)
+        inside = equal_shares(batch.clips, self.count)
         if self.segmenter is not None:
             self._segment(batch, inside, self.segmenter)
         weight = inside / inside.sum(2, keepdim=True).clamp(min=1)
         return weight.to(batch.features.dtype) @ batch.features
-
-    def _equal_shares(self, clips: Tensor) -> Tensor:
-        """(B, N) → (B, S, N): which clips are of each stage; neighbours share a clip that lies on their border."""
-        n = clips.sum(1)[:, None, None]
-        k = torch.arange(self.count, device=clips.device)[:, None]
-        clip = torch.arange(clips.shape[1], device=clips.device)
-        return (clip >= k * n // self.count) & (clip < -(-(k + 1) * n // self.count))
 
     def _segment(self, batch: Batch, inside: Tensor, segmenter: EDTCN) -> None:
         """Overwrite the shares of videos that have a clip for each stage."""
