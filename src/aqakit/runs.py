@@ -217,14 +217,19 @@ class Run:
 
     def predict_samples(self, samples: Sequence[Sample]) -> ScoreDistribution:
         """(B,) distributions of samples, all of which must be readable; nothing is cached."""
-        return self.assess(samples)[0]
+        return self._answer(self.embed(samples))
 
     def assess(self, samples: Sequence[Sample]) -> tuple[ScoreDistribution, Description]:
         """The same, and what else the method says of them."""
         batch = self.embed(samples)
         with torch.inference_mode():
-            answer, said = self.assessor.predict_embedded(batch), self.assessor.describe_embedded(batch)
-        return (self.recalibration.apply(answer) if self.recalibration else answer), said
+            said = self.assessor.describe_embedded(batch)
+        return self._answer(batch), said
+
+    def _answer(self, batch: Batch) -> ScoreDistribution:
+        with torch.inference_mode():
+            answer = self.assessor.predict_embedded(batch)
+        return self.recalibration.apply(answer) if self.recalibration else answer
 
     def embed(self, samples: Sequence[Sample]) -> Batch:
         """The features of samples as the assessor takes them, with what is known of the samples; nothing is cached."""

@@ -141,6 +141,8 @@ def predict(assessor: Assessor, source: Source, device: torch.device) -> ScoreDi
 @torch.inference_mode()
 def describe(assessor: Assessor, source: Source, device: torch.device) -> Description:
     """What else the method says of every sample of a source, on the CPU."""
+    if type(assessor.method).describe is Method.describe:
+        return Description()  # nothing, for which no video needs to be read
     assessor.eval()
     chunks = torch.arange(len(source)).split(_VIDEOS_AT_ONCE)
     said = Description.cat([assessor.describe(source.batch(index).unlabelled().to(device)) for index in chunks])
