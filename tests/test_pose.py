@@ -32,8 +32,9 @@ class Middle(nn.Module):
         return torch.stack([one, one[:, [1, 0, 2]]], 1)
 
 
-def save(model: nn.Module, folder: Path, size: int = SIZE) -> Path:
-    converted = openvino.convert_model(model.eval(), example_input=torch.zeros(1, 3, size, size))
+def save(model: nn.Module, folder: Path, size: int = SIZE, pictures: int = -1) -> Path:
+    example = torch.zeros(max(1, pictures), 3, size, size)
+    converted = openvino.convert_model(model.eval(), example_input=example, input=[pictures, 3, size, size])
     openvino.save_model(converted, folder / "pose.xml", compress_to_fp16=False)
     return folder / "pose.xml"
 
@@ -74,6 +75,17 @@ def test_coordinates_may_come_either_way_round(tmp_path: Path) -> None:
         found[order] = backbone(clip).unflatten(2, (6, 2))
     torch.testing.assert_close(found["yx"], found["xy"].flip(-1))
     assert pose.build(model=model, plan=CLIP, size=SIZE).shape == (24,)
+
+
+@pytest.mark.parametrize("pictures", [-1, 1])
+def test_it_finds_what_torch_finds_whether_the_model_takes_many_pictures_or_one(tmp_path: Path, pictures: int) -> None:
+    backbone = pose.build(model=save(Middle(), tmp_path, pictures=pictures), plan=CLIP, size=SIZE, layout="joints")
+    clips = torch.randint(256, (4, 6, SIZE, SIZE, 3), generator=torch.manual_seed(0), dtype=torch.uint8)
+    truth = Middle()(backbone.normalise(clips).flatten(0, 1))[..., :2].unflatten(0, (4, 6))  # (n, T, J, 2)
+    centred = truth - truth.mean((1, 2), keepdim=True)
+    size = (truth - truth.mean(2, keepdim=True)).square().sum(-1).mean((1, 2)).sqrt()
+    expected = centred / size[:, None, None, None]
+    torch.testing.assert_close(backbone(clips).unflatten(2, (6, 2)).transpose(1, 2), expected, atol=1e-4, rtol=1e-4)
 
 
 def test_what_is_no_pose_estimator_is_refused_in_a_sentence(tmp_path: Path) -> None:

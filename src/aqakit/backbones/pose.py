@@ -31,6 +31,9 @@ PAPER = (
 
 Layout = Literal["vector", "joints"]
 
+_AT_ONCE = 16
+"""Pictures given to a model that takes any number of them."""
+
 
 class Pose(VideoBackbone):
     """Clips (T, H, W, 3) uint8 → where J joints are in every frame: (J, 2 T), or all of it as one vector.
@@ -56,13 +59,14 @@ class Pose(VideoBackbone):
         self._model = _open(model)
         self.content = hashlib.blake2b(model.read_bytes(), digest_size=16).hexdigest()
         frames = plan.clips(1).shape[1]
-        joints = self._joints(torch.zeros(1, 3, size, size), model).shape[1]
+        self._at_once = _AT_ONCE if self._model.inputs[0].partial_shape[0].is_dynamic else 1
+        joints = self._joints(torch.zeros(self._at_once, 3, size, size), model).shape[1]
         self.shape = (joints, 2 * frames) if layout == "joints" else (joints * 2 * frames,)
 
     def forward(self, clips: Tensor) -> Tensor:
         """(n, T, H, W, 3) → (n, *shape)."""
-        pictures = self.normalise(clips)  # (n, T, 3, H, W)
-        found = torch.cat([self._joints(picture[None]) for picture in pictures.flatten(0, 1)])
+        pictures = self.normalise(clips).flatten(0, 1)
+        found = torch.cat([self._joints(some) for some in pictures.split(self._at_once)])
         joints = found.unflatten(0, clips.shape[:2])  # (n, T, J, 2)
         joints = joints - joints.mean((1, 2), keepdim=True)
         size = (joints - joints.mean(2, keepdim=True)).square().sum(-1).mean((1, 2)).sqrt()
@@ -70,13 +74,13 @@ class Pose(VideoBackbone):
         features = scaled.transpose(1, 2).flatten(2)  # (n, J, 2 T)
         return features if self.layout == "joints" else features.flatten(1)
 
-    def _joints(self, picture: Tensor, source: Path | None = None) -> Tensor:
-        """(1, 3, H, W) → (1, J, 2) x and y as shares of the picture."""
+    def _joints(self, pictures: Tensor, source: Path | None = None) -> Tensor:
+        """(n, 3, H, W) → (n, J, 2) x and y as shares of the picture."""
         try:
-            answer = torch.from_numpy(np.array(self._model(picture.cpu().numpy())[0], np.float32)).to(picture.device)
+            answer = torch.from_numpy(np.array(self._model(pictures.cpu().numpy())[0], np.float32)).to(pictures.device)
         except RuntimeError as error:
             reason = " ".join(str(error).split())[-200:]
-            raise WeightsError(f"{source}: cannot be given pictures of {tuple(picture.shape)}: {reason}") from None
+            raise WeightsError(f"{source}: cannot be given pictures of {tuple(pictures.shape)}: {reason}") from None
         if answer.ndim == 4:
             return _peaks(answer)
         if answer.ndim == 3 and answer.shape[2] >= 2:
@@ -106,7 +110,8 @@ def _open(model: Path) -> Any:
     except ImportError:
         raise OptionError("a pose estimator is run by openvino, not installed: pip install 'aqakit[fast]'") from None
     try:
-        return openvino.Core().compile_model(model, "CPU")
+        # Left to itself it computes in bfloat16 where the processor can, and joints would depend on the machine.
+        return openvino.Core().compile_model(model, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
     except RuntimeError as error:
         reason = " ".join(str(error).split())[-200:]
         raise WeightsError(f"{model}: is no model that OpenVINO reads (.onnx or .xml): {reason}") from None
