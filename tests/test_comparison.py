@@ -130,3 +130,12 @@ def test_groups_put_the_best_first_and_name_its_ties():
     assert found.letters["good"] == found.letters["alike"] == "a"
     assert "a" not in found.letters["bad"] + found.letters["constant"]
     assert found.ties_of_the_best() == [found.names[1]]
+
+
+def test_resampled_statistics_give_the_same_difference_as_the_samples_and_undefined_ones_count_as_zero():
+    true, first, second = _rivals(gap=0.3, seeds=2)
+    whole = comparison.over_samples(_closeness, true, first, second, draws=400)
+    draws = [comparison.resampled(_closeness, true, m, draws=400) for m in (first, second)]
+    assert comparison.over_draws(*draws, whole.estimate) == whole
+    undefined = comparison.over_draws(np.array([0.5, 0.25]), np.array([np.nan, 0.25]), 0.25)
+    assert (undefined.low, undefined.high) == pytest.approx((0.0125, 0.4875))

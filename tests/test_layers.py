@@ -14,10 +14,11 @@ LAYERS = (
     "heads captions losses metrics recalibration sources floors",
     "methods",
     "assessor catalogue extraction cluster recipe training material runfiles exemplars runs selection results"
-    " comparison predictions evaluation scoring explanation occlusion protocols reproduction illustration reporting",
+    " comparison predictions evaluation scoring explanation occlusion bench protocols training_traces"
+    " sweep reproduction illustration reporting",
     "report",
-    "demo",
-    "options cli web",
+    "demo options",
+    "cli web",
     "__init__ __main__",
 )
 LAYER = {name: number for number, names in enumerate(LAYERS) for name in names.split()}

@@ -67,8 +67,9 @@ class Assessor(nn.Module):
         self.method.remember(self._prepare(train))
 
     def losses(self, batch: Batch) -> dict[str, Tensor]:
-        """The method's terms, on its own target."""
-        return self.method.losses(self._prepare(self.embed(batch)))
+        """The method's terms, on its own target; of live pixels also those that it asks of changed ones."""
+        terms = self.method.losses(self._read(batch))
+        return {**terms, **self.method.pixel_losses(batch, self._read)} if self.live else terms
 
     def predict(self, batch: Batch) -> ScoreDistribution:
         """(B,) distributions of the score, whatever the target."""
@@ -90,6 +91,9 @@ class Assessor(nn.Module):
     def embed(self, batch: Batch) -> Batch:
         """Live streams: clips (B, N, T, H, W, 3) → features (B, N, *F). Cached ones stay as they are."""
         return batch.replace(streams={name: self._embed(name, stream) for name, stream in batch.streams.items()})
+
+    def _read(self, batch: Batch) -> Batch:
+        return self._prepare(self.embed(batch))
 
     def _prepare(self, batch: Batch) -> Batch:
         streams = {name: self.scaling(name, stream) for name, stream in batch.streams.items()}
@@ -157,7 +161,8 @@ def assemble(
     """Build an assessor from names and options.
 
     Raises:
-        OptionError: a name, an option or a combination that does not exist.
+        OptionError: a name, an option or a combination that does not exist, or a method that needs pixels without
+            ``finetune``.
     """
     module = discovery.find("methods", method)
     checked = discovery.configure(f"method {method}", module.build, options)
@@ -168,6 +173,8 @@ def assemble(
     scaling = Standardise({n: shape for n, shape in shapes.items() if n in scaled and not finetune})
     spec = FeatureSpec(_fused(shapes) if fuse == "concat" else shapes)
     built = module.build(spec, target_labels(labels, target), **checked)
+    if built.needs_pixels and not finetune:
+        raise OptionError(f"method {method} with these options needs pixels: give --finetune")
     live = backbones if finetune else {}
     return Assessor(built, scaling, live, target=target, fuse=fuse, precision=precision)
 

@@ -108,6 +108,17 @@ def over_samples(
     return _difference(float(means[0] - means[1]), drawn[0] - drawn[1])
 
 
+def over_draws(first: Floats, second: Floats, estimate: float) -> Difference:
+    """The difference, first minus second, of two :func:`resampled` statistics (draws,); undefined ones count as 0.
+
+    Args:
+        first: of one method.
+        second: of another, on the same resamples.
+        estimate: the difference on the samples as they are.
+    """
+    return _difference(estimate, np.nan_to_num(first) - np.nan_to_num(second))
+
+
 def over_cells(first: ArrayLike, second: ArrayLike, *, draws: int = DRAWS, seed: int = 0) -> Difference:
     """The mean difference of numbers (seeds, folds), of which seeds and folds are resampled.
 

@@ -6,11 +6,16 @@ published system: one vector, map or set of joints per clip, of each of its stre
 configuration: command-line options, docs tables and ``run.json`` are made from them. An option that the method
 would ignore is an error. A method takes features of any size and as many streams as it likes, as long as they are of
 the kind of ``FEATURES``; what it cannot use is an :class:`~aqakit.errors.OptionError`.
+
+Where a paper takes its method apart, the file may have ``ABLATION``, a dictionary from the name of each variant to the
+options that make it, the plainest first, and ``GRID``, one from two numeric options to the factors by which they are
+varied: :mod:`aqakit.sweep` runs them.
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from typing import Annotated
 
 import torch
@@ -30,10 +35,13 @@ class Method(nn.Module, ABC):
     Attributes:
         epoch: the number of the epoch under way, counted from 0; set by the training loop.
         remembers_unlabelled: whether :meth:`remember` is given the unlabelled training videos too.
+        needs_pixels: whether, with its options, some of its terms are :meth:`pixel_losses`; features from the cache
+            are then refused.
     """
 
     epoch: int = 0
     remembers_unlabelled: bool = False
+    needs_pixels: bool = False
 
     @abstractmethod
     def losses(self, batch: Batch) -> dict[str, Tensor]:
@@ -43,9 +51,26 @@ class Method(nn.Module, ABC):
     def predict(self, batch: Batch) -> ScoreDistribution:
         """(B,) scores. Reads features, clips and declared difficulty, never the score; deterministic."""
 
+    def pixel_losses(self, pixels: Batch, embed: Callable[[Batch], Batch]) -> dict[str, Tensor]:
+        """More terms, of changed pixels; asked for beside :meth:`losses` where the backbones are live, else never.
+
+        Args:
+            pixels: the batch before the backbones: clips (B, N, T, H, W, 3) uint8 in every stream.
+            embed: changed clips → the batch that :meth:`losses` would be given of them, with gradients. Each call is
+                one more pass of its rows through the backbones.
+        """
+        return {}
+
     def describe(self, batch: Batch) -> Description:
         """What else it says of B videos: attributes, captions. Reads what :meth:`predict` reads; deterministic."""
         return Description()
+
+    def representations(self, batch: Batch) -> dict[str, Tensor]:
+        """(B, D) what B videos are to it, ``whole`` and in other views that it learns from; none by default.
+
+        Only figures read it.
+        """
+        return {}
 
     def remember(self, train: Batch) -> None:
         """Called with the labelled training set before training, for methods with a memory.

@@ -10,13 +10,14 @@ from __future__ import annotations
 import math
 import re
 from abc import abstractmethod
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Annotated
 
 import torch
 from pydantic import Field
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from aqakit import discovery
 from aqakit.distributions import Binned, Point, ScoreDistribution
@@ -57,7 +58,7 @@ class SemiSupervised(Method):
     def __init__(self, base: Method) -> None:
         super().__init__()
         self.base = base
-        self.remembers_unlabelled = base.remembers_unlabelled
+        self.remembers_unlabelled, self.needs_pixels = base.remembers_unlabelled, base.needs_pixels
 
     @abstractmethod
     def unlabelled_losses(self, batch: Batch, seen: Batch) -> dict[str, Tensor]:
@@ -69,6 +70,10 @@ class SemiSupervised(Method):
         seen = self.seen(batch)
         terms = self.base.losses(seen)
         return terms if bool(batch.labelled.all()) else {**terms, **self.unlabelled_losses(batch, seen)}
+
+    def pixel_losses(self, pixels: Batch, embed: Callable[[Batch], Batch]) -> dict[str, Tensor]:
+        """Those of the base."""
+        return self.base.pixel_losses(pixels, lambda changed: self.seen(embed(changed)))
 
     def predict(self, batch: Batch) -> ScoreDistribution:
         """The base's answer."""
@@ -99,17 +104,35 @@ class Encoder(nn.Module):
 
     def __init__(self, inputs: int, width: int, *, reach: int, dropout: float) -> None:
         super().__init__()
-        self.width = width
+        self.width, self.reach = width, reach
         self.own = nn.Linear(inputs, width)
         self.around = nn.Conv1d(inputs, width, 2 * reach + 1, padding=reach, bias=False)
         self.drop = nn.Dropout(dropout)
 
-    def forward(self, stream: Stream) -> Stream:
-        """(B, N, D) → (B, N, width), zero where padded."""
+    def forward(self, stream: Stream, learned: Tensor | None = None) -> Stream:
+        """(B, N, D) → (B, N, width), zero where padded.
+
+        Args:
+            stream: the clips.
+            learned: (B,) the only clip of each row whose features have a gradient, which spares that of the others.
+        """
         features = self.drop(stream.features.masked_fill(~stream.clips[..., None], 0.0))
-        around = self.around(features.transpose(1, 2)).transpose(1, 2)
-        encoded = torch.relu(self.own(features) + around)
-        return Stream(encoded * stream.clips[..., None], stream.clips)
+        # one product for the linear layer and all taps of the convolution takes a processor less time than two
+        own = F.pad(self.own.weight[None], (0, 0, 0, 0, self.reach, self.reach))
+        taps = own + self.around.weight.permute(2, 0, 1)  # (taps, width, D)
+        product = _product(features, taps.flatten(0, 1), learned).unflatten(2, taps.shape[:2])
+        padded = F.pad(product, (0, 0, 0, 0, self.reach, self.reach))  # (B, N + 2 reach, taps, width)
+        told = torch.stack([padded[:, k : k + features.shape[1], k] for k in range(len(taps))]).sum(0)
+        return Stream(torch.relu(told + self.own.bias) * stream.clips[..., None], stream.clips)
+
+
+def _product(features: Tensor, weight: Tensor, learned: Tensor | None) -> Tensor:
+    if learned is None:
+        return F.linear(features, weight)
+    at = (torch.arange(len(learned), device=learned.device), learned)
+    clips = features[at]
+    nothing = F.linear(clips - clips.detach(), weight.detach())  # but a gradient
+    return F.linear(features.detach(), weight).index_put(at, nothing, accumulate=True)
 
 
 class Encoded(SemiSupervised):
@@ -151,11 +174,11 @@ def noisy(batch: Batch, noise: float) -> Batch:
     """A batch whose first stream has normal noise, of that share of each video's root mean square."""
     stream = first(batch)
     mask = mask_of(stream)
-    inner = tuple(range(1, stream.features.ndim))
-    entries = mask.expand_as(stream.features).sum(inner, keepdim=True).clamp(min=1)
     features = torch.where(mask, stream.features, 0.0)
-    size = (features.square().sum(inner, keepdim=True) / entries).sqrt()
-    return with_first(batch, features + torch.where(mask, noise * size * torch.randn_like(features), 0.0))
+    entries = stream.clips.sum(1).clamp(min=1) * features[0, 0].numel()
+    size = features.flatten(1).norm(dim=1) / entries.sqrt()  # (B,)
+    spread = noise * size.reshape(-1, *[1] * (mask.ndim - 1)) * mask
+    return with_first(batch, features.addcmul(spread, torch.randn_like(features)))
 
 
 def divergence(known: ScoreDistribution, other: ScoreDistribution, scale: ScoreScale) -> Tensor:

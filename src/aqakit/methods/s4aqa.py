@@ -23,7 +23,7 @@ Encoder, dropout and the weights of ``regression`` were compared on JIGSAWS kine
 correlation on the unlabelled half of the training samples, whose scores were held back for that.
 """
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import torch
 from pydantic import Field
@@ -49,6 +49,13 @@ PAPER = (
     "IEEE TCSVT 2022. https://doi.org/10.1109/TCSVT.2022.3143549"
 )
 FEATURES = FeatureSpec({"i3d": (1024,)})
+ABLATION: dict[str, dict[str, Any]] = {
+    "AA": {"recovery": 0, "alignment": 0},
+    "AA+RDA": {"recovery": 0},
+    "AA+MSFR": {"alignment": 0},
+    "AA+MSFR+RDA": {},
+}
+GRID: dict[str, tuple[float, ...]] = {"recovery": (0, 0.3, 1, 3), "alignment": (0, 0.3, 1, 3)}
 
 
 class _Reversal(torch.autograd.Function):
@@ -109,7 +116,8 @@ class S4AQA(Encoded):
         unlabelled = batch.select(~batch.labelled)
         whole = first(unlabelled)
         place = _places(whole.clips)
-        hidden = self.encoder(Stream(self._hide(whole, place), whole.clips))
+        learned = None if whole.features.requires_grad else place  # of cached features only the token learns
+        hidden = self.encoder(Stream(self._hide(whole, place), whole.clips), learned)
         terms = {}
         if self.recovery:
             terms["recovery"] = self.recovery * self._recovery(hidden, whole, place)
@@ -123,6 +131,11 @@ class S4AQA(Encoded):
         """(B, width) mean of the encoded segments."""
         found: Tensor = self.pool(encoded.features, encoded.clips)
         return found
+
+    def representations(self, batch: Batch) -> dict[str, Tensor]:
+        """Mean encoded segments of every video, whole and ``masked``."""
+        views = {"whole": batch, "masked": self.masked(batch)}
+        return {name: self.represent(self.encoder(first(view))) for name, view in views.items()}
 
     def masked(self, batch: Batch) -> Batch:
         """The batch with one random segment of every video hidden."""

@@ -1,0 +1,228 @@
+"""Figures of a sweep over shares of labels: accuracy, representations, losses of unlabelled videos, grids."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import cycle
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from matplotlib import colormaps
+from matplotlib.artist import Artist
+from matplotlib.axes import Axes
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import Normalize
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.ticker import MaxNLocator
+
+from aqakit.report.figures import DENSE, GREY, INK, SERIES, plain, save
+from aqakit.selection import Floats
+from aqakit.sweep import Sweep
+from aqakit.training_traces import Plane, Term
+
+Row = Mapping[str, Any]
+
+_VIRIDIS = colormaps["viridis"].with_extremes(bad=GREY)  # of an unknown score
+_INTERVALS = "bars: 95 % bootstrap over test samples and seeds; dashed: floors"
+_PANEL = (4.2, 3.4)  # inches
+_COLUMNS = 3  # panels side by side, at most
+_ASIDE = 0.018  # from method to method, of the width: so that intervals do not hide each other
+_DASHES = ((0, (5, 2)), (0, (1.5, 1.5)), (0, (6, 2, 1, 2)), (0, (8, 3)), (0, (3, 1, 1, 1, 1, 1)))
+_MARKERS = {"labelled": ("o", 46.0), "unlabelled": ("^", 20.0)}  # shape and size
+_OTHER = ("x", 14.0)  # of another view of an unlabelled video
+
+
+def write(found: Sweep, folder: Path) -> list[Path]:
+    """Write every figure that the sweep has something for into a folder, as PNG and SVG.
+
+    Returns:
+        The PNG files.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    files = []
+    for name, figure in drawings(found):
+        for ending in ("svg", "png"):
+            save(figure, folder / f"{name}.{ending}")
+        files.append(folder / f"{name}.png")
+    return files
+
+
+def drawings(found: Sweep) -> Iterator[tuple[str, Figure]]:
+    """Name and figure, in order."""
+    if len(found.shares) > 1:
+        yield "shares", shares(found)
+    if found.planes:
+        yield "representations", representations(found.planes)
+    if found.terms:
+        yield "unlabelled-losses", losses(found.terms)
+    for number, table in enumerate(found.grid):
+        yield f"grid{number + 1 if number else ''}", grid(table.rows)
+
+
+def shares(found: Sweep) -> Figure:
+    """Spearman against the share of labels: a panel for each task, intervals of methods, floors dashed."""
+    rule = found.rows[0]["rule"]
+    rows = [row for row in found.of("methods") if row["rule"] in (rule, "–")]
+    tasks = list(dict.fromkeys(row["task"] for row in rows))
+    figure, panels = _panels(len(tasks), legend=0.25 + 0.2 * len({row["method"] for row in rows}))
+    for axes, task in zip(panels, tasks):
+        _accuracy(axes, [row for row in rows if row["task"] == task], found.shares)
+        axes.set_title(f"{task}, epoch: {rule}", fontsize=10, loc="left")
+    _legend(figure, panels[0].get_legend_handles_labels()[0], _INTERVALS, columns=min(len(tasks), 2))
+    return figure
+
+
+def _accuracy(axes: Axes, rows: Sequence[Row], order: Sequence[str]) -> None:
+    where, label = _positions(order)
+    methods = list(dict.fromkeys(row["method"] for row in rows if row["rule"] != "–"))
+    looks = cycle([(*look, fill) for fill in (True, False) for look in SERIES])
+    for number, (name, (colour, marker, filled)) in enumerate(zip(methods, looks)):
+        own = sorted((row for row in rows if row["method"] == name), key=lambda row: where[row["labels"]])
+        aside = _ASIDE * (number - (len(methods) - 1) / 2)
+        x = np.array([where[row["labels"]] + aside for row in own])
+        y = np.array([row["spearman"] for row in own], dtype=float)
+        face = colour if filled else "white"
+        axes.plot(x, y, color=colour, marker=marker, ms=5, lw=1.4, mfc=face, label=name, zorder=3)
+        ends = np.array([[row["low"], row["high"]] for row in own], dtype=float)
+        axes.vlines(x, *ends.T, color=colour, lw=1, alpha=0.7)
+    floors = list(dict.fromkeys(row["method"] for row in rows if row["rule"] == "–"))
+    for name, dash in zip(floors, cycle(_DASHES)):
+        own = sorted((row for row in rows if row["method"] == name), key=lambda row: where[row["labels"]])
+        points = [(where[row["labels"]], row["spearman"]) for row in own]
+        axes.plot(*zip(*points), color=GREY, ls=dash, lw=1.2, label=name, zorder=1)
+    axes.set_xticks([where[share] for share in order], list(order))
+    axes.set(xlabel=label, ylabel="Spearman ρ on test samples")
+    plain(axes)
+
+
+def _positions(order: Sequence[str]) -> tuple[dict[str, float], str]:
+    """Where each share stands: by its logarithm where all are numbers of one kind, else as they come."""
+    for ending, label in (("%", "share of training labels known (logarithmic)"), ("", "training labels (logarithmic)")):
+        if all(share.endswith(ending) and share.removesuffix(ending).replace(".", "").isdigit() for share in order):
+            logs = np.log([float(share.removesuffix(ending)) for share in order])
+            return dict(zip(order, ((logs - logs.min()) / (np.ptp(logs) or 1.0)).tolist())), label
+    return {share: number / (len(order) - 1) for number, share in enumerate(order)}, "training labels known"
+
+
+def representations(planes: Sequence[Plane]) -> Figure:
+    """A panel for each variant: videos where t-SNE puts them, the shape says what they are, the colour how good."""
+    figure, panels = _panels(len(planes), legend=0.45)
+    scores = np.concatenate([plane.score for plane in planes])
+    colours = ScalarMappable(Normalize(np.nanmin(scores), np.nanmax(scores)), _VIRIDIS)
+    for axes, plane in zip(panels, planes):
+        _scatter(axes, plane, colours)
+        axes.set(xticks=[], yticks=[])
+        axes.spines[:].set_color(GREY)
+        axes.set_title(plane.title, fontsize=10, loc="left")
+    bar = figure.colorbar(colours, ax=panels, label=f"true score ({planes[0].unit})", shrink=0.85)
+    bar.outline.set_visible(False)
+    kinds = dict.fromkeys(("labelled", "unlabelled", *(kind for plane in planes for kind in sorted(plane.kind))))
+    handles = [_handle(kind) for kind in kinds]
+    title = f"t-SNE of training videos, {planes[0].labels} of the labels known; axes have no unit"
+    _legend(figure, handles, title, columns=len(handles))
+    return figure
+
+
+def _scatter(axes: Axes, plane: Plane, colours: ScalarMappable) -> None:
+    kinds = np.array(plane.kind)
+    others = sorted(set(plane.kind) - {"labelled", "unlabelled"})
+    for kind in ("unlabelled", *others, "labelled"):  # the few labelled ones on top
+        own = kinds == kind
+        marker, size = _MARKERS.get(kind, _OTHER)
+        x, y = plane.position[own].T
+        axes.scatter(
+            x,
+            y,
+            s=size,
+            marker=marker,
+            c=colours.to_rgba(plane.score[own]),
+            edgecolors=INK if kind == "labelled" else None,
+            linewidths=0.9,
+            rasterized=len(kinds) > DENSE,
+        )
+
+
+def _handle(kind: str) -> Line2D:
+    marker, size = _MARKERS.get(kind, _OTHER)
+    edge = INK if kind == "labelled" else GREY
+    return Line2D([], [], ls="", marker=marker, ms=size**0.5, mfc=GREY, mec=edge, label=kind)
+
+
+def losses(terms: Sequence[Term]) -> Figure:
+    """A panel for each method and term: mean over folds and seeds along training, with its spread, for each share."""
+    names = list(dict.fromkeys((term.method, term.name) for term in terms))
+    order = list(dict.fromkeys(term.labels for term in terms))
+    figure, panels = _panels(len(names), legend=0.5)
+    for axes, name in zip(panels, names):
+        for term in (t for t in terms if (t.method, t.name) == name):
+            colour, _ = SERIES[order.index(term.labels) % len(SERIES)]
+            _banded(axes, term.values, colour, term.labels)
+        axes.set_title(f"{name[0]}\n{name[1]}", fontsize=8, loc="left")
+        axes.set(xlabel="epoch", ylabel="loss term × its weight")
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        plain(axes)
+    lines = {line.get_label(): line for axes in panels for line in axes.get_lines()}
+    _legend(figure, list(lines.values()), "labels known; mean of the runs, and one standard deviation", len(lines))
+    return figure
+
+
+def _banded(axes: Axes, values: Floats, colour: str, label: str) -> None:
+    """``values`` (runs, epochs)."""
+    epochs = np.arange(1, values.shape[1] + 1)
+    mean, spread = values.mean(0), values.std(0)
+    axes.plot(epochs, mean, color=colour, lw=1.6, label=label)
+    axes.fill_between(epochs, mean - spread, mean + spread, color=colour, alpha=0.18, lw=0)
+
+
+def grid(rows: Sequence[Row]) -> Figure:
+    """Heat map of the two options of a grid, which stand before its Spearman; over all tasks where there is a mean."""
+    task, rule = rows[-1]["task"], rows[0]["rule"]
+    own = [row for row in rows if (row["task"], row["rule"]) == (task, rule)]
+    columns = list(own[0])
+    down, across = columns[columns.index("spearman") - 2 : columns.index("spearman")]
+    ys, xs = ([*dict.fromkeys(row[option] for row in own)] for option in (down, across))
+    values = np.full((len(ys), len(xs)), np.nan)
+    for row in own:
+        values[ys.index(row[down]), xs.index(row[across])] = row["spearman"]
+    figure, (axes,) = _panels(1)
+    picture = axes.imshow(values, cmap="cividis", origin="lower", aspect="auto")
+    for (i, j), value in np.ndenumerate(values):
+        dark = value < (np.nanmin(values) + np.nanmax(values)) / 2
+        axes.text(j, i, f"{value:.3f}", ha="center", va="center", fontsize=8, color="white" if dark else INK)
+    axes.set(xlabel=across, ylabel=down)
+    axes.set_xticks(range(len(xs)), [f"{x:g}" for x in xs])
+    axes.set_yticks(range(len(ys)), [f"{y:g}" for y in ys])
+    axes.tick_params(labelsize=8, length=0)
+    axes.spines[:].set_visible(False)
+    axes.set_title(
+        f"{own[0]['method']}\n{task}, {own[0]['labels']} of the labels, epoch: {rule}", fontsize=8, loc="left"
+    )
+    figure.colorbar(picture, label="Spearman ρ on test samples").outline.set_visible(False)
+    return figure
+
+
+def _legend(figure: Figure, handles: Sequence[Artist], title: str, columns: int = 1) -> None:
+    figure.legend(
+        handles=handles,
+        title=title,
+        ncols=columns,
+        fontsize=8,
+        title_fontsize=8,
+        frameon=False,
+        loc="outside lower left",
+        alignment="left",
+    )
+
+
+def _panels(count: int, *, legend: float = 0.0) -> tuple[Figure, list[Axes]]:
+    """So many axes of equal size, and inches below them for a legend."""
+    columns = 2 if count == 4 else min(count, _COLUMNS)
+    lines = -(-count // columns)
+    width, height = _PANEL
+    figure = Figure(figsize=(width * columns, height * lines + legend), dpi=150, layout="constrained")
+    every = figure.subplots(lines, columns, squeeze=False).ravel()
+    for spare in every[count:]:
+        spare.remove()
+    return figure, list(every[:count])

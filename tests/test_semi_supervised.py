@@ -1,0 +1,48 @@
+"""The shared encoder is a linear layer and a convolution, in value and gradient, however it is multiplied out."""
+
+import pytest
+import torch
+
+from aqakit.methods._semi_supervised import Encoder
+from aqakit.types import Stream
+
+CLIPS = torch.tensor([[True] * 6, [True] * 4 + [False] * 2])
+
+
+def encoder(reach: int) -> Encoder:
+    torch.manual_seed(0)
+    return Encoder(5, 7, reach=reach, dropout=0.0).double()
+
+
+def apart(layers: Encoder, features: torch.Tensor) -> torch.Tensor:
+    """The same by torch's own layers, one video at a time, without its padding."""
+    encoded = torch.zeros(2, 6, 7, dtype=torch.float64)
+    for row, count in enumerate(CLIPS.sum(1).tolist()):
+        video = features[row, :count]
+        encoded[row, :count] = (layers.own(video) + layers.around(video.T).T).relu()
+    return encoded
+
+
+def gradients(encoded: torch.Tensor, *of: torch.Tensor) -> tuple[torch.Tensor, ...]:
+    weights = torch.linspace(-1, 1, encoded.numel(), dtype=torch.float64).reshape(encoded.shape)
+    return torch.autograd.grad((weights * encoded).sum(), of, retain_graph=True)
+
+
+@pytest.mark.parametrize("reach", [1, 2])
+def test_it_is_a_linear_layer_and_a_convolution(reach):
+    layers = encoder(reach)
+    features = torch.randn(2, 6, 5, dtype=torch.float64, requires_grad=True)
+    found, expected = layers(Stream(features, CLIPS)).features, apart(layers, features)
+    torch.testing.assert_close(found, expected)
+    of = (features, *layers.parameters())
+    torch.testing.assert_close(gradients(found, *of), gradients(expected, *of))
+
+
+def test_the_gradient_of_one_learned_clip_is_that_of_all_inputs_there():
+    layers, place, rows = encoder(1), torch.tensor([5, 2]), torch.arange(2)
+    features, token = torch.randn(2, 6, 5, dtype=torch.float64), torch.randn(5, dtype=torch.float64, requires_grad=True)
+    shown = features.index_put((rows, place), token.expand(2, 5))
+    one, all_of_them = (layers(Stream(shown, CLIPS), learned).features for learned in (place, None))
+    torch.testing.assert_close(one, all_of_them)
+    of = (token, *layers.parameters())
+    torch.testing.assert_close(gradients(one, *of), gradients(all_of_them, *of))
