@@ -1,37 +1,51 @@
 """Whether the clip that holds the entry carries most of the score's change when only the entry's execution is changed.
 
-Pairs of dives are rendered that differ in nothing but the entry, poor or flawless in its angle and its splash; a run
-scores and explains both. ``share`` is that of the pairs in which the contribution of the clip that has most of the
-entry changed more than that of any other clip. The run needs several clips a video, as of
-``aqakit train dae --data synthetic_dives:count=680 --backbone c3d_small:clips=4:frames=8 --target total --finetune``.
-The more clips, the later the splash is to be seen than the entry: with six it is in the clip after it.
-Run ``python benchmarks/explanation.py RUN [--pairs 50] [--json FILE]``.
+Pairs of dives are made that differ in nothing but ``--parts``, poor or flawless: ``entry`` is how far from vertical
+the body is, ``splash`` what the water does after it. A run scores and explains both. ``share`` is that of the pairs in
+which the contribution of the clip that has most of the entry changed more than that of any other clip. The body is over
+or short by as much more as it has turned, so a poor entry shows before the hands touch the water; a splash shows after.
+
+The run needs several clips a video. With three the last holds the entry and what is seen of the body after it; finer
+ones share what shows before and after. With the pose estimator of ``benchmarks/pose_estimator.py``:
+
+    aqakit train regression --data synthetic_dives:count=680 --target total --standardise yes --validation 0.15 \\
+        --backbone pose:model=diver.xml:size=128:plan=uniform/count=3/frames=16/stride=2 --dropout 0.3 \\
+        --epochs 60 --batch-size 32 --weight-decay 0.001 --schedule one-cycle --out RUN
+
+A run that reads stored joints (backbone ``skeleton``) is given those, and nothing is rendered. Run
+``python benchmarks/explanation.py RUN [--parts entry,splash] [--pairs 50] [--seed 12345] [--json FILE]``.
 """
 
 import argparse
 import json
 import tempfile
-from dataclasses import replace
+from collections.abc import Sequence
+from dataclasses import fields, replace
 from pathlib import Path
 
 import numpy as np
 
 import aqakit
-from aqakit.datasets.synthetic_dives import Dive, dives, render
+from aqakit.datasets._dive_render import frames
+from aqakit.datasets.synthetic_dives import Dive, Execution, dives, render
 from aqakit.explanation import Explanation, explain
 from aqakit.runs import Run
 
-FPS = 30
+FPS, SIZE = 30, 128
 ENTRY = 0.2  # seconds from the touch of the hands until the body is under water
-PARTS = ("entry", "splash")  # the angle of the body as it enters, and the splash
 POOR, FLAWLESS = 0.1, 1.0
 UNSEEN = 12_345  # the seed of dives that no run has learnt from
 DIFFICULTY = 3.0  # the same for all: it scales every contribution alike
 
 
-def explained(run: Run, dive: Dive, entry: float, folder: Path) -> Explanation:
-    file = folder / "dive.mp4"
-    render(replace(dive, execution=replace(dive.execution, **dict.fromkeys(PARTS, entry))), file)
+def explained(run: Run, dive: Dive, changed: dict[str, float], folder: Path) -> Explanation:
+    dive = replace(dive, execution=replace(dive.execution, **changed))
+    if run.only_input() == "skeleton":
+        file = folder / "dive.npy"
+        np.save(file, frames(dive, SIZE)[1])
+    else:
+        file = folder / "dive.mp4"
+        render(dive, file)
     return explain(run, file, difficulty=DIFFICULTY)
 
 
@@ -41,8 +55,8 @@ def entry_clip(found: Explanation, touch: float) -> int:
     return int(np.argmax(shared))
 
 
-def compare(run: Run, dive: Dive, folder: Path) -> dict:
-    poor, flawless = (explained(run, dive, entry, folder) for entry in (POOR, FLAWLESS))
+def compare(run: Run, dive: Dive, parts: Sequence[str], folder: Path) -> dict:
+    poor, flawless = (explained(run, dive, dict.fromkeys(parts, how), folder) for how in (POOR, FLAWLESS))
     change = np.array([b.points - a.points for a, b in zip(poor.clips, flawless.clips, strict=True)])
     clip = entry_clip(poor, dive.timing.touch * FPS)
     return {
@@ -57,18 +71,23 @@ def compare(run: Run, dive: Dive, folder: Path) -> dict:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("run", type=Path)
+    parser.add_argument("--parts", default="entry", help=f"some of {', '.join(f.name for f in fields(Execution))}")
     parser.add_argument("--pairs", type=int, default=50)
+    parser.add_argument("--seed", type=int, default=UNSEEN, help="of the dives; a plan is chosen on another one")
     parser.add_argument("--json", type=Path)
     given = parser.parse_args()
-    run = aqakit.load(given.run)
+    run, parts = aqakit.load(given.run), given.parts.split(",")
     with tempfile.TemporaryDirectory() as folder:
-        rows = [compare(run, dive, Path(folder)) for dive in dives(given.pairs, seed=UNSEEN)]
+        rows = [compare(run, dive, parts, Path(folder)) for dive in dives(given.pairs, seed=given.seed)]
     for row in rows:
         print(f"{row['dive']:>6}  {row['change']:+7.2f}  clip {row['clip']}  {row['by_clip']}  {row['carried']}")
     share = np.mean([row["carried"] for row in rows])
-    print(f"the clip that holds the entry carries most of the change in {share:.0%} of {len(rows)} pairs")
+    print(
+        f"{given.parts}: the clip that holds the entry carries most of the change in {share:.0%} of {len(rows)} pairs"
+    )
     if given.json:
-        given.json.write_text(json.dumps({"share": share, "pairs": rows}, indent=1) + "\n")
+        found = {"parts": parts, "seed": given.seed, "share": share, "pairs": rows}
+        given.json.write_text(json.dumps(found, indent=1) + "\n")
 
 
 if __name__ == "__main__":

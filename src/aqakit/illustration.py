@@ -77,7 +77,7 @@ def _floors(result: TaskResult, material: Material) -> Iterator[MethodResult]:
     features = material.source.everything if isinstance(material.source, Cached) else None
     lengths = np.array(material.lengths, dtype=float)
     inputs = floors.Inputs.of(features, samples, lengths, material.dataset.labels.rule)
-    judged = {(f.fold, f.seed if f.facts["recipe"]["labels"] else 0): f for m in result.methods for f in m.folds}
+    judged = {(f.fold, f.seed if f.facts["recipe"].get("labels") else 0): f for m in result.methods for f in m.folds}
     where = {s.id: i for i, s in enumerate(samples)}
     score = np.array([np.nan if s.score is None else s.score for s in samples])
     cells = []

@@ -9,7 +9,6 @@ from __future__ import annotations
 import base64
 import json
 import math
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from html import escape
 from pathlib import Path
@@ -17,7 +16,7 @@ from typing import Any
 
 from aqakit.errors import OptionError
 from aqakit.files import write_text
-from aqakit.report import calibration, curves, figures, gallery, svg
+from aqakit.report import calibration, curves, document, figures, gallery, svg
 from aqakit.report.gallery import Shown
 from aqakit.report.tables import Row, text
 from aqakit.results import Case, FoldResult, MethodResult, Study, TaskResult
@@ -25,10 +24,10 @@ from aqakit.selection import RULES
 
 _COLUMNS = {
     "method": "method",
+    "intervals": "uncertainty",
     "spearman": "Spearman ρ",
     "interval": "95 % interval",
     "group": "group",
-    "intervals": "uncertainty",
     "kendall": "Kendall τ",
     "mae": "MAE",
     "relative_l2": "R-ℓ2×100",
@@ -43,7 +42,6 @@ _COLUMNS = {
     "folds": "folds",
     "samples": "test samples",
 }
-_POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
 
 
 def write(study: Study, file: Path, *, folder: Path | None = None) -> None:
@@ -67,21 +65,15 @@ def write(study: Study, file: Path, *, folder: Path | None = None) -> None:
 def page(study: Study, drawn: Sequence[Sequence[Shown]]) -> str:
     """The whole page; ``drawn`` are the figures of each task."""
     title = f"Report: {', '.join(task.name for task in study.tasks)}"
-    body = [f"<header><h1>{escape(title)}</h1>{_paragraphs(study.notes)}</header>"]
+    body = [f"<header><h1>{escape(title)}</h1>{document.paragraphs(study.notes)}</header>"]
     if len(study.tasks) > 1:
         links = (f'<a href="#task-{n}">{escape(t.name)}</a>' for n, t in enumerate(study.tasks, start=1))
         body.append(f"<nav>{' · '.join(links)}</nav><h2>Over all tasks</h2>")
-        body.append(_table(study.over_tasks(), {"method": "method", "spearman": "Spearman ρ, Fisher-z mean"}))
+        body.append(document.table(study.over_tasks(), {"method": "method", "spearman": "Spearman ρ, Fisher-z mean"}))
     for number, (task, shown) in enumerate(zip(study.tasks, drawn, strict=True), start=1):
         body.append(f'<section id="task-{number}">{_heading(study, task)}{"".join(_task(task, shown))}</section>')
-    body += [_rerun(study), _embedded(study)]
-    css = Path(__file__).with_name("page.css").read_text(encoding="utf-8")
-    return (
-        '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">'
-        f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<title>{escape(title)}</title><style>{css}</style></head><body>{''.join(body)}</body></html>\n"
-    )
+    body += [_rerun(study), document.embedded("report-data", data(study))]
+    return document.page(title, "".join(body))
 
 
 def data(study: Study) -> dict[str, Any]:
@@ -113,7 +105,7 @@ def _heading(study: Study, task: TaskResult) -> str:
 def _task(task: TaskResult, shown: Sequence[Shown]) -> Iterator[str]:
     low, high, unit = task.scale.low, task.scale.high, escape(task.scale.unit)
     yield f"<p>Protocol: <b>{escape(task.protocol)}</b>. Scores from {low:g} to {high:g} {unit}.</p>"
-    yield _paragraphs(task.notes)
+    yield document.paragraphs(task.notes)
     yield _comparison(task)
     groups = {
         "Predicted against true": ("scatter",),
@@ -173,12 +165,12 @@ def _comparison(task: TaskResult) -> str:
     columns = {name: title for name, title in _COLUMNS.items() if name not in shared}
     said = "; ".join(f"{_COLUMNS[name]} {text(value)}" for name, value in shared.items())
     told = f"<p>All methods: {escape(said)}.</p>" if shared else ""
-    return f"<h3>Comparison</h3>{told}{_table(rows, columns)}{_paragraphs(notes)}"
+    return f"<h3>Comparison</h3>{told}{document.table(rows, columns)}{document.paragraphs(notes)}"
 
 
 def _shared(rows: Sequence[Row]) -> dict[str, Any]:
     """What the rows of all methods agree on, of how they were judged."""
-    found = {name: [row[name] for row in rows] for name in ("rule", "seeds", "folds", "samples")}
+    found = {name: [row[name] for row in rows] for name in ("intervals", "rule", "seeds", "folds", "samples")}
     return {name: values[0] for name, values in found.items() if values and len(set(values)) == 1}
 
 
@@ -194,7 +186,7 @@ def _rules(task: TaskResult) -> str:
         "Optimistic: the test scores had a say in which number is reported, or it is that of no single model. Such "
         "numbers must not be compared with honest ones.",
     )
-    return f"<h3>Every selection rule</h3>{_table(rows, columns)}{_paragraphs(note)}"
+    return f"<h3>Every selection rule</h3>{document.table(rows, columns)}{document.paragraphs(note)}"
 
 
 def _cases(task: TaskResult) -> str:
@@ -204,10 +196,13 @@ def _cases(task: TaskResult) -> str:
         "(surprise: in standard deviations of a normal distribution). Bars: what each clip adds to the score, up or "
         "down, compared with a usual clip at its place (Shapley values; from first to last, on a scale of their own).",
     )
-    return f"<h3>Worst and most surprising</h3>{_paragraphs(note)}<div class=grid>{cards}</div>" if cards else ""
+    return (
+        f"<h3>Worst and most surprising</h3>{document.paragraphs(note)}<div class=grid>{cards}</div>" if cards else ""
+    )
 
 
 def _card(case: Case, unit: str) -> str:
+    ends = f" ({case.low:.2f} to {case.high:.2f})" if case.low < case.high else ""
     surprise = f", surprise {case.surprise:.1f} σ" if math.isfinite(case.surprise) else ""
     pictures = "".join(_picture(f, case.id, number) for number, f in enumerate(case.frames, start=1))
     strip = f"<div class=strip>{pictures}</div>" if pictures else ""
@@ -218,13 +213,13 @@ def _card(case: Case, unit: str) -> str:
     return (
         f"<article><h4>{escape(case.id)}</h4><p class=note>{escape(case.method)} · {escape(case.why)} · "
         f"fold {escape(case.fold)}, seed {case.seed}</p>{strip}{line}<p>true <b>{case.true:.2f}</b>, predicted "
-        f"<b>{case.mean:.2f}</b> ({case.low:.2f} – {case.high:.2f}) {escape(unit)}{surprise}</p>{about}</article>"
+        f"<b>{case.mean:.2f}</b>{ends} {escape(unit)}{surprise}</p>{about}</article>"
     )
 
 
 def _picture(frame: Any, name: str, number: int) -> str:
     encoded = base64.b64encode(svg.picture(frame)).decode()
-    return f'<img alt="{escape(name)}, picture {number}" src="data:image/jpeg;base64,{encoded}">'
+    return document.picture(f"data:image/jpeg;base64,{encoded}", f"{name}, picture {number}")
 
 
 def _health(task: TaskResult) -> str:
@@ -236,7 +231,7 @@ def _health(task: TaskResult) -> str:
         f"<li class={severity}><b>{severity}</b> {escape(sentence)}</li>" for severity, sentence in task.health.findings
     )
     told = f"<ul>{found}</ul>" if found else "<p>Nothing was found that is wrong.</p>"
-    return f"<h3>Health of the data</h3>{_table(rows, columns)}{told}"
+    return f"<h3>Health of the data</h3>{document.table(rows, columns)}{told}"
 
 
 def _rerun(study: Study) -> str:
@@ -256,40 +251,6 @@ def _run(task: TaskResult, method: MethodResult, fold: FoldResult) -> str:
         f"<details><summary>{escape(title)}</summary><pre>{escape(fold.command)}</pre>"
         f"<pre>{escape(facts)}</pre></details>"
     )
-
-
-def _embedded(study: Study) -> str:
-    encoded = json.dumps(data(study), separators=(",", ":"))
-    safe = re.sub(r"[<>&]", lambda m: f"\\u{ord(m[0]):04x}", encoded)  # so that no text in it ends the element
-    return f'<script type="application/json" id="report-data">{safe}</script>'
-
-
-def _table(rows: Sequence[Row], columns: Mapping[str, str]) -> str:
-    """Columns in which no row has anything are left out."""
-    used = {n: title for n, title in columns.items() if any(row.get(n) is not None for row in rows)}
-    head = "".join(f'<th scope="col"{_mark(title)}>{escape(title)}</th>' for title in used.values())
-    lines = []
-    for row in rows:
-        cells = "".join(f"<td{_kind(row.get(n))}>{escape(_cell(row.get(n)))}</td>" for n in used)
-        lines.append(f"<tr{' class=floor' if row.get('floor') else ''}>{cells}</tr>")
-    body = f"<thead><tr>{head}</tr></thead><tbody>{''.join(lines)}</tbody>"
-    return f'<div class=table tabindex="0"><table>{body}</table></div>'
-
-
-def _mark(title: str) -> str:
-    return " class=optimistic" if curves.OPTIMISTIC in title else ""
-
-
-def _cell(value: object) -> str:
-    return "∞" if value == math.inf else text(value)
-
-
-def _kind(value: object) -> str:
-    return " class=number" if isinstance(value, int | float) and not isinstance(value, bool) else ""
-
-
-def _paragraphs(sentences: Sequence[str]) -> str:
-    return "".join(f"<p class=note>{escape(sentence)}</p>" for sentence in sentences)
 
 
 def _plain(value: Any) -> Any:

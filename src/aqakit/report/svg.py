@@ -13,6 +13,7 @@ import matplotlib as mpl
 import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.image import imsave
+from matplotlib.ticker import MaxNLocator
 
 from aqakit.report.figures import AMBER, BLUE, GREEN, GREY, INK, ORANGE, PURPLE, SKY
 from aqakit.results import Part
@@ -34,6 +35,8 @@ _STYLE: dict[Any, Any] = {
     "svg.fonttype": "none",  # text stays text: small, found by a search, read aloud
     "svg.hashsalt": "aqakit",
 }
+
+_CURVE = 360, 150  # width, and where the axis is, of a curve: readable on a phone as it is
 
 
 @contextmanager
@@ -88,6 +91,55 @@ def timeline(parts: Sequence[Part], unit: str) -> str:
         f'<line x1="0" x2="300" y1="24" y2="24" stroke="currentColor" stroke-width="0.5"/>{"".join(bars)}</svg>'
         f"<p class=note>{html.escape(label)}</p>"
     )
+
+
+def density(
+    scores: Sequence[float],
+    values: Sequence[float],
+    intervals: Sequence[tuple[float, float, float]],
+    mean: float,
+    label: str,
+) -> str:
+    """How likely each score is: the area under a curve, darker inside the intervals, and a line at the mean.
+
+    Args:
+        scores: in equal steps, with the density ``values`` there.
+        values: as many.
+        intervals: (level, low, high) of each.
+        mean: of the distribution.
+        label: what it shows, for those who do not see it.
+    """
+    low, high = scores[0], scores[-1]
+    x = np.interp(scores, (low, high), (0, _CURVE[0]))
+    y = _CURVE[1] - np.asarray(values) * (_CURVE[1] - 24) / (max(values) or 1.0)
+
+    def area(first: float, last: float, opacity: float) -> str:
+        ends = np.clip(np.interp((first, last), scores, x), 0, _CURVE[0])
+        inside = (x > ends[0]) & (x < ends[1])
+        across = [ends[0], ends[0], *x[inside], ends[1], ends[1]]
+        up = [_CURVE[1], np.interp(ends[0], x, y), *y[inside], np.interp(ends[1], x, y), _CURVE[1]]
+        points = " ".join(f"{a:.1f},{b:.1f}" for a, b in zip(across, up))
+        return f'<polygon points="{points}" fill="var(--blue)" fill-opacity="{opacity}"/>'
+
+    drawn = [area(low, high, 0.2), *(area(first, last, 0.3) for _, first, last in intervals)]
+    at = float(np.interp(mean, (low, high), (0, _CURVE[0])))
+    drawn.append(f'<path d="M{at:.1f} 18V{_CURVE[1]}M0 {_CURVE[1]}H{_CURVE[0]}" stroke="currentColor" fill="none"/>')
+    drawn.append(_text(at, 14, f"{mean:.1f}"))
+    drawn += [_text(float(np.interp(t, (low, high), (0, _CURVE[0]))), 166, f"{t:g}") for t in _ticks(low, high)]
+    return (
+        f'<svg role="img" aria-label="{html.escape(label)}" viewBox="0 0 {_CURVE[0]} 172" font-size="12" '
+        f'text-anchor="middle">{"".join(drawn)}</svg>'
+    )
+
+
+def _text(x: float, y: float, words: str) -> str:
+    return f'<text x="{min(max(x, 20), _CURVE[0] - 20):.1f}" y="{y}">{words}</text>'
+
+
+def _ticks(low: float, high: float) -> list[float]:
+    margin = (high - low) / 18
+    inside = MaxNLocator(5).tick_values(low, high)
+    return [float(tick) for tick in inside if low + margin < tick < high - margin]
 
 
 def picture(frame: np.ndarray) -> bytes:

@@ -11,13 +11,14 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, FastAPI, HTTPException, Query, Request
 from fastapi import Path as InPath
 from fastapi.concurrency import run_in_threadpool
-from fastapi.responses import FileResponse, StreamingResponse
+from fastapi.responses import FileResponse, HTMLResponse, Response, StreamingResponse
 from fastapi.staticfiles import StaticFiles
 
 from aqakit.web.guard import Guard
 from aqakit.web.hub import Hub
 from aqakit.web.limits import Limits
 from aqakit.web.models import Health, Problem, RunCard, Score, Service
+from aqakit.web.report import report
 
 POLL = 0.2
 """Seconds from one look at a video that is followed to the next."""
@@ -93,6 +94,26 @@ def score(hub: TheHub, job_id: Id) -> Score:
     return hub.score(job_id)
 
 
+@router.delete("/api/scores/{job_id}", status_code=204, responses=_refusals(404))
+def delete(hub: TheHub, job_id: Id) -> None:
+    """Forget a video and its score, at once and for good; one that waits is not scored."""
+    hub.delete(job_id)
+
+
+@router.get(
+    "/api/scores/{job_id}/report",
+    responses=_refusals(404, 409) | {200: {"content": {"text/html": {}}}},
+    response_class=Response,  # so that refusals are described as the JSON that they are
+)
+def html(hub: TheHub, job_id: Id) -> HTMLResponse:
+    """A finished score as one HTML file that needs no server."""
+    job = hub.score(job_id)
+    if job.result is None:
+        raise HTTPException(409, job.problem or "this video is not scored yet")
+    page = report(job, hub.cards.get(job.run))
+    return HTMLResponse(page, headers={"Content-Disposition": 'attachment; filename="score.html"'})
+
+
 @router.get("/api/scores/{job_id}/video", responses=_refusals(404), response_class=FileResponse)
 def video(hub: TheHub, job_id: Id) -> FileResponse:
     """The file as it was uploaded, as long as it is kept."""
@@ -114,7 +135,10 @@ async def events(hub: TheHub, job_id: Id) -> StreamingResponse:
 async def _changes(hub: Hub, job_id: str) -> AsyncIterator[str]:
     last, silent = None, 0.0
     while True:
-        now = await run_in_threadpool(hub.score, job_id)
+        try:
+            now = await run_in_threadpool(hub.score, job_id)
+        except HTTPException:  # it was deleted
+            return
         if now != last:
             yield f"event: {now.status}\ndata: {now.model_dump_json()}\n\n"
             last, silent = now, 0.0

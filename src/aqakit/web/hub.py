@@ -21,6 +21,8 @@ from aqakit.web.scorer import Scorer
 UPLOAD_SECONDS = 1800.0
 """A video that takes longer to arrive is refused."""
 
+_GONE = "there is no score of this id; it was deleted, or forgotten after some weeks"
+
 
 class Hub:
     """One for each server; made by :meth:`open`."""
@@ -72,13 +74,19 @@ class Hub:
         """How far a video is, or 404."""
         job = self.jobs.get(job_id)
         if job is None:
-            raise HTTPException(404, "there is no score of this id, or it was forgotten after some weeks")
+            raise HTTPException(404, _GONE)
         done = self.scorer.progress.get(job_id) if job.status == "scoring" else None
         return Score(
             **{name: getattr(job, name) for name in Score.model_fields if hasattr(job, name)},
             waiting=self.jobs.waiting(),
             progress=Progress(done=done[0], total=done[1]) if done else None,
         )
+
+    def delete(self, job_id: str) -> None:
+        """Forget a video and its score, or 404; what the worker still says of it then goes nowhere."""
+        if not self.jobs.delete(job_id):
+            raise HTTPException(404, _GONE)
+        (self.videos / job_id).unlink(missing_ok=True)
 
     def video(self, job_id: str) -> Path:
         """The file that was uploaded, or 404."""

@@ -119,6 +119,10 @@ class Jobs:
         """Keep the sentence that says why there is no answer."""
         self._end(job_id, "failed", problem=problem)
 
+    def delete(self, job_id: str) -> bool:
+        """Forget a video at once; whether there was such."""
+        return bool(self._run("DELETE FROM jobs WHERE id = ? RETURNING id", job_id))
+
     def release(self, job_id: str) -> None:
         """Back into the queue, at its old place: the server ends, through no fault of the video."""
         self._run("UPDATE jobs SET status = 'queued', attempts = attempts - 1 WHERE id = ?", job_id)

@@ -19,6 +19,9 @@ class RunCard(BaseModel):
     high: float = Field(description="the highest")
     needs_difficulty: bool = Field(description="whether each video needs its declared difficulty")
     recalibrated: bool = Field(description="whether its intervals were fitted on validation data")
+    command: str = Field(description="what makes such a run again; without folders of the server")
+    versions: dict[str, str] = Field(description="of the libraries it was made with")
+    fingerprint: str = Field(description="of its data and settings")
 
 
 class Service(BaseModel):

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import uvicorn
 
 from aqakit import discovery
 from aqakit.errors import OptionError
 from aqakit.progress import console
+from aqakit.recipe import Recipe
+from aqakit.reporting import command
 from aqakit.runs import Run
 from aqakit.web.app import LOOPBACK, create_app
 from aqakit.web.limits import MEGABYTE, Limits
@@ -78,7 +82,21 @@ def card(name: str, path: Path) -> RunCard:
         high=scale.high,
         needs_difficulty=recipe.target == "total",
         recalibrated=run.recalibration is not None,
+        command=command(_without_folders(recipe), name),
+        versions=run.description["versions"],
+        fingerprint=run.description["fingerprint"],
     )
+
+
+def _without_folders(recipe: Recipe) -> Recipe:
+    """The same, with files by their names alone: visitors are not told where things are on the server."""
+    backbones = tuple((name, {key: _name(v) for key, v in given.items()}) for name, given in recipe.backbones)
+    return replace(recipe, root=_name(recipe.root), calibration=_name(recipe.calibration), backbones=backbones)
+
+
+def _name(value: Any) -> Any:
+    file = Path(str(value))
+    return file.name if file.is_absolute() or file.exists() else value
 
 
 def _is_loopback(host: str) -> bool:

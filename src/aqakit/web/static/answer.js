@@ -220,8 +220,12 @@ function showSaid(said) {
 
 function download(job) {
   const text = JSON.stringify(job, (key, value) => (key === "still" ? undefined : value), 1);
-  const link = element("a", "", { download: `${job.name}.json` });
-  link.href = URL.createObjectURL(new Blob([text], { type: "application/json" }));
+  save(new Blob([text], { type: "application/json" }), `${job.name}.json`);
+}
+
+export function save(blob, name) {
+  const link = element("a", "", { download: name });
+  link.href = URL.createObjectURL(blob);
   link.click();
   setTimeout(() => URL.revokeObjectURL(link.href), 1000);
 }

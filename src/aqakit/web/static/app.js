@@ -1,35 +1,12 @@
-// From a chosen file to its score: upload, follow, show; and the list of what this browser had scored.
+// From chosen files to a score: upload, follow, show.
 
-import { $, element, number, showAnswer } from "./answer.js";
-
-const HISTORY = "aqakit-history", TOKEN = "aqakit-token", MOST = 30;
+import { $, element, number, save, showAnswer } from "./answer.js";
+import { TOKEN, ask, headers, refusal } from "./ask.js";
+import { drop, forget, remember, showPast } from "./past.js";
 
 let service = null;
-let file = null;
+let chosen = [];
 let current = null; // id of the video that is followed
-
-const headers = () => {
-  const token = sessionStorage.getItem(TOKEN);
-  return token ? { Authorization: `Bearer ${token}` } : {};
-};
-
-async function ask(path) {
-  const response = await fetch(path, { headers: headers() });
-  if (!response.ok) throw await refusal(response.status, await response.text());
-  return response;
-}
-
-function refusal(status, text) {
-  $("token-field").hidden = status !== 401 && !sessionStorage.getItem(TOKEN);
-  let detail;
-  try {
-    detail = JSON.parse(text).detail;
-  } catch { /* not ours: a proxy's page */ }
-  if (Array.isArray(detail)) detail = detail.map((one) => one.msg).join("; ");
-  const error = new Error(detail || `the server answered ${status || "nothing; is it still running?"}`);
-  error.status = status;
-  return error;
-}
 
 function complain({ message, name }) {
   const text = name === "Sentence" ? message : message[0].toUpperCase() + message.slice(1); // it begins with a file's name
@@ -52,9 +29,9 @@ function clear() {
 
 async function learn() {
   service = await (await ask("/api/runs")).json();
-  const chosen = $("run").value;
+  const before = $("run").value;
   $("run").replaceChildren(...service.runs.map((run) => element("option", run.name, { value: run.name })));
-  if (chosen) $("run").value = chosen;
+  if (before) $("run").value = before;
   describeRun();
   showQueue(service.waiting);
 }
@@ -75,8 +52,10 @@ function showQueue(waiting) {
 
 function take(files) {
   if (!files.length) return;
-  file = files[0];
-  $("chosen").textContent = file.name;
+  chosen = [...files];
+  const many = chosen.length > 1;
+  $("chosen").textContent = many ? `${chosen.length} videos: ${chosen.map((one) => one.name).join(", ")}` : chosen[0].name;
+  $("send").textContent = many ? `Score ${chosen.length} videos` : "Score";
 }
 
 async function send(event) {
@@ -86,20 +65,37 @@ async function send(event) {
   try {
     if (!service) await learn();
     clear();
-    if (!file) throw new Error("choose a video first");
-    if (file.size > service.upload_limit) throw tooLarge();
-    const video = file, job = await upload(video);
-    remember(job);
-    $("send").disabled = false; // the next one may be sent while this one is scored
-    await follow(job.id, video);
+    if (!chosen.length) throw new Error("choose a video first");
+    const sent = await uploadAll(chosen);
+    $("send").disabled = false; // the next ones may be sent while these are scored
+    if (sent.length) await follow(sent[0].job.id, sent[0].video);
   } catch (error) {
-    complain(error.status === 413 ? tooLarge() : error);
+    complain(error);
   } finally {
     $("send").disabled = false;
   }
 }
 
-const tooLarge = () => new Error(`the video is larger than ${service.upload_limit / 2 ** 20} MB; cut or shrink it`);
+async function uploadAll(videos) {
+  const sent = [];
+  for (const video of videos) {
+    try {
+      if (video.size > service.upload_limit) throw tooLarge(video);
+      const job = await upload(video);
+      remember(job);
+      sent.push({ job, video });
+    } catch (error) {
+      complain(error.status === 413 ? tooLarge(video) : error);
+      if (error.status && error.status !== 413) break; // the next ones would be refused too
+    }
+  }
+  return sent;
+}
+
+function tooLarge({ name }) {
+  const message = `${name} is larger than ${service.upload_limit / 2 ** 20} MB; cut or shrink it`;
+  return { message, name: "Sentence" };
+}
 
 function upload(video) {
   const query = new URLSearchParams({ run: $("run").value, name: video.name });
@@ -169,6 +165,8 @@ async function end(job, video) {
     const source = video ?? (job.video ? await kept(job.id) : null);
     $("state").hidden = true;
     showAnswer(job, source);
+    $("report").onclick = () => attempt(async () => save(await (await ask(`/api/scores/${job.id}/report`)).blob(), `${job.name}.html`));
+    $("delete").onclick = () => erase(job);
     $("answer").focus();
   }
   return true;
@@ -188,36 +186,30 @@ async function kept(id) {
   }
 }
 
-const past = () => JSON.parse(localStorage.getItem(HISTORY) ?? "[]");
-
-function remember({ id, name, status, result }) {
-  const others = past().filter((one) => one.id !== id);
-  const row = { id, name, status, score: result ? result.score : null };
-  localStorage.setItem(HISTORY, JSON.stringify([row, ...others].slice(0, MOST)));
-  showPast();
-}
-
-function showPast() {
-  const rows = past();
-  $("history").hidden = !rows.length;
-  $("past").replaceChildren(...rows.map(({ id, name, status, score }) => {
-    const open = element("button", "", { type: "button", class: "quiet" });
-    const outcome = score !== null ? number(score) : status === "failed" ? "no score" : "…";
-    open.append(element("span", name), element("b", outcome));
-    open.onclick = () => again(id);
-    const row = element("li");
-    row.append(open);
-    return row;
-  }));
-}
-
-async function again(id) {
-  clear();
+async function attempt(something) {
   try {
-    await follow(id);
+    await something();
   } catch (error) {
     complain(error);
   }
+}
+
+function again(id) {
+  clear();
+  return attempt(() => follow(id));
+}
+
+function erase({ id, name }) {
+  if (!confirm(`Delete ${name} and its score from the server?`)) return;
+  attempt(async () => {
+    await ask(`/api/scores/${id}`, "DELETE");
+    drop(id);
+    if (current !== id) return;
+    current = null;
+    history.replaceState(null, "", location.pathname);
+    clear();
+    $("welcome").hidden = false;
+  });
 }
 
 $("form").onsubmit = send;
@@ -227,10 +219,7 @@ $("token").onchange = () => {
   sessionStorage.setItem(TOKEN, $("token").value);
   learn().then(() => ($("problem").hidden = true), complain);
 };
-$("forget").onclick = () => {
-  localStorage.removeItem(HISTORY);
-  showPast();
-};
+$("forget").onclick = forget;
 for (const kind of ["dragenter", "dragover"]) addEventListener(kind, (event) => {
   event.preventDefault();
   $("drop").classList.add("over");
@@ -244,5 +233,5 @@ addEventListener("drop", (event) => {
   take(event.dataTransfer.files);
 });
 
-showPast();
+showPast(again, erase);
 learn().then(() => location.hash.length === 23 && again(location.hash.slice(1)), complain);

@@ -1,0 +1,28 @@
+// Requests to the API, with the token where there is one, and its refusals as sentences.
+
+import { $ } from "./answer.js";
+
+export const TOKEN = "aqakit-token";
+
+export const headers = () => {
+  const token = sessionStorage.getItem(TOKEN);
+  return token ? { Authorization: `Bearer ${token}` } : {};
+};
+
+export async function ask(path, method = "GET") {
+  const response = await fetch(path, { method, headers: headers() });
+  if (!response.ok) throw refusal(response.status, await response.text());
+  return response;
+}
+
+export function refusal(status, text) {
+  $("token-field").hidden = status !== 401 && !sessionStorage.getItem(TOKEN);
+  let detail;
+  try {
+    detail = JSON.parse(text).detail;
+  } catch { /* not ours: a proxy's page */ }
+  if (Array.isArray(detail)) detail = detail.map((one) => one.msg).join("; ");
+  const error = new Error(detail || `the server answered ${status || "nothing; is it still running?"}`);
+  error.status = status;
+  return error;
+}
