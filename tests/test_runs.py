@@ -121,6 +121,21 @@ def test_protocol_all_learns_from_everything(manifest, tmp_path):
     assert run.predict(manifest.parent / "0.npy").mean.isfinite()
 
 
+def test_two_backbones_of_one_name_are_two_streams(manifest, tmp_path):
+    whole = BACKBONE.replace("windows=3", "windows=1")
+    run = aqakit.train(
+        "tsn",
+        data="manifest",
+        root=manifest,
+        backbone=[BACKBONE, whole],
+        out=tmp_path / "run",
+        cache=tmp_path,
+        epochs=1,
+    )
+    streams = run.embed([run.sample(manifest.parent / "0.npy")]).streams
+    assert {name: stream.features.shape[1] for name, stream in streams.items()} == {"kinematics": 3, "kinematics_2": 1}
+
+
 def test_recipe_survives_json(manifest):
     recipe = make_recipe(
         "dae", data="manifest", root=manifest, backbone=BACKBONE, alpha="0.5", hidden="32,16", epochs=3

@@ -151,12 +151,17 @@ def supervision(labels: str | None, transductive: bool) -> list[str]:
 
 
 def build_backbones(recipe: Recipe) -> dict[str, Backbone]:
-    """The backbones of a recipe, by name; the weights of those without a file come from the run's seed."""
+    """The backbones of a recipe, by name; the weights of those without a file come from the run's seed.
+
+    A second one of the same name, with other options, is ``name_2``.
+    """
     torch.manual_seed(recipe.settings.seed)
     built: dict[str, Backbone] = {}
-    for name, options in recipe.backbones:
+    for position, (name, options) in enumerate(recipe.backbones):
         module = discovery.find("backbones", name)
-        built[name] = module.build(**discovery.configure(f"backbone {name}", module.build, options))
+        number = 1 + [other for other, _ in recipe.backbones[:position]].count(name)
+        key = name if number == 1 else f"{name}_{number}"
+        built[key] = module.build(**discovery.configure(f"backbone {name}", module.build, options))
     if not built:
         raise OptionError("no backbone was named; see `aqakit backbones`")
     return built
