@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import cycle
 from pathlib import Path
@@ -27,6 +28,7 @@ Row = Mapping[str, Any]
 _VIRIDIS = colormaps["viridis"].with_extremes(bad=GREY)  # of an unknown score
 _INTERVALS = "bars: 95 % bootstrap over test samples and seeds; dashed: floors"
 _PANEL = (4.2, 3.4)  # inches
+_LETTERS = 50  # of a title that fit above one
 _COLUMNS = 3  # panels side by side, at most
 _ASIDE = 0.018  # from method to method, of the width: so that intervals do not hide each other
 _DASHES = ((0, (5, 2)), (0, (1.5, 1.5)), (0, (6, 2, 1, 2)), (0, (8, 3)), (0, (3, 1, 1, 1, 1, 1)))
@@ -159,21 +161,25 @@ def losses(terms: Sequence[Term]) -> Figure:
         for term in (t for t in terms if (t.method, t.name) == name):
             colour, _ = SERIES[order.index(term.labels) % len(SERIES)]
             _banded(axes, term.values, colour, term.labels)
-        axes.set_title(f"{name[0]}\n{name[1]}", fontsize=8, loc="left")
+        axes.set_title(f"{_wrapped(name[0])}\n{name[1]}", fontsize=8, loc="left")
         axes.set(xlabel="epoch", ylabel="loss term × its weight")
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         plain(axes)
     lines = {line.get_label(): line for axes in panels for line in axes.get_lines()}
-    _legend(figure, list(lines.values()), "labels known; mean of the runs, and one standard deviation", len(lines))
+    _legend(
+        figure,
+        list(lines.values()),
+        "labels known; mean of the runs, and where the middle eight tenths of them are",
+        len(lines),
+    )
     return figure
 
 
 def _banded(axes: Axes, values: Floats, colour: str, label: str) -> None:
     """``values`` (runs, epochs)."""
     epochs = np.arange(1, values.shape[1] + 1)
-    mean, spread = values.mean(0), values.std(0)
-    axes.plot(epochs, mean, color=colour, lw=1.6, label=label)
-    axes.fill_between(epochs, mean - spread, mean + spread, color=colour, alpha=0.18, lw=0)
+    axes.plot(epochs, values.mean(0), color=colour, lw=1.6, label=label)
+    axes.fill_between(epochs, *np.quantile(values, (0.1, 0.9), axis=0), color=colour, alpha=0.18, lw=0)
 
 
 def grid(rows: Sequence[Row]) -> Figure:
@@ -197,10 +203,15 @@ def grid(rows: Sequence[Row]) -> Figure:
     axes.tick_params(labelsize=8, length=0)
     axes.spines[:].set_visible(False)
     axes.set_title(
-        f"{own[0]['method']}\n{task}, {own[0]['labels']} of the labels, epoch: {rule}", fontsize=8, loc="left"
+        f"{_wrapped(own[0]['method'])}\n{task}, {own[0]['labels']} of the labels, epoch: {rule}", fontsize=8, loc="left"
     )
     figure.colorbar(picture, label="Spearman ρ on test samples").outline.set_visible(False)
     return figure
+
+
+def _wrapped(method: str) -> str:
+    """A method with its options, in lines that fit above a panel."""
+    return textwrap.fill(method.replace(":", " :"), _LETTERS, break_long_words=False).replace(" :", ":")
 
 
 def _legend(figure: Figure, handles: Sequence[Artist], title: str, columns: int = 1) -> None:
