@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import cycle
@@ -31,7 +32,7 @@ _PANEL = (4.2, 3.4)  # inches
 _LETTERS = 50  # of a title that fit above one
 _COLUMNS = 3  # panels side by side, at most
 _ASIDE = 0.018  # from method to method, of the width: so that intervals do not hide each other
-_DASHES = ((0, (5, 2)), (0, (1.5, 1.5)), (0, (6, 2, 1, 2)), (0, (8, 3)), (0, (3, 1, 1, 1, 1, 1)))
+_DASHES = ((0, (5, 2)), (0, (1.5, 1.5)), (0, (6, 2, 1, 2)), (0, (1, 4)), (0, (3, 1, 1, 1, 1, 1)))
 _MARKERS = {"labelled": ("o", 46.0), "unlabelled": ("^", 20.0)}  # shape and size
 _OTHER = ("x", 14.0)  # of another view of an unlabelled video
 
@@ -68,7 +69,8 @@ def shares(found: Sweep) -> Figure:
     rule = found.rows[0]["rule"]
     rows = [row for row in found.of("methods") if row["rule"] in (rule, "–")]
     tasks = list(dict.fromkeys(row["task"] for row in rows))
-    figure, panels = _panels(len(tasks), legend=0.25 + 0.2 * len({row["method"] for row in rows}))
+    lines = sum(_wrapped(name).count("\n") + 1 for name in {row["method"] for row in rows})
+    figure, panels = _panels(len(tasks), legend=0.25 + 0.2 * lines)
     for axes, task in zip(panels, tasks):
         _accuracy(axes, [row for row in rows if row["task"] == task], found.shares)
         axes.set_title(f"{task}, epoch: {rule}", fontsize=10, loc="left")
@@ -86,7 +88,7 @@ def _accuracy(axes: Axes, rows: Sequence[Row], order: Sequence[str]) -> None:
         x = np.array([where[row["labels"]] + aside for row in own])
         y = np.array([row["spearman"] for row in own], dtype=float)
         face = colour if filled else "white"
-        axes.plot(x, y, color=colour, marker=marker, ms=5, lw=1.4, mfc=face, label=name, zorder=3)
+        axes.plot(x, y, color=colour, marker=marker, ms=5, lw=1.4, mfc=face, label=_wrapped(name), zorder=3)
         ends = np.array([[row["low"], row["high"]] for row in own], dtype=float)
         axes.vlines(x, *ends.T, color=colour, lw=1, alpha=0.7)
     floors = list(dict.fromkeys(row["method"] for row in rows if row["rule"] == "–"))
@@ -211,7 +213,8 @@ def grid(rows: Sequence[Row]) -> Figure:
 
 def _wrapped(method: str) -> str:
     """A method with its options, in lines that fit above a panel."""
-    return textwrap.fill(method.replace(":", " :"), _LETTERS, break_long_words=False).replace(" :", ":")
+    lines = textwrap.wrap(re.sub("([:/])", r" \1", method), _LETTERS, break_long_words=False)
+    return "\n".join(re.sub(" ([:/])", r"\1", line) for line in lines)
 
 
 def _legend(figure: Figure, handles: Sequence[Artist], title: str, columns: int = 1) -> None:
