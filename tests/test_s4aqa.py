@@ -8,8 +8,9 @@ from torch import nn
 
 from aqakit import discovery
 from aqakit.errors import OptionError
-from aqakit.methods._semi_supervised import first
+from aqakit.methods._semi_supervised import ResidualEncoder, first
 from aqakit.methods.s4aqa import reverse_gradient
+from aqakit.types import Stream
 from semi_supervised import assert_same_without_unlabelled_rows, built, trained
 from synthetic import FEATURES, LABELS, batch
 
@@ -102,19 +103,43 @@ def test_the_ablation_is_four_sets_of_terms(more, terms):
     assert set(built("s4aqa", **more).losses(MIXED)) == {"divergence"} | terms
 
 
+@pytest.mark.parametrize("encoder", ["convolution", "residual"])
 @pytest.mark.parametrize("base", ["regression", "usdl:bins=21:sigma=2"])
-def test_without_unlabelled_rows_it_is_its_base(base):
-    scheme = built("s4aqa", base=base, dropout=0.2)
-    assert_same_without_unlabelled_rows(scheme, built("s4aqa", base=base, dropout=0.2, recovery=0, alignment=0))
+def test_without_unlabelled_rows_it_is_its_base(base, encoder):
+    own = {"base": base, "encoder": encoder, "dropout": 0.2}
+    assert_same_without_unlabelled_rows(built("s4aqa", **own), built("s4aqa", **own, recovery=0, alignment=0))
 
 
-def test_recovery_is_learnt_where_segments_tell_of_each_other():
+@pytest.mark.parametrize("encoder", ["convolution", "residual"])
+def test_recovery_is_learnt_where_segments_tell_of_each_other(encoder):
     train = batch(videos=64, unlabelled=48)
-    method = built("s4aqa", alignment=0)
+    method = built("s4aqa", alignment=0, encoder=encoder)
     untrained = method.losses(train)["recovery"].item()
     learnt = trained(method, train, epochs=100).losses(train)["recovery"].item()
     blind = math.sqrt(2 * 2 / math.pi)  # mean absolute value of the synthetic features, of variance 1 + 1
     assert learnt < 0.95 * blind < untrained
+
+
+def test_the_residual_encoder_is_torchs_layers_on_each_video_alone():
+    torch.manual_seed(0)
+    layers = ResidualEncoder(5, 7, reach=2, dropout=0.0)
+    clips = torch.tensor([[True] * 6, [True] * 4 + [False] * 2])
+    features = torch.randn(2, 6, 5)
+    encoded = layers(Stream(features, clips)).features
+    for row, count in enumerate((6, 4)):
+        own = layers.own(features[row, :count]).relu()
+        torch.testing.assert_close(encoded[row, :count], own + layers.around(own.T).T.relu())
+    assert (encoded[1, 4:] == 0).all()
+
+
+def test_only_the_residual_encoder_reads_a_neighbour_by_the_weights_that_read_the_segment_itself():
+    reads = {}
+    for encoder in ("convolution", "residual"):
+        method = built("s4aqa", encoder=encoder, alignment=0, dropout=0)
+        method.token.requires_grad_(False)  # all that is left for this layer is to read the others
+        method.unlabelled_losses(MIXED, MIXED)["recovery"].backward()
+        reads[encoder] = method.encoder.own.weight.grad.abs().sum().item()
+    assert reads["convolution"] == 0 < reads["residual"]
 
 
 def test_the_bases_options_may_be_written_inside_one_word():

@@ -12,7 +12,7 @@ import re
 from abc import abstractmethod
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Annotated
+from typing import Annotated, Literal
 
 import torch
 from pydantic import Field
@@ -28,6 +28,10 @@ from aqakit.types import Batch, Description, FeatureSpec, LabelSpec, ScoreScale,
 BaseOption = Annotated[str, Field(description="the method that scores, with its options, as dae or usdl/bins=51")]
 WidthOption = Annotated[int, Field(gt=0, description="channels of an encoded clip")]
 ReachOption = Annotated[int, Field(gt=0, description="clips on either side that an encoded clip is told of")]
+EncoderOption = Annotated[
+    Literal["convolution", "residual"],
+    Field(description="clips told of those beside them as they are read, or once each is encoded by itself"),
+]
 RampOption = Annotated[int, Field(ge=0, description="epochs over which the unlabelled videos gain their weight")]
 
 _STILL = (nn.Dropout, nn.modules.dropout._DropoutNd, nn.modules.batchnorm._BatchNorm)
@@ -124,6 +128,29 @@ class Encoder(nn.Module):
         padded = F.pad(product, (0, 0, 0, 0, self.reach, self.reach))  # (B, N + 2 reach, taps, width)
         told = torch.stack([padded[:, k : k + features.shape[1], k] for k in range(len(taps))]).sum(0)
         return Stream(torch.relu(told + self.own.bias) * stream.clips[..., None], stream.clips)
+
+
+class ResidualEncoder(Encoder):
+    """Clips encoded one by one, to which a convolution over these codes adds what it makes of those beside them.
+
+    The same weights read a clip and its neighbours, so that what neighbours must tell of it is kept in its own code.
+    Arguments are those of :class:`Encoder`.
+    """
+
+    def __init__(self, inputs: int, width: int, *, reach: int, dropout: float) -> None:
+        super().__init__(inputs, width, reach=reach, dropout=dropout)
+        self.around = nn.Conv1d(width, width, 2 * reach + 1, padding=reach)
+
+    def forward(self, stream: Stream, learned: Tensor | None = None) -> Stream:
+        """(B, N, D) → (B, N, width), zero where padded; arguments as for :class:`Encoder`."""
+        mask = stream.clips[..., None]
+        features = self.drop(stream.features.masked_fill(~mask, 0.0))
+        own = torch.relu(_product(features, self.own.weight, learned) + self.own.bias) * mask
+        told = torch.relu(self.around(own.transpose(1, 2))).transpose(1, 2)
+        return Stream((own + told) * mask, stream.clips)
+
+
+ENCODERS: dict[str, type[Encoder]] = {"convolution": Encoder, "residual": ResidualEncoder}
 
 
 def _product(features: Tensor, weight: Tensor, learned: Tensor | None) -> Tensor:

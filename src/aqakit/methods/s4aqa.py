@@ -10,17 +10,23 @@ AA+RDA ``recovery=0``.
 
 No code was published, and the paper leaves open
 
-- the *encoder*: a linear layer and a convolution over ``reach`` segments on either side;
+- the *encoder*: ``residual``, which encodes each segment by itself before a convolution over the codes, ``reach``
+  segments on either side; or ``convolution``, a linear layer and a convolution side by side, where what recovery
+  teaches goes to the weights that read neighbours alone;
 - what is *decoded*: the encoding at the place of the hidden segment, which a decoder of the whole video could not know;
 - the *mask token*: ``learned``, or the mean of the features (``zero`` where they are standardised);
 - the *normalisation* of the adversarial terms: the printed min–max averages labelled and unlabelled rows apart and
   halves the two unlabelled terms, the printed loss sums all rows. Here it is the former, which does not depend on the
   batch's labelled share;
 - λ₁ and λ₂, which weigh against the base's loss in its own units: a divergence or likelihood for ``usdl`` and ``dae``,
-  squared units of the score for ``regression``, where they are to be larger: 30 and 3 on the 24 points of JIGSAWS.
+  squared units of the score for ``regression``, where they are to be larger: 30 and 10 on the 24 points of JIGSAWS.
 
 Encoder, dropout and the weights of ``regression`` were compared on JIGSAWS kinematics, half of the labels, by the rank
-correlation on the unlabelled half of the training samples, whose scores were held back for that.
+correlation on the unlabelled half of the training samples, whose scores were held back for that. The encoders were
+compared on 2,000 synthetic dives of another seed than the default one, joints with noise 0.3 and 10 % labels, by the
+rank correlation on the unlabelled training dives: recovery (λ₁ = 10) took it from 0.66 to 0.80 with ``residual`` and
+from 0.63 to 0.66 with ``convolution``. Part of this regularises: AA with dropout 0.5, trained three times as long,
+reaches 0.77. It also removes noise: with noise 0.15 the gain is 0.03, and less the longer one trains.
 """
 
 from typing import Annotated, Any, Literal
@@ -32,9 +38,11 @@ from torch.nn import functional as F
 
 from aqakit.methods import DropoutOption, Method
 from aqakit.methods._semi_supervised import (
+    ENCODERS,
     BaseOption,
     Encoded,
     Encoder,
+    EncoderOption,
     ReachOption,
     WidthOption,
     build_base,
@@ -177,6 +185,7 @@ def build(
     base: BaseOption = "usdl",
     recovery: Annotated[float, Field(ge=0, description="λ₁, weight of the recovery; 0: without")] = 1.0,
     alignment: Annotated[float, Field(ge=0, description="λ₂, weight of the alignment; 0: without")] = 0.1,
+    encoder: EncoderOption = "residual",
     width: WidthOption = 128,
     reach: ReachOption = 1,
     mask: Annotated[
@@ -189,6 +198,6 @@ def build(
     Raises:
         OptionError: a base that does not exist, or that keeps a memory of what it read.
     """
-    encoder = Encoder(features.width, width, reach=reach, dropout=dropout)
+    shared = ENCODERS[encoder](features.width, width, reach=reach, dropout=dropout)
     scorer = build_base("s4aqa", base, FeatureSpec({"encoded": (width,)}), labels)
-    return S4AQA(encoder, scorer, inputs=features.width, recovery=recovery, alignment=alignment, mask=mask)
+    return S4AQA(shared, scorer, inputs=features.width, recovery=recovery, alignment=alignment, mask=mask)

@@ -27,9 +27,11 @@ from torch.nn import functional as F
 
 from aqakit.methods import DropoutOption, Method
 from aqakit.methods._semi_supervised import (
+    ENCODERS,
     BaseOption,
     Encoded,
     Encoder,
+    EncoderOption,
     ReachOption,
     WidthOption,
     build_base,
@@ -143,6 +145,7 @@ def build(
         Question, Field(description="what an unlabelled video is asked; rotation needs --finetune")
     ] = "order",
     weight: Annotated[float, Field(gt=0, description="of the question")] = 1.0,
+    encoder: EncoderOption = "residual",
     width: WidthOption = 128,
     reach: ReachOption = 1,
     dropout: DropoutOption = 0.0,
@@ -152,6 +155,6 @@ def build(
     Raises:
         OptionError: a base that does not exist, or that keeps a memory of what it read.
     """
-    encoder = Encoder(features.width, width, reach=reach, dropout=dropout)
+    shared = ENCODERS[encoder](features.width, width, reach=reach, dropout=dropout)
     scorer = build_base("s4l", base, FeatureSpec({"encoded": (width,)}), labels)
-    return S4L(encoder, scorer, question=question, weight=weight)
+    return S4L(shared, scorer, question=question, weight=weight)
