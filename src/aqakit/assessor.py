@@ -88,6 +88,10 @@ class Assessor(nn.Module):
         """The same for a batch of features."""
         return self.method.describe(self._prepare(batch))
 
+    def represent(self, batch: Batch) -> dict[str, Tensor]:
+        """(B, D) what B videos are to the method, by view; nothing where it has none."""
+        return self.method.representations(self._read(batch))
+
     def embed(self, batch: Batch) -> Batch:
         """Live streams: clips (B, N, T, H, W, 3) → features (B, N, *F). Cached ones stay as they are."""
         return batch.replace(streams={name: self._embed(name, stream) for name, stream in batch.streams.items()})

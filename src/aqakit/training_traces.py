@@ -144,8 +144,7 @@ def _views(run: Run, train: Source, index: Tensor) -> dict[str, Tensor]:
     assessor = run.assessor
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        batches = (assessor.embed(train.batch(chunk).unlabelled()) for chunk in index.split(_AT_ONCE))
-        found = [assessor.method.representations(assessor._prepare(batch)) for batch in batches]
+        found = [assessor.represent(train.batch(chunk).unlabelled()) for chunk in index.split(_AT_ONCE)]
     return {name: torch.cat([views[name] for views in found]) for name in found[0]}
 
 
