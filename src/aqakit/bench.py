@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from aqakit.recipe import Recipe
 from aqakit.runs import Run, execute
 from aqakit.selection import RULES, Floats
 from aqakit.sources import Cached
+from aqakit.types import Split
 
 Rows = NDArray[np.int64]
 
@@ -58,10 +60,10 @@ class Bench:
         """Its name in tables."""
         return self.dataset.tasks[0] if len(self.dataset.tasks) == 1 else self.dataset.name
 
-    @property
-    def names(self) -> list[str]:
-        """The folds that have something to test on: at least two samples, or there is nothing to rank."""
-        return [f.name for f in self.dataset.folds(self.protocol) if len(self.material.part(f.test)) > 1]
+    @cached_property
+    def folds(self) -> list[Split]:
+        """Those that have something to test on: at least two samples, or there is nothing to rank."""
+        return [f for f in self.dataset.folds(self.protocol) if len(self.material.part(f.test)) > 1]
 
     def rows(self, label: str, recipe: Recipe, rules: Sequence[str]) -> list[dict[str, Any]]:
         """One row for each rule of one method."""
@@ -111,12 +113,10 @@ class Bench:
     def _fold_rows(self, recipe: Recipe | None, seed: int) -> list[tuple[Rows, Rows]]:
         """Of each fold, the rows whose labels a run with that seed sees, and those it is judged on."""
         score, found = self._scores(), []
-        for fold in (f for f in self.dataset.folds(self.protocol) if f.name in self.names):
+        for fold in self.folds:
             known: Sequence[str] = fold.train
             if recipe and recipe.labels:
-                settings = replace(recipe.settings, seed=seed)
-                one = replace(recipe, fold=fold.name, protocol=self.protocol, settings=settings)
-                known = self.material.parts(one).known
+                known = self.material.parts(self._cell(recipe, seed, fold.name)).known
             found.append((self._index(known, score), self._index(fold.test, score)))
         return found
 
@@ -125,16 +125,17 @@ class Bench:
         return np.array([np.nan if s.score is None else s.score for s in self.material.source.samples])
 
     def _runs(self, label: str, recipe: Recipe) -> list[list[Run]]:
-        cells = [(seed, fold) for seed in self.seeds for fold in self.names]
+        cells = [(seed, fold.name) for seed in self.seeds for fold in self.folds]
         task = recipe.task or self.dataset.name
         runs = []
         for seed, fold in track(cells, f"{task} {label}"):
-            settings = replace(recipe.settings, seed=seed)
-            one = replace(recipe, fold=fold, protocol=self.protocol, settings=settings)
-            runs.append(
-                execute(one, self.material, self.folder / task / label.replace(":", ",") / f"{fold}-seed{seed}")
-            )
-        return [runs[i : i + len(self.names)] for i in range(0, len(runs), len(self.names))]
+            folder = self.folder / task / label.replace(":", ",") / f"{fold}-seed{seed}"
+            runs.append(execute(self._cell(recipe, seed, fold), self.material, folder))
+        return [runs[i : i + len(self.folds)] for i in range(0, len(runs), len(self.folds))]
+
+    def _cell(self, recipe: Recipe, seed: int, fold: str) -> Recipe:
+        settings = replace(recipe.settings, seed=seed)
+        return replace(recipe, fold=fold, protocol=self.protocol, settings=settings)
 
     def _index(self, ids: Sequence[str], score: Floats) -> Rows:
         wanted = set(ids)

@@ -21,7 +21,7 @@ from torch import Tensor
 from aqakit.assessor import Assessor
 from aqakit.errors import RunError
 from aqakit.files import replacing
-from aqakit.sources import Source
+from aqakit.sources import Source, has_score
 from aqakit.types import Batch, Stream
 
 FILE = "exemplars.safetensors"
@@ -64,7 +64,7 @@ class Remembered:
             for name, stream in batch.streams.items():
                 pooled.setdefault(name, []).append(pool(stream).cpu())
                 usual.setdefault(name, _Mean()).add(stream)
-        known = torch.tensor([s.score is not None for s in train.samples])
+        known = has_score(train)
         scored = [s for s in train.samples if s.score is not None]
         return cls(
             [s.id for s in scored],

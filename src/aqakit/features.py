@@ -18,9 +18,10 @@ from itertools import islice
 from pathlib import Path
 from typing import cast
 
-import av
 import numpy as np
 import torch
+from av import __version__ as decoder_version
+from av import library_versions
 from torch import Tensor
 
 from aqakit import engines, signals, video
@@ -243,7 +244,7 @@ def cache_file(
         "window": window,
         "backbone": name,
         "options": backbone.fingerprint(),
-        "decoder": [av.__version__, *sorted(map(str, av.library_versions.items()))],
+        "decoder": [decoder_version, *sorted(map(str, library_versions.items()))],
         **more,
     }
     key = digest(recipe)

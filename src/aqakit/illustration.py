@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -20,6 +20,7 @@ from aqakit.material import Material, gather
 from aqakit.recipe import Recipe
 from aqakit.results import Case, Embedding, FoldResult, MethodResult, Part, TaskResult
 from aqakit.runs import Run
+from aqakit.selection import Floats
 from aqakit.sources import Cached
 from aqakit.types import Batch, Sample
 
@@ -167,10 +168,15 @@ def _embedding(material: Material, run: Run) -> Iterator[Embedding]:
         return
     with torch.inference_mode():
         parts = [_vectors(run.assessor.embed(source.batch(index))) for index in torch.tensor(scored).split(_AT_ONCE)]
-    features = StandardScaler().fit_transform(torch.cat(parts).double().numpy())
-    plane = TSNE(perplexity=min(30.0, (len(scored) - 1) / 3), init="random", random_state=0)
     score = np.array([source.samples[i].score for i in scored], dtype=float)
-    yield Embedding(_seen(run), plane.fit_transform(features).astype(float), score)
+    yield Embedding(_seen(run), on_a_plane(torch.cat(parts), init="random"), score)
+
+
+def on_a_plane(vectors: torch.Tensor, *, init: Literal["random", "pca"]) -> Floats:
+    """(n, D) → (n, 2) by t-SNE of standardised vectors; its axes mean nothing."""
+    scaled = StandardScaler().fit_transform(vectors.double().numpy())
+    plane = TSNE(perplexity=min(30.0, (len(scaled) - 1) / 3), init=init, random_state=0)
+    return np.asarray(plane.fit_transform(scaled), dtype=float)
 
 
 def _vectors(batch: Batch) -> torch.Tensor:

@@ -155,6 +155,11 @@ class View:
         return clips.flip(-2) if self.mirrored else clips
 
 
+def has_score(source: Source) -> Tensor:
+    """(n,) bool: which samples of a source have a score."""
+    return torch.tensor([s.score is not None for s in source.samples])
+
+
 def cached(extraction: Extraction, labels: LabelSpec, windows: int = 0) -> Cached:
     """All samples of an extraction that could be read, each summarised in so many windows if there are any."""
     streams = {name: stack(videos, windows) for name, videos in extraction.streams.items()}

@@ -28,7 +28,7 @@ from aqakit.errors import OptionError, RunError
 from aqakit.files import replacing
 from aqakit.methods import Method
 from aqakit.metrics.accuracy import spearman
-from aqakit.sources import Source
+from aqakit.sources import Source, has_score
 from aqakit.types import Batch, Description
 
 _RESUME = "optimizer.pt"
@@ -189,7 +189,7 @@ def _epoch(
 
 def _batches(train: Source, settings: Settings, generator: torch.Generator) -> Iterator[Tensor]:
     """Index tensors of one epoch: of equal size, and with a fixed labelled share where some are unlabelled."""
-    known = _labelled(train)
+    known = has_score(train)
     size = settings.batch_size * distributed.size()
     groups = [g for g in (known.nonzero().squeeze(1), (~known).nonzero().squeeze(1)) if len(g)]
     if len(groups) == 1:
@@ -206,10 +206,6 @@ def _batches(train: Source, settings: Settings, generator: torch.Generator) -> I
 def _cycle(index: Tensor, count: int, generator: torch.Generator) -> Tensor:
     rounds = -(-count // len(index))
     return torch.cat([index[torch.randperm(len(index), generator=generator)] for _ in range(rounds)])[:count]
-
-
-def _labelled(source: Source) -> Tensor:
-    return torch.tensor([s.score is not None for s in source.samples])
 
 
 def _steps(train: Source, settings: Settings) -> int:

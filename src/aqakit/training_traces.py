@@ -8,16 +8,15 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from sklearn.manifold import TSNE
-from sklearn.preprocessing import StandardScaler
 from torch import Tensor
 
 from aqakit import runfiles
+from aqakit.illustration import on_a_plane
 from aqakit.material import Material, gather
 from aqakit.recipe import Recipe
 from aqakit.runs import Run
 from aqakit.selection import Floats
-from aqakit.sources import Source
+from aqakit.sources import Source, has_score
 
 VIDEOS = 400
 """Training videos on a plane, at most: more hide each other."""
@@ -95,7 +94,7 @@ class Traces:
         """What a run makes of its training videos; None without unlabelled ones, or where its method has no view."""
         run = Run.load(folder)
         train = self._train(run)
-        known = _known(train)
+        known = has_score(train)
         index = torch.linspace(0, len(train) - 1, min(len(train), VIDEOS)).long()
         views = {} if bool(known.all()) else _views(run, train, index)
         if not views or len(index) < _FEWEST:
@@ -109,7 +108,7 @@ class Traces:
         return Plane(
             title,
             labels,
-            _on_a_plane(torch.cat(parts)),
+            on_a_plane(torch.cat(parts), init="pca"),
             np.concatenate([score, *(score[hidden.numpy()] for _ in views)]),
             [kind for own in kinds for kind in own],
             run.labels.scale.unit,
@@ -117,7 +116,7 @@ class Traces:
 
     def _labelled_terms(self, run: Run) -> set[str]:
         train = self._train(run)
-        known = _known(train).nonzero().squeeze(1)
+        known = has_score(train).nonzero().squeeze(1)
         return set(run.assessor.losses(train.batch(known[:2])))
 
     def _train(self, run: Run) -> Source:
@@ -134,10 +133,6 @@ class Traces:
         return self._materials[recipe.task]
 
 
-def _known(source: Source) -> Tensor:
-    return torch.tensor([s.score is not None for s in source.samples])
-
-
 @torch.inference_mode()
 def _views(run: Run, train: Source, index: Tensor) -> dict[str, Tensor]:
     """Representations (n, D) by view; nothing where the method has none. Masks are drawn from a fixed seed."""
@@ -146,9 +141,3 @@ def _views(run: Run, train: Source, index: Tensor) -> dict[str, Tensor]:
         torch.manual_seed(0)
         found = [assessor.represent(train.batch(chunk).unlabelled()) for chunk in index.split(_AT_ONCE)]
     return {name: torch.cat([views[name] for views in found]) for name in found[0]}
-
-
-def _on_a_plane(representations: Tensor) -> Floats:
-    scaled = StandardScaler().fit_transform(representations.double().numpy())
-    tsne = TSNE(perplexity=min(30.0, (len(scaled) - 1) / 3), random_state=0)
-    return np.asarray(tsne.fit_transform(scaled), dtype=float)

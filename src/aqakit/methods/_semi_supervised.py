@@ -150,7 +150,19 @@ class ResidualEncoder(Encoder):
         return Stream((own + told) * mask, stream.clips)
 
 
-ENCODERS: dict[str, type[Encoder]] = {"convolution": Encoder, "residual": ResidualEncoder}
+_ENCODERS: dict[str, type[Encoder]] = {"convolution": Encoder, "residual": ResidualEncoder}
+
+
+def build_encoded(
+    owner: str, base: str, labels: LabelSpec, encoder: str, *, inputs: int, width: int, reach: int, dropout: float
+) -> tuple[Encoder, Method]:
+    """An encoder and the method that reads its output, as :class:`Encoded` takes them.
+
+    Raises:
+        OptionError: as :func:`build_base`.
+    """
+    shared = _ENCODERS[encoder](inputs, width, reach=reach, dropout=dropout)
+    return shared, build_base(owner, base, FeatureSpec({"encoded": (width,)}), labels)
 
 
 def _product(features: Tensor, weight: Tensor, learned: Tensor | None) -> Tensor:

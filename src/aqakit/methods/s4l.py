@@ -27,14 +27,13 @@ from torch.nn import functional as F
 
 from aqakit.methods import DropoutOption, Method
 from aqakit.methods._semi_supervised import (
-    ENCODERS,
     BaseOption,
     Encoded,
     Encoder,
     EncoderOption,
     ReachOption,
     WidthOption,
-    build_base,
+    build_encoded,
     first,
 )
 from aqakit.pooling import build as build_pooling
@@ -155,6 +154,7 @@ def build(
     Raises:
         OptionError: a base that does not exist, or that keeps a memory of what it read.
     """
-    shared = ENCODERS[encoder](features.width, width, reach=reach, dropout=dropout)
-    scorer = build_base("s4l", base, FeatureSpec({"encoded": (width,)}), labels)
+    shared, scorer = build_encoded(
+        "s4l", base, labels, encoder, inputs=features.width, width=width, reach=reach, dropout=dropout
+    )
     return S4L(shared, scorer, question=question, weight=weight)
