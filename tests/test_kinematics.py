@@ -18,6 +18,7 @@ from aqakit.backbones.kinematics import (
     JIGSAWS,
     Trajectory,
     invariants,
+    movements,
     smoothness,
     spectral_spread,
     statistics,
@@ -112,14 +113,45 @@ def test_how_two_hands_go_together() -> None:
     assert found["balance"] == pytest.approx((a - b) / (a + b))
 
 
+def reaches(count: int, seconds: float = 10.0) -> np.ndarray:
+    """(T,) how far one has gone by so many even minimum-jerk reaches of 1, each of which ends at rest."""
+    s = np.linspace(0, count, round(RATE * seconds))
+    begun, part = np.minimum(s.astype(int), count - 1), s - np.minimum(s.astype(int), count - 1)
+    return begun + 10 * part**3 - 15 * part**4 + 6 * part**5
+
+
+@pytest.mark.parametrize("count", [1, 4, 9])
+def test_every_reach_is_a_movement_and_noise_is_none(count: int) -> None:
+    noise = 1e-4 * np.random.default_rng(0).normal(size=(1, 300, 3))
+    x = (reaches(count)[:, None] * [0.6, 0.0, 0.8])[None] + noise
+    found = movements(x, POINT, RATE)
+    assert found["point.movements"] == pytest.approx(np.sqrt(count))
+    assert found["point.movement rate"] == pytest.approx(count / 10)
+
+
+def test_turns_are_counted_as_reaches_are() -> None:
+    turned = Rotation.from_rotvec(0.5 * reaches(6)[:, None] * [0.0, 1.0, 0.0]).as_matrix().reshape(1, -1, 9)
+    x = np.concatenate([np.zeros((1, 300, 3)), turned], -1)
+    found = movements(x, (Trajectory("tool", slice(0, 3), slice(3, 12)),), RATE)
+    assert found["tool.turns"] == pytest.approx(np.sqrt(6))
+    assert found["tool.movements"] == 0
+
+
+def test_how_far_two_hands_are_apart() -> None:
+    hands = (Trajectory("left", slice(0, 3)), Trajectory("right", slice(3, 6)))
+    found = movements(np.array([[[0.0, 0, 0, 3, 4, 0], [1.0, 1, 1, 1, 1, 2]]]), hands, RATE)  # 5 and 1 apart
+    assert found["apart"] == pytest.approx(np.sqrt(3))
+    assert found["apart spread"] == pytest.approx(np.sqrt(2))
+
+
 def test_place_direction_and_units_do_not_matter() -> None:
     x = jigsaws(0)
     moved = x.copy()
     turn = Rotation.from_euler("xyz", [0.3, -1.0, 2.0]).as_matrix()
     for tool in JIGSAWS:
         moved[..., tool.position] = 1000 * (x[..., tool.position] @ turn.T) + 7
-    before, after = invariants(x, JIGSAWS, RATE), invariants(moved, JIGSAWS, RATE)
-    scaled = {"path", "slow", "fast", "jerk", "volume"}
+    before, after = (invariants(y, JIGSAWS, RATE) | movements(y, JIGSAWS, RATE) for y in (x, moved))
+    scaled = {"path", "slow", "fast", "jerk", "volume", "apart", "apart spread"}
     for name, value in before.items():
         factor = np.sqrt(1000) if name.split(".")[-1] in scaled else 1
         assert after[name] == pytest.approx(factor * value, rel=1e-6), name
@@ -132,10 +164,11 @@ def test_statistics_by_hand() -> None:
     )
 
 
-def test_no_motion_gives_finite_numbers(tmp_path: Path) -> None:
+@pytest.mark.parametrize("features", ["both", "movements"])
+def test_no_motion_gives_finite_numbers(tmp_path: Path, features: str) -> None:
     path = tmp_path / "still.npy"
     np.save(path, np.ones((50, 76), np.float32))
-    found = np.stack(list(kinematics.build(features="both").read(path)))
+    found = np.stack(list(kinematics.build(features=features).read(path)))
     assert np.isfinite(found).all()
 
 

@@ -9,7 +9,7 @@ from torch import nn
 from aqakit import discovery
 from aqakit.errors import OptionError
 from aqakit.methods._semi_supervised import ResidualEncoder, first
-from aqakit.methods.s4aqa import reverse_gradient
+from aqakit.methods.s4aqa import _places, reverse_gradient
 from aqakit.types import Stream
 from semi_supervised import assert_same_without_unlabelled_rows, built, trained
 from synthetic import FEATURES, LABELS, batch
@@ -59,15 +59,28 @@ def test_recovery_is_zero_for_a_perfect_decoder_and_the_mean_absolute_error_othe
     assert float(method._recovery(encoded, stream, place)) == pytest.approx(0.25)
 
 
-def test_a_hidden_segment_is_not_seen_and_the_others_are():
-    method = built("s4aqa")
-    method.token.data.fill_(7.0)
+@pytest.mark.parametrize("encoder", ["convolution", "residual"])
+def test_a_hidden_segment_is_encoded_as_if_the_token_were_its_features(encoder):
+    method, stream = built("s4aqa", encoder=encoder).eval(), first(MIXED)
+    method.token.data.normal_()
     torch.manual_seed(0)
-    hidden, stream = first(method.masked(MIXED)), first(MIXED)
-    changed = (hidden.features != stream.features).all(2)
-    assert changed.sum(1).tolist() == [1] * 24
-    assert not (changed & ~stream.clips).any()
-    assert (hidden.features[changed] == 7).all()
+    place = _places(stream.clips)
+    assert stream.clips[torch.arange(24), place].all()  # never padding
+    shown = stream.features.index_put((torch.arange(24), place), method.token)
+    torch.manual_seed(0)
+    found = method.representations(MIXED)
+    for view, features in (("whole", stream.features), ("masked", shown)):
+        expected = method.represent(method.encoder(Stream(features, stream.clips)))
+        torch.testing.assert_close(found[view], expected)
+
+
+def test_elsewhere_a_hidden_segment_leaves_the_dropout_of_the_whole_video():
+    method = built("s4aqa", dropout=0.5).train()
+    codes = method.codes(MIXED)
+    place = _places(codes.clips)
+    same = (method._hide(codes, place).features == codes.features).all(2)
+    assert same.sum(1).tolist() == [codes.clips.shape[1] - 1] * 24
+    assert not same[torch.arange(24), place].any()
 
 
 def test_the_adversarial_term_is_the_printed_min_max():
@@ -137,7 +150,8 @@ def test_only_the_residual_encoder_reads_a_neighbour_by_the_weights_that_read_th
     for encoder in ("convolution", "residual"):
         method = built("s4aqa", encoder=encoder, alignment=0, dropout=0)
         method.token.requires_grad_(False)  # all that is left for this layer is to read the others
-        method.unlabelled_losses(MIXED, MIXED)["recovery"].backward()
+        codes = method.codes(MIXED)
+        method.unlabelled_losses(MIXED, codes, method.encoder.tell(codes))["recovery"].backward()
         reads[encoder] = method.encoder.own.weight.grad.abs().sum().item()
     assert reads["convolution"] == 0 < reads["residual"]
 

@@ -36,13 +36,3 @@ def test_it_is_a_linear_layer_and_a_convolution(reach):
     torch.testing.assert_close(found, expected)
     of = (features, *layers.parameters())
     torch.testing.assert_close(gradients(found, *of), gradients(expected, *of))
-
-
-def test_the_gradient_of_one_learned_clip_is_that_of_all_inputs_there():
-    layers, place, rows = encoder(1), torch.tensor([5, 2]), torch.arange(2)
-    features, token = torch.randn(2, 6, 5, dtype=torch.float64), torch.randn(5, dtype=torch.float64, requires_grad=True)
-    shown = features.index_put((rows, place), token.expand(2, 5))
-    one, all_of_them = (layers(Stream(shown, CLIPS), learned).features for learned in (place, None))
-    torch.testing.assert_close(one, all_of_them)
-    of = (token, *layers.parameters())
-    torch.testing.assert_close(gradients(one, *of), gradients(all_of_them, *of))

@@ -5,6 +5,8 @@ The recording is cut into equal windows, one after another, each of which become
 - ``invariants``: the measures of surgical motion analysis, which do not depend on where and which way round the
   task was done: for each trajectory path length, speed, jerk, smoothness, idle share, spectral spread, working
   volume, turning and use of the gripper; then how two arms go together, and the time taken;
+- ``movements``: these, and how many single movements and turns each trajectory is made of, how fast they follow each
+  other, and how far two arms are apart;
 - ``statistics``: mean and spread of each column and the mean size of its first three differences.
 
 Lengths, speeds, jerks and times are given as square roots. That tames the long tails of standstill and haste, is
@@ -21,6 +23,8 @@ from typing import Annotated, Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
+from scipy.ndimage import gaussian_filter1d
+from scipy.signal import find_peaks
 from torch import Tensor
 
 from aqakit import signals
@@ -31,11 +35,13 @@ from aqakit.errors import DataError, OptionError
 PAPER = (
     "Fard et al., Automated robot-assisted surgical skill evaluation: Predictive analytics approach, IJMRCAS 2018. "
     "https://doi.org/10.1002/rcs.1850; smoothness: Balasubramanian et al., On the analysis of movement smoothness, "
-    "JNER 2015. https://doi.org/10.1186/s12984-015-0090-9"
+    "JNER 2015. https://doi.org/10.1186/s12984-015-0090-9; number of movements: Datta et al., The use of "
+    "electromagnetic motion tracking analysis to objectively measure open surgical skill in the laboratory-based "
+    "model, JACS 2001. https://doi.org/10.1016/S1072-7515(01)01041-9"
 )
 
 Layout = Literal["auto", "jigsaws", "channels"]
-Group = Literal["invariants", "statistics", "both"]
+Group = Literal["invariants", "movements", "statistics", "both"]
 Array = NDArray[np.float64]
 
 _SHORTEST = 4
@@ -43,6 +49,9 @@ _SHORTEST = 4
 
 _IDLE = 0.1
 """Slower than this share of a window's 95 % quantile of speed is idle."""
+
+_TREMOR, _RISE = 0.2, 0.02
+"""A movement is a peak of the speed, smoothed over so many seconds, that rises by this share of the highest one."""
 
 
 @dataclass(frozen=True)
@@ -124,9 +133,12 @@ class Kinematics(Backbone):
     def _measure(self, x: Array) -> dict[str, Array]:
         """(N, L, C) windows → named (N,) measures."""
         found: dict[str, Array] = {}
+        trajectories = _trajectories(self.layout, self.channels)
         if self.features != "statistics":
-            found |= invariants(x, _trajectories(self.layout, self.channels), self.rate)
-        if self.features != "invariants":
+            found |= invariants(x, trajectories, self.rate)
+        if self.features == "movements":
+            found |= movements(x, trajectories, self.rate)
+        if self.features in ("statistics", "both"):
             found |= statistics(x)
         return found
 
@@ -140,6 +152,25 @@ def invariants(x: Array, trajectories: tuple[Trajectory, ...], rate: float) -> d
     if len(trajectories) == 2:
         found |= _together(*(_speed(x[..., one.position], rate) for one in trajectories))
     return found | {"duration": np.full(len(x), np.sqrt(x.shape[1] / rate))}
+
+
+def movements(x: Array, trajectories: tuple[Trajectory, ...], rate: float) -> dict[str, Array]:
+    """Named measures (N,) of the single movements in windows x (N, L, C) sampled at ``rate`` Hz.
+
+    Counts and distances are given as square roots, and how fast movements follow each other in Hz.
+    """
+    found: dict[str, Array] = {}
+    for one in trajectories:
+        count = _peaks(_speed(x[..., one.position], rate), rate)
+        found[f"{one.name}.movements"] = np.sqrt(count)
+        found[f"{one.name}.movement rate"] = count * rate / x.shape[1]
+        if one.rotation is not None:
+            found[f"{one.name}.turns"] = np.sqrt(_peaks(_angular_speed(x[..., one.rotation], rate), rate))
+    if len(trajectories) == 2:
+        left, right = (x[..., one.position] for one in trajectories)
+        apart = np.linalg.norm(left - right, axis=-1)  # (N, L)
+        found |= {"apart": np.sqrt(apart.mean(1)), "apart spread": np.sqrt(apart.std(1))}
+    return found
 
 
 def statistics(x: Array) -> dict[str, Array]:
@@ -167,7 +198,7 @@ def _trajectory(x: Array, one: Trajectory, rate: float) -> dict[str, Array]:
         "volume": np.sqrt(np.sqrt(position.var(1).sum(-1))),
     }
     if one.rotation is not None:
-        found["turning"] = np.sqrt(_turning(x[..., one.rotation], rate))
+        found["turning"] = np.sqrt(_angular_speed(x[..., one.rotation], rate).mean(1))
     if one.gripper is not None:
         grip = np.abs(np.diff(x[..., one.gripper], axis=1))
         found |= {"gripping": np.sqrt(grip.sum(1)), "gripper idle": _idle(grip).mean(1)}
@@ -210,11 +241,18 @@ def _idle(speed: Array) -> NDArray[np.bool_]:
     return speed <= _IDLE * np.quantile(speed, 0.95, axis=1, keepdims=True)
 
 
-def _turning(rotation: Array, rate: float) -> Array:
-    """Mean angular speed, rad/s, of rotation matrices (N, L, 9): the trace of RᵢᵀRᵢ₊₁ is 1 + 2 cos of the angle."""
+def _angular_speed(rotation: Array, rate: float) -> Array:
+    """(N, L, 9) rotation matrices → (N, L − 1) rad/s: the trace of RᵢᵀRᵢ₊₁ is 1 + 2 cos of the angle."""
     trace = (rotation[:, :-1] * rotation[:, 1:]).sum(-1)
-    speed: Array = np.arccos(np.clip((trace - 1) / 2, -1, 1)).mean(1) * rate
+    speed: Array = np.arccos(np.clip((trace - 1) / 2, -1, 1)) * rate
     return speed
+
+
+def _peaks(speed: Array, rate: float) -> Array:
+    """(N, L) → (N,) how many movements: tremor and noise are smoothed away, by a normal kernel."""
+    smooth = gaussian_filter1d(speed, _TREMOR * rate, axis=1)
+    counts = [len(find_peaks(row, prominence=_RISE * row.max())[0]) for row in smooth]
+    return np.array(counts, dtype=np.float64)
 
 
 def _ratio(above: Array, below: Array) -> Array:

@@ -52,8 +52,8 @@ def build_base(owner: str, base: str, features: FeatureSpec, labels: LabelSpec) 
     return built
 
 
-class SemiSupervised(Method):
-    """A base method and terms of unlabelled rows.
+class Wrapped(Method):
+    """A method around a base, which gives all answers.
 
     Args:
         base: learns from the labelled rows, and answers.
@@ -63,17 +63,6 @@ class SemiSupervised(Method):
         super().__init__()
         self.base = base
         self.remembers_unlabelled, self.needs_pixels = base.remembers_unlabelled, base.needs_pixels
-
-    @abstractmethod
-    def unlabelled_losses(self, batch: Batch, seen: Batch) -> dict[str, Tensor]:
-        """Named scalar terms of a batch with at least one unlabelled row, and of what the base was shown of it."""
-
-    def losses(self, batch: Batch) -> dict[str, Tensor]:
-        """The base's terms, and those of the unlabelled rows where there are any."""
-        self.base.epoch = self.epoch
-        seen = self.seen(batch)
-        terms = self.base.losses(seen)
-        return terms if bool(batch.labelled.all()) else {**terms, **self.unlabelled_losses(batch, seen)}
 
     def pixel_losses(self, pixels: Batch, embed: Callable[[Batch], Batch]) -> dict[str, Tensor]:
         """Those of the base."""
@@ -96,8 +85,25 @@ class SemiSupervised(Method):
         return batch
 
 
+class SemiSupervised(Wrapped):
+    """A base that reads the features, and terms of unlabelled rows."""
+
+    @abstractmethod
+    def unlabelled_losses(self, batch: Batch) -> dict[str, Tensor]:
+        """Named scalar terms of a batch with at least one unlabelled row."""
+
+    def losses(self, batch: Batch) -> dict[str, Tensor]:
+        """The base's terms, and those of the unlabelled rows where there are any."""
+        self.base.epoch = self.epoch
+        terms = self.base.losses(batch)
+        return terms if bool(batch.labelled.all()) else {**terms, **self.unlabelled_losses(batch)}
+
+
 class Encoder(nn.Module):
     """Clips in order → as many encoded clips: each from itself and, by a convolution, from those beside it.
+
+    It works in two stages, of which the first, the dearer one for wide features, knows each clip alone: a video of
+    which clips are taken away or come in another order needs to go through the second one only.
 
     Args:
         inputs: channels of a clip.
@@ -113,21 +119,28 @@ class Encoder(nn.Module):
         self.around = nn.Conv1d(inputs, width, 2 * reach + 1, padding=reach, bias=False)
         self.drop = nn.Dropout(dropout)
 
-    def forward(self, stream: Stream, learned: Tensor | None = None) -> Stream:
-        """(B, N, D) → (B, N, width), zero where padded.
+    def forward(self, stream: Stream) -> Stream:
+        """(B, N, D) → (B, N, width), zero where padded."""
+        return self.tell(Stream(self.read(stream), stream.clips))
 
-        Args:
-            stream: the clips.
-            learned: (B,) the only clip of each row whose features have a gradient, which spares that of the others.
-        """
-        features = self.drop(stream.features.masked_fill(~stream.clips[..., None], 0.0))
+    def read(self, stream: Stream) -> Tensor:
+        """(B, N, D) → (B, N, code) what each clip says to itself and to those beside it."""
         # one product for the linear layer and all taps of the convolution takes a processor less time than two
         own = F.pad(self.own.weight[None], (0, 0, 0, 0, self.reach, self.reach))
         taps = own + self.around.weight.permute(2, 0, 1)  # (taps, width, D)
-        product = _product(features, taps.flatten(0, 1), learned).unflatten(2, taps.shape[:2])
-        padded = F.pad(product, (0, 0, 0, 0, self.reach, self.reach))  # (B, N + 2 reach, taps, width)
-        told = torch.stack([padded[:, k : k + features.shape[1], k] for k in range(len(taps))]).sum(0)
-        return Stream(torch.relu(told + self.own.bias) * stream.clips[..., None], stream.clips)
+        return F.linear(self._dropped(stream), taps.flatten(0, 1))
+
+    def tell(self, codes: Stream) -> Stream:
+        """(B, N, code) → (B, N, width), zero where padded."""
+        mask, clips = codes.clips[..., None], codes.clips.shape[1]
+        said = (codes.features * mask).unflatten(2, (-1, self.width))
+        padded = F.pad(said, (0, 0, 0, 0, self.reach, self.reach))  # (B, N + 2 reach, taps, width)
+        told = torch.stack([padded[:, k : k + clips, k] for k in range(said.shape[2])]).sum(0)
+        return Stream(torch.relu(told + self.own.bias) * mask, codes.clips)
+
+    def _dropped(self, stream: Stream) -> Tensor:
+        dropped: Tensor = self.drop(stream.features.masked_fill(~stream.clips[..., None], 0.0))
+        return dropped
 
 
 class ResidualEncoder(Encoder):
@@ -141,13 +154,16 @@ class ResidualEncoder(Encoder):
         super().__init__(inputs, width, reach=reach, dropout=dropout)
         self.around = nn.Conv1d(width, width, 2 * reach + 1, padding=reach)
 
-    def forward(self, stream: Stream, learned: Tensor | None = None) -> Stream:
-        """(B, N, D) → (B, N, width), zero where padded; arguments as for :class:`Encoder`."""
-        mask = stream.clips[..., None]
-        features = self.drop(stream.features.masked_fill(~mask, 0.0))
-        own = torch.relu(_product(features, self.own.weight, learned) + self.own.bias) * mask
+    def read(self, stream: Stream) -> Tensor:
+        """(B, N, D) → (B, N, width) each clip's own code."""
+        return torch.relu(self.own(self._dropped(stream)))
+
+    def tell(self, codes: Stream) -> Stream:
+        """(B, N, width) → (B, N, width), zero where padded."""
+        mask = codes.clips[..., None]
+        own = codes.features * mask
         told = torch.relu(self.around(own.transpose(1, 2))).transpose(1, 2)
-        return Stream((own + told) * mask, stream.clips)
+        return Stream((own + told) * mask, codes.clips)
 
 
 _ENCODERS: dict[str, type[Encoder]] = {"convolution": Encoder, "residual": ResidualEncoder}
@@ -165,16 +181,7 @@ def build_encoded(
     return shared, build_base(owner, base, FeatureSpec({"encoded": (width,)}), labels)
 
 
-def _product(features: Tensor, weight: Tensor, learned: Tensor | None) -> Tensor:
-    if learned is None:
-        return F.linear(features, weight)
-    at = (torch.arange(len(learned), device=learned.device), learned)
-    clips = features[at]
-    nothing = F.linear(clips - clips.detach(), weight.detach())  # but a gradient
-    return F.linear(features.detach(), weight).index_put(at, nothing, accumulate=True)
-
-
-class Encoded(SemiSupervised):
+class Encoded(Wrapped):
     """A scheme that shapes the representation: the base reads encoded clips, labelled or not.
 
     Args:
@@ -188,9 +195,32 @@ class Encoded(SemiSupervised):
         if type(base).remember is not Method.remember:
             raise OptionError("an encoder moves what its base would remember; choose a base without a memory")
 
+    @abstractmethod
+    def unlabelled_losses(self, batch: Batch, codes: Stream, encoded: Stream) -> dict[str, Tensor]:
+        """Named scalar terms of a batch with at least one unlabelled row, from the encoder's two stages."""
+
+    def losses(self, batch: Batch) -> dict[str, Tensor]:
+        """The base's terms, and those of the unlabelled rows where there are any."""
+        self.base.epoch = self.epoch
+        codes = self.codes(batch)
+        encoded = self.encoder.tell(codes)
+        terms = self.base.losses(_shown(batch, encoded))
+        if bool(batch.labelled.all()):
+            return terms
+        return {**terms, **self.unlabelled_losses(batch, codes, encoded)}
+
     def seen(self, batch: Batch) -> Batch:
         """The batch with encoded clips as its only stream."""
-        return batch.replace(streams={"encoded": self.encoder(first(batch))})
+        return _shown(batch, self.encoder(first(batch)))
+
+    def codes(self, batch: Batch) -> Stream:
+        """What the encoder reads in each clip of the first stream."""
+        stream = first(batch)
+        return Stream(self.encoder.read(stream), stream.clips)
+
+
+def _shown(batch: Batch, encoded: Stream) -> Batch:
+    return batch.replace(streams={"encoded": encoded})
 
 
 def first(batch: Batch) -> Stream:

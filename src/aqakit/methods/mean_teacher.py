@@ -74,7 +74,7 @@ class MeanTeacher(SemiSupervised):
         self.scale, self.weight, self.decay, self.noise = scale, weight, decay, noise
         self.ramp, self.answer = ramp, answer
 
-    def unlabelled_losses(self, batch: Batch, seen: Batch) -> dict[str, Tensor]:
+    def unlabelled_losses(self, batch: Batch) -> dict[str, Tensor]:
         """Weight × mean divergence of the student's answer from the teacher's."""
         self._update()
         unlabelled = batch.select(~batch.labelled)

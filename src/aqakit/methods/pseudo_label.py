@@ -65,7 +65,7 @@ class PseudoLabel(SemiSupervised):
         self.register_buffer("made", torch.zeros((), dtype=torch.int64))
         self.weight, self.confident, self.round_epochs, self.ramp = weight, confident, round_epochs, ramp
 
-    def unlabelled_losses(self, batch: Batch, seen: Batch) -> dict[str, Tensor]:
+    def unlabelled_losses(self, batch: Batch) -> dict[str, Tensor]:
         """Weight × the base's losses on the rows that the labeller is sure of; nothing in the first round."""
         if self.epoch < self.round_epochs:
             return {}

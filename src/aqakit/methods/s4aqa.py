@@ -46,7 +46,6 @@ from aqakit.methods._semi_supervised import (
     WidthOption,
     build_encoded,
     first,
-    with_first,
 )
 from aqakit.pooling import build as build_pooling
 from aqakit.types import Batch, FeatureSpec, LabelSpec, Stream
@@ -118,19 +117,20 @@ class S4AQA(Encoded):
         if alignment:
             self.discriminator = nn.Sequential(nn.Linear(width, width), nn.ReLU(), nn.Linear(width, 1))
 
-    def unlabelled_losses(self, batch: Batch, seen: Batch) -> dict[str, Tensor]:
+    def unlabelled_losses(self, batch: Batch, codes: Stream, encoded: Stream) -> dict[str, Tensor]:
         """λ₁ × the error of recovered segments, and λ₂ × the discriminator's, whose gradient is reversed."""
-        unlabelled = batch.select(~batch.labelled)
-        whole = first(unlabelled)
+        if not self.recovery and not self.alignment:
+            return {}
+        free = ~batch.labelled
+        whole = first(batch.select(free))
         place = _places(whole.clips)
-        learned = None if whole.features.requires_grad else place  # of cached features only the token learns
-        hidden = self.encoder(Stream(self._hide(whole, place), whole.clips), learned)
+        hidden = self.encoder.tell(self._hide(Stream(codes.features[free], whole.clips), place))
         terms = {}
         if self.recovery:
             terms["recovery"] = self.recovery * self._recovery(hidden, whole, place)
         if self.alignment:
-            found = self.represent(first(seen))
-            loss = self.adversarial(found[batch.labelled], found[~batch.labelled], self.represent(hidden))
+            found = self.represent(encoded)
+            loss = self.adversarial(found[~free], found[free], self.represent(hidden))
             terms["adversarial"] = self.alignment * loss
         return terms
 
@@ -140,14 +140,10 @@ class S4AQA(Encoded):
         return found
 
     def representations(self, batch: Batch) -> dict[str, Tensor]:
-        """Mean encoded segments of every video, whole and ``masked``."""
-        views = {"whole": batch, "masked": self.masked(batch)}
-        return {name: self.represent(self.encoder(first(view))) for name, view in views.items()}
-
-    def masked(self, batch: Batch) -> Batch:
-        """The batch with one random segment of every video hidden."""
-        stream = first(batch)
-        return with_first(batch, self._hide(stream, _places(stream.clips)))
+        """Mean encoded segments of every video, whole and ``masked``: with one random segment hidden."""
+        codes = self.codes(batch)
+        views = {"whole": codes, "masked": self._hide(codes, _places(codes.clips))}
+        return {name: self.represent(self.encoder.tell(view)) for name, view in views.items()}
 
     def adversarial(self, labelled: Tensor, unlabelled: Tensor, hidden: Tensor) -> Tensor:
         """Cross-entropy of the discriminator, mean over each kind; (b, width) each, of any b."""
@@ -159,10 +155,11 @@ class S4AQA(Encoded):
             found.append(weight * loss / max(1, len(rows)))
         return torch.stack(found).sum()
 
-    def _hide(self, stream: Stream, place: Tensor) -> Tensor:
-        """Features with the token at ``place`` (B,) of each row."""
-        at = F.one_hot(place, stream.clips.shape[1]).bool()[..., None]  # (B, N, 1)
-        return torch.where(at, self.token, stream.features)
+    def _hide(self, codes: Stream, place: Tensor) -> Stream:
+        """Codes with that of the token at ``place`` (B,) of each row; dropout is that of the whole video elsewhere."""
+        tokens = Stream(self.token.expand(len(place), 1, -1), codes.clips.new_ones(len(place), 1))
+        at = F.one_hot(place, codes.clips.shape[1]).bool()[..., None]  # (B, N, 1)
+        return Stream(torch.where(at, self.encoder.read(tokens), codes.features), codes.clips)
 
     def _recovery(self, encoded: Stream, whole: Stream, place: Tensor) -> Tensor:
         """Mean absolute error of the hidden segments; a video of one segment says nothing of it."""

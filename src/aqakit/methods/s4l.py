@@ -67,11 +67,13 @@ class S4L(Encoded):
         self.question, self.weight = question, weight
         self.needs_pixels |= question == "rotation"
 
-    def unlabelled_losses(self, batch: Batch, seen: Batch) -> dict[str, Tensor]:
+    def unlabelled_losses(self, batch: Batch, codes: Stream, encoded: Stream) -> dict[str, Tensor]:
         """Weight × cross-entropy of the answer on changed features; nothing where pixels are to be turned."""
         if self.question == "rotation":
             return {}
-        return self.asked(*self.change(first(batch.select(~batch.labelled))))
+        free = ~batch.labelled
+        changed, truth = self.change(Stream(codes.features[free], codes.clips[free]))
+        return self.asked(self.encoder.tell(changed), truth)
 
     def pixel_losses(self, pixels: Batch, embed: Callable[[Batch], Batch]) -> dict[str, Tensor]:
         """Weight × cross-entropy of the answer on turned videos, where that is the question."""
@@ -79,11 +81,10 @@ class S4L(Encoded):
         if self.question != "rotation" or bool(pixels.labelled.all()):
             return terms
         turned, truth = turn(pixels.select(~pixels.labelled))
-        return {**terms, **self.asked(first(embed(turned)), truth)}
+        return {**terms, **self.asked(self.encoder(first(embed(turned))), truth)}
 
-    def asked(self, changed: Stream, truth: Tensor) -> dict[str, Tensor]:
-        """The term of changed videos whose true answers are (B,) classes."""
-        encoded = self.encoder(changed)
+    def asked(self, encoded: Stream, truth: Tensor) -> dict[str, Tensor]:
+        """The term of encoded changed videos whose true answers are (B,) classes."""
         answer = self.head(self.pool(encoded.features, encoded.clips))
         return {self.question: self.weight * F.cross_entropy(answer, truth)}
 

@@ -57,7 +57,7 @@ class VAT(SemiSupervised):
         super().__init__(base)
         self.scale, self.weight, self.epsilon, self.iterations = scale, weight, epsilon, iterations
 
-    def unlabelled_losses(self, batch: Batch, seen: Batch) -> dict[str, Tensor]:
+    def unlabelled_losses(self, batch: Batch) -> dict[str, Tensor]:
         """Weight × mean divergence between the answers before and after the change."""
         unlabelled = batch.select(~batch.labelled)
         with still(self.base):
