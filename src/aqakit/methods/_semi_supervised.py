@@ -12,7 +12,7 @@ import re
 from abc import abstractmethod
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Annotated, Literal
+from typing import Annotated, Literal, cast
 
 import torch
 from pydantic import Field
@@ -125,18 +125,22 @@ class Encoder(nn.Module):
 
     def read(self, stream: Stream) -> Tensor:
         """(B, N, D) → (B, N, code) what each clip says to itself and to those beside it."""
-        # one product for the linear layer and all taps of the convolution takes a processor less time than two
+        # one product for the linear layer and all taps takes a processor less time than two, or than a convolution
         own = F.pad(self.own.weight[None], (0, 0, 0, 0, self.reach, self.reach))
         taps = own + self.around.weight.permute(2, 0, 1)  # (taps, width, D)
         return F.linear(self._dropped(stream), taps.flatten(0, 1))
 
     def tell(self, codes: Stream) -> Stream:
         """(B, N, code) → (B, N, width), zero where padded."""
-        mask, clips = codes.clips[..., None], codes.clips.shape[1]
-        said = (codes.features * mask).unflatten(2, (-1, self.width))
-        padded = F.pad(said, (0, 0, 0, 0, self.reach, self.reach))  # (B, N + 2 reach, taps, width)
-        told = torch.stack([padded[:, k : k + clips, k] for k in range(said.shape[2])]).sum(0)
+        mask = codes.clips[..., None]
+        told = self._told(codes.features * mask)
         return Stream(torch.relu(told + self.own.bias) * mask, codes.clips)
+
+    def _told(self, said: Tensor) -> Tensor:
+        """(B, N, taps × width) what each clip says to those beside it → (B, N, width) what each is told."""
+        clips, heard = said.shape[1], said.unflatten(2, (-1, self.width))
+        padded = F.pad(heard, (0, 0, 0, 0, self.reach, self.reach))  # (B, N + 2 reach, taps, width)
+        return torch.stack([padded[:, k : k + clips, k] for k in range(heard.shape[2])]).sum(0)
 
     def _dropped(self, stream: Stream) -> Tensor:
         dropped: Tensor = self.drop(stream.features.masked_fill(~stream.clips[..., None], 0.0))
@@ -162,8 +166,9 @@ class ResidualEncoder(Encoder):
         """(B, N, width) → (B, N, width), zero where padded."""
         mask = codes.clips[..., None]
         own = codes.features * mask
-        told = torch.relu(self.around(own.transpose(1, 2))).transpose(1, 2)
-        return Stream((own + told) * mask, codes.clips)
+        taps = self.around.weight.permute(2, 0, 1)  # (taps, width, width)
+        told = self._told(F.linear(own, taps.flatten(0, 1))) + cast(Tensor, self.around.bias)
+        return Stream((own + torch.relu(told)) * mask, codes.clips)
 
 
 _ENCODERS: dict[str, type[Encoder]] = {"convolution": Encoder, "residual": ResidualEncoder}

@@ -148,13 +148,11 @@ class S4AQA(Encoded):
 
     def adversarial(self, labelled: Tensor, unlabelled: Tensor, hidden: Tensor) -> Tensor:
         """Cross-entropy of the discriminator, mean over each kind; (b, width) each, of any b."""
-        halves = ((labelled, 1.0, 1.0), (unlabelled, 0.0, 0.5), (hidden, 0.0, 0.5))
-        found = []
-        for rows, truth, weight in halves:
-            answer = self.discriminator(reverse_gradient(rows)).squeeze(1)
-            loss = F.binary_cross_entropy_with_logits(answer, torch.full_like(answer, truth), reduction="sum")
-            found.append(weight * loss / max(1, len(rows)))
-        return torch.stack(found).sum()
+        kinds = ((labelled, 1.0, 1.0), (unlabelled, 0.0, 0.5), (hidden, 0.0, 0.5))
+        truth = torch.cat([rows.new_full((len(rows),), known) for rows, known, _ in kinds])
+        weight = torch.cat([rows.new_full((len(rows),), share / max(1, len(rows))) for rows, _, share in kinds])
+        answer = self.discriminator(reverse_gradient(torch.cat([rows for rows, *_ in kinds]))).squeeze(1)
+        return F.binary_cross_entropy_with_logits(answer, truth, weight, reduction="sum")
 
     def _hide(self, codes: Stream, place: Tensor) -> Stream:
         """Codes with that of the token at ``place`` (B,) of each row; dropout is that of the whole video elsewhere."""
