@@ -269,7 +269,7 @@ def _trajectories(layout: str, channels: int) -> tuple[Trajectory, ...]:
 def build(
     *,
     windows: Annotated[int, Field(gt=0, description="equal windows of a recording; 1 for all of it at once")] = 5,
-    features: Annotated[Group, Field(description="which measures")] = "invariants",
+    features: Annotated[Group, Field(description="which measures; both: invariants and statistics")] = "invariants",
     layout: Annotated[
         Layout,
         Field(description="what the columns are; channels: each is a motion of its own; auto: jigsaws if there are 76"),
