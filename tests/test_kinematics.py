@@ -186,6 +186,18 @@ def test_windows_follow_one_another(tmp_path: Path, windows: int) -> None:
     assert torch.equal(backbone(torch.from_numpy(found)), torch.from_numpy(found))
 
 
+def test_the_whole_stands_beside_each_window(tmp_path: Path) -> None:
+    path = tmp_path / "a.npy"
+    np.save(path, jigsaws(1)[0].astype(np.float32))
+    both, parts, whole = (
+        np.stack(list(kinematics.build(**options).read(path))) for options in ({"whole": True}, {}, {"windows": 1})
+    )
+    assert np.array_equal(both, np.hstack([parts, whole.repeat(5, axis=0)]))
+    named = kinematics.build(whole=True)
+    assert len(named.names) == named.shape[0] == both.shape[1]
+    assert named.fingerprint() != kinematics.build().fingerprint()
+
+
 def test_any_signal_can_be_measured(tmp_path: Path) -> None:
     path = tmp_path / "a.npy"
     np.save(path, np.random.default_rng(0).normal(size=(40, 6)).astype(np.float32))

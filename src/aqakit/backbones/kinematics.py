@@ -87,15 +87,17 @@ class Kinematics(Backbone):
         self,
         *,
         windows: int,
+        whole: bool,
         features: Group,
         layout: Literal["jigsaws", "channels"],
         channels: int,
         rate: float,
     ) -> None:
         super().__init__()
-        self.windows, self.features, self.layout = windows, features, layout
+        self.windows, self.whole, self.features, self.layout = windows, whole, features, layout
         self.channels, self.rate = channels, rate
-        self.names = tuple(self._measure(np.zeros((1, _SHORTEST, channels))))
+        names = tuple(self._measure(np.zeros((1, _SHORTEST, channels))))
+        self.names = names + tuple(f"whole {name}" for name in names if whole)
         self.shape = (len(self.names),)
 
     def read(self, path: Path, window: tuple[int, int] | None = None) -> Iterator[NDArray[np.float32]]:
@@ -106,8 +108,10 @@ class Kinematics(Backbone):
         """
         signal = self._rows(path, window)
         clips = Uniform(self.windows, max(len(signal) // self.windows, _SHORTEST)).clips(len(signal))
-        measures = self._measure(signal[clips].astype(np.float64))
-        yield from np.stack(list(measures.values()), axis=1).astype(np.float32)
+        found = self._vectors(signal[clips])
+        if self.whole:
+            found = np.hstack([found, self._vectors(signal[None]).repeat(len(clips), axis=0)])
+        yield from found
 
     def forward(self, clips: Tensor) -> Tensor:
         """(n, D) → the same: there is nothing to learn."""
@@ -115,8 +119,12 @@ class Kinematics(Backbone):
 
     def fingerprint(self) -> dict[str, Any]:
         """Windows, groups, layout and rate."""
-        keys = ("windows", "features", "layout", "channels", "rate")
+        keys = ["windows", "features", "layout", "channels", "rate"] + ["whole"] * self.whole
         return {"version": 1} | {key: getattr(self, key) for key in keys}
+
+    def _vectors(self, x: NDArray[np.float32]) -> NDArray[np.float32]:
+        """(N, L, C) windows → (N, D)."""
+        return np.stack(list(self._measure(x.astype(np.float64)).values()), axis=1).astype(np.float32)
 
     def _rows(self, path: Path, window: tuple[int, int] | None) -> NDArray[np.float32]:
         signal = signals.kinematics(path)  # (T, C)
@@ -269,6 +277,9 @@ def _trajectories(layout: str, channels: int) -> tuple[Trajectory, ...]:
 def build(
     *,
     windows: Annotated[int, Field(gt=0, description="equal windows of a recording; 1 for all of it at once")] = 5,
+    whole: Annotated[
+        bool, Field(description="beside those of each window, the measures of the whole recording")
+    ] = False,
     features: Annotated[Group, Field(description="which measures; both: invariants and statistics")] = "invariants",
     layout: Annotated[
         Layout,
@@ -286,4 +297,4 @@ def build(
         layout = "jigsaws" if channels == JIGSAWS_COLUMNS else "channels"
     if layout == "jigsaws" and channels != JIGSAWS_COLUMNS:
         raise OptionError(f"kinematics: the jigsaws layout has {JIGSAWS_COLUMNS} columns, and channels is {channels}")
-    return Kinematics(windows=windows, features=features, layout=layout, channels=channels, rate=rate)
+    return Kinematics(windows=windows, whole=whole, features=features, layout=layout, channels=channels, rate=rate)
