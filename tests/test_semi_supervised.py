@@ -3,8 +3,10 @@
 import pytest
 import torch
 
-from aqakit.methods._semi_supervised import Encoder
+from aqakit.methods._semi_supervised import Encoder, first
 from aqakit.types import Stream
+from semi_supervised import built
+from synthetic import batch
 
 CLIPS = torch.tensor([[True] * 6, [True] * 4 + [False] * 2])
 
@@ -36,3 +38,14 @@ def test_it_is_a_linear_layer_and_a_convolution(reach):
     torch.testing.assert_close(found, expected)
     of = (features, *layers.parameters())
     torch.testing.assert_close(gradients(found, *of), gradients(expected, *of))
+
+
+@pytest.mark.parametrize("method", ["s4aqa", "s4l"])
+def test_unlabelled_videos_may_all_be_shorter_than_a_labelled_one(method):
+    mixed, scheme = batch(unlabelled=8), built(method, dropout=0)
+    clips = first(mixed).clips.clone()
+    clips[:, 0] = True
+    clips[~mixed.labelled, 2:] = False
+    clips[mixed.labelled.nonzero()[0, 0]] = True
+    short = mixed.replace(streams={"test": Stream(first(mixed).features, clips)})
+    assert all(term.isfinite() for term in scheme.losses(short).values())

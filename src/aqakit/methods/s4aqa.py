@@ -123,9 +123,9 @@ class S4AQA(Encoded):
         if not self.recovery and not self.alignment:
             return {}
         free = ~batch.labelled
-        whole = first(batch.select(free))
+        whole = first(batch).select(free)
         place = _places(whole.clips)
-        hidden = self.encoder.tell(self._hide(Stream(codes.features[free], whole.clips), place))
+        hidden = self.encoder.tell(self._hide(codes.select(free), place))
         terms = {}
         if self.recovery:
             terms["recovery"] = self.recovery * self._recovery(hidden, whole, place)

@@ -71,8 +71,7 @@ class S4L(Encoded):
         """Weight × cross-entropy of the answer on changed features; nothing where pixels are to be turned."""
         if self.question == "rotation":
             return {}
-        free = ~batch.labelled
-        changed, truth = self.change(Stream(codes.features[free], codes.clips[free]))
+        changed, truth = self.change(codes.select(~batch.labelled))
         return self.asked(self.encoder.tell(changed), truth)
 
     def pixel_losses(self, pixels: Batch, embed: Callable[[Batch], Batch]) -> dict[str, Tensor]:
