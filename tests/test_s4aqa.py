@@ -76,7 +76,7 @@ def test_a_hidden_segment_is_encoded_as_if_the_token_were_its_features(encoder):
 
 def test_elsewhere_a_hidden_segment_leaves_the_dropout_of_the_whole_video():
     method = built("s4aqa", dropout=0.5).train()
-    codes = method.codes(MIXED)
+    codes = method.encoder.read(first(MIXED))
     place = _places(codes.clips)
     same = (method._hide(codes, place).features == codes.features).all(2)
     assert same.sum(1).tolist() == [codes.clips.shape[1] - 1] * 24
@@ -150,7 +150,7 @@ def test_only_the_residual_encoder_reads_a_neighbour_by_the_weights_that_read_th
     for encoder in ("convolution", "residual"):
         method = built("s4aqa", encoder=encoder, alignment=0, dropout=0)
         method.token.requires_grad_(False)  # all that is left for this layer is to read the others
-        codes = method.codes(MIXED)
+        codes = method.encoder.read(first(MIXED))
         method.unlabelled_losses(MIXED, codes, method.encoder.tell(codes))["recovery"].backward()
         reads[encoder] = method.encoder.own.weight.grad.abs().sum().item()
     assert reads["convolution"] == 0 < reads["residual"]

@@ -118,7 +118,7 @@ class Kinematics(Backbone):
         return clips.float()
 
     def fingerprint(self) -> dict[str, Any]:
-        """Windows, groups, layout and rate."""
+        """Windows, groups, layout and rate; the whole only where it is asked for, so that older caches stay good."""
         keys = ["windows", "features", "layout", "channels", "rate"] + ["whole"] * self.whole
         return {"version": 1} | {key: getattr(self, key) for key in keys}
 

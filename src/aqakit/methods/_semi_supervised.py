@@ -121,14 +121,14 @@ class Encoder(nn.Module):
 
     def forward(self, stream: Stream) -> Stream:
         """(B, N, D) → (B, N, width), zero where padded."""
-        return self.tell(Stream(self.read(stream), stream.clips))
+        return self.tell(self.read(stream))
 
-    def read(self, stream: Stream) -> Tensor:
+    def read(self, stream: Stream) -> Stream:
         """(B, N, D) → (B, N, code) what each clip says to itself and to those beside it."""
         # one product for the linear layer and all taps takes a processor less time than two, or than a convolution
         own = F.pad(self.own.weight[None], (0, 0, 0, 0, self.reach, self.reach))
         taps = own + self.around.weight.permute(2, 0, 1)  # (taps, width, D)
-        return F.linear(self._dropped(stream), taps.flatten(0, 1))
+        return Stream(F.linear(self._dropped(stream), taps.flatten(0, 1)), stream.clips)
 
     def tell(self, codes: Stream) -> Stream:
         """(B, N, code) → (B, N, width), zero where padded."""
@@ -158,9 +158,9 @@ class ResidualEncoder(Encoder):
         super().__init__(inputs, width, reach=reach, dropout=dropout)
         self.around = nn.Conv1d(width, width, 2 * reach + 1, padding=reach)
 
-    def read(self, stream: Stream) -> Tensor:
+    def read(self, stream: Stream) -> Stream:
         """(B, N, D) → (B, N, width) each clip's own code."""
-        return torch.relu(self.own(self._dropped(stream)))
+        return Stream(torch.relu(self.own(self._dropped(stream))), stream.clips)
 
     def tell(self, codes: Stream) -> Stream:
         """(B, N, width) → (B, N, width), zero where padded."""
@@ -207,7 +207,7 @@ class Encoded(Wrapped):
     def losses(self, batch: Batch) -> dict[str, Tensor]:
         """The base's terms, and those of the unlabelled rows where there are any."""
         self.base.epoch = self.epoch
-        codes = self.codes(batch)
+        codes = self.encoder.read(first(batch))
         encoded = self.encoder.tell(codes)
         terms = self.base.losses(_shown(batch, encoded))
         if bool(batch.labelled.all()):
@@ -217,11 +217,6 @@ class Encoded(Wrapped):
     def seen(self, batch: Batch) -> Batch:
         """The batch with encoded clips as its only stream."""
         return _shown(batch, self.encoder(first(batch)))
-
-    def codes(self, batch: Batch) -> Stream:
-        """What the encoder reads in each clip of the first stream."""
-        stream = first(batch)
-        return Stream(self.encoder.read(stream), stream.clips)
 
 
 def _shown(batch: Batch, encoded: Stream) -> Batch:

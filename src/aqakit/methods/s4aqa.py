@@ -142,7 +142,7 @@ class S4AQA(Encoded):
 
     def representations(self, batch: Batch) -> dict[str, Tensor]:
         """Mean encoded segments of every video, whole and ``masked``: with one random segment hidden."""
-        codes = self.codes(batch)
+        codes = self.encoder.read(first(batch))
         views = {"whole": codes, "masked": self._hide(codes, _places(codes.clips))}
         return {name: self.represent(self.encoder.tell(view)) for name, view in views.items()}
 
@@ -158,7 +158,7 @@ class S4AQA(Encoded):
         """Codes with that of the token at ``place`` (B,) of each row; dropout is that of the whole video elsewhere."""
         tokens = Stream(self.token.expand(len(place), 1, -1), codes.clips.new_ones(len(place), 1))
         at = F.one_hot(place, codes.clips.shape[1]).bool()[..., None]  # (B, N, 1)
-        return Stream(torch.where(at, self.encoder.read(tokens), codes.features), codes.clips)
+        return Stream(torch.where(at, self.encoder.read(tokens).features, codes.features), codes.clips)
 
     def _recovery(self, encoded: Stream, whole: Stream, place: Tensor) -> Tensor:
         """Mean absolute error of the hidden segments; a video of one segment says nothing of it."""
