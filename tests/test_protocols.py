@@ -127,6 +127,21 @@ def test_best_validation_needs_validation_samples(bench):
     assert np.isfinite(row["spearman"])
 
 
+def test_a_method_that_does_not_fit_is_refused_before_anything_is_read_or_trained(bench, tmp_path):
+    options = {**bench[2], "out": tmp_path / "out", "cache": tmp_path / "cache"}
+    with pytest.raises(OptionError, match="method s4l with these options needs pixels: give --finetune"):
+        benchmark("manifest", methods=["regression", "s4l:question=rotation"], **options)
+    assert not [p for p in tmp_path.rglob("*") if p.is_file()]
+
+
+def test_the_runs_of_a_base_with_options_lie_in_one_folder(bench, tmp_path):
+    method = "pseudo_label:base=usdl/bins=11/hidden=8"
+    benchmark("manifest", methods=[method], floors=False, **{**bench[2], "out": tmp_path, "epochs": 1})
+    [folder] = (tmp_path / "manifest").iterdir()
+    assert folder.name == "pseudo_label,base=usdl+bins=11+hidden=8"
+    assert all((run / "run.json").is_file() for run in folder.iterdir())
+
+
 def test_an_unknown_rule_is_a_sentence(bench):
     _, _, options = bench
     with pytest.raises(OptionError, match="did you mean 'last-ten'"):

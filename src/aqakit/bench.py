@@ -127,9 +127,10 @@ class Bench:
     def _runs(self, label: str, recipe: Recipe) -> list[list[Run]]:
         cells = [(seed, fold.name) for seed in self.seeds for fold in self.folds]
         task = recipe.task or self.dataset.name
+        own = self.folder / task / label.replace(":", ",").replace("/", "+")
         runs = []
         for seed, fold in track(cells, f"{task} {label}"):
-            folder = self.folder / task / label.replace(":", ",") / f"{fold}-seed{seed}"
+            folder = own / f"{fold}-seed{seed}"
             runs.append(execute(self._cell(recipe, seed, fold), self.material, folder))
         return [runs[i : i + len(self.folds)] for i in range(0, len(runs), len(self.folds))]
 

@@ -18,7 +18,7 @@ from aqakit.errors import DataError, OptionError
 from aqakit.features import Extraction
 from aqakit.files import default_cache
 from aqakit.labelling import hidden, labelled, without_column
-from aqakit.recipe import Recipe, build_backbones, make_engine
+from aqakit.recipe import Recipe, assemble_run, build_backbones, make_engine
 from aqakit.sources import Cached, Partly, Source
 from aqakit.splits import carve
 from aqakit.types import Sample, Split
@@ -111,8 +111,16 @@ class Parts:
     test: Sequence[str]
 
 
-def gather(recipe: Recipe, cache: Path | None = None, dataset: Dataset | None = None) -> Material:
+def gather(
+    recipe: Recipe, cache: Path | None = None, dataset: Dataset | None = None, others: Sequence[Recipe] = ()
+) -> Material:
     """Load the data set, and read or compute the features of all its samples once.
+
+    Args:
+        recipe: what the material is for.
+        cache: where features are kept.
+        dataset: where it is loaded already.
+        others: recipes that differ in their methods alone, for which it is too.
 
     Raises:
         AqakitError: data set, backbone or options do not fit; or no sample at all can be read.
@@ -121,6 +129,8 @@ def gather(recipe: Recipe, cache: Path | None = None, dataset: Dataset | None = 
     backbones = build_backbones(recipe)
     dataset = one_task(dataset or datasets.load(recipe.data, recipe.root, **recipe.data_options), recipe.task)
     dataset = replace(dataset, labels=without_column(dataset.labels, recipe.labels))
+    for one in (recipe, *others):  # a method that does not fit is refused before hours of reading videos, not after
+        assemble_run(one, dataset.labels, backbones)
     engine = make_engine(recipe)
     source, done = (_live if recipe.finetune else _cached)(recipe, dataset, backbones, cache, engine)
     facts = [[s.id, s.score, s.judges, s.difficulty, s.window, sorted(s.sources)] for s in done.samples]

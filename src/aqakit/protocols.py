@@ -122,9 +122,9 @@ def _bench(
     folder: Path,
     number: int,
 ) -> Bench:
-    first = next(iter(recipes.values()), None)
     kept = Path(cache) if cache else None
-    material = gather(first, kept, whole) if first else labels_only(one_task(whole, task))
+    own = list(recipes.values())
+    material = gather(own[0], kept, whole, own[1:]) if own else labels_only(one_task(whole, task))
     return Bench(material, protocol or next(iter(material.dataset.splits)), seeds, folder, number)
 
 

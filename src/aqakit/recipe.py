@@ -173,13 +173,12 @@ def make_engine(recipe: Recipe) -> Engine:
     return engines.make(recipe.engine, recipe.precision, calibration)
 
 
-def assemble_run(recipe: Recipe, labels: LabelSpec) -> Assessor:
-    """An untrained assessor; its weights come from the run's seed."""
-    backbones = build_backbones(recipe)  # seeds the method's weights as well
+def assemble_run(recipe: Recipe, labels: LabelSpec, backbones: Mapping[str, Backbone] | None = None) -> Assessor:
+    """An untrained assessor; its weights come from the run's seed unless its backbones are there already."""
     return assemble(
         recipe.method,
         recipe.options,
-        backbones,
+        backbones or build_backbones(recipe),  # which seeds the method's weights as well
         labels,
         target=recipe.target,
         fuse=recipe.fuse,
