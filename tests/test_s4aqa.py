@@ -126,7 +126,7 @@ def test_without_unlabelled_rows_it_is_its_base(base, encoder):
 @pytest.mark.parametrize("encoder", ["convolution", "residual"])
 def test_recovery_is_learnt_where_segments_tell_of_each_other(encoder):
     train = batch(videos=64, unlabelled=48)
-    method = built("s4aqa", alignment=0, encoder=encoder)
+    method = built("s4aqa", recovery=1, alignment=0, encoder=encoder)
     untrained = method.losses(train)["recovery"].item()
     learnt = trained(method, train, epochs=100).losses(train)["recovery"].item()
     blind = math.sqrt(2 * 2 / math.pi)  # mean absolute value of the synthetic features, of variance 1 + 1
