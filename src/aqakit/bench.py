@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from aqakit import comparison, floors, metrics
 from aqakit.datasets import Dataset
 from aqakit.distributions import Point, ScoreDistribution
+from aqakit.files import folder_name
 from aqakit.floors import Inputs
 from aqakit.material import Material
 from aqakit.metrics.accuracy import spearman
@@ -127,7 +128,7 @@ class Bench:
     def _runs(self, label: str, recipe: Recipe) -> list[list[Run]]:
         cells = [(seed, fold.name) for seed in self.seeds for fold in self.folds]
         task = recipe.task or self.dataset.name
-        own = self.folder / task / label.replace(":", ",").replace("/", "+")
+        own = self.folder / task / folder_name(label)
         runs = []
         for seed, fold in track(cells, f"{task} {label}"):
             folder = own / f"{fold}-seed{seed}"

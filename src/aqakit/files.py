@@ -27,6 +27,15 @@ def write_text(file: Path, text: str) -> None:
         temporary.write_text(text, encoding="utf-8")
 
 
+def folder_name(text: str) -> str:
+    """One folder's name for a method with its options, or a share of labels.
+
+    >>> folder_name("vat:base=usdl/bins=11")
+    'vat,base=usdl+bins=11'
+    """
+    return text.replace(":", ",").replace("/", "+")
+
+
 def default_cache() -> Path:
     """``$AQAKIT_CACHE``, or ``~/.cache/aqakit``: features, decoded frames and rendered dives."""
     return Path(os.environ.get("AQAKIT_CACHE", Path.home() / ".cache" / "aqakit"))

@@ -17,6 +17,7 @@ from typing import Any
 from aqakit import comparison, discovery, labelling
 from aqakit.bench import named
 from aqakit.errors import OptionError
+from aqakit.files import folder_name
 from aqakit.illustration import spec
 from aqakit.protocols import Table, benchmark, folder_of
 from aqakit.recipe import supervision
@@ -121,7 +122,7 @@ def _run(
     floors: bool = True,
 ) -> Table:
     kept = None if share == EVERY else share
-    own = folder / share.replace(":", ",")
+    own = folder / folder_name(share)
     return benchmark(dataset, methods=methods, labels=kept, out=own, floors=floors, **options)
 
 
