@@ -26,10 +26,10 @@ from pathlib import Path
 import numpy as np
 
 import aqakit
-from aqakit.datasets._dive_render import frames
+from aqakit.datasets.parts.dives.render import frames
 from aqakit.datasets.synthetic_dives import Dive, Execution, dives, render
-from aqakit.explanation import Explanation, explain
-from aqakit.runs import Run
+from aqakit.explanation.contributions import Explanation, explain
+from aqakit.training.run import Run
 
 FPS, SIZE = 30, 128
 ENTRY = 0.2  # seconds from the touch of the hands until the body is under water

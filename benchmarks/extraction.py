@@ -30,10 +30,14 @@ from sklearn.model_selection import KFold, cross_val_predict
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from aqakit import datasets, discovery, engines, features, transforms
-from aqakit.backbones import Backbone, i3d
+from aqakit import datasets, discovery
+from aqakit.backbones import i3d
+from aqakit.backbones.parts.base import Backbone
 from aqakit.errors import OptionError
+from aqakit.features import engines, extract
 from aqakit.metrics.accuracy import spearman
+from aqakit.recordings import transforms
+from aqakit.system import configuration
 from aqakit.types import Sample
 
 FRAMES, HEIGHT, WIDTH = 103, 256, 455
@@ -194,7 +198,7 @@ class Bench:
         engine, batch = make_engine(name, precision, self.film), np.stack(self.clips)
 
         def whole() -> torch.Tensor:
-            return features.extract(self.samples, {"i3d": self.backbone}, None, engine).streams["i3d"][0]
+            return extract.extract(self.samples, {"i3d": self.backbone}, None, engine).streams["i3d"][0]
 
         self.row("network", precision, name, lambda: engine.embed(self.backbone, batch))
         self.row("whole", precision, name, whole, len(self.samples))
@@ -209,14 +213,14 @@ def ranks(data: str, root: Path | None, spec: str) -> list[dict[str, object]]:
     rows: list[dict[str, object]] = []
     (name, options), (kind, given) = discovery.parse_spec(data), discovery.parse_spec(spec)
     module = discovery.find("backbones", kind)
-    backbone = module.build(**discovery.configure(f"backbone {kind}", module.build, given)).eval()
+    backbone = module.build(**configuration.configure(f"backbone {kind}", module.build, given)).eval()
     samples = [s for s in datasets.load(name, root, **options).samples if s.score is not None and "video" in s.sources]
     true = np.array([s.score for s in samples])
     exact: np.ndarray | None = None
     for engine, precision in ENGINES:
         try:
             made = make_engine(engine, precision, samples[0].sources["video"])
-            found = features.extract(samples, {kind: backbone}, None, made).streams[kind]
+            found = extract.extract(samples, {kind: backbone}, None, made).streams[kind]
         except OptionError as error:
             print(error)
             continue

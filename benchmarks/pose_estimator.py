@@ -21,10 +21,11 @@ import openvino as ov
 import torch
 from torch import Tensor, nn
 
-from aqakit import datasets, video
+from aqakit import datasets
 from aqakit.backbones.skeleton import body_size
 from aqakit.datasets.synthetic_dives import JOINTS
-from aqakit.transforms import CONVENTIONS, normalise
+from aqakit.recordings import video
+from aqakit.recordings.transforms import CONVENTIONS, normalise
 from aqakit.types import Sample
 
 SEEDS, HELD_OUT = (1, 2), 15

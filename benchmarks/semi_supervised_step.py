@@ -25,10 +25,12 @@ from pathlib import Path
 import torch
 
 from aqakit import discovery
-from aqakit.assessor import Assessor, Standardise
 from aqakit.backbones import c3d_small
-from aqakit.sources import Cached, collate
-from aqakit.training import Settings, fit
+from aqakit.system import configuration
+from aqakit.training.assessor import Assessor, Standardise
+from aqakit.training.batches import CachedFeatures, collate
+from aqakit.training.loop import fit
+from aqakit.training.settings import Settings
 from aqakit.types import Batch, FeatureSpec, LabelSpec, Sample, ScoreScale, Stream
 
 Clock = Callable[[], float]
@@ -65,7 +67,7 @@ class Setting:
     def labelled(self) -> int:
         return round(self.share * self.batch)
 
-    def source(self, labelled: int, unlabelled: int) -> Cached:
+    def source(self, labelled: int, unlabelled: int) -> CachedFeatures:
         """As many videos as fill the batches of an epoch."""
         count = STEPS * (labelled + unlabelled)
         scores = [float(k % 100) if k < STEPS * labelled else None for k in range(count)]
@@ -77,7 +79,7 @@ class Setting:
         else:
             features = torch.randn(shape, generator=generator).relu()
         stream = Stream(features, torch.ones(count, self.clips, dtype=torch.bool))
-        return Cached(samples, collate(samples, LABELS, {"videos": stream}))
+        return CachedFeatures(samples, collate(samples, LABELS, {"videos": stream}))
 
     def assessor(self, method: str) -> Assessor:
         live = {"videos": c3d_small.build()} if len(self.shape) > 1 else {}
@@ -85,7 +87,7 @@ class Setting:
         name, options = discovery.parse_spec(method)
         module = discovery.find("methods", name)
         torch.manual_seed(0)
-        built = module.build(FeatureSpec(shapes), LABELS, **discovery.configure(name, module.build, options))
+        built = module.build(FeatureSpec(shapes), LABELS, **configuration.configure(name, module.build, options))
         return Assessor(built, Standardise({}), live, target="score", fuse="none")
 
 
@@ -101,11 +103,11 @@ PIXELS = [
 ]
 
 
-class Watched(Cached):
+class Watched(CachedFeatures):
     """A source that notes when it is asked for a batch, which is when a step begins."""
 
-    def __init__(self, source: Cached, clock: Clock) -> None:
-        super().__init__(source.samples, source.everything)
+    def __init__(self, source: CachedFeatures, clock: Clock) -> None:
+        super().__init__(source.samples, source.all_rows)
         self.clock = clock
         self.asked: list[float] = []
 
@@ -120,7 +122,7 @@ class Training:
 
     setting: Setting
     method: str
-    source: Cached
+    source: CachedFeatures
     labelled: int
     unlabelled: int
     clock: Clock

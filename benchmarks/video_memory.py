@@ -16,7 +16,10 @@ from pathlib import Path
 import av
 import numpy as np
 
-from aqakit import discovery, features, video
+from aqakit import discovery
+from aqakit.features import extract as features
+from aqakit.recordings import video
+from aqakit.system import configuration
 from aqakit.types import Sample
 
 HEIGHT, WIDTH, RATE = 1080, 1920, 30
@@ -78,7 +81,7 @@ def extract(path: Path, spec: str) -> dict[str, float]:
     """All that extraction does with the file but to keep the features."""
     name, options = discovery.parse_spec(spec)
     module = discovery.find("backbones", name)
-    backbone = module.build(**discovery.configure(f"backbone {name}", module.build, options)).eval()
+    backbone = module.build(**configuration.configure(f"backbone {name}", module.build, options)).eval()
     info, before, start = video.probe(path), peak(), time.perf_counter()
     (clips,) = features.extract([Sample("long", {"video": path})], {name: backbone}, None).streams[name]
     seconds = time.perf_counter() - start

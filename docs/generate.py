@@ -19,9 +19,11 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
-from aqakit import catalogue, discovery
-from aqakit.discovery import Option
-from aqakit.selection import PUBLISHED
+from aqakit import discovery
+from aqakit.evaluation.selection import PUBLISHED
+from aqakit.methods.parts import catalogue
+from aqakit.system import configuration
+from aqakit.system.configuration import Option
 
 DOCS = Path(__file__).resolve().parent
 ROOT = DOCS.parent
@@ -60,7 +62,7 @@ def page(kind: str, name: str) -> str:
     made = f"<!-- Made from src/aqakit/{kind}/{name}.py by docs/generate.py: change it there. -->"
     text = "\n".join(f"- **{label}**: {value}" for label, value in facts.items())
     parts = [made, f"# {name}", markdown(inspect.getdoc(module) or ""), text, "## Options", use]
-    return "\n\n".join([*parts, options_table(discovery.options(function))]) + "\n"
+    return "\n\n".join([*parts, options_table(configuration.options(function))]) + "\n"
 
 
 def with_tables(text: str) -> str:

@@ -15,8 +15,9 @@ from pathlib import Path
 from recordings import record
 
 import aqakit
-from aqakit import datasets, health
-from aqakit.evaluation import DETAILS, evaluate_run
+from aqakit import datasets
+from aqakit.datasets.parts import health
+from aqakit.evaluation.finished_run import DETAILS, evaluate_run
 from aqakit.report import tables
 
 parser = argparse.ArgumentParser()

@@ -11,8 +11,8 @@ from recordings import record
 
 import aqakit
 from aqakit.metrics.calibration import coverage, width
-from aqakit.recalibration import Conformal, Isotonic
 from aqakit.report import tables
+from aqakit.scores.recalibration import Conformal, Isotonic
 
 parser = argparse.ArgumentParser()
 parser.add_argument("--folder", type=Path, default=Path("my_recordings"), help="where the recordings go")

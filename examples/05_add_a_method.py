@@ -13,9 +13,9 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from aqakit.distributions import Mixture, Normal
-from aqakit.heads import LOG_VARIANCE_BOUND, in_units
-from aqakit.methods import DropoutOption, HiddenOption, Method, PoolingOption, Trunk, mean_loss
+from aqakit.methods.parts.base import DropoutOption, HiddenOption, Method, PoolingOption, Trunk, mean_loss
+from aqakit.methods.parts.heads import LOG_VARIANCE_BOUND, in_units
+from aqakit.scores.distributions import Mixture, Normal
 from aqakit.types import Batch, FeatureSpec, LabelSpec, ScoreScale
 
 PAPER = (

@@ -3,7 +3,7 @@
 import torch
 
 from aqakit import discovery
-from synthetic import FEATURES, LABELS, batch
+from tests.synthetic import FEATURES, LABELS, batch
 
 
 def built(name: str, **options):

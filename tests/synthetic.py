@@ -6,7 +6,7 @@ from types import ModuleType
 import torch
 from torch import Tensor
 
-from aqakit.rules import diving
+from aqakit.scores.rules import diving
 from aqakit.types import Batch, FeatureSpec, LabelSpec, ScoreScale, Stream
 
 LABELS = LabelSpec(

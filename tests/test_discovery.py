@@ -14,6 +14,7 @@ from pydantic import Field
 
 from aqakit import discovery
 from aqakit.errors import OptionError
+from aqakit.system import configuration
 
 PLUGIN = '"""Nothing but a constant."""\nPAPER = "none"\ndef build(features, labels, *, value: float = 1.0): ...\n'
 
@@ -29,7 +30,7 @@ def build(
 
 
 def test_options_are_the_keyword_only_parameters():
-    found = discovery.options(build)
+    found = configuration.options(build)
     signature = inspect.signature(build).parameters
     assert [o.name for o in found] == [n for n, p in signature.items() if p.kind is p.KEYWORD_ONLY]
     assert [o.required for o in found] == [True, False, False]
@@ -38,17 +39,17 @@ def test_options_are_the_keyword_only_parameters():
 
 
 def test_text_becomes_the_options_type_and_defaults_are_filled_in():
-    assert discovery.configure("it", build, {"share": "0.25"}) == {"share": 0.25, "kind": "a", "sizes": (4, 2)}
+    assert configuration.configure("it", build, {"share": "0.25"}) == {"share": 0.25, "kind": "a", "sizes": (4, 2)}
 
 
 def test_checked_options_pass_unchanged():
-    once = discovery.configure("it", build, {"share": 1, "kind": "b"})
-    assert discovery.configure("it", build, once) == once
+    once = configuration.configure("it", build, {"share": 1, "kind": "b"})
+    assert configuration.configure("it", build, once) == once
 
 
 def test_all_faults_are_told_at_once():
     with pytest.raises(OptionError) as told:
-        discovery.configure("method it", build, {"kind": "c", "sizes": "many", "sise": 3})
+        configuration.configure("method it", build, {"kind": "c", "sizes": "many", "sise": 3})
     sentence = str(told.value)
     assert sentence.startswith("method it: ")
     for part in ("sise: not an option; did you mean 'sizes'?", "share: must be given", "kind: ", "sizes: "):

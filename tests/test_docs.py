@@ -8,9 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from aqakit import cli, datasets, discovery, health
-from aqakit.selection import PUBLISHED, RULES
-from releases import write_video
+from aqakit import cli, datasets, discovery
+from aqakit.datasets.parts import health
+from aqakit.evaluation.selection import PUBLISHED, RULES
+from aqakit.system import configuration
+from tests.releases import write_video
 
 ROOT = Path(__file__).parents[1]
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
@@ -39,14 +41,14 @@ def test_everything_has_a_page_with_its_options(kind):
         page = (ROOT / "docs" / kind / f"{name}.md").read_text()
         module = discovery.find(kind, name)
         assert getattr(module, "PAPER", getattr(module, "CITATION", "")) in page
-        for option in discovery.options(getattr(module, function)):
+        for option in configuration.options(getattr(module, function)):
             assert f"| `{option.name}` |" in page
             assert option.help.replace("|", "\\|") in page
         assert f"docs/{kind}/{name}.md" in (ROOT / "README.md").read_text()
 
 
 def test_words_for_values(generate):
-    table = generate.options_table(discovery.options(discovery.find("methods", "usdl").build))
+    table = generate.options_table(configuration.options(discovery.find("methods", "usdl").build))
     assert "| `bins` | integer ≥ 2 | `101` | number of bins from the lowest to the highest score |" in table
     assert "| `dropout` | number ≥ 0, < 1 | `0.0` |" in table
     assert "`sum`, `mean`" in table

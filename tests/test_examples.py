@@ -75,7 +75,17 @@ def test_04_counts_what_its_intervals_hold(example):
 def test_05_adds_a_method_that_keeps_the_contract(example, tmp_path):
     printed = example("05", "--epochs", 1)
     assert re.search(r"mdn:components=1 .*five-fold", printed)
-    words = [sys.executable, "-m", "pytest", "-q", "-k", "mdn", "-p", "no:cacheprovider", "tests/test_every_method.py"]
+    words = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-q",
+        "-k",
+        "mdn",
+        "-p",
+        "no:cacheprovider",
+        "tests/methods/test_every_method.py",
+    ]
     environment = os.environ | {"AQAKIT_PLUGINS": str(tmp_path / "my_plugins")}
     done = subprocess.run(words, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout

@@ -15,9 +15,9 @@ import pytest
 
 from aqakit import cli, datasets
 from aqakit.datasets.jigsaws import FOLDS
-from aqakit.demo import SETTINGS
 from aqakit.discovery import names
-from releases import TRIALS, write_jigsaws, write_manifest, write_video
+from aqakit.report.demo import SETTINGS
+from tests.releases import TRIALS, write_jigsaws, write_manifest, write_video
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")

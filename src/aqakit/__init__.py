@@ -5,22 +5,35 @@
 >>> aqakit.load("runs/dae").predict("dive.mp4").interval(0.9)  # doctest: +SKIP
 """
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from aqakit.discovery import lazily
 from aqakit.errors import AqakitError
 
 if TYPE_CHECKING:
-    from aqakit.protocols import benchmark
-    from aqakit.runs import Run, load, train
+    from aqakit.evaluation.benchmark import Table, benchmark
+    from aqakit.report.write import write_report
+    from aqakit.scores.distributions import ScoreDistribution
+    from aqakit.training.run import Run, load
+    from aqakit.training.train import train
 
-__all__ = ["AqakitError", "Run", "benchmark", "load", "train"]
+__version__ = "0.1.0"
 
-_WHERE = {"Run": "runs", "load": "runs", "train": "runs", "benchmark": "protocols"}
+__all__ = ["AqakitError", "Run", "ScoreDistribution", "Table", "benchmark", "load", "train", "write_report"]
+
+__getattr__, _names = lazily(
+    __name__,
+    {
+        "Run": "training.run:Run",
+        "ScoreDistribution": "scores.distributions:ScoreDistribution",
+        "Table": "evaluation.benchmark:Table",
+        "benchmark": "evaluation.benchmark:benchmark",
+        "load": "training.run:load",
+        "train": "training.train:train",
+        "write_report": "report.write:write_report",
+    },
+)
 
 
-def __getattr__(name: str) -> Any:
-    # PyTorch takes seconds to import: a process that only renders or reads does not wait for it
-    if name in _WHERE:
-        return getattr(importlib.import_module(f"aqakit.{_WHERE[name]}"), name)
-    raise AttributeError(f"module 'aqakit' has no attribute {name!r}")
+def __dir__() -> list[str]:
+    return __all__

@@ -1,5 +1,5 @@
 """``python -m aqakit`` is ``aqakit``."""
 
-from aqakit.cli import main
+from aqakit.cli.app import main
 
 main()

@@ -1,56 +1,98 @@
-"""One file, one thing, found by its file name; its signature is its configuration.
+"""One file, one thing, found by its file name.
 
-``methods/dae.py`` is the method ``dae``: dropping a file in is registering it. The keyword-only parameters of a
-function are its options: the command line, the docs tables and ``run.json`` are made from them.
+``methods/dae.py`` is the method ``dae``: adding the file registers it. In ``methods/``, ``datasets/`` and
+``backbones/`` every file is one such thing; what they share is in subfolders (``parts/``, ``weights/``).
 
-Files need not lie in the package: the environment variable ``AQAKIT_PLUGINS`` names folders (separated as those of
-``PATH``) with ``methods/``, ``datasets/`` and ``backbones/`` of their own. Of one name, the package's file comes first.
+Names and first lines are read from the files without importing them, so that a listing starts at once.
+
+Files may also lie outside the package: the environment variable ``AQAKIT_PLUGINS`` names folders (separated as in
+``PATH``) that have ``methods/``, ``datasets/`` and ``backbones/`` of their own. If a name is used twice, the file of
+the package comes first.
 """
 
 from __future__ import annotations
 
+import ast
 import difflib
 import importlib
 import inspect
 import os
-import pkgutil
 import re
-import typing
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from pydantic import ConfigDict, ValidationError, create_model
-from pydantic.fields import FieldInfo
-
 from aqakit.errors import OptionError
+
+PACKAGE = Path(__file__).parent
 
 
 def names(kind: str) -> list[str]:
     """File names, without ending, of one kind: ``methods``, ``datasets`` or ``backbones``."""
-    return sorted(m.name for m in pkgutil.iter_modules(_folders(kind)) if not m.name.startswith("_"))
+    return sorted(_files(kind))
 
 
-def _folders(kind: str) -> list[str]:
-    """The package's folder, then those of the plugins, whose files are imported as modules of the package too."""
-    package = importlib.import_module(f"aqakit.{kind}")
-    plugins = filter(None, os.environ.get("AQAKIT_PLUGINS", "").split(os.pathsep))
-    package.__path__[1:] = [str(Path(folder, kind).resolve()) for folder in plugins]
-    return list(package.__path__)
+def first_line(kind: str, name: str) -> str:
+    """The first line of the docstring of a file, read without importing it."""
+    return docstring_line(file_of(kind, name))
+
+
+def docstring_line(file: Path, function: str | None = None) -> str:
+    """The first line of the docstring of a function of a Python file, or of the file if it has no such function."""
+    tree = ast.parse(file.read_bytes())
+    found = (node for node in tree.body if isinstance(node, ast.FunctionDef) and node.name == function)
+    return (ast.get_docstring(next(found, tree)) or "").split("\n", 1)[0]
+
+
+def option_names(file: Path, owner: str) -> dict[str, bool]:
+    """Options by name, and whether each is a switch, of a function or dataclass of a file that is not imported.
+
+    They are the keyword-only parameters of the function, or the fields of the class.
+    """
+    tree = ast.parse(file.read_bytes())
+    node = next(n for n in tree.body if isinstance(n, ast.FunctionDef | ast.ClassDef) and n.name == owner)
+    if isinstance(node, ast.FunctionDef):
+        pairs = [(a.arg, default) for a, default in zip(node.args.kwonlyargs, node.args.kw_defaults, strict=True)]
+    else:
+        fields = (n for n in node.body if isinstance(n, ast.AnnAssign) and isinstance(n.target, ast.Name))
+        pairs = [(n.target.id, n.value) for n in fields]  # type: ignore[union-attr]
+    return {name: isinstance(v, ast.Constant) and isinstance(v.value, bool) for name, v in pairs}
 
 
 def find(kind: str, name: str) -> ModuleType:
-    """The module of that name in that folder.
+    """Import the file of that name.
 
     Raises:
         OptionError: there is none; the message lists what there is and the nearest name.
     """
-    known = names(kind)
-    if name not in known:
-        raise OptionError(f"there is no {kind.rstrip('s')} {name!r}{nearest(name, known)}")
+    file_of(kind, name)
+    package = importlib.import_module(f"aqakit.{kind}")
+    package.__path__[1:] = map(str, _folders(kind)[1:])  # files of plugins are imported as modules of the package
     return importlib.import_module(f"aqakit.{kind}.{name}")
+
+
+def _folders(kind: str) -> list[Path]:
+    plugins = filter(None, os.environ.get("AQAKIT_PLUGINS", "").split(os.pathsep))
+    return [PACKAGE / kind, *(Path(folder, kind).resolve() for folder in plugins)]
+
+
+def _files(kind: str) -> dict[str, Path]:
+    """Every file of one kind by its name; the first of several files of one name counts."""
+    files = [file for folder in reversed(_folders(kind)) for file in folder.glob("*.py")]
+    return {file.stem: file for file in files if file.stem.isidentifier() and not file.stem.startswith("_")}
+
+
+def file_of(kind: str, name: str) -> Path:
+    """The file of that name.
+
+    Raises:
+        OptionError: there is none; the message lists what there is and the nearest name.
+    """
+    known = _files(kind)
+    if name not in known:
+        raise OptionError(f"there is no {kind.rstrip('s')} {name!r}{nearest(name, sorted(known))}")
+    return known[name]
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
@@ -66,63 +108,6 @@ def summary(thing: object) -> str:
     return (inspect.getdoc(thing) or "").split("\n", 1)[0]
 
 
-@dataclass(frozen=True)
-class Option:
-    """One keyword-only parameter: its type as annotated, its default and its one-line help."""
-
-    name: str
-    annotation: Any
-    default: Any
-    help: str
-
-    @property
-    def required(self) -> bool:
-        """Whether there is no default."""
-        return self.default is inspect.Parameter.empty
-
-
-def options(function: Callable[..., Any]) -> list[Option]:
-    """The keyword-only parameters of a function, in order; help is the ``description`` of its ``Field``."""
-    hints = typing.get_type_hints(function, include_extras=True)
-    found = []
-    for name, parameter in inspect.signature(function).parameters.items():
-        if parameter.kind is not inspect.Parameter.KEYWORD_ONLY:
-            continue
-        extras = getattr(hints[name], "__metadata__", ())
-        text = next((e.description for e in extras if isinstance(e, FieldInfo) and e.description), "")
-        found.append(Option(name, hints[name], parameter.default, text))
-    return found
-
-
-def configure(owner: str, function: Callable[..., Any], values: Mapping[str, Any]) -> dict[str, Any]:
-    """Check ``values`` against the options of ``function`` and fill in its defaults.
-
-    Text is converted to the option's type, so values may come from a command line or a JSON file.
-
-    Raises:
-        OptionError: every unknown name and every bad value at once.
-    """
-    known = options(function)
-    unknown = [n for n in values if n not in {o.name for o in known}]
-    problems = [f"{n}: not an option{nearest(n, [o.name for o in known])}" for n in unknown]
-    fields: dict[str, Any] = {o.name: (o.annotation, ... if o.required else o.default) for o in known}
-    model = create_model("Options", __config__=ConfigDict(arbitrary_types_allowed=True), **fields)
-    try:
-        checked = model(**{n: v for n, v in values.items() if n not in unknown})
-    except ValidationError as error:
-        problems += [_sentence(item) for item in error.errors()]
-    if problems:
-        raise OptionError(f"{owner}: " + "; ".join(problems))
-    return {o.name: getattr(checked, o.name) for o in known}
-
-
-def _sentence(item: Mapping[str, Any]) -> str:
-    where = ".".join(str(part) for part in item["loc"])
-    if item["type"] == "missing":
-        return f"{where}: must be given"
-    return f"{where}: {str(item['msg'])[:1].lower()}{str(item['msg'])[1:]} (got {item['input']!r})"
-
-
 def parse_spec(text: str) -> tuple[str, dict[str, str]]:
     """Read ``name:key=value:key=value``, the way a thing and its options are named in one word.
 
@@ -133,3 +118,32 @@ def parse_spec(text: str) -> tuple[str, dict[str, str]]:
     if not re.fullmatch(r"\w+", name):
         raise OptionError(f"{text!r} should be a name, or name:option=value:option=value")
     return name, dict(pair.split("=", 1) for pair in pairs)
+
+
+def format_spec(name: str, options: Mapping[str, Any]) -> str:
+    """Write a name and its options as :func:`parse_spec` reads them.
+
+    >>> format_spec("huggingface", {"every": 10})
+    'huggingface:every=10'
+    """
+    return ":".join([name, *(f"{key}={value}" for key, value in options.items())])
+
+
+def lazily(package: str, where: Mapping[str, str]) -> tuple[Callable[[str], Any], Callable[[], list[str]]]:
+    """``__getattr__`` and ``__dir__`` for a package whose names are imported when they are first used.
+
+    PyTorch takes seconds to import. A command that only prints a help text must not wait for it.
+
+    Args:
+        package: its ``__name__``.
+        where: name → ``module`` for a module of the package, or ``module:attribute``.
+    """
+
+    def getattr_(name: str) -> Any:
+        if name not in where:
+            raise AttributeError(f"module {package!r} has no attribute {name!r}")
+        module, _, attribute = where[name].partition(":")
+        found = importlib.import_module(f"{package}.{module}")
+        return getattr(found, attribute) if attribute else found
+
+    return getattr_, lambda: sorted(where)

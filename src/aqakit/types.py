@@ -12,8 +12,13 @@ from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, Self
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
+
+Floats = NDArray[np.float64]
+"""An array of numbers in double precision."""
 
 
 @dataclass(frozen=True)
@@ -111,7 +116,7 @@ class LabelSpec:
             method whose target is the total already: its score is the rule's without the difficulty.
         judges: how many marks a sample has (J); 0 when they are unknown.
         marks: scale of one mark; None when there are no judges.
-        rule: the name in :data:`aqakit.rules.RULES` that makes a score of judges and difficulty.
+        rule: the name in :data:`aqakit.scores.rules.RULES` that makes a score of judges and difficulty.
         attributes: number of classes of each attribute.
         vocabulary: the captions' words; a token is its index.
     """

@@ -1,4 +1,6 @@
-"""ONE FILE = ONE BACKBONE.
+"""ONE FILE = ONE BACKBONE: clips of a recording come in, features go out.
+
+May import ``recordings`` and ``datasets`` and the rooms on their left.
 
 A file ``backbones/<name>.py`` has ``PAPER`` (a citation with a link) and ``build(*, …options) -> Backbone``, whose
 keyword-only parameters are the options of the backbone. A backbone is used in two steps, so that what is read can be
@@ -6,49 +8,17 @@ cached and what is computed can carry gradients:
 
 1. ``read(path, window)`` turns a recording into clips, one after another, as NumPy arrays;
 2. ``forward(clips)`` turns a batch of clips (n, …) into features (n, *shape).
+
+What backbones share is in ``parts/``; published weights are in ``weights/``.
 """
 
-from __future__ import annotations
+from typing import TYPE_CHECKING
 
-from abc import ABC, abstractmethod
-from collections.abc import Iterator
-from pathlib import Path
-from typing import Any, ClassVar, Literal
+from aqakit.discovery import lazily
 
-import numpy as np
-from torch import Tensor, nn
+if TYPE_CHECKING:
+    from aqakit.backbones.parts.base import Backbone
 
-Reads = Literal["video", "signal", "skeleton", "features"]
+__all__ = ["Backbone"]
 
-
-class Backbone(nn.Module, ABC):
-    """From a recording to features of its clips.
-
-    Attributes:
-        reads: the kind of recording, a key of ``Sample.sources``.
-        shape: F, the shape of one clip's features.
-        standardise: whether the channels of a feature have unrelated units, so that they should be standardised
-            on the training set before a method sees them.
-    """
-
-    reads: ClassVar[Reads]
-    shape: tuple[int, ...]
-    standardise: ClassVar[bool] = False
-
-    @abstractmethod
-    def read(self, path: Path, window: tuple[int, int] | None = None) -> Iterator[np.ndarray]:
-        """Clips of one recording in order of time, ready for :meth:`forward` once stacked.
-
-        Pixels stay uint8 (T, H, W, 3); signals are float32. Memory does not grow with the length of the recording.
-
-        Raises:
-            VideoError, DataError: the recording cannot be read.
-        """
-
-    @abstractmethod
-    def forward(self, clips: Tensor) -> Tensor:
-        """(n, …) clips as :meth:`read` gives them, stacked → (n, *shape) float32."""
-
-    @abstractmethod
-    def fingerprint(self) -> dict[str, Any]:
-        """Everything that changes the features, as JSON values: plan, pixel recipe, options, weights' hash."""
+__getattr__, __dir__ = lazily(__name__, {"Backbone": "parts.base:Backbone"})

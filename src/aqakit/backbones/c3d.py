@@ -1,4 +1,7 @@
-"""C3D: eight convolutions over space and time; 8192 numbers for a clip, or 4096 behind its first dense layer."""
+"""C3D: eight 3-D convolutions; 8192 or 4096 numbers per clip.
+
+8192 numbers behind the convolutions, or 4096 behind the first dense layer.
+"""
 
 from __future__ import annotations
 
@@ -9,8 +12,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 from torch import Tensor, nn
 
-from aqakit import clips as plans
-from aqakit.backbones._pretrained import (
+from aqakit.backbones.parts.pretrained import (
     ColoursOption,
     PlanOption,
     PretrainedVideo,
@@ -21,7 +23,8 @@ from aqakit.backbones._pretrained import (
     seeded,
 )
 from aqakit.errors import OptionError
-from aqakit.transforms import PixelRecipe
+from aqakit.recordings import clips as plans
+from aqakit.recordings.transforms import PixelRecipe
 
 PAPER = (
     "Tran et al., Learning Spatiotemporal Features with 3D Convolutional Networks, ICCV 2015. "

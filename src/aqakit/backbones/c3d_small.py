@@ -1,4 +1,6 @@
-"""A small network over space and time, to be trained from scratch on a CPU within a minute or two.
+"""A small 3-D network to train from scratch on a CPU.
+
+It takes a minute or two.
 
 Each block convolves over space and then over time, as R(2+1)D does, and halves the picture. What makes it cheap is few
 channels where the picture is large, and a layout in memory (batch, time, height, width, channel) in which the
@@ -18,10 +20,10 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from aqakit.backbones._video import VideoBackbone, weights_hash
-from aqakit.clips import Starts
+from aqakit.backbones.parts.video import VideoBackbone, weights_hash
 from aqakit.errors import WeightsError
-from aqakit.transforms import CONVENTIONS, PixelRecipe
+from aqakit.recordings.clips import Starts
+from aqakit.recordings.transforms import CONVENTIONS, PixelRecipe
 
 PAPER = (
     "Tran et al., A Closer Look at Spatiotemporal Convolutions for Action Recognition, CVPR 2018 (the blocks). "

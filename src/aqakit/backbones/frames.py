@@ -1,4 +1,6 @@
-"""Temporal segments: one frame from the middle of each of a number of equal parts, through any image model.
+"""Single frames at even intervals through any image model.
+
+One frame from the middle of each of a number of equal parts.
 
 What the frames agree on (the mean, in the paper) is left to the method, which sees the features of each.
 """

@@ -1,4 +1,4 @@
-"""Any image or video transformer, or convolutional trunk, in Hugging Face layout.
+"""Any image or video model in Hugging Face layout.
 
 A model whose configuration says how many frames it takes (VideoMAE, TimeSformer, ViViT, V-JEPA 2) sees clips of so
 many frames; any other (MobileNetV2, ResNet, ViT, DINOv2 …) sees single frames. Size and colours come from the
@@ -19,10 +19,10 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from aqakit.backbones._video import VideoBackbone, weights_hash
-from aqakit.clips import ClipPlan, Every, Segments, Sliding, Uniform
+from aqakit.backbones.parts.video import VideoBackbone, weights_hash
 from aqakit.errors import OptionError, WeightsError
-from aqakit.transforms import CONVENTIONS, Convention, PixelRecipe
+from aqakit.recordings.clips import ClipPlan, Every, Segments, Sliding, Uniform
+from aqakit.recordings.transforms import CONVENTIONS, Convention, PixelRecipe
 
 PAPER = (
     "Wolf et al., Transformers: State-of-the-Art Natural Language Processing, EMNLP 2020 (System Demonstrations). "

@@ -1,4 +1,4 @@
-"""I3D: the Inception-v1 network, inflated from pictures to clips; 1024 numbers for a clip.
+"""I3D: inflated Inception-v1; 1024 numbers per clip.
 
 There are two ports of the published network, and files of weights for either. They are one network with two
 conventions of how borders are padded and variances are kept from zero:
@@ -19,8 +19,7 @@ import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor, nn
 
-from aqakit import clips as plans
-from aqakit.backbones._pretrained import (
+from aqakit.backbones.parts.pretrained import (
     ColoursOption,
     PlanOption,
     PretrainedVideo,
@@ -30,7 +29,8 @@ from aqakit.backbones._pretrained import (
     open_weights,
     seeded,
 )
-from aqakit.transforms import PixelRecipe
+from aqakit.recordings import clips as plans
+from aqakit.recordings.transforms import PixelRecipe
 
 PAPER = (
     "Carreira and Zisserman, Quo Vadis, Action Recognition? A New Model and the Kinetics Dataset, CVPR 2017. "

@@ -1,4 +1,6 @@
-"""Recorded motion, as measures of how it was moved: no learning, every number has a name.
+"""Recorded motion as named measures, without learning.
+
+Every number has a name.
 
 The recording is cut into equal windows, one after another, each of which becomes one vector of
 
@@ -27,10 +29,10 @@ from scipy.ndimage import gaussian_filter1d
 from scipy.signal import find_peaks
 from torch import Tensor
 
-from aqakit import signals
-from aqakit.backbones import Backbone
-from aqakit.clips import Uniform
+from aqakit.backbones.parts.base import Backbone
 from aqakit.errors import DataError, OptionError
+from aqakit.recordings import signals
+from aqakit.recordings.clips import Uniform
 
 PAPER = (
     "Fard et al., Automated robot-assisted surgical skill evaluation: Predictive analytics approach, IJMRCAS 2018. "

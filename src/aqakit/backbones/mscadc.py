@@ -1,4 +1,6 @@
-"""The body of MSCADC: a small C3D whose last two convolutions are dilated; the whole video as one clip, and a map.
+"""The body of MSCADC: a dilated C3D, one map per video.
+
+A small C3D whose last two convolutions are dilated reads the whole video as one clip.
 
 The last convolution is padded by less than its dilation, which takes two from every side: 2×20×20 with 256 channels.
 """
@@ -12,8 +14,7 @@ from typing import Annotated
 from pydantic import Field
 from torch import Tensor, nn
 
-from aqakit import clips as plans
-from aqakit.backbones._pretrained import (
+from aqakit.backbones.parts.pretrained import (
     ColoursOption,
     PlanOption,
     PretrainedVideo,
@@ -23,7 +24,8 @@ from aqakit.backbones._pretrained import (
     open_weights,
     seeded,
 )
-from aqakit.transforms import PixelRecipe
+from aqakit.recordings import clips as plans
+from aqakit.recordings.transforms import PixelRecipe
 
 PAPER = (
     "Parmar and Morris, What and How Well You Performed? A Multitask Learning Approach to Action Quality Assessment, "

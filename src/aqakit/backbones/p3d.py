@@ -1,4 +1,6 @@
-"""P3D-199: a ResNet-152 whose 3×3 convolutions are split into one over space and one over time; 2048 numbers a clip.
+"""P3D-199: factorised 3-D ResNet-152; 2048 numbers per clip.
+
+Each 3×3×3 convolution is split into one over space and one over time.
 
 The two follow one another in three ways that take turns: A, one after the other; B, side by side, and added; C, one
 after the other with a short cut around the second. The last stage sees single moments and has plain 2-D blocks.
@@ -22,8 +24,7 @@ import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor, nn
 
-from aqakit import clips as plans
-from aqakit.backbones._pretrained import (
+from aqakit.backbones.parts.pretrained import (
     ColoursOption,
     PlanOption,
     PretrainedVideo,
@@ -33,9 +34,10 @@ from aqakit.backbones._pretrained import (
     open_weights,
     seeded,
 )
-from aqakit.clips import Frames
 from aqakit.errors import DataError, OptionError
-from aqakit.transforms import PixelRecipe
+from aqakit.recordings import clips as plans
+from aqakit.recordings.clips import Frames
+from aqakit.recordings.transforms import PixelRecipe
 
 PAPER = (
     "Qiu et al., Learning Spatio-Temporal Representation with Pseudo-3D Residual Networks, ICCV 2017. "
@@ -120,7 +122,7 @@ class P3D(PretrainedVideo):
     Args:
         plan: of the clips, where no table of stages is given.
         pixels: resizing and cropping.
-        colours: a name in :data:`aqakit.transforms.CONVENTIONS`.
+        colours: a name in :data:`aqakit.recordings.transforms.CONVENTIONS`.
         stages: of each video, where its four stages begin.
     """
 

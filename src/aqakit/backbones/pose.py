@@ -1,4 +1,6 @@
-"""A pose estimator of your own over the frames of a video: joints, as the backbone ``skeleton`` has them from files.
+"""Your own pose estimator on video: joints.
+
+The joints are as the backbone ``skeleton`` reads them from files.
 
 The model is a file that OpenVINO reads: ONNX, as most pose estimators are published, or its own ``.xml``. It is given
 (n, 3, H, W) pictures and answers either heatmaps (n, J, h, w), whose highest place is taken, or coordinates
@@ -17,12 +19,12 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from aqakit import clips as plans
-from aqakit.backbones._pretrained import Colours, PlanOption
-from aqakit.backbones._video import VideoBackbone
-from aqakit.clips import ClipPlan
+from aqakit.backbones.parts.pretrained import Colours, PlanOption
+from aqakit.backbones.parts.video import VideoBackbone
 from aqakit.errors import OptionError, WeightsError
-from aqakit.transforms import CONVENTIONS, PixelRecipe
+from aqakit.recordings import clips as plans
+from aqakit.recordings.clips import ClipPlan
+from aqakit.recordings.transforms import CONVENTIONS, PixelRecipe
 
 PAPER = (
     "for action quality: Pirsiavash, Vondrick and Torralba, Assessing the Quality of Actions, ECCV 2014. "
@@ -42,7 +44,7 @@ class Pose(VideoBackbone):
         model: a file that OpenVINO reads.
         plan: which frames make which clip.
         size: width and height of the pictures that the model sees.
-        colours: how they are normalised, a name in :data:`aqakit.transforms.CONVENTIONS`.
+        colours: how they are normalised, a name in :data:`aqakit.recordings.transforms.CONVENTIONS`.
         order: whether coordinates come as x, y or as y, x.
         layout: ``vector`` or ``joints``.
 

@@ -1,4 +1,6 @@
-"""Features that you already have: one file for each video, with one vector for each of its clips.
+"""Features that you already have, one file per video.
+
+Each file has one vector for each clip of a video.
 
 A file is ``.npy``; or ``.npz``, ``.safetensors`` or ``.pt`` with one array or one named ``features``. The array has the
 shape (clips, width), in the order of time, or (width,) for one vector of the whole video. A sample names it as its
@@ -14,10 +16,10 @@ from typing import Annotated, Any
 from pydantic import Field
 from torch import Tensor
 
-from aqakit import signals
-from aqakit.backbones import Backbone
+from aqakit.backbones.parts.base import Backbone
 from aqakit.errors import DataError
-from aqakit.signals import Signal
+from aqakit.recordings import signals
+from aqakit.recordings.signals import Signal
 
 PAPER = "None: the features are yours. The format ``.npy`` is that of NumPy, https://numpy.org/neps/nep-0001-npy-format"
 

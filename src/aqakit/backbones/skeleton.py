@@ -1,4 +1,4 @@
-"""Joints of a body over time, as clips: where they are, or how they move.
+"""Joints of a body over time: positions or motion.
 
 The joints may be in pixels, metres or shares of a picture: each clip is taken from its own centre, and lengths are
 measured in the size of the body, which is the typical distance of a joint from the middle of all joints.
@@ -17,11 +17,11 @@ from numpy.typing import NDArray
 from pydantic import Field
 from torch import Tensor
 
-from aqakit import clips as plans
-from aqakit import signals
-from aqakit.backbones import Backbone
-from aqakit.clips import ClipPlan
+from aqakit.backbones.parts.base import Backbone
 from aqakit.errors import DataError, OptionError
+from aqakit.recordings import clips as plans
+from aqakit.recordings import signals
+from aqakit.recordings.clips import ClipPlan
 
 PAPER = (
     "Yan et al., Spatial Temporal Graph Convolutional Networks for Skeleton-Based Action Recognition, AAAI 2018. "

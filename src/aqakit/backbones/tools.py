@@ -1,4 +1,4 @@
-"""Tools and hands of a recorded motion, as the joints of a graph.
+"""Tools and hands of a recorded motion as a graph.
 
 A recording of many columns holds several moving things: the two hands of a surgeon and the two tools that follow. Each
 becomes a joint, and the recording is cut into equal windows, one after another, of each of which a joint has
@@ -20,11 +20,11 @@ from numpy.typing import NDArray
 from pydantic import Field
 from torch import Tensor
 
-from aqakit import signals
-from aqakit.backbones import Backbone
 from aqakit.backbones.kinematics import JIGSAWS_COLUMNS, Trajectory, invariants
-from aqakit.clips import Uniform, spread
+from aqakit.backbones.parts.base import Backbone
 from aqakit.errors import DataError, OptionError
+from aqakit.recordings import signals
+from aqakit.recordings.clips import Uniform, spread
 
 PAPER = (
     "Pan et al., Action Assessment by Joint Relation Graphs, ICCV 2019, whose joints of JIGSAWS these are; measures: "

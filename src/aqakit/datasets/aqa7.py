@@ -1,4 +1,6 @@
-"""AQA-7: 1106 performances in six sports of diving, gymnastics and big air, each with its final score.
+"""AQA-7: 1106 performances in six sports.
+
+Diving, synchronised diving, gymnastics and big air, each performance with its final score.
 
 Parmar and Morris, "Action Quality Assessment Across Multiple Actions", WACV 2019.
 http://rtis.oit.unlv.edu/datasets.html (of its seven actions, trampoline is not in the lists and used by no one)
@@ -25,7 +27,7 @@ from pydantic import Field
 from scipy.io import loadmat
 from scipy.io.matlab import MatReadError
 
-from aqakit.datasets import _release as release
+from aqakit.datasets.parts import release as release
 from aqakit.errors import DataError
 from aqakit.types import LabelSpec, Sample, ScoreScale, Split
 

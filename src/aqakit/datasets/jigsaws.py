@@ -1,4 +1,6 @@
-"""JIGSAWS: robotic surgery on a bench model, with video and kinematics, scored by six items.
+"""JIGSAWS: robotic surgery, video and kinematics.
+
+Trials on a bench model are scored by six items.
 
 Gao et al., "The JHU-ISI Gesture and Skill Assessment Working Set", M2CAI 2014.
 

@@ -23,9 +23,9 @@ from pydantic import Field
 from sklearn.model_selection import GroupKFold, KFold
 
 from aqakit import discovery
-from aqakit.datasets._sheet import Row, Sheet, number, positive, whole
+from aqakit.datasets.parts.sheet import Row, Sheet, number, positive, whole
 from aqakit.errors import DataError, OptionError
-from aqakit.rules import RULES
+from aqakit.scores.rules import RULES
 from aqakit.types import LabelSpec, Sample, ScoreScale, Split
 
 SCALE = None

@@ -1,4 +1,6 @@
-"""MTL-AQA: 1412 dives of 15 events, with seven judges, five attributes of the dive and the commentary.
+"""MTL-AQA: 1412 dives with judges, attributes, commentary.
+
+The dives are of 15 events, with seven judges and five attributes each.
 
 Parmar and Morris, "What and How Well You Performed? A Multitask Learning Approach to Action Quality Assessment",
 CVPR 2019. https://github.com/ParitoshParmar/MTL-AQA (folder ``MTL-AQA_dataset_release``)
@@ -28,9 +30,9 @@ import numpy as np
 from pydantic import Field
 from sklearn.model_selection import GroupKFold
 
-from aqakit import pickles
-from aqakit.datasets import _release as release
+from aqakit.datasets.parts import release as release
 from aqakit.errors import DataError
+from aqakit.recordings import pickles
 from aqakit.types import LabelSpec, Sample, ScoreScale, Split
 
 SCALE = ScoreScale(0, 104.5)

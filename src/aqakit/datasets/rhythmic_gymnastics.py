@@ -1,4 +1,6 @@
-"""Rhythmic Gymnastics: 1000 routines with ball, clubs, hoop or ribbon, and the three scores behind each total.
+"""Rhythmic Gymnastics: 1000 routines with four apparatus.
+
+Ball, clubs, hoop or ribbon, with the three scores behind each total.
 
 Zeng et al., "Hybrid Dynamic-static Context-aware Attention Network for Action Assessment in Long Videos", ACM MM 2020.
 https://github.com/qinghuannn/ACTION-NET
@@ -20,7 +22,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from aqakit.datasets import _release as release
+from aqakit.datasets.parts import release as release
 from aqakit.errors import DataError
 from aqakit.types import LabelSpec, Sample, ScoreScale, Split
 

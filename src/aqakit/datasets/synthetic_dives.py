@@ -1,4 +1,6 @@
-"""Platform dives rendered as video from an explicit model: the one data set whose truth is known.
+"""Rendered platform dives whose true score is known.
+
+Videos are rendered from an explicit model.
 
 A dive is drawn from a catalogue of real dive numbers, executed well or badly, rendered, and marked by seven judges
 who disagree more the more unusual it is. The model of the execution, the marks and the score is that of
@@ -16,17 +18,17 @@ from typing import Annotated
 import numpy as np
 from pydantic import Field
 
-from aqakit.datasets import _dive_files as files
-from aqakit.datasets import _dive_judging as judging
-from aqakit.datasets._dive_catalogue import ATTRIBUTES, WEIGHTS, difficulty
-from aqakit.datasets._dive_catalogue import element as _element
-from aqakit.datasets._dive_files import render
-from aqakit.datasets._dive_judging import Execution
-from aqakit.datasets._dive_motion import JOINTS
-from aqakit.datasets._dive_render import Dive
+from aqakit.datasets.parts.dives import files as files
+from aqakit.datasets.parts.dives import judging as judging
+from aqakit.datasets.parts.dives.catalogue import ATTRIBUTES, WEIGHTS, difficulty
+from aqakit.datasets.parts.dives.catalogue import element as _element
+from aqakit.datasets.parts.dives.files import render
+from aqakit.datasets.parts.dives.judging import Execution
+from aqakit.datasets.parts.dives.motion import JOINTS
+from aqakit.datasets.parts.dives.render import Dive
 from aqakit.errors import DataError
-from aqakit.files import default_cache
-from aqakit.rules import diving
+from aqakit.scores.rules import diving
+from aqakit.system.files import default_cache
 from aqakit.types import LabelSpec, Sample, ScoreScale, Split
 
 __all__ = ["CITATION", "JOINTS", "LICENCE", "SCALE", "Dive", "Execution", "Truth", "dives", "labels", "render",

@@ -1,4 +1,6 @@
-"""UNLV-Dive: 370 dives from the 10 m platform, as features; their video is not part of what S3D released.
+"""UNLV-Dive: 370 dives from the 10 m platform, as features.
+
+Their video is not part of what S3D released.
 
 Parmar and Morris, "Learning to Score Olympic Events", CVPRW 2017; the arrays are those that came with Xiang et al.,
 "S3D: Stacking Segmental P3D for Action Quality Assessment", ICIP 2018.
@@ -28,10 +30,10 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from aqakit import pickles
-from aqakit.datasets import _release
+from aqakit.datasets.parts import release
 from aqakit.errors import DataError
-from aqakit.files import default_cache, replacing
+from aqakit.recordings import pickles
+from aqakit.system.files import default_cache, replacing
 from aqakit.types import LabelSpec, Sample, ScoreScale, Split
 
 SCALE = ScoreScale(0, 123)  # 30 × 4.1, the largest difficulty
@@ -115,7 +117,7 @@ def boundaries(root: Path) -> NDArray[np.int64]:
     Raises:
         DataError: the file is missing, or is not such a table.
     """
-    file = _release.file(root, [_BOUNDARIES], "it is part of the release of S3D")
+    file = release.file(root, [_BOUNDARIES], "it is part of the release of S3D")
     try:
         table = np.loadtxt(file, np.int64, delimiter=",", ndmin=2)
     except ValueError as error:
@@ -124,7 +126,7 @@ def boundaries(root: Path) -> NDArray[np.int64]:
 
 
 def _checked(root: Path | None) -> Path:
-    return _release.folder(root, "unlv_dive", "the released arrays, all_train.npy among them")
+    return release.folder(root, "unlv_dive", "the released arrays, all_train.npy among them")
 
 
 def _id(row: int) -> str:
@@ -132,7 +134,7 @@ def _id(row: int) -> str:
 
 
 def _load(folder: Path, name: str) -> NDArray[Any]:
-    return pickles.load_npy_objects(_release.file(folder, [name], "it is part of the release of S3D"))
+    return pickles.load_npy_objects(release.file(folder, [name], "it is part of the release of S3D"))
 
 
 def _numbers(folder: Path, name: str) -> NDArray[np.float64]:

@@ -1,4 +1,4 @@
-"""ACTION-NET: context-aware attention on a dynamic and a static stream.
+"""ACTION-NET: context-aware attention on two streams.
 
 In each stream a graph convolution over time tells every moment of its neighbours, whose weights fall by e with each
 step, and attention reads from a moment and its context how much it counts (Zeng et al. 2020). The streams, motion from
@@ -13,10 +13,10 @@ video, which here is the choice of the clip plan.
 import torch
 from torch import Tensor, nn
 
-from aqakit.distributions import Point
-from aqakit.losses import squared_error
-from aqakit.methods import DropoutOption, Method, mean_loss
-from aqakit.methods._shapes import vectors
+from aqakit.methods.parts.base import DropoutOption, Method, mean_loss
+from aqakit.methods.parts.losses import squared_error
+from aqakit.methods.parts.shapes import vectors
+from aqakit.scores.distributions import Point
 from aqakit.types import Batch, FeatureSpec, LabelSpec, ScoreScale, Stream
 
 PAPER = (

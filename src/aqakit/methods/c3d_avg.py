@@ -1,4 +1,6 @@
-"""C3D-AVG: the mean of the clips' features; a score, the action's attributes and a commentary from one body.
+"""C3D-AVG: mean clip features; score, attributes, commentary.
+
+The clips' features are averaged; one body answers with a score, the action's attributes and a commentary.
 
 A video is the mean of its clips, as its score is the sum of what its parts earn. A new dense layer (8192 → 4096 at
 the published size) reads the mean for the score and the attributes; the commentary is made from the clips one by one,
@@ -15,8 +17,8 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from aqakit.methods import DropoutOption, HiddenOption, PoolingOption, Trunk
-from aqakit.methods._tasks import (
+from aqakit.methods.parts.base import DropoutOption, HiddenOption, PoolingOption, Trunk
+from aqakit.methods.parts.tasks import (
     AttributeWeightOption,
     BeamsOption,
     CaptionWeightOption,

@@ -1,4 +1,6 @@
-"""C3D-LSTM: an LSTM over C3D's fc6 features, clip by clip, whose last state becomes the score.
+"""C3D-LSTM: an LSTM over the fc6 features of the clips.
+
+Its last state becomes the score.
 
 Two ways of teaching it are published, and both are here:
 
@@ -18,10 +20,10 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from aqakit.distributions import Point
-from aqakit.heads import PointHead
-from aqakit.losses import squared_error
-from aqakit.methods import Method, mean_loss
+from aqakit.methods.parts.base import Method, mean_loss
+from aqakit.methods.parts.heads import PointHead
+from aqakit.methods.parts.losses import squared_error
+from aqakit.scores.distributions import Point
 from aqakit.types import Batch, FeatureSpec, LabelSpec
 
 PAPER = "Parmar and Morris, Learning to Score Olympic Events, CVPR Workshops 2017. https://arxiv.org/abs/1611.05125"

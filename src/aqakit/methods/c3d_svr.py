@@ -1,11 +1,13 @@
-"""C3D-SVR: C3D's fc6 features averaged over the clips, of unit length, and a linear SVR.
+"""C3D-SVR: mean fc6 features and a linear SVR.
+
+Features are averaged over the clips and scaled to unit length.
 
 Published without code and without the C and ε that were used; both are selected inside the training set here, and can
 be given. The answer is a point, as published.
 """
 
-from aqakit.methods import Method
-from aqakit.methods._support_vectors import CostOption, EpsilonOption, SupportVectors
+from aqakit.methods.parts.base import Method
+from aqakit.methods.parts.support_vectors import CostOption, EpsilonOption, SupportVectors
 from aqakit.methods.svr import PooledClips
 from aqakit.types import FeatureSpec, LabelSpec
 

@@ -1,4 +1,6 @@
-"""CoRe: group-aware contrastive regression, the difference to exemplars of known score.
+"""CoRe: contrastive regression against known exemplars.
+
+It predicts the difference to exemplars of known score.
 
 A tree classifies the difference between the scores of two videos into intervals that are equally frequent in training,
 and regresses where in its interval it lies (Yu et al., section 3). Published: with ``target=total`` the exemplars are
@@ -24,8 +26,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 from torch import Tensor
 
-from aqakit.distributions import Mixture, Point
-from aqakit.methods._exemplars import (
+from aqakit.methods.parts.exemplars import (
     DepthOption,
     ExemplarRegression,
     Match,
@@ -34,7 +35,8 @@ from aqakit.methods._exemplars import (
     VotersOption,
     mixture,
 )
-from aqakit.methods._regression_tree import intervals
+from aqakit.methods.parts.regression_tree import intervals
+from aqakit.scores.distributions import Mixture, Point
 from aqakit.types import Batch, FeatureSpec, LabelSpec
 
 PAPER = (

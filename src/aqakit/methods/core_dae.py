@@ -1,4 +1,4 @@
-"""CoRe + DAE: contrastive regression whose leaves answer with normal distributions.
+"""CoRe + DAE: contrastive regression with normal leaves.
 
 The DAE paper says that it plugs DAE into CoRe, and gives numbers (its DAE-CoRe rows); no code is public and the text
 does not say where. Our reading: the tree, the exemplars and the classification of leaves are CoRe's
@@ -14,10 +14,7 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from aqakit.distributions import Mixture, Normal
-from aqakit.heads import LOG_VARIANCE_BOUND
-from aqakit.losses import normal_nll
-from aqakit.methods._exemplars import (
+from aqakit.methods.parts.exemplars import (
     DepthOption,
     ExemplarRegression,
     Match,
@@ -26,7 +23,10 @@ from aqakit.methods._exemplars import (
     VotersOption,
     mixture,
 )
-from aqakit.methods._regression_tree import intervals
+from aqakit.methods.parts.heads import LOG_VARIANCE_BOUND
+from aqakit.methods.parts.losses import normal_nll
+from aqakit.methods.parts.regression_tree import intervals
+from aqakit.scores.distributions import Mixture, Normal
 from aqakit.types import Batch, FeatureSpec, LabelSpec
 
 PAPER = (

@@ -1,4 +1,6 @@
-"""COREG: two nearest-neighbour regressors of different metrics label unlabelled videos for each other.
+"""COREG: co-training of two nearest-neighbour regressors.
+
+The two have different metrics and label unlabelled videos for each other.
 
 Each regressor looks, in a pool of unlabelled videos, for the one whose own estimate, added to its memory, would lower
 its error on the labelled neighbours of that video most; that video goes, with the estimate, to the other regressor
@@ -15,10 +17,10 @@ import torch
 from pydantic import BeforeValidator, Field
 from torch import Tensor
 
-from aqakit import pooling as poolings
-from aqakit.distributions import Point
 from aqakit.errors import DataError
-from aqakit.methods import Method
+from aqakit.methods.parts import pooling as poolings
+from aqakit.methods.parts.base import Method
+from aqakit.scores.distributions import Point
 from aqakit.types import Batch, FeatureSpec, LabelSpec
 
 PAPER = (

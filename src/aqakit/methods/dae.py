@@ -1,4 +1,4 @@
-"""DAE: score distribution regression by a distribution auto-encoder.
+"""DAE: a distribution auto-encoder for the score.
 
 An encoder gives each video a normal distribution of scores, mean μ and log-variance (Zhang et al., eq. 1–3). Two
 readings of its loss are in circulation, and both are here:
@@ -19,11 +19,11 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from aqakit.distributions import Normal
 from aqakit.errors import OptionError
-from aqakit.heads import NormalHead
-from aqakit.losses import normal_nll, reconstruction, squared_error
-from aqakit.methods import DropoutOption, HiddenOption, Method, PoolingOption, Trunk, mean_loss
+from aqakit.methods.parts.base import DropoutOption, HiddenOption, Method, PoolingOption, Trunk, mean_loss
+from aqakit.methods.parts.heads import NormalHead
+from aqakit.methods.parts.losses import normal_nll, reconstruction, squared_error
+from aqakit.scores.distributions import Normal
 from aqakit.types import Batch, FeatureSpec, LabelSpec
 
 PAPER = (

@@ -1,4 +1,6 @@
-"""DAE with judges: a distribution auto-encoder for every judge, combined by the sport's rule.
+"""DAE with judges: a distribution auto-encoder per judge.
+
+The judges' answers are combined by the sport's rule.
 
 "DAE-MT" has two readings. The paper plugs DAE into MUSDL: a normal distribution for the mark of every judge, trained by
 DAE's loss on that mark and combined as MUSDL combines its own. That is this method, in our reading; no public code has
@@ -13,10 +15,11 @@ from typing import cast
 
 import torch
 
-from aqakit.distributions import Normal, ScoreDistribution
-from aqakit.methods import DropoutOption, HiddenOption, PoolingOption, dae
-from aqakit.methods._panel import JudgeMethods, panel_of
+from aqakit.methods import dae
 from aqakit.methods.dae import AlphaOption, BetaOption, LossOption, NoiseOption, SupportOption
+from aqakit.methods.parts.base import DropoutOption, HiddenOption, PoolingOption
+from aqakit.methods.parts.panel import JudgeMethods, panel_of
+from aqakit.scores.distributions import Normal, ScoreDistribution
 from aqakit.types import Batch, FeatureSpec, LabelSpec, ScoreScale
 
 PAPER = dae.PAPER

@@ -1,4 +1,6 @@
-"""End-to-end ranking: several clips of a video together, squared error and a pairwise ranking loss.
+"""End-to-end ranking: squared error and pairwise ranking.
+
+It reads several clips of a video together.
 
 Li et al. cut a video into nine clips, each with a network of its own, join what the networks say in dense layers and
 teach them the score and the order of every two videos of a batch. There is no public code, and this is our reading:
@@ -20,11 +22,11 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from aqakit.distributions import Point
-from aqakit.heads import PointHead
-from aqakit.losses import squared_error
-from aqakit.methods import DropoutOption, Method, mean_loss
-from aqakit.pooling import equal_shares
+from aqakit.methods.parts.base import DropoutOption, Method, mean_loss
+from aqakit.methods.parts.heads import PointHead
+from aqakit.methods.parts.losses import squared_error
+from aqakit.methods.parts.pooling import equal_shares
+from aqakit.scores.distributions import Point
 from aqakit.types import Batch, FeatureSpec, LabelSpec
 
 PAPER = (

@@ -1,4 +1,6 @@
-"""JRG: joint relation graphs, what the joints do together and how each differs from its neighbours.
+"""JRG: joint relation graphs, common motion and differences.
+
+Joints are compared with their neighbours: what they do together, and how each differs.
 
 A video is a row of segments with a feature vector for each joint. Over learnt graphs of joints, one for each number
 of bones between them, the *commonality* module weighs the neighbours' features, and the *difference* module what
@@ -20,13 +22,13 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from aqakit.distributions import Point
 from aqakit.errors import OptionError
-from aqakit.heads import PointHead
-from aqakit.losses import squared_error
-from aqakit.methods import DropoutOption, Method, mean_loss
-from aqakit.methods._graphs import GraphOption, hops, rings
-from aqakit.methods._shapes import joints
+from aqakit.methods.parts.base import DropoutOption, Method, mean_loss
+from aqakit.methods.parts.graphs import GraphOption, hops, rings
+from aqakit.methods.parts.heads import PointHead
+from aqakit.methods.parts.losses import squared_error
+from aqakit.methods.parts.shapes import joints
+from aqakit.scores.distributions import Point
 from aqakit.types import Batch, FeatureSpec, LabelSpec, Stream
 
 PAPER = (

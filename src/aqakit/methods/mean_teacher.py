@@ -1,4 +1,4 @@
-"""Mean Teacher: an average of the student's past weights teaches it on unlabelled videos.
+"""Mean Teacher: the student's averaged weights teach it.
 
 Student and teacher see every unlabelled video each with noise and dropout of its own, and the student's answer is
 drawn to the teacher's, with a weight that grows over the first epochs (Tarvainen and Valpola 2017). The teacher's
@@ -16,10 +16,9 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from aqakit.distributions import ScoreDistribution
 from aqakit.errors import OptionError
-from aqakit.methods import Method
-from aqakit.methods._semi_supervised import (
+from aqakit.methods.parts.base import Method
+from aqakit.methods.parts.semi_supervised import (
     BaseOption,
     RampOption,
     SemiSupervised,
@@ -29,6 +28,7 @@ from aqakit.methods._semi_supervised import (
     noisy,
     ramp,
 )
+from aqakit.scores.distributions import ScoreDistribution
 from aqakit.types import Batch, Description, FeatureSpec, LabelSpec, ScoreScale
 
 PAPER = (

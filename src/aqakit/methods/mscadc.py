@@ -1,10 +1,10 @@
-"""MSCADC: the whole video as one map; a context net of dilated convolutions for each task.
+"""MSCADC: a context net of dilated convolutions per task.
 
 Each of the three tasks (score, attributes, commentary) has a head of its own: a 1×1×1 convolution to 12 channels,
 the context net, after whose five dilated convolutions a place has seen 3, 5, 9, 17 and 19 in a row, and two more
 convolutions. The mean over the places is the score, or the attributes' logits; the commentary's head gives a vector,
-which the decoder of :mod:`aqakit.captions` reads as a video of one clip. ``tasks`` names the published variants:
-``stl`` is MSCADC-STL, ``mtl`` MSCADC-MTL, ``cls`` and ``cap`` the two between. The losses are those of C3D-AVG. Where
+which the decoder of :mod:`aqakit.methods.parts.captions` reads as a video of one clip. ``tasks`` names the published
+variants: ``stl`` is MSCADC-STL, ``mtl`` MSCADC-MTL, ``cls`` and ``cap`` the two between. The losses are those of C3D-AVG. Where
 the public code differs from here:
 
 - *size*: its maps are 256×2×20×20. On a map with less than 19 places to a side, the context net ends with the last
@@ -27,9 +27,9 @@ import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor, nn
 
-from aqakit import pooling
 from aqakit.errors import OptionError
-from aqakit.methods._tasks import (
+from aqakit.methods.parts import pooling
+from aqakit.methods.parts.tasks import (
     AttributeWeightOption,
     BeamsOption,
     CaptionWeightOption,

@@ -1,4 +1,6 @@
-"""MUSDL: one score distribution for every judge, combined by the sport's rule.
+"""MUSDL: a score distribution for every judge.
+
+The judges' distributions are combined by the sport's rule.
 
 USDL on the marks of each judge (Tang et al. 2020, section 3.4): an MLP of its own, soft labels over the marks that can
 be given, and the divergences summed over the judges. Then the rule of the sport: the middle three × difficulty in
@@ -21,9 +23,10 @@ from typing import Annotated, Literal, cast
 import torch
 from pydantic import Field
 
-from aqakit.distributions import Binned, Point, ScoreDistribution
-from aqakit.methods import DropoutOption, HiddenOption, PoolingOption, usdl
-from aqakit.methods._panel import JudgeMethods, Panel, panel_of
+from aqakit.methods import usdl
+from aqakit.methods.parts.base import DropoutOption, HiddenOption, PoolingOption
+from aqakit.methods.parts.panel import JudgeMethods, Panel, panel_of
+from aqakit.scores.distributions import Binned, Point, ScoreDistribution
 from aqakit.types import Batch, FeatureSpec, LabelSpec, ScoreScale
 
 PAPER = (

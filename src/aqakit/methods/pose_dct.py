@@ -1,4 +1,4 @@
-"""Pose+DCT: how the joints move about the head, as a few slow cosines, and a linear SVR.
+"""Pose+DCT: low frequencies of the joints and a linear SVR.
 
 Pirsiavash et al. take the path of every joint relative to the head, transform it by the DCT over time, keep the sizes
 of the lowest coefficients and regress the score on them with a linear SVR. Where we must choose:
@@ -21,8 +21,8 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from aqakit.errors import OptionError
-from aqakit.methods import Method
-from aqakit.methods._support_vectors import CostOption, EpsilonOption, SupportVectors
+from aqakit.methods.parts.base import Method
+from aqakit.methods.parts.support_vectors import CostOption, EpsilonOption, SupportVectors
 from aqakit.types import Batch, FeatureSpec, LabelSpec
 
 PAPER = "Pirsiavash et al., Assessing the Quality of Actions, ECCV 2014. https://doi.org/10.1007/978-3-319-10599-4_36"

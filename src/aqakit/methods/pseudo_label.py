@@ -1,4 +1,4 @@
-"""Pseudo-labels: the base's own confident answers on unlabelled videos, learnt as if they were scores.
+"""Pseudo-labels: the base's confident answers as labels.
 
 Training goes in rounds. At the end of each a copy of the base becomes the labeller; in the next, the unlabelled
 videos of a batch about which it is surest take its answers as their scores (Lee 2013). Labels from the model of the
@@ -17,9 +17,8 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from aqakit.distributions import Point, ScoreDistribution
-from aqakit.methods import Method
-from aqakit.methods._semi_supervised import (
+from aqakit.methods.parts.base import Method
+from aqakit.methods.parts.semi_supervised import (
     BaseOption,
     RampOption,
     SemiSupervised,
@@ -29,6 +28,7 @@ from aqakit.methods._semi_supervised import (
     ramp,
     still,
 )
+from aqakit.scores.distributions import Point, ScoreDistribution
 from aqakit.types import Batch, FeatureSpec, LabelSpec
 
 PAPER = (

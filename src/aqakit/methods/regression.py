@@ -7,10 +7,10 @@ the conditioning and not the model.
 
 from torch import Tensor
 
-from aqakit.distributions import Point
-from aqakit.heads import PointHead
-from aqakit.losses import squared_error
-from aqakit.methods import DropoutOption, HiddenOption, Method, PoolingOption, Trunk, mean_loss
+from aqakit.methods.parts.base import DropoutOption, HiddenOption, Method, PoolingOption, Trunk, mean_loss
+from aqakit.methods.parts.heads import PointHead
+from aqakit.methods.parts.losses import squared_error
+from aqakit.scores.distributions import Point
 from aqakit.types import Batch, FeatureSpec, LabelSpec
 
 PAPER = (

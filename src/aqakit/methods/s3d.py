@@ -1,4 +1,4 @@
-"""S3D: one model for each stage of the action, and their fusion.
+"""S3D: one model for each stage of the action, then fusion.
 
 A dive is cut in stages (jump, drop, entry, ending). A P3D per stage learns the score with the squared error, and their
 answers are fused (Xiang et al. 2018): ``fusion="mean"`` is the mean of the stage models' scores; ``"linear"`` is a
@@ -28,14 +28,14 @@ from pydantic import Field
 from sklearn.linear_model import LinearRegression
 from torch import Tensor, nn
 
-from aqakit.distributions import Point
 from aqakit.errors import OptionError
-from aqakit.heads import PointHead
-from aqakit.losses import squared_error
-from aqakit.methods import Method, mean_loss
-from aqakit.methods._ed_tcn import EDTCN, fit_segmenter, stages_of
-from aqakit.methods._support_vectors import CostOption, EpsilonOption, SupportVectors
-from aqakit.pooling import equal_shares
+from aqakit.methods.parts.base import Method, mean_loss
+from aqakit.methods.parts.ed_tcn import EDTCN, fit_segmenter, stages_of
+from aqakit.methods.parts.heads import PointHead
+from aqakit.methods.parts.losses import squared_error
+from aqakit.methods.parts.pooling import equal_shares
+from aqakit.methods.parts.support_vectors import CostOption, EpsilonOption, SupportVectors
+from aqakit.scores.distributions import Point
 from aqakit.types import Batch, FeatureSpec, LabelSpec, Stream
 
 __all__ = ["EDTCN", "FEATURES", "PAPER", "S3D", "build", "fit_segmenter"]

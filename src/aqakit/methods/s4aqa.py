@@ -1,4 +1,6 @@
-"""S4AQA: one hidden segment of every unlabelled video is recovered, and all representations are aligned.
+"""S4AQA: masked segment recovery and adversarial alignment.
+
+One hidden segment of every unlabelled video is recovered, and all representations are aligned.
 
 The base reads what a temporal encoder, shared by labelled and unlabelled videos, makes of the segments. Of every
 unlabelled video one random segment is hidden, encoded with the others and recovered by a two-layer decoder (mean
@@ -38,8 +40,9 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from aqakit.methods import DropoutOption, Method
-from aqakit.methods._semi_supervised import (
+from aqakit.methods.parts.base import DropoutOption, Method
+from aqakit.methods.parts.pooling import build as build_pooling
+from aqakit.methods.parts.semi_supervised import (
     BaseOption,
     Encoded,
     Encoder,
@@ -49,7 +52,6 @@ from aqakit.methods._semi_supervised import (
     build_encoded,
     first,
 )
-from aqakit.pooling import build as build_pooling
 from aqakit.types import Batch, FeatureSpec, LabelSpec, Stream
 
 PAPER = (

@@ -1,4 +1,4 @@
-"""S4L: beside the score, unlabelled videos are asked something whose answer is free.
+"""S4L: self-supervised tasks on unlabelled videos.
 
 The questions are
 
@@ -25,8 +25,9 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from aqakit.methods import DropoutOption, Method
-from aqakit.methods._semi_supervised import (
+from aqakit.methods.parts.base import DropoutOption, Method
+from aqakit.methods.parts.pooling import build as build_pooling
+from aqakit.methods.parts.semi_supervised import (
     BaseOption,
     Encoded,
     Encoder,
@@ -36,8 +37,7 @@ from aqakit.methods._semi_supervised import (
     build_encoded,
     first,
 )
-from aqakit.pooling import build as build_pooling
-from aqakit.transforms import crop
+from aqakit.recordings.transforms import crop
 from aqakit.types import Batch, FeatureSpec, LabelSpec, Stream
 
 PAPER = "Zhai et al., S4L: Self-Supervised Semi-Supervised Learning, ICCV 2019. https://arxiv.org/abs/1905.03670"

@@ -18,13 +18,13 @@ import torch.nn.functional as F
 from pydantic import BeforeValidator, Field
 from torch import Tensor, nn
 
-from aqakit.distributions import Point
 from aqakit.errors import OptionError
-from aqakit.heads import PointHead
-from aqakit.losses import squared_error
-from aqakit.methods import DropoutOption, Method, mean_loss
-from aqakit.methods._graphs import GraphOption, Partition, hops, partitions
-from aqakit.methods._shapes import joints
+from aqakit.methods.parts.base import DropoutOption, Method, mean_loss
+from aqakit.methods.parts.graphs import GraphOption, Partition, hops, partitions
+from aqakit.methods.parts.heads import PointHead
+from aqakit.methods.parts.losses import squared_error
+from aqakit.methods.parts.shapes import joints
+from aqakit.scores.distributions import Point
 from aqakit.types import Batch, FeatureSpec, LabelSpec, Stream
 
 PAPER = (

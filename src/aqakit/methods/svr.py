@@ -13,10 +13,10 @@ from typing import Annotated, Literal
 from pydantic import Field
 from torch import Tensor, nn
 
-from aqakit import pooling as poolings
 from aqakit.errors import OptionError
-from aqakit.methods import Method
-from aqakit.methods._support_vectors import CostOption, EpsilonOption, Kernel, Scaling, SupportVectors
+from aqakit.methods.parts import pooling as poolings
+from aqakit.methods.parts.base import Method
+from aqakit.methods.parts.support_vectors import CostOption, EpsilonOption, Kernel, Scaling, SupportVectors
 from aqakit.types import Batch, FeatureSpec, LabelSpec
 
 PAPER = (

@@ -1,4 +1,4 @@
-"""TSN: temporal segment network, a score of each segment and the consensus of all.
+"""TSN: the consensus of the scores of segments.
 
 A video is cut into segments, one network scores a snippet of each, and the consensus of the snippets is trained
 against the video's score (Wang et al. 2016, eq. 1–2); Pan et al. (2019) use it so for action quality. The streams,
@@ -16,11 +16,11 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from aqakit.distributions import Point
-from aqakit.heads import in_units, mlp
-from aqakit.losses import squared_error
-from aqakit.methods import DropoutOption, HiddenOption, Method, mean_loss
-from aqakit.methods._shapes import vectors
+from aqakit.methods.parts.base import DropoutOption, HiddenOption, Method, mean_loss
+from aqakit.methods.parts.heads import in_units, mlp
+from aqakit.methods.parts.losses import squared_error
+from aqakit.methods.parts.shapes import vectors
+from aqakit.scores.distributions import Point
 from aqakit.types import Batch, FeatureSpec, LabelSpec, ScoreScale, Stream
 
 PAPER = (

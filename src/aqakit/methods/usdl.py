@@ -16,10 +16,10 @@ from typing import Annotated, Literal
 from pydantic import Field
 from torch import Tensor
 
-from aqakit.distributions import Binned, Point
-from aqakit.heads import BinnedHead
-from aqakit.losses import soft_label_kl
-from aqakit.methods import DropoutOption, HiddenOption, Method, PoolingOption, Trunk, mean_loss
+from aqakit.methods.parts.base import DropoutOption, HiddenOption, Method, PoolingOption, Trunk, mean_loss
+from aqakit.methods.parts.heads import BinnedHead
+from aqakit.methods.parts.losses import soft_label_kl
+from aqakit.scores.distributions import Binned, Point
 from aqakit.types import Batch, FeatureSpec, LabelSpec
 
 PAPER = (

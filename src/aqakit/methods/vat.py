@@ -1,4 +1,6 @@
-"""VAT: virtual adversarial training, smooth answers in the direction where they change most.
+"""VAT: virtual adversarial training on unlabelled videos.
+
+Answers are made smooth in the direction in which they change most.
 
 For every unlabelled video the small change of its features is sought that moves the base's answer most (a power
 iteration on the divergence, Miyato et al. 2018, Algorithm 1), and the answer is taught not to move. The distance is
@@ -17,10 +19,9 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from aqakit.distributions import ScoreDistribution
 from aqakit.errors import OptionError
-from aqakit.methods import Method
-from aqakit.methods._semi_supervised import (
+from aqakit.methods.parts.base import Method
+from aqakit.methods.parts.semi_supervised import (
     BaseOption,
     SemiSupervised,
     build_base,
@@ -30,6 +31,7 @@ from aqakit.methods._semi_supervised import (
     still,
     with_first,
 )
+from aqakit.scores.distributions import ScoreDistribution
 from aqakit.types import Batch, FeatureSpec, LabelSpec, ScoreScale
 
 PAPER = (

@@ -6,10 +6,10 @@ All take ``true`` and ``predicted`` (…, n) and work along the last axis, so th
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from scipy import stats
 
-Floats = NDArray[np.float64]
+from aqakit.types import Floats
 
 
 def spearman(true: ArrayLike, predicted: ArrayLike) -> Floats:

@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
-from aqakit.distributions import ScoreDistribution
 from aqakit.metrics import accuracy
 from aqakit.metrics.scoring import as_tensor
+from aqakit.scores.distributions import ScoreDistribution
+from aqakit.types import Floats
 
-Floats = NDArray[np.float64]
 LEVELS = np.linspace(0.05, 0.95, 19)
 
 

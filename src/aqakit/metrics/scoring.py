@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import torch
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
-from aqakit.distributions import ScoreDistribution
-
-Floats = NDArray[np.float64]
+from aqakit.scores.distributions import ScoreDistribution
+from aqakit.types import Floats
 
 
 def nll(distribution: ScoreDistribution, score: ArrayLike) -> float:

@@ -9,11 +9,11 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from scipy.stats import binom
 
-from aqakit.distributions import Normal
+from aqakit.evaluation.results import MethodResult
 from aqakit.metrics import calibration
 from aqakit.metrics.calibration import LEVELS, RiskCoverage
 from aqakit.report.figures import BLUE, GREY, SERIES, plain
-from aqakit.results import MethodResult
+from aqakit.scores.distributions import Normal
 
 BINS = 10
 """Of a PIT histogram."""

@@ -11,9 +11,10 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
+from aqakit.evaluation.results import MethodResult
+from aqakit.evaluation.selection import RULES
 from aqakit.report.figures import BLUE, GREEN, GREY, ORANGE, plain
-from aqakit.results import Floats, MethodResult
-from aqakit.selection import RULES
+from aqakit.types import Floats
 
 OPTIMISTIC = "optimistic"
 

@@ -11,11 +11,11 @@ import numpy as np
 import torch
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from numpy.typing import NDArray
 from scipy.stats import gaussian_kde
 
-from aqakit.distributions import ScoreDistribution
-from aqakit.files import replacing
+from aqakit.scores.distributions import ScoreDistribution
+from aqakit.system.files import replacing
+from aqakit.types import Floats
 
 # Okabe and Ito's palette: told apart by colour-blind readers and in grey
 INK, BLUE, ORANGE, GREEN, GREY = "#1b1b1b", "#0072b2", "#d55e00", "#009e73", "#8a8a8a"
@@ -25,8 +25,6 @@ SERIES = tuple(zip((BLUE, ORANGE, GREEN, PURPLE, AMBER, SKY), ("o", "s", "^", "D
 
 DENSE = 150
 """Points from which a figure holds a picture of them and not each of them."""
-
-Floats = NDArray[np.float64]
 
 
 def scorecard(

@@ -9,8 +9,9 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from aqakit.evaluation.results import MethodResult
 from aqakit.report import calibration, curves, figures
-from aqakit.results import MethodResult, TaskResult
+from aqakit.report.content import TaskResult
 
 _WIDTH, _HEIGHT = 4.4, 3.3  # inches: read on a phone without turning it
 

@@ -15,12 +15,13 @@ from pathlib import Path
 from typing import Any
 
 from aqakit.errors import OptionError
-from aqakit.files import write_text
+from aqakit.evaluation.results import FoldResult, MethodResult
+from aqakit.evaluation.selection import RULES
 from aqakit.report import calibration, curves, document, figures, gallery, svg
+from aqakit.report.content import Case, Study, TaskResult
 from aqakit.report.gallery import Shown
 from aqakit.report.tables import Row, text
-from aqakit.results import Case, FoldResult, MethodResult, Study, TaskResult
-from aqakit.selection import RULES
+from aqakit.system.files import write_text
 
 _COLUMNS = {
     "method": "method",

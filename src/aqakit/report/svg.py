@@ -15,8 +15,8 @@ from matplotlib.figure import Figure
 from matplotlib.image import imsave
 from matplotlib.ticker import MaxNLocator
 
+from aqakit.report.content import Part
 from aqakit.report.figures import AMBER, BLUE, GREEN, GREY, INK, ORANGE, PURPLE, SKY
-from aqakit.results import Part
 
 VARIABLES = {
     BLUE: "blue", ORANGE: "orange", GREEN: "green", GREY: "grey", PURPLE: "purple", AMBER: "amber", SKY: "sky"

@@ -19,10 +19,10 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
+from aqakit.evaluation.sweep import Sweep
 from aqakit.report.figures import DENSE, GREY, INK, SERIES, plain, save
-from aqakit.selection import Floats
-from aqakit.sweep import Sweep
-from aqakit.training_traces import Plane, Term
+from aqakit.report.semi_supervised import LossTerm, RepresentationMap, Traces
+from aqakit.types import Floats
 
 Row = Mapping[str, Any]
 
@@ -37,7 +37,7 @@ _MARKERS = {"labelled": ("o", 46.0), "unlabelled": ("^", 20.0)}  # shape and siz
 _OTHER = ("x", 14.0)  # of another view of an unlabelled video
 
 
-def write(found: Sweep, folder: Path) -> list[Path]:
+def write(found: Sweep, traces: Traces, folder: Path) -> list[Path]:
     """Write every figure that the sweep has something for into a folder, as PNG and SVG.
 
     Returns:
@@ -45,21 +45,21 @@ def write(found: Sweep, folder: Path) -> list[Path]:
     """
     folder.mkdir(parents=True, exist_ok=True)
     files = []
-    for name, figure in drawings(found):
+    for name, figure in drawings(found, traces):
         for ending in ("svg", "png"):
             save(figure, folder / f"{name}.{ending}")
         files.append(folder / f"{name}.png")
     return files
 
 
-def drawings(found: Sweep) -> Iterator[tuple[str, Figure]]:
+def drawings(found: Sweep, traces: Traces) -> Iterator[tuple[str, Figure]]:
     """Name and figure, in order."""
     if len(found.shares) > 1:
         yield "shares", shares(found)
-    if found.planes:
-        yield "representations", representations(found.planes)
-    if found.terms:
-        yield "unlabelled-losses", losses(found.terms)
+    if traces.maps:
+        yield "representations", representations(traces.maps)
+    if traces.terms:
+        yield "unlabelled-losses", losses(traces.terms)
     for number, table in enumerate(found.grid):
         yield f"grid{number + 1 if number else ''}", grid(table.rows)
 
@@ -110,38 +110,38 @@ def _positions(order: Sequence[str]) -> tuple[dict[str, float], str]:
     return {share: number / (len(order) - 1) for number, share in enumerate(order)}, "training labels known"
 
 
-def representations(planes: Sequence[Plane]) -> Figure:
+def representations(maps: Sequence[RepresentationMap]) -> Figure:
     """A panel for each variant: videos where t-SNE puts them, the shape says what they are, the colour how good."""
-    figure, panels = _panels(len(planes), legend=0.45)
-    scores = np.concatenate([plane.score for plane in planes])
+    figure, panels = _panels(len(maps), legend=0.45)
+    scores = np.concatenate([one.score for one in maps])
     colours = ScalarMappable(Normalize(np.nanmin(scores), np.nanmax(scores)), _VIRIDIS)
-    for axes, plane in zip(panels, planes):
-        _scatter(axes, plane, colours)
+    for axes, one in zip(panels, maps):
+        _scatter(axes, one, colours)
         axes.set(xticks=[], yticks=[])
         axes.spines[:].set_color(GREY)
-        axes.set_title(plane.title, fontsize=10, loc="left")
-    bar = figure.colorbar(colours, ax=panels, label=f"true score ({planes[0].unit})", shrink=0.85)
+        axes.set_title(one.title, fontsize=10, loc="left")
+    bar = figure.colorbar(colours, ax=panels, label=f"true score ({maps[0].unit})", shrink=0.85)
     bar.outline.set_visible(False)
-    kinds = dict.fromkeys(("labelled", "unlabelled", *(kind for plane in planes for kind in sorted(plane.kind))))
+    kinds = dict.fromkeys(("labelled", "unlabelled", *(kind for one in maps for kind in sorted(one.kind))))
     handles = [_handle(kind) for kind in kinds]
-    title = f"t-SNE of training videos, {planes[0].labels} of the labels known; axes have no unit"
+    title = f"t-SNE of training videos, {maps[0].labels} of the labels known; axes have no unit"
     _legend(figure, handles, title, columns=len(handles))
     return figure
 
 
-def _scatter(axes: Axes, plane: Plane, colours: ScalarMappable) -> None:
-    kinds = np.array(plane.kind)
-    others = sorted(set(plane.kind) - {"labelled", "unlabelled"})
+def _scatter(axes: Axes, one: RepresentationMap, colours: ScalarMappable) -> None:
+    kinds = np.array(one.kind)
+    others = sorted(set(one.kind) - {"labelled", "unlabelled"})
     for kind in ("unlabelled", *others, "labelled"):  # the few labelled ones on top
         own = kinds == kind
         marker, size = _MARKERS.get(kind, _OTHER)
-        x, y = plane.position[own].T
+        x, y = one.position[own].T
         axes.scatter(
             x,
             y,
             s=size,
             marker=marker,
-            c=colours.to_rgba(plane.score[own]),
+            c=colours.to_rgba(one.score[own]),
             edgecolors=INK if kind == "labelled" else None,
             linewidths=0.9,
             rasterized=len(kinds) > DENSE,
@@ -154,7 +154,7 @@ def _handle(kind: str) -> Line2D:
     return Line2D([], [], ls="", marker=marker, ms=size**0.5, mfc=GREY, mec=edge, label=kind)
 
 
-def losses(terms: Sequence[Term]) -> Figure:
+def losses(terms: Sequence[LossTerm]) -> Figure:
     """A panel for each method and term: mean over folds and seeds along training, with its spread, for each share."""
     names = list(dict.fromkeys((term.method, term.name) for term in terms))
     order = list(dict.fromkeys(term.labels for term in terms))

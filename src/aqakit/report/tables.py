@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.table import Table
 
 from aqakit.errors import OptionError
-from aqakit.files import write_text
+from aqakit.system.files import write_text
 
 Row = Mapping[str, Any]
 
@@ -34,8 +34,23 @@ def show(rows: Sequence[Row], *, title: str = "", notes: Sequence[str] = (), hid
     for row in rows:
         table.add_row(*(text(row.get(name)) for name in names))
     console.print(table)
-    for note in notes:
-        console.print(note, style="dim", highlight=False)
+    for sentence in notes:
+        console.print(sentence, style="dim", highlight=False)
+
+
+def note(sentence: str) -> None:
+    """Print a sentence below a table."""
+    Console().print(sentence, style="dim", highlight=False)
+
+
+def show_fields(fields: Mapping[str, Any], *, title: str) -> None:
+    """Print named values, one below another."""
+    table = Table(title=title, title_justify="left", title_style="bold", box=None, show_header=False)
+    table.add_column(style="bold")
+    table.add_column(overflow="fold")
+    for name, value in fields.items():
+        table.add_row(name.replace("_", " "), f"{value:,}" if isinstance(value, int) else text(value))
+    Console().print(table)
 
 
 def text(value: object) -> str:

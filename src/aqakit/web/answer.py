@@ -18,18 +18,19 @@ from numpy.typing import NDArray
 from PIL import Image
 from scipy.ndimage import gaussian_filter1d
 
-from aqakit import exemplars, video
-from aqakit.backbones import Backbone
-from aqakit.backbones._video import VideoBackbone
-from aqakit.distributions import ScoreDistribution
-from aqakit.engines import Engine
+from aqakit.backbones.parts.base import Backbone
+from aqakit.backbones.parts.video import VideoBackbone
 from aqakit.errors import DataError
-from aqakit.exemplars import Remembered
-from aqakit.explanation import Attribution, attribute, clip_frames
-from aqakit.runfiles import words
-from aqakit.runs import Run
-from aqakit.scoring import off_scale
-from aqakit.video import VideoInfo
+from aqakit.explanation.contributions import Attribution, attribute, clip_frames
+from aqakit.features.engines import Engine
+from aqakit.recordings import video
+from aqakit.recordings.video import VideoInfo
+from aqakit.scores.distributions import ScoreDistribution
+from aqakit.training import summary
+from aqakit.training.run import Run
+from aqakit.training.run_files import words
+from aqakit.training.scoring import off_scale
+from aqakit.training.summary import TrainingSummary
 from aqakit.web.limits import Limits
 from aqakit.web.models import Answer, Clip, Curve, Exemplar, Footage, Interval
 
@@ -62,8 +63,8 @@ def answer(run: Run, path: Path, name: str, difficulty: float | None, limits: Li
     scale, score, std = run.labels.scale, found.mean.item(), found.std.item()
     if not math.isfinite(score):
         raise DataError(f"{path}: the method's answer is not a number; the video is unlike those it was trained on")
-    remembered = Remembered.load(run.folder) if (run.folder / exemplars.FILE).exists() else None
-    made = attribute(run.assessor.predict_embedded, batch, remembered.usual) if remembered else None
+    remembered = TrainingSummary.load(run.folder) if (run.folder / summary.FILE).exists() else None
+    made = attribute(run.assessor.predict_embedded, batch, remembered.mean_clip) if remembered else None
     return Answer(
         score=score,
         std=std,
@@ -171,7 +172,7 @@ def _notes(run: Run, info: VideoInfo, name: str, score: float, std: float) -> li
         notes.append(
             f"{name} is cut off: {info.frames} of about {info.promised} frames are there, and these are scored"
         )
-    if not (run.folder / exemplars.FILE).exists():
+    if not (run.folder / summary.FILE).exists():
         notes.append("the run was made before runs kept what an explanation needs; train it again to have one")
     if std == 0:
         notes.append("the method answers with one number and does not say how sure it is")

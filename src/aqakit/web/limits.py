@@ -7,7 +7,7 @@ import resource
 from dataclasses import dataclass
 
 from aqakit.errors import VideoError
-from aqakit.video import VideoInfo
+from aqakit.recordings.video import VideoInfo
 
 MEGABYTE = 2**20
 

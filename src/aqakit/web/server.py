@@ -12,10 +12,10 @@ import uvicorn
 
 from aqakit import discovery
 from aqakit.errors import OptionError
-from aqakit.progress import console
-from aqakit.recipe import Recipe
-from aqakit.reporting import command
-from aqakit.runs import Run
+from aqakit.report.study import command
+from aqakit.system.progress import console
+from aqakit.training.recipe import Recipe
+from aqakit.training.run import Run
 from aqakit.web.app import LOOPBACK, create_app
 from aqakit.web.limits import MEGABYTE, Limits
 from aqakit.web.models import RunCard

@@ -18,7 +18,7 @@ from typing import Any
 import torch
 
 from aqakit.errors import AqakitError
-from aqakit.runs import Run
+from aqakit.training.run import Run
 from aqakit.web.answer import answer
 from aqakit.web.limits import Limits, confine
 

@@ -1,0 +1,118 @@
+"""What all backbones that look at pixels share: reading clips in one forward pass over a video."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from aqakit.backbones.parts.base import Backbone
+from aqakit.errors import VideoError
+from aqakit.recordings import video
+from aqakit.recordings.clips import ClipPlan, Frames
+from aqakit.recordings.transforms import Convention, PixelRecipe, crop, normalise
+
+Pixels = NDArray[np.uint8]
+
+
+class VideoBackbone(Backbone):
+    """Clips (T, H, W, 3) uint8 → features.
+
+    Args:
+        plan: which frames make which clip.
+        pixels: how frames are resized and cropped when they are read.
+        colours: how they are normalised in :meth:`forward`.
+    """
+
+    reads = "video"
+
+    def __init__(self, plan: ClipPlan, pixels: PixelRecipe, colours: Convention) -> None:
+        super().__init__()
+        self.plan, self.pixels, self.colours = plan, pixels, colours
+
+    def read(
+        self, path: Path, window: tuple[int, int] | None = None, *, report: video.Report | None = None
+    ) -> Iterator[Pixels]:
+        """Clips (T, H, W, 3) in the order of the plan.
+
+        Every frame is decoded and resized once, and held only as long as a later clip needs it.
+
+        Args:
+            path: a video file or a folder of numbered pictures.
+            window: first and last frame of the action; None for all of it.
+            report: is told how many frames were missing or damaged.
+
+        Raises:
+            VideoError: the video cannot be used, or the window is not inside it.
+        """
+        table = self._table(path, video.probe(path).frames, window)
+        last_use = {number: row for row, clip in enumerate(table.tolist()) for number in clip}
+        incoming = self._decode(path, last_use, report)
+        held: dict[int, Pixels] = {}
+        for row, clip in enumerate(table.tolist()):
+            while max(clip) not in held:
+                number, frame = next(incoming)
+                held[number] = frame
+            yield np.stack([held[number] for number in clip])
+            held = {number: frame for number, frame in held.items() if last_use[number] > row}
+        next(incoming, None)  # only at its end does reading know whether too much was missing
+
+    def frames(
+        self, path: Path, window: tuple[int, int] | None = None, *, shift: int = 0
+    ) -> tuple[Pixels, Frames, int]:
+        """All frames that :meth:`clips_of` can ask for.
+
+        Returns:
+            (K, H, W, 3) frames, their (K,) numbers in increasing order, and the number of frames of the video.
+
+        Raises:
+            VideoError: as :meth:`read`.
+        """
+        length = video.probe(path).frames
+        tables = [self._table(path, length, window, by) for by in range(-shift, shift + 1)]
+        numbers = np.unique(np.concatenate([table.ravel() for table in tables]))
+        return np.stack([frame for _, frame in self._decode(path, numbers.tolist())]), numbers, length
+
+    def clips_of(self, numbers: Frames, length: int, shift: int = 0, window: tuple[int, int] | None = None) -> Frames:
+        """(N, T) places in the frames of :meth:`frames`, so that a clip moved by ``shift`` is not decoded again."""
+        return np.searchsorted(numbers, self.plan.within(window or (0, length - 1), length, shift))
+
+    def normalise(self, clips: Tensor) -> Tensor:
+        """(n, T, H, W, 3) uint8 → (n, T, 3, H, W) float32."""
+        return normalise(clips, *self.colours)
+
+    def fingerprint(self) -> dict[str, Any]:
+        """Clip plan, pixel recipe and colours; subclasses add what their network is."""
+        parts = {"plan": self.plan.fingerprint(), "pixels": self.pixels.fingerprint()}
+        return parts | {"colours": self.colours._asdict()}
+
+    def _table(self, path: Path, length: int, window: tuple[int, int] | None, shift: int = 0) -> Frames:
+        try:
+            return self.plan.within(window or (0, length - 1), length, shift)
+        except ValueError:
+            first, last = window or (0, length - 1)
+            raise VideoError(
+                f"{path} has frames 0 to {length - 1}, and the action is said to be in {first} to {last}"
+            ) from None
+
+    def _decode(
+        self, path: Path, numbers: Iterable[int], report: video.Report | None = None
+    ) -> Iterator[tuple[int, Pixels]]:
+        size, interpolation = self.pixels.size, self.pixels.interpolation
+        for number, frame in video.stream(path, numbers, size=size, interpolation=interpolation, report=report):
+            yield number, frame if self.pixels.crop is None else crop(frame, self.pixels.crop)
+
+
+def weights_hash(model: nn.Module) -> str:
+    """Of names and values of all tensors of a model, however they were stored."""
+    found = hashlib.blake2b(digest_size=16)
+    for name, tensor in sorted(model.state_dict().items()):
+        found.update(name.encode())
+        found.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy())
+    return found.hexdigest()

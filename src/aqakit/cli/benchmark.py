@@ -1,0 +1,93 @@
+"""Methods × folds × seeds in one honest table, with floors; a column for each of several shares of labels."""
+
+from __future__ import annotations
+
+import inspect
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.console import Console
+
+from aqakit import evaluation, report, training
+from aqakit.cli.lazy import Command, command_of
+from aqakit.cli.options import BACKBONE, given_only, names, option, run_and_loop, with_signature, with_weights
+from aqakit.errors import OptionError
+from aqakit.report import tables
+from aqakit.system import configuration, processes
+
+if TYPE_CHECKING:
+    from aqakit.evaluation.benchmark import Table
+
+_SWEEP = {"ablation", "grid", "figures"}  # options that ask for more than one table
+
+
+def command(completing: bool) -> Command:
+    """``aqakit benchmark``."""
+    return command_of(with_signature(_benchmark, _parameters(completing)), "benchmark", __doc__)
+
+
+def _benchmark(**given: Any) -> None:
+    if processes.size() > 1:
+        raise OptionError("a benchmark runs in one process: torchrun is for train")
+    values = given_only(given)
+    values["backbones"] = with_weights(values.pop("backbone", []), values.pop("weights", None))
+    values["methods"] = names(values.pop("methods", ""))
+    values["rules"] = names(values.pop("rules", "last"))
+    json = values.pop("json", None)
+    several = "," in values.get("labels", "") or not _SWEEP.isdisjoint(values)
+    rows = _sweep(**values) if several else _show(evaluation.benchmark.benchmark(**values))
+    tables.write(rows, Path(json) if json else None, "json")
+
+
+def _sweep(
+    *, labels: str | None = None, figures: str | None = None, out: str | None = None, **values: Any
+) -> list[dict[str, Any]]:
+    sweep = evaluation.sweep
+    with evaluation.benchmark.folder_of(out) as folder:  # the figures look into the runs
+        found = sweep.sweep(labels=(labels or sweep.EVERY).split(","), out=folder, **values)
+        for table in found.tables:
+            _show(table)
+        if figures:
+            traces = report.semi_supervised.traces(found)
+            for file in report.sweep_figures.write(found, traces, Path(figures)):
+                Console().print(f"{file} and .svg", highlight=False, soft_wrap=True)
+    return found.rows
+
+
+def _show(table: Table) -> list[dict[str, Any]]:
+    tables.show(table.rows, title=table.title, notes=table.notes, hide=table.details)
+    return table.rows
+
+
+def _rules() -> tuple[str, str]:
+    """The published protocols and the rules that choose an epoch."""
+    return ", ".join(evaluation.selection.PUBLISHED), ", ".join(evaluation.selection.RULES)
+
+
+def _parameters(completing: bool) -> list[inspect.Parameter]:
+    published, rules = ("", "") if completing else _rules()
+    more = {p.name: p for p in run_and_loop(completing)}
+    labels = "" if completing else configuration.option_help(training.recipe.run_options, "labels")
+    dataset = Annotated[str, typer.Argument(help="Data set, as name or name:option=value.")]
+    own = [
+        inspect.Parameter("dataset", inspect.Parameter.KEYWORD_ONLY, annotation=dataset),
+        option("root", "its folder; for manifest the CSV file", "--root"),
+        option("backbone", f"{BACKBONE}; neither backbone nor methods: the floors alone", "--backbone", kind=list[str]),
+        option("weights", "weights for the backbone that takes them", "--weights"),
+        option("methods", "names, with commas; options as name:option=value", "--methods"),
+        option("labels", f"{labels}; several with commas for a column each", "--labels"),
+        option(
+            "ablation", "the variants of each method that has some, compared with the first", "--ablation", kind=bool
+        ),
+        option("grid", "all combinations of the weights of each method that has a grid", "--grid", kind=bool),
+        option("task", "one task, or all for each and a Fisher-z mean", "--task"),
+        option("protocol", f"name of the splits, or published: {published}", "--protocol"),
+        option("rules", f"which epoch counts, with commas: {rules} (last)", "--rules"),
+        option("seeds", "how many seeds, counted from 0 (1)", "--seeds", kind=int, min=1),
+        option("out", "folder for the runs, to go on after a stop (a temporary one)", "--out", "-o"),
+        option("json", "write the table as JSON; - for standard output", "--json"),
+        option("figures", "folder for PNG and SVG: labels, representations, losses, grid", "--figures"),
+    ]
+    without = {p.name for p in own} | {"fold", "seed", "select"}
+    return [*own, *(p for name, p in more.items() if name not in without)]

@@ -1,0 +1,24 @@
+"""``aqakit demo``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from aqakit import report
+from aqakit.cli.common import JsonFile, print_epoch
+from aqakit.report import tables
+
+
+def demo(
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the run, the table and the figure.")] = Path(
+        "demo"
+    ),
+    json: JsonFile = None,
+) -> None:
+    """Render dives, train on their pixels, evaluate on unseen ones and score one file: needs nothing."""
+    result = report.demo.demo(out, print_epoch(report.demo.SETTINGS["epochs"]))
+    tables.show(result.rows, title=result.title, notes=result.notes)
+    tables.write(result.rows, json, "json")

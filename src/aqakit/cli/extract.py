@@ -1,0 +1,56 @@
+"""``aqakit extract``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from aqakit import features
+from aqakit.cli.options import BACKBONE, with_weights
+from aqakit.errors import DataError
+from aqakit.report import tables
+from aqakit.system.files import default_cache
+
+
+def extract(
+    dataset: Annotated[str, typer.Argument(help="Data set, as name or name:option=value.")],
+    backbone: Annotated[list[str], typer.Option(help=BACKBONE.capitalize() + ".")],
+    root: Annotated[Path | None, typer.Option(help="Its folder; for manifest the CSV file.")] = None,
+    weights: Annotated[str | None, typer.Option(help="Weights for the backbone that takes them.")] = None,
+    engine: Annotated[str, typer.Option(help="What runs the network: torch or openvino.")] = "torch",
+    precision: Annotated[str, typer.Option(help="Its arithmetic: float32, bfloat16 or int8.")] = "float32",
+    calibration: Annotated[Path | None, typer.Option(help="A recording like those to come, for int8.")] = None,
+    workers: Annotated[int, typer.Option(min=0, help="Processes that share the work; 0: none but this one.")] = 0,
+    cluster: Annotated[
+        str | None,
+        typer.Option(help="Ray cluster that shares the work: host:port, or auto for the one of this machine."),
+    ] = None,
+    pack: Annotated[bool, typer.Option("--pack", help="Pack the cache: few files in place of many.")] = False,
+    cache: Annotated[Path | None, typer.Option(help="Where the features are kept.")] = None,
+    failures: Annotated[
+        Path | None, typer.Option(help="Where broken recordings are listed (failures.csv in the cache).")
+    ] = None,
+) -> None:
+    """Compute the features of a data set ahead of training; a second call does only what is missing."""
+    file = failures or (cache or default_cache()) / "failures.csv"
+    done = features.dataset.extract_dataset(
+        dataset,
+        root=root,
+        backbones=with_weights(backbone, weights),
+        engine=engine,
+        precision=precision,
+        calibration=calibration,
+        cache=cache,
+        workers=workers,
+        cluster=cluster,
+        pack=pack,
+    )
+    Console().print(done.sentence(), highlight=False, soft_wrap=True)
+    file.unlink(missing_ok=True)  # an older list is not of this run
+    if done.failures:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        tables.write([{"id": name, "problem": why} for name, why in done.failures.items()], file, "csv")
+        raise DataError(f"{len(done.failures)} could not be read; {file} says which and why")

@@ -1,0 +1,49 @@
+"""Groups of commands that are loaded when they are called: until then only their first lines are read."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import typer
+from typer.core import TyperCommand, TyperGroup
+
+Command = TyperCommand | TyperGroup
+Load = Callable[[str, bool], Command]
+"""(name, whether a shell only asks for completions) → the command."""
+
+
+def lazy_group(lines: Callable[[], Mapping[str, str]], load: Load) -> type[TyperGroup]:
+    """A class of group for :class:`typer.Typer`.
+
+    Args:
+        lines: gives the first line of help of each command, by name and in order.
+        load: gives the command itself.
+    """
+
+    class LazyGroup(TyperGroup):
+        def __init__(self, *args: Any, **options: Any) -> None:
+            super().__init__(*args, **options)
+            self.commands = {name: TyperCommand(name, help=line) for name, line in lines().items()}
+
+        def resolve_command(self, ctx: Any, args: list[str]) -> tuple[str | None, Any, list[str]]:
+            name, found, rest = super().resolve_command(ctx, args)
+            if name is None or found is None:
+                return name, found, rest
+            return name, load(name, bool(ctx.resilient_parsing)), rest
+
+    return LazyGroup
+
+
+def command_of(function: Callable[..., None], name: str, help: str | None = None) -> Command:  # noqa: A002
+    """The command that typer makes of a function."""
+    app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+    app.command(name, help=help)(function)
+    made: Any = typer.main.get_command(app)
+    return made
+
+
+def group_of(app: typer.Typer) -> Command:
+    """The group that typer makes of an app."""
+    made: Any = typer.main.get_command(app)
+    return made

@@ -1,0 +1,40 @@
+"""``aqakit predict``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from aqakit import training
+from aqakit.cli.common import CsvFile, JsonFile, complain
+from aqakit.errors import OptionError
+from aqakit.report import tables
+
+
+def predict(
+    run: Annotated[Path, typer.Argument(help="Folder of a finished run.")],
+    recordings: Annotated[list[Path] | None, typer.Argument(help="Videos, folders of frames, or signals.")] = None,
+    manifest: Annotated[
+        Path | None, typer.Option(help="A CSV of recordings, as the data set manifest reads it.")
+    ] = None,
+    difficulty: Annotated[
+        float | None, typer.Option(help="Declared difficulty, for a run on the target total.")
+    ] = None,
+    json: JsonFile = None,
+    csv: CsvFile = None,
+) -> None:
+    """Score recordings: score, standard deviation and 90 % interval."""
+    if (manifest is None) == (not recordings):
+        raise OptionError("give recordings to score, or --manifest FILE")
+    loaded = training.run.load(run)
+    rows, failed = training.scoring.score_recordings(loaded, recordings or manifest, difficulty)  # type: ignore[arg-type]
+    if "-" not in (str(json), str(csv)) and rows:
+        tables.show(rows, title=f"{loaded.recipe.method}, scores in {loaded.labels.scale.unit}")
+    tables.write(rows, json, "json")
+    tables.write(rows, csv, "csv")
+    for sentence in (*training.scoring.off_scale(rows, loaded.labels.scale), *failed):
+        complain(sentence)
+    if failed:
+        raise typer.Exit(1)

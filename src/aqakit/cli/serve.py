@@ -1,0 +1,32 @@
+"""``aqakit serve``."""
+
+from __future__ import annotations
+
+import importlib
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from aqakit.errors import OptionError
+from aqakit.system.files import default_cache
+
+
+def serve(
+    folders: Annotated[list[Path], typer.Argument(metavar="RUN...", help="Folders of finished runs that read videos.")],
+    host: Annotated[str, typer.Option(help="Address to listen on; 0.0.0.0 for the whole network.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=1, max=65535, help="Port to listen on.")] = 8000,
+    token: Annotated[
+        str | None, typer.Option(envvar="AQAKIT_TOKEN", help="What visitors must know; none: anybody may use it.")
+    ] = None,
+    folder: Annotated[Path | None, typer.Option(help="Where queue, videos and scores are kept (the cache).")] = None,
+    megabytes: Annotated[int, typer.Option(min=1, help="The largest video that is taken.")] = 200,
+    hours: Annotated[float, typer.Option(min=0, help="How long an uploaded video is kept.")] = 24,
+) -> None:
+    """A page in the browser: upload a video, see its score and what made it."""
+    try:
+        web = importlib.import_module("aqakit.web.server")
+    except ModuleNotFoundError as error:
+        raise OptionError(f"the page needs {error.name}: pip install 'aqakit[web]'") from None
+    kept = folder or default_cache() / "serve"
+    web.serve(folders, host=host, port=port, folder=kept, token=token, megabytes=megabytes, hours=hours)

@@ -1,0 +1,42 @@
+"""Published weights: list them, or get one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from aqakit.backbones import weights
+from aqakit.cli.common import JsonFile
+from aqakit.cli.lazy import Command, group_of
+from aqakit.report import tables
+from aqakit.system.progress import downloading
+
+_app = typer.Typer(help=__doc__)
+
+
+@_app.callback(invoke_without_command=True)
+def list_weights(context: typer.Context, json: JsonFile = None) -> None:
+    """Published weights: whose they are, what they were trained on, and how to get them."""
+    if context.invoked_subcommand is None:
+        rows = weights.catalogue()
+        tables.show(rows, hide=("get", "input"))
+        tables.write(rows, json, "json")
+
+
+@_app.command("get")
+def get_weights(
+    name: Annotated[str, typer.Argument(help="As `aqakit weights` lists it.")],
+    folder: Annotated[Path | None, typer.Option(help="Where to put it (the cache).")] = None,
+) -> None:
+    """Download one file, with resume and a check."""
+    with downloading(name) as progress:
+        path = weights.get(name, folder, progress)
+    Console().print(str(path), highlight=False, soft_wrap=True)
+
+
+def command(completing: bool) -> Command:
+    """The group of both."""
+    return group_of(_app)

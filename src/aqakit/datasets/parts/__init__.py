@@ -1,0 +1,1 @@
+"""What data sets share: loading, reading of released files and sheets, splits, few labels, health."""

@@ -1,0 +1,113 @@
+"""From the execution of a dive to seven judges, its score, the truth behind both, and the commentary.
+
+The model, with execution components e in 0…1 (1 is flawless) and unusualness u in 0…1 of the dive:
+
+    merit  = 10 − Σ w (1 − e)                              w = DEDUCTIONS
+    σ      = 0.3 + 0.6 u                                   judges disagree more on what they rarely see
+    mark_j = merit + σ (√½ z₀ + √½ z_j),  z ~ N(0, 1)      to the nearest half point, 0…10
+    score  = the three marks in the middle × difficulty
+
+z₀ is what the panel has in common (one side of the pool, one replay), z_j is the judge's own.
+"""
+
+from __future__ import annotations
+
+from dataclasses import astuple, dataclass, fields
+from functools import cache
+
+import numpy as np
+
+from aqakit.datasets.parts.dives.catalogue import Element, difficulty, unusualness
+from aqakit.scores.rules import diving
+from aqakit.types import Floats
+
+
+@dataclass(frozen=True)
+class Execution:
+    """How well a dive is done, each from 0 (as bad as can be) to 1 (flawless).
+
+    Attributes:
+        height: of the jump above the platform.
+        form: no form break: knees straight, legs together, toes pointed.
+        tightness: of the tuck, the pike, or the straight body and the arms in a twist.
+        entry: the body is vertical at the entry, neither short nor over.
+        splash: there is none.
+    """
+
+    height: float
+    form: float
+    tightness: float
+    entry: float
+    splash: float
+
+
+COMPONENTS = tuple(field.name for field in fields(Execution))
+DEDUCTIONS = np.array([1.4, 2.2, 1.8, 2.4, 2.2])
+"""Points lost where a component is 0, in the order of :data:`COMPONENTS`."""
+_DRAWS = 4096
+
+
+def draw_execution(rng: np.random.Generator, dive: Element) -> Execution:
+    """A random execution: all components share the diver's form of the day, splash also depends on the entry."""
+    own = rng.normal(size=5)
+    day = 0.8 + 0.9 * rng.normal() - 0.5 * (difficulty(dive) - 2.8)
+    own[4] = 0.7 * own[3] + 0.7 * own[4]
+    return Execution(*(1 / (1 + np.exp(-day - 0.9 * own))).round(3).tolist())
+
+
+def merit(execution: Execution) -> float:
+    """The mark without noise or rounding, 0 to 10."""
+    return float(10 - DEDUCTIONS @ (1 - np.array(astuple(execution))))
+
+
+def disagreement(dive: Element) -> float:
+    """Standard deviation σ of one judge's mark, 0.3 to 0.9 points; it grows with unusualness."""
+    return 0.3 + 0.6 * unusualness(dive)
+
+
+def marks(dive: Element, execution: Execution, noise: Floats) -> Floats:
+    """Seven marks in half points: (…, 7) of standard normal ``noise`` (…, 8), whose first is the panel's."""
+    shared = np.sqrt(0.5) * (noise[..., :1] + noise[..., 1:])
+    raw = merit(execution) + disagreement(dive) * shared
+    return np.asarray(np.clip(np.round(2 * raw) / 2, 0, 10))
+
+
+@cache
+def _noise() -> Floats:
+    half = np.random.default_rng(0).normal(size=(_DRAWS // 2, 8))
+    return np.concatenate([half, -half])  # antithetic: an exact mean of zero
+
+
+def total_moments(dive: Element, execution: Execution) -> tuple[float, float]:
+    """Mean and standard deviation of the judges' total over 4096 panels that see this dive.
+
+    Monte Carlo with the same antithetic draws for every dive: deterministic, standard errors about 0.01 and 0.02.
+    """
+    totals = diving(marks(dive, execution, _noise())).numpy()
+    return float(totals.mean()), float(totals.std())
+
+
+_WHOLE = ("", "one", "two", "three", "four")
+_REMARKS = {
+    "height": ("little height", "fair height", "great height off the platform"),
+    "form": ("legs apart and knees bent", "a slight break in form", "beautiful lines"),
+    "tightness": ("very loose in the air", "a bit open in the air", "tight in the air"),
+    "entry": ("far from vertical", "slightly off vertical", "vertical entry"),
+    "splash": ("a big splash", "some splash", "hardly a splash"),
+}
+
+
+def commentary(dive: Element, execution: Execution) -> str:
+    """What a commentator would say: the dive, then a remark on each component of its execution."""
+    start = "from an armstand " if dive.armstand else ""
+    turns = _counted(dive.somersaults, "somersault") if dive.somersaults else "jump"
+    twists = f" with {_counted(dive.twists, 'twist')}" if dive.twists else ""
+    position = "free position" if dive.position == "free" else f"{dive.position} position"
+    levels = {name: int(np.digitize(getattr(execution, name), (0.5, 0.75))) for name in COMPONENTS}
+    remarks = ", ".join(_REMARKS[name][level] for name, level in levels.items())
+    return f"{start}{dive.rotation} {turns}{twists} in {position}, {remarks}."
+
+
+def _counted(halves: int, noun: str) -> str:
+    number = " and ".join(part for part in (_WHOLE[halves // 2], "a half" if halves % 2 else "") if part)
+    return f"{number} {noun}{'s' if halves > 2 else ''}"

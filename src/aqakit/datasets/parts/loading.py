@@ -1,0 +1,79 @@
+"""Loading a data set by its name: samples, what their labels are, and how they may be split."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from aqakit import discovery
+from aqakit.errors import DataError, OptionError
+from aqakit.system import configuration
+from aqakit.types import LabelSpec, Sample, Split
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """A loaded data set: its samples, what their labels are, and how they may be split.
+
+    ``root`` and ``options`` are what :func:`load` was called with, so that a run can load it again.
+    """
+
+    name: str
+    root: Path | None
+    options: Mapping[str, Any]
+    samples: tuple[Sample, ...]
+    labels: LabelSpec
+    splits: Mapping[str, tuple[Split, ...]]
+
+    @property
+    def tasks(self) -> list[str]:
+        """The actions, in order of appearance; one model is trained for each."""
+        return list(dict.fromkeys(s.action for s in self.samples if s.action is not None))
+
+    def task(self, action: str) -> Dataset:
+        """Only the samples, the folds and the labels of one action."""
+        if action not in self.tasks:
+            raise OptionError(f"{self.name} has no task {action!r}{discovery.nearest(action, self.tasks)}")
+        samples = tuple(s for s in self.samples if s.action == action)
+        kept = {s.id for s in samples}
+        narrowed = {name: tuple(_within(split, kept) for split in folds) for name, folds in self.splits.items()}
+        splits = {name: tuple(f for f in folds if f.train) for name, folds in narrowed.items()}
+        kept_splits = {n: folds for n, folds in splits.items() if folds}
+        return replace(self, samples=samples, labels=_labels(self.name, samples, self.options), splits=kept_splits)
+
+    def folds(self, protocol: str | None = None) -> tuple[Split, ...]:
+        """The folds of a protocol by name; without one, of the data set's usual one."""
+        name = protocol or next(iter(self.splits))
+        if name not in self.splits:
+            raise OptionError(f"{self.name} has no protocol {name!r}{discovery.nearest(name, self.splits)}")
+        if not self.splits[name]:
+            raise DataError(f"{self.name} cannot be split as {name}: it has too few scored samples or groups")
+        return self.splits[name]
+
+
+def _within(split: Split, kept: set[str]) -> Split:
+    return Split(split.name, *(tuple(i for i in ids if i in kept) for ids in (split.train, split.test)))
+
+
+def load(name: str, root: Path | str | None = None, **options: Any) -> Dataset:
+    """Load a data set by name.
+
+    Raises:
+        OptionError: no data set or option of that name.
+        DataError: its files cannot be used; the message says which, where and what to do.
+    """
+    module = discovery.find("datasets", name)
+    folder = Path(root) if root is not None else None
+    checked = configuration.configure(f"data set {name}", module.samples, options)
+    samples = tuple(module.samples(folder, **checked))
+    splits = {key: tuple(folds) for key, folds in module.splits(samples, folder).items()}
+    return Dataset(name, folder, checked, samples, _labels(name, samples, checked), splits)
+
+
+def _labels(name: str, samples: tuple[Sample, ...], options: Mapping[str, Any]) -> LabelSpec:
+    """What the labels of some samples are, by those options that matter to it."""
+    labels = discovery.find("datasets", name).labels
+    spec: LabelSpec = labels(samples, **{o.name: options[o.name] for o in configuration.options(labels)})
+    return spec

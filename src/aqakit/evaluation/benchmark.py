@@ -1,0 +1,216 @@
+"""Splits × selection rules × seeds → one honest table.
+
+A fold on which a method answers one constant for all ranks nothing: its Spearman counts as 0. Which epoch counts is
+decided after the fact, by the rules of :mod:`aqakit.evaluation.selection`.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from aqakit import discovery
+from aqakit.datasets.parts.loading import Dataset
+from aqakit.datasets.parts.loading import load as load_dataset
+from aqakit.errors import OptionError
+from aqakit.evaluation.selection import PUBLISHED, RULES
+from aqakit.evaluation.task import COLUMNS, TaskBenchmark
+from aqakit.metrics import comparison
+from aqakit.metrics.accuracy import fisher_mean
+from aqakit.metrics.bootstrap import interval
+from aqakit.training.data import one_task, prepare, prepare_labels
+from aqakit.training.recipe import Recipe, make_recipe, supervision
+from aqakit.types import Floats
+
+MEAN = "mean (Fisher z)"
+"""The task of a row that is the mean over tasks."""
+
+_NEARLY_ONE = 1 - 1e-6  # a resample of few samples may rank as ±1, which Fisher's z makes infinite
+
+
+@dataclass
+class Table:
+    """Rows for people and programs.
+
+    Attributes:
+        rows: one per method, task and rule; all have the same keys.
+        title: what was compared on what.
+        notes: what must be known to read the rows.
+        details: columns that are written to files and not printed.
+        draws: by (task, method) of honest rows, the resampled Spearman; the same resamples for all of a task.
+        runs: by (task, method), the run folders; they are gone where the benchmark was given no folder for them.
+    """
+
+    rows: list[dict[str, Any]]
+    title: str
+    notes: list[str] = field(default_factory=list)
+    details: Sequence[str] = (
+        "pearson",
+        "rmse",
+        "nll",
+        "ece",
+        "error_spread",
+        "optimistic",
+        "spearman_by_fold_and_seed",
+    )
+    draws: dict[tuple[str, str], Floats] = field(default_factory=dict, repr=False)
+    runs: dict[tuple[str, str], list[Path]] = field(default_factory=dict, repr=False)
+
+
+def benchmark(
+    dataset: str,
+    *,
+    backbones: Sequence[str],
+    methods: Sequence[str],
+    root: Path | str | None = None,
+    task: str | None = None,
+    protocol: str | None = None,
+    rules: Sequence[str] = ("last",),
+    seeds: int = 1,
+    out: Path | str | None = None,
+    cache: Path | str | None = None,
+    floors: bool = True,
+    **options: Any,
+) -> Table:
+    """Train every method on every fold with every seed, and judge them by every rule.
+
+    Without methods and backbones, only the floors that labels alone allow.
+
+    Args:
+        dataset: its name, with options as ``name:key=value``.
+        backbones: their names, with options.
+        methods: their names, with options.
+        root: where the data set is.
+        task: one task; ``all`` for each of them and a Fisher-z mean row.
+        protocol: name of the splits, or one of :data:`PUBLISHED`, which also sets rule and seeds.
+        rules: names in :data:`RULES`.
+        seeds: how many, counted from 0.
+        out: folder for the runs, so that a stopped benchmark goes on; a temporary one where None.
+        cache: where features are kept.
+        floors: whether their rows follow those of the methods.
+        options: of the run and of the loop, the same for all methods.
+    """
+    if published := PUBLISHED.get(protocol or ""):
+        protocol, rules, seeds = published.splits, [published.rule], published.seeds
+    _check_names(methods, backbones, options)
+    _check_rules(rules, options)
+    recipes = {m: _recipe(m, dataset, backbones, root, {**options, "protocol": protocol}) for m in methods}
+    data, own = discovery.parse_spec(dataset)
+    whole = load_dataset(data, root, **own)
+    table = Table([], f"{dataset}, {' + '.join(backbones) or 'floors'}")
+    found: list[str] = []
+    with folder_of(out) as folder:
+        for number, name in enumerate(whole.tasks if task == "all" else [task]):
+            chosen = {label: replace(recipe, task=name) for label, recipe in recipes.items()}
+            bench = _bench(whole, name, chosen, cache, protocol, range(seeds), folder, number)
+            found += _add(table, bench, chosen, rules, floors)
+    if task == "all":
+        found += _add_means(table)
+    table.notes = [*_notes(options, rules if methods else ()), *found]
+    return table
+
+
+def _bench(
+    whole: Dataset,
+    task: str | None,
+    recipes: Mapping[str, Recipe],
+    cache: Path | str | None,
+    protocol: str | None,
+    seeds: range,
+    folder: Path,
+    number: int,
+) -> TaskBenchmark:
+    kept = Path(cache) if cache else None
+    own = list(recipes.values())
+    prepared = prepare(own[0], kept, whole, own[1:]) if own else prepare_labels(one_task(whole, task))
+    return TaskBenchmark(prepared, protocol or next(iter(prepared.dataset.splits)), seeds, folder, number)
+
+
+def _add(
+    table: Table, bench: TaskBenchmark, recipes: Mapping[str, Recipe], rules: Sequence[str], floors: bool
+) -> list[str]:
+    """The rows of one task; what is within noise among them."""
+    rows = [row for label, recipe in recipes.items() for row in bench.rows(label, recipe, rules)]
+    if floors:
+        rows += bench.floors(next(iter(recipes.values()), None))
+    found = comparison.mark(rows, bench.draws)
+    table.rows += rows
+    table.draws |= {(bench.task, method): drawn for method, drawn in bench.draws.items()}
+    table.runs |= {(bench.task, method): folders for method, folders in bench.runs.items()}
+    return found
+
+
+def _recipe(
+    method: str, dataset: str, backbones: Sequence[str], root: Path | str | None, options: Mapping[str, Any]
+) -> Recipe:
+    name, own = discovery.parse_spec(method)
+    return make_recipe(name, data=dataset, backbone=backbones, root=root, **options, **own)
+
+
+def _check_names(methods: Sequence[str], backbones: Sequence[str], options: Mapping[str, Any]) -> None:
+    if bool(methods) != bool(backbones):
+        kind = "method" if backbones else "backbone"
+        raise OptionError(f"no {kind} was named; see `aqakit {kind}s`, or name neither for the floors alone")
+    if not methods and options:
+        raise OptionError(f"{next(iter(options))}: floors alone have no such option; name methods and backbones")
+
+
+def _check_rules(rules: Sequence[str], options: dict[str, Any]) -> None:
+    for rule in rules:
+        if rule not in RULES:
+            raise OptionError(f"there is no selection rule {rule!r}{discovery.nearest(rule, RULES)}")
+    if "best-validation" in rules:
+        if len(rules) > 1:
+            raise OptionError("best-validation trains on fewer samples than the other rules; ask for it alone")
+        if not float(options.get("validation", 0)):
+            raise OptionError("best-validation needs held-out training samples; give --validation 0.2")
+        options["select"] = "best-validation"
+
+
+def _add_means(table: Table) -> list[str]:
+    """Fisher-z mean row of every method and rule over all tasks; what is within noise among them."""
+    tasks = list(dict.fromkeys(row["task"] for row in table.rows))
+    rows, draws = [], {}
+    for method, rule in dict.fromkeys((r["method"], r["rule"]) for r in table.rows):
+        own = [r for r in table.rows if (r["method"], r["rule"]) == (method, rule)]
+        if len(own) < len(tasks) or any(r["spearman"] is None for r in own):
+            continue
+        row = {**own[0], **dict.fromkeys((*COLUMNS, "folds", "low", "high", "group")), "task": MEAN}
+        row["spearman"] = float(fisher_mean([r["spearman"] for r in own]))
+        row["samples"] = sum(r["samples"] for r in own)
+        row["spearman_by_fold_and_seed"] = None
+        if all(r["low"] is not None for r in own):
+            drawn = np.stack([table.draws[task, method] for task in tasks], axis=-1)
+            draws[method] = fisher_mean(np.clip(drawn, -_NEARLY_ONE, _NEARLY_ONE))
+            row["low"], row["high"] = interval(draws[method])
+        rows.append(row)
+    table.rows += rows
+    table.draws |= {(MEAN, method): drawn for method, drawn in draws.items()}
+    return comparison.mark(rows, draws)
+
+
+def _notes(options: Mapping[str, Any], rules: Sequence[str]) -> list[str]:
+    return [
+        *supervision(options.get("labels"), bool(options.get("transductive"))),
+        "spearman: arithmetic mean over folds, then over seeds.",
+        "low, high: 95 % bootstrap over test samples within folds, and over seeds.",
+        "group: methods that share a letter do not differ beyond noise (the same bootstrap in pairs, Holm, 5 %).",
+        "folds: Spearman of each fold, mean over seeds. A point answer has coverage 0: it states no uncertainty.",
+        *(f"{name}: {RULES[name].meaning}." for name in rules),
+    ]
+
+
+@contextmanager
+def folder_of(out: Path | str | None) -> Iterator[Path]:
+    """The folder for runs; a temporary one where there is none."""
+    if out is not None:
+        yield Path(out)
+        return
+    with tempfile.TemporaryDirectory(prefix="aqakit-") as temporary:
+        yield Path(temporary)

@@ -1,0 +1,91 @@
+"""A finished run judged on the splits it watched, with the floors it must beat."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from aqakit.errors import DataError
+from aqakit.evaluation import predictions
+from aqakit.metrics.accuracy import spearman
+from aqakit.metrics.bootstrap import bootstrap_interval
+from aqakit.metrics.summary import evaluate
+from aqakit.scores.distributions import ScoreDistribution
+from aqakit.training import run_files
+from aqakit.training.recipe import supervision
+from aqakit.training.run import Run
+from aqakit.training.run_files import LEVEL
+
+DETAILS = (
+    "coverage_50", "coverage_80", "coverage_95", "width_50", "width_80", "width_95", "error_spread_bins", "risk_area",
+)  # fmt: skip
+"""Columns that are written to files and not printed."""
+
+_COLUMNS = f"low, high: 95 % bootstrap over samples; coverage and width of {LEVEL:.0%} intervals; relative l2 is × 100,"
+
+
+def evaluate_run(run: Run) -> tuple[list[dict[str, Any]], list[str]]:
+    """A row for each watched split, as predicted and recalibrated, and what must be known to read them."""
+    rows = []
+    for split in run.splits():
+        rows.append(_row(run, split, recalibrated=False))
+        if run.recalibration and split != "validation":
+            rows.append(_row(run, split, recalibrated=True))
+    return rows, _notes(run)
+
+
+def evaluate_file(file: Path, span: float | None = None) -> tuple[list[dict[str, Any]], list[str]]:
+    """The same for a CSV of anybody's predictions, as :mod:`aqakit.evaluation.predictions` reads it.
+
+    Args:
+        file: the CSV.
+        span: highest minus lowest score that can be given; that of the file's true scores where None.
+
+    Raises:
+        DataError: the file has faults, or fewer than two scores to judge in some part.
+    """
+    parts = predictions.read(file)
+    if short := [p.part or "the file" for p in parts if len(p.ids) < 2]:
+        raise DataError(f"{file}: {', '.join(short)} has one row with a true score; nothing can be ranked")
+    true = np.concatenate([p.true for p in parts])
+    span = span or float(np.ptp(true)) or 1.0
+    rows = [{"split": p.part or "all", **_judged(p.distribution, p.true, span)} for p in parts]
+    return rows, [f"{_COLUMNS} span {span:g}.", "Point predictions state no uncertainty: their coverage is 0."]
+
+
+def describe_run(run: Run) -> list[dict[str, Any]]:
+    """For each watched split, how often attributes are right and how near captions come; nothing without either."""
+    judged = {split: found["judged"] for split, found in run_files.read_descriptions(run.folder).items()}
+    return [{"split": split, "samples": len(run.ids(split)), **row} for split, row in judged.items() if row]
+
+
+def examples(run: Run, count: int) -> list[str]:
+    """Captions of the first test samples beside the true ones."""
+    samples = run_files.read_descriptions(run.folder).get("test", {}).get("samples", [])
+    return [f"{s['id']}: {s['caption']} (true: {s['true_caption']})" for s in samples if "caption" in s][:count]
+
+
+def _row(run: Run, split: str, *, recalibrated: bool) -> dict[str, Any]:
+    answer = run.prediction(split, recalibrated=recalibrated)
+    intervals = {"intervals": "recalibrated" if recalibrated else "as predicted"}
+    return {"split": split, **intervals, **_judged(answer, run.truth(split), run.labels.scale.span)}
+
+
+def _judged(answer: ScoreDistribution, true: np.ndarray, span: float) -> dict[str, Any]:
+    found = evaluate(answer, true, span)
+    low, high = bootstrap_interval(spearman, true, answer.mean.numpy())
+    return {"samples": len(true), "spearman": found.pop("spearman"), "low": low, "high": high, **found}
+
+
+def _notes(run: Run) -> list[str]:
+    epoch, settings = run.description["epoch"] + 1, run.recipe.settings
+    notes = [
+        f"epoch {epoch} ({settings.select}); seed {settings.seed}; fold {run.recipe.fold}; target {run.recipe.target}.",
+        f"{_COLUMNS} span {run.labels.scale.span:g}.",
+        *supervision(run.recipe.labels, run.recipe.transductive),
+    ]
+    if run.recalibration is None:
+        notes.append("Intervals are as predicted: --validation SHARE holds training samples out to recalibrate them.")
+    return notes

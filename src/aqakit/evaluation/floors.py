@@ -1,0 +1,104 @@
+"""Answers that look at little or nothing: a method that does not beat them has learnt nothing of quality.
+
+Each is fitted on the training samples of a fold and answers points for its test samples.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from sklearn.linear_model import LinearRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from sklearn.svm import SVR
+
+from aqakit.datasets.parts.health import TOLERANCE, by_rule
+from aqakit.types import Batch, Sample
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """What a floor may look at, of n samples.
+
+    Attributes:
+        lengths: (n,) frames of each recording, NaN where unknown.
+        difficulty: (n,) declared difficulty, NaN where there is none.
+        features: (n, D) mean over clips of every stream; empty where features are live.
+        ruled: (n,) what the judges' rule gives; None where it is unknown, or gives the very scores.
+    """
+
+    lengths: np.ndarray
+    difficulty: np.ndarray
+    features: np.ndarray
+    ruled: np.ndarray | None = None
+
+    @classmethod
+    def of(cls, batch: Batch | None, samples: Sequence[Sample], lengths: np.ndarray, rule: str | None = None) -> Inputs:
+        """Of samples, and the batch of their cached features where there is one."""
+        difficulty = np.array([np.nan if s.difficulty is None else s.difficulty for s in samples])
+        vectors = [s for s in batch.streams.values() if s.features.ndim == 3] if batch else []
+        means = [(s.features * s.clips[..., None]).sum(1) / s.clips.sum(1, keepdim=True) for s in vectors]
+        features = np.concatenate([m.numpy() for m in means], axis=1) if means else np.empty((len(samples), 0))
+        return cls(lengths, difficulty, features, _ruled(samples, rule))
+
+    def rows(self, index: np.ndarray) -> Inputs:
+        """Some of the samples."""
+        ruled = None if self.ruled is None else self.ruled[index]
+        return Inputs(self.lengths[index], self.difficulty[index], self.features[index], ruled)
+
+
+def constant(train: Inputs, score: np.ndarray, test: Inputs) -> np.ndarray:
+    """The mean training score."""
+    return np.full(len(test.lengths), score.mean())
+
+
+def length_only(train: Inputs, score: np.ndarray, test: Inputs) -> np.ndarray:
+    """A straight line through the length of the recording."""
+    return _line(train.lengths, score, test.lengths)
+
+
+def difficulty_only(train: Inputs, score: np.ndarray, test: Inputs) -> np.ndarray:
+    """A straight line through the declared difficulty."""
+    return _line(train.difficulty, score, test.difficulty)
+
+
+def svr(train: Inputs, score: np.ndarray, test: Inputs) -> np.ndarray:
+    """RBF support vector regression (C = 10) on standardised mean features, untuned."""
+    model = make_pipeline(StandardScaler(), SVR(C=10.0))
+    answer: np.ndarray = model.fit(train.features, score).predict(test.features)
+    return answer
+
+
+def judges_rule(train: Inputs, score: np.ndarray, test: Inputs) -> np.ndarray:
+    """The judges' rule on their own marks: what a perfect judge of every mark would get."""
+    assert test.ruled is not None, "applicable only then"
+    return test.ruled
+
+
+def applicable(inputs: Inputs) -> Mapping[str, Callable[[Inputs, np.ndarray, Inputs], np.ndarray]]:
+    """The floors that these inputs allow, by the name they have in tables."""
+    floors = {"floor: constant": constant}
+    if not np.isnan(inputs.lengths).any():
+        floors["floor: length only"] = length_only
+    if not np.isnan(inputs.difficulty).any():
+        floors["floor: difficulty only"] = difficulty_only
+    if inputs.features.shape[1]:
+        floors["floor: SVR on mean features"] = svr
+    if inputs.ruled is not None:
+        floors["ceiling: judges' rule"] = judges_rule
+    return floors
+
+
+def _ruled(samples: Sequence[Sample], rule: str | None) -> np.ndarray | None:
+    ruled = [by_rule(sample, rule) for sample in samples]
+    known = [value for value in ruled if value is not None]
+    apart = [abs(s.score - r) for s, r in zip(samples, ruled) if s.score is not None and r is not None]
+    exact = len(known) < len(samples) or max(apart, default=0.0) <= TOLERANCE
+    return None if exact else np.array(known)
+
+
+def _line(train: np.ndarray, score: np.ndarray, test: np.ndarray) -> np.ndarray:
+    answer: np.ndarray = LinearRegression().fit(train[:, None], score).predict(test[:, None])
+    return answer

@@ -1,0 +1,118 @@
+"""Anybody's predictions as a CSV: read, checked, and made the distributions that everything downstream sees.
+
+The columns are ``id``, ``true`` and ``mean``; then, if the method states how sure it is, ``std``, or quantiles named
+by their level (``q05``, ``q50``, ``q975``), at least two; with quantiles ``std`` is not used. A column ``split`` or
+``fold`` has its parts judged apart. Rows without a true score, and other columns, are left alone.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from aqakit.datasets.parts.sheet import Row, Sheet, number
+from aqakit.errors import DataError
+from aqakit.scores.distributions import Normal, Point, Quantiles, ScoreDistribution
+from aqakit.types import Floats
+
+_NEEDED = ("id", "true", "mean")
+_QUANTILE = re.compile(r"q(?:0?\.(?=\d)|(?=\d\d))(\d+)")
+_SMALLEST = 1e-6  # one certain answer among others is almost a point
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """One part of a file: all of it, or the rows of one split or fold.
+
+    Attributes:
+        part: the name of the split or fold; empty where the file has neither.
+        ids: n of them.
+        true: (n,) scores.
+        distribution: (n,).
+    """
+
+    part: str
+    ids: Sequence[str]
+    true: Floats
+    distribution: ScoreDistribution
+
+
+def read(file: Path) -> list[Predictions]:
+    """The parts of a file, in the order in which they appear.
+
+    Raises:
+        DataError: a column is missing, a number is none, an id is there twice, a spread is negative, or quantiles
+            decrease; all faults at once, with their lines.
+    """
+    sheet = Sheet.read(file)
+    levels = _levels(sheet)
+    sheet.raise_faults()
+    names = [*_NEEDED[1:], *(levels or [name for name in ("std",) if name in sheet.columns])]
+    part = next((name for name in ("split", "fold") if name in sheet.columns), "")
+    judged = [row for row in sheet.rows if row.cells["true"]]
+    numbers = [_numbers(sheet, row, names) for row in judged]
+    _check_ids(sheet, judged, part)
+    sheet.raise_faults()
+    if not judged:
+        raise DataError(f"{file}: no row has a true score, so there is nothing to judge")
+    table, where = np.array(numbers), np.array([row.cells.get(part, "") for row in judged])
+    found = []
+    for name in dict.fromkeys(where.tolist()):
+        (members,) = np.nonzero(where == name)
+        ids = [judged[k].cells["id"] for k in members]
+        found.append(Predictions(name, ids, table[members, 0], _distribution(table[members, 1:], levels)))
+    return found
+
+
+def _levels(sheet: Sheet) -> dict[str, float]:
+    """The quantile columns and their levels, in increasing order."""
+    for name in _NEEDED:
+        if name not in sheet.columns:
+            sheet.fault(1, f"there is no column {name!r}; there is: {', '.join(sheet.columns)}")
+    matched = {name: _QUANTILE.fullmatch(name) for name in sheet.columns}
+    levels = {name: float(f"0.{found[1]}") for name, found in matched.items() if found}
+    if len(set(levels.values())) < len(levels) or 0.0 in levels.values():
+        sheet.fault(1, f"quantile columns need levels of their own above 0; there is: {', '.join(levels)}")
+    if len(levels) == 1:
+        sheet.fault(1, f"one quantile column, {next(iter(levels))}, is no distribution; give two or more, or std")
+    for name in sheet.columns:
+        if re.fullmatch(r"q\d", name):
+            sheet.fault(1, f"{name} may mean two levels; write q0{name[1]} or {name}0")
+    return dict(sorted(levels.items(), key=lambda item: item[1]))
+
+
+def _numbers(sheet: Sheet, row: Row, names: Sequence[str]) -> list[float]:
+    """The cells of these columns, the true score and the mean first."""
+    for name in names:
+        if not row.cells[name]:
+            sheet.fault(row.line, f"{name} is empty")
+    values = [sheet.cell(row, name, number) for name in names]
+    known = [np.nan if value is None else value for value in values]
+    if "std" in names and known[-1] < 0:
+        sheet.fault(row.line, f"std {known[-1]:g} is negative")
+    if "std" not in names and bool((np.diff(known[2:]) < 0).any()):
+        sheet.fault(row.line, "a quantile is below that of a lower level")
+    return known
+
+
+def _check_ids(sheet: Sheet, rows: Sequence[Row], part: str) -> None:
+    """An id comes once in each part."""
+    first: dict[tuple[str, str], int] = {}
+    for row in rows:
+        name = row.cells["id"]
+        line = first.setdefault((name, row.cells.get(part, "")), row.line)
+        if line != row.line:
+            sheet.fault(row.line, f"id {name!r} is already on line {line}")
+
+
+def _distribution(numbers: Floats, levels: dict[str, float]) -> ScoreDistribution:
+    """Of rows (n, 1 + K): the mean, then quantiles, or one standard deviation, or nothing."""
+    mean, stated = torch.from_numpy(numbers[:, 0].copy()), torch.from_numpy(numbers[:, 1:].copy())
+    if levels:
+        return Quantiles(mean, stated, torch.tensor(list(levels.values()), dtype=torch.float64))
+    return Normal(mean, stated[:, 0].clamp_min(_SMALLEST)) if bool(stated.any()) else Point(mean)

@@ -1,0 +1,196 @@
+"""Predictions of a method on one task and the numbers that judge them: plain data, whoever predicted.
+
+A :class:`FoldResult` is one trained model judged on one fold, a :class:`MethodResult` all folds and seeds of one
+method.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from aqakit.metrics import calibration, comparison
+from aqakit.metrics.accuracy import spearman
+from aqakit.metrics.bootstrap import interval
+from aqakit.metrics.scoring import as_tensor
+from aqakit.metrics.summary import evaluate
+from aqakit.scores.distributions import ScoreDistribution
+from aqakit.types import Floats
+
+
+@dataclass(frozen=True)
+class FoldResult:
+    """One model judged on one fold.
+
+    Attributes:
+        fold, seed: which.
+        ids: (n,) test samples.
+        true: (n,) their scores.
+        answer: (n,) distributions, as predicted.
+        recalibrated: (n,) the same after recalibration on validation samples; None without them.
+        curves: for each watched split, Spearman after each epoch (epochs,), 0 where nothing is ranked.
+        facts: what it was made from, as JSON values: recipe, versions, fingerprint.
+        command: what a user types to make it again; empty where that is unknown.
+        source: the run folder, or the file of predictions.
+    """
+
+    fold: str
+    seed: int
+    ids: tuple[str, ...]
+    true: Floats
+    answer: ScoreDistribution
+    recalibrated: ScoreDistribution | None = None
+    curves: Mapping[str, Floats] = field(default_factory=dict)
+    facts: Mapping[str, Any] = field(default_factory=dict)
+    command: str = ""
+    source: str = ""
+
+    @property
+    def final(self) -> ScoreDistribution:
+        """What a user is told: recalibrated where it can be."""
+        return self.recalibrated or self.answer
+
+
+class Points(NamedTuple):
+    """All test predictions of a method, folds and seeds one after another; each field is (n,).
+
+    ``surprise`` is the absolute normal score of the true value under its prediction: 2 is as rare as two standard
+    deviations; NaN for points.
+    """
+
+    id: tuple[str, ...]
+    fold: tuple[str, ...]
+    seed: tuple[int, ...]
+    true: Floats
+    mean: Floats
+    std: Floats
+    low: Floats
+    high: Floats
+    pit: Floats
+    surprise: Floats
+
+
+class Stacked(NamedTuple):
+    """Predicted means of n test samples of all folds: their (fold, id), true scores (n,), fold numbers (n,), and
+    means (seeds, n), NaN where a seed lacks a fold.
+    """
+
+    ids: tuple[tuple[str, str], ...]
+    true: Floats
+    fold: NDArray[np.int64]
+    means: Floats
+
+
+@dataclass(frozen=True)
+class MethodResult:
+    """All folds and seeds of one method.
+
+    Attributes:
+        label: what tells it from the others.
+        folds: its results, by seed and fold.
+        rule: the selection rule under which its epoch was kept; a dash where there are no epochs.
+        floor: whether it is an answer that hardly looks, for comparison.
+    """
+
+    label: str
+    folds: tuple[FoldResult, ...]
+    rule: str = "last"
+    floor: bool = False
+
+    @property
+    def seeds(self) -> list[int]:
+        """Of its results, in order."""
+        return sorted({f.seed for f in self.folds})
+
+    @property
+    def recalibrated(self) -> bool:
+        """Whether every fold was recalibrated."""
+        return all(f.recalibrated is not None for f in self.folds)
+
+    @cached_property
+    def points(self) -> Points:
+        """All test predictions, recalibrated where every fold is."""
+        return _points(self, recalibrated=self.recalibrated)
+
+    def answers(self, *, recalibrated: bool) -> list[ScoreDistribution]:
+        """One for each fold and seed."""
+        return [f.final if recalibrated else f.answer for f in self.folds]
+
+    def row(self, span: float, *, recalibrated: bool = False) -> dict[str, Any]:
+        """Every metric, each the mean over folds and seeds, and a 95 % bootstrap interval of Spearman.
+
+        A fold on which all predictions are equal ranks nothing: its Spearman counts as 0.
+        """
+        found = [evaluate(a, f.true, span) for a, f in zip(self.answers(recalibrated=recalibrated), self.folds)]
+        by_name = {name: np.array([row[name] for row in found]) for name in found[0]}
+        by_name["spearman"] = np.nan_to_num(by_name["spearman"])
+        low, high = interval(self.draws)
+        return {
+            "method": self.label,
+            "rule": self.rule,
+            "intervals": "recalibrated" if recalibrated else "as predicted",
+            "seeds": len(self.seeds),
+            "folds": len({f.fold for f in self.folds}),
+            "samples": len({(f.fold, i) for f in self.folds for i in f.ids}),
+            "spearman": float(by_name.pop("spearman").mean()),
+            "low": low,
+            "high": high,
+            **{name: float(values.mean()) for name, values in by_name.items()},
+        }
+
+    def rows(self, span: float) -> list[dict[str, Any]]:
+        """As predicted, and recalibrated where every fold is."""
+        return [self.row(span, recalibrated=r) for r in ((False, True) if self.recalibrated else (False,))]
+
+    def curve(self, split: str) -> Floats:
+        """(folds and seeds, epochs) Spearman; no rows where a split was not watched."""
+        kept = [f.curves[split] for f in self.folds if split in f.curves]
+        return np.stack(kept) if len(kept) == len(self.folds) else np.empty((0, 0))
+
+    def coverage(self, levels: Sequence[float], *, recalibrated: bool) -> Floats:
+        """(L,) share of all true scores inside the central intervals of these levels."""
+        answers = self.answers(recalibrated=recalibrated)
+        held = [[calibration.coverage(a, f.true, p) for p in levels] for a, f in zip(answers, self.folds)]
+        return np.average(held, axis=0, weights=[len(f.ids) for f in self.folds])
+
+    @cached_property
+    def stacked(self) -> Stacked:
+        """Its predicted means as a table."""
+        first: dict[str, FoldResult] = {}
+        for f in self.folds:
+            first.setdefault(f.fold, f)
+        names = list(first)
+        fold = np.concatenate([np.full(len(f.ids), number) for number, f in enumerate(first.values())])
+        means = np.full((len(self.seeds), len(fold)), np.nan)
+        for f in self.folds:
+            means[self.seeds.index(f.seed), fold == names.index(f.fold)] = f.answer.mean.double().numpy()
+        ids = tuple((f.fold, i) for f in first.values() for i in f.ids)
+        return Stacked(ids, np.concatenate([f.true for f in first.values()]), fold, means)
+
+    @cached_property
+    def draws(self) -> Floats:
+        """Resampled Spearman, over samples within folds and over seeds; nothing where a seed lacks a fold."""
+        _, true, fold, means = self.stacked
+        return np.empty(0) if np.isnan(means).any() else comparison.resampled(spearman, true, means, fold)
+
+
+def _points(method: MethodResult, *, recalibrated: bool) -> Points:
+    columns: dict[str, list[Floats]] = {n: [] for n in Points._fields[3:]}
+    for answer, fold in zip(method.answers(recalibrated=recalibrated), method.folds):
+        low, high = answer.interval(0.9)
+        level = calibration.pit(answer, fold.true)
+        score = np.array(fold.true)
+        z = np.abs(answer.normal_score(as_tensor(answer, score)).double().numpy())
+        silent = (answer.std == 0).numpy()
+        found = [score, answer.mean, answer.std, low, high, level, np.where(silent, np.nan, z)]
+        for name, values in zip(columns, found, strict=True):
+            columns[name].append(np.asarray(values, dtype=np.float64))
+    ids = tuple(i for f in method.folds for i in f.ids)
+    folds = tuple(f.fold for f in method.folds for _ in f.ids)
+    seeds = tuple(f.seed for f in method.folds for _ in f.ids)
+    return Points(ids, folds, seeds, **{name: np.concatenate(parts) for name, parts in columns.items()})

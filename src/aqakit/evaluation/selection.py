@@ -1,0 +1,72 @@
+"""Which epoch counts: the honest rules and the papers' own, and the published protocols that use them.
+
+Every published headline is a maximum over test epochs or a late window of them. Here the rules are applied after
+the fact, to predictions kept from every epoch, under names nobody can confuse:
+
+- ``last`` and ``best-validation`` are honest: the epoch is chosen without looking at a test score;
+- ``best-test``, ``last-ten`` and ``best-ten-consecutive`` are the papers' rules. They are marked *optimistic*.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from aqakit.types import Floats
+
+
+@dataclass(frozen=True)
+class Rule:
+    """How one number comes out of the epochs of a run on several folds.
+
+    Attributes:
+        honest: whether it is chosen without looking at test scores.
+        choose: (folds, epochs) test Spearman → the epochs whose mean over folds is reported.
+        meaning: one phrase for the table's notes.
+    """
+
+    honest: bool
+    choose: Callable[[Floats], slice]
+    meaning: str
+
+
+def _best_window(width: int) -> Callable[[Floats], slice]:
+    def choose(curves: Floats) -> slice:
+        mean = curves.mean(0)
+        size = min(width, len(mean))
+        start = int(np.convolve(mean, np.ones(size) / size, mode="valid").argmax())
+        return slice(start, start + size)
+
+    return choose
+
+
+RULES: Mapping[str, Rule] = {
+    "last": Rule(True, lambda curves: slice(-1, None), "the last epoch"),
+    "best-validation": Rule(
+        True, lambda curves: slice(-1, None), "the epoch that ranks held-out training samples best"
+    ),
+    "best-test": Rule(False, _best_window(1), "optimistic: the epoch that ranks the test samples best"),
+    "last-ten": Rule(False, lambda curves: slice(-10, None), "optimistic: the mean of the last ten test epochs"),
+    "best-ten-consecutive": Rule(False, _best_window(10), "optimistic: the best ten test epochs in a row"),
+}
+
+
+@dataclass(frozen=True)
+class Published:
+    """A published protocol: splits, rule and seeds, and where it is used."""
+
+    splits: str
+    rule: str
+    seeds: int
+    source: str
+
+
+PUBLISHED: Mapping[str, Published] = {
+    "mtl-aqa": Published("official", "best-test", 1, "C3D-AVG, USDL, MUSDL, DAE, CoRe on MTL-AQA"),
+    "aqa-7": Published("official", "best-test", 1, "USDL, CoRe on AQA-7; one model per action, Fisher-z mean"),
+    "jigsaws-usdl": Published("four-fold", "last-ten", 3, "USDL, MUSDL on JIGSAWS; Fisher-z mean over tasks"),
+    "jigsaws-dae": Published("four-fold", "best-ten-consecutive", 3, "DAE on JIGSAWS"),
+    "rhythmic-gymnastics": Published("official", "best-test", 1, "ACTION-NET, GDLT; one model per apparatus"),
+}

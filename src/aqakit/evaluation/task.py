@@ -1,0 +1,198 @@
+"""One task of a benchmark: every method on every fold with every seed, judged by every rule, and the floors."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from aqakit.datasets.parts.loading import Dataset
+from aqakit.evaluation import floors
+from aqakit.evaluation.floors import Inputs
+from aqakit.evaluation.selection import RULES
+from aqakit.metrics import comparison
+from aqakit.metrics.accuracy import spearman
+from aqakit.metrics.bootstrap import interval
+from aqakit.metrics.summary import evaluate
+from aqakit.scores.distributions import Point, ScoreDistribution
+from aqakit.system.files import folder_name
+from aqakit.system.progress import track
+from aqakit.training.batches import CachedFeatures
+from aqakit.training.data import PreparedData
+from aqakit.training.recipe import Recipe
+from aqakit.training.run import Run
+from aqakit.training.train import execute
+from aqakit.types import Floats, Split
+
+Rows = NDArray[np.int64]
+
+COLUMNS = (
+    "kendall", "pearson", "mae", "rmse", "relative_l2", "nll", "crps", "coverage_90", "width_90", "ece", "error_spread",
+)  # fmt: skip
+"""Of the answers of an honest rule; means over folds and seeds."""
+
+
+@dataclass
+class TaskBenchmark:
+    """One task: its prepared, its folds, its seeds, and a number that sets its resamples apart from other tasks'.
+
+    Attributes:
+        draws: for each method with an honest rule, and each floor, its resampled Spearman.
+        runs: for each method, the folders of its runs.
+    """
+
+    prepared: PreparedData
+    protocol: str
+    seeds: range
+    folder: Path
+    number: int = 0
+    draws: dict[str, Floats] = field(default_factory=dict)
+    runs: dict[str, list[Path]] = field(default_factory=dict)
+
+    @property
+    def dataset(self) -> Dataset:
+        """Of this task alone."""
+        return self.prepared.dataset
+
+    @property
+    def task(self) -> str:
+        """Its name in tables."""
+        return self.dataset.tasks[0] if len(self.dataset.tasks) == 1 else self.dataset.name
+
+    @cached_property
+    def folds(self) -> list[Split]:
+        """Those that have something to test on: at least two samples, or there is nothing to rank."""
+        return [f for f in self.dataset.folds(self.protocol) if len(self.prepared.subset(f.test)) > 1]
+
+    def rows(self, label: str, recipe: Recipe, rules: Sequence[str]) -> list[dict[str, Any]]:
+        """One row for each rule of one method."""
+        runs = self._runs(label, recipe)
+        shown = named(label, recipe.transductive)
+        self.runs[shown] = [run.folder for by_fold in runs for run in by_fold]
+        rows = []
+        for name in rules:
+            curves = np.stack([[_curve(run) for run in by_fold] for by_fold in runs])  # (seeds, folds, epochs)
+            epochs = [RULES[name].choose(c) for c in curves]
+            if name == "best-validation":
+                picked = [[c[run.description["epoch"]] for c, run in zip(*pair)] for pair in zip(curves, runs)]
+                by_seed = np.array(picked)
+            else:
+                by_seed = np.stack([c[:, e].mean(1) for c, e in zip(curves, epochs)])
+            row = self._row(shown, name, by_seed)
+            if RULES[name].honest:
+                answers = [[run.prediction("test") for run in by_fold] for by_fold in runs]
+                truths = [run.truth("test") for run in runs[0]]
+                row |= self._judged(shown, answers, truths)
+            rows.append(row)
+        return rows
+
+    def floors(self, recipe: Recipe | None) -> list[dict[str, Any]]:
+        """One row for each floor that these inputs allow, fitted on the labels that the methods see."""
+        source = self.prepared.source
+        features = source.all_rows if isinstance(source, CachedFeatures) else None
+        lengths = np.array(self.prepared.lengths, dtype=float)
+        inputs = floors.Inputs.of(features, source.samples, lengths, self.dataset.labels.rule)
+        seeds = self.seeds if recipe and recipe.labels else range(1)
+        cells = [self._fold_rows(recipe, seed) for seed in seeds]
+        return [self._floor(label, answer, inputs, cells) for label, answer in floors.applicable(inputs).items()]
+
+    def _floor(
+        self, label: str, answer: Any, inputs: Inputs, cells: Sequence[Sequence[tuple[Rows, Rows]]]
+    ) -> dict[str, Any]:
+        """``cells`` (seeds, folds) are rows to fit to and to judge."""
+        score = self._scores()
+        answers = [
+            [Point(torch.from_numpy(answer(inputs.rows(a), score[a], inputs.rows(b)))) for a, b in by_fold]
+            for by_fold in cells
+        ]
+        truths = [score[test] for _, test in cells[0]]
+        by_seed = np.array([[_ranked(t, a.mean.numpy()) for t, a in zip(truths, row)] for row in answers])
+        return self._row(label, "–", by_seed) | self._judged(label, answers, truths)
+
+    def _fold_rows(self, recipe: Recipe | None, seed: int) -> list[tuple[Rows, Rows]]:
+        """Of each fold, the rows whose labels a run with that seed sees, and those it is judged on."""
+        score, found = self._scores(), []
+        for fold in self.folds:
+            known: Sequence[str] = fold.train
+            if recipe and recipe.labels:
+                known = self.prepared.split(self._cell(recipe, seed, fold.name)).labelled
+            found.append((self._index(known, score), self._index(fold.test, score)))
+        return found
+
+    def _scores(self) -> Floats:
+        """(n,) NaN where unlabelled."""
+        return np.array([np.nan if s.score is None else s.score for s in self.prepared.source.samples])
+
+    def _runs(self, label: str, recipe: Recipe) -> list[list[Run]]:
+        cells = [(seed, fold.name) for seed in self.seeds for fold in self.folds]
+        task = recipe.task or self.dataset.name
+        own = self.folder / task / folder_name(label)
+        runs = []
+        for seed, fold in track(cells, f"{task} {label}"):
+            folder = own / f"{fold}-seed{seed}"
+            runs.append(execute(self._cell(recipe, seed, fold), self.prepared, folder))
+        return [runs[i : i + len(self.folds)] for i in range(0, len(runs), len(self.folds))]
+
+    def _cell(self, recipe: Recipe, seed: int, fold: str) -> Recipe:
+        settings = replace(recipe.settings, seed=seed)
+        return replace(recipe, fold=fold, protocol=self.protocol, settings=settings)
+
+    def _index(self, ids: Sequence[str], score: Floats) -> Rows:
+        wanted = set(ids)
+        return np.array(
+            [i for i, s in enumerate(self.prepared.source.samples) if s.id in wanted and score[i] == score[i]]
+        )
+
+    def _row(self, label: str, rule: str, by_seed: Floats) -> dict[str, Any]:
+        """``by_seed`` (seeds, folds) Spearman."""
+        honest = rule not in RULES or RULES[rule].honest
+        return {
+            "method": label,
+            "task": self.task,
+            "protocol": self.protocol,
+            "rule": rule if honest else f"{rule} (optimistic)",
+            "optimistic": not honest,
+            "seeds": len(by_seed) if rule in RULES else None,
+            "samples": sum(len(self.prepared.subset(f.test)) for f in self.dataset.folds(self.protocol)),
+            "spearman": float(by_seed.mean()) if np.isfinite(by_seed).all() else None,
+            "low": None,
+            "high": None,
+            "group": None,
+            "folds": [float(v) for v in by_seed.mean(0)],
+            "spearman_by_fold_and_seed": by_seed.tolist(),
+            **dict.fromkeys(COLUMNS),
+        }
+
+    def _judged(
+        self, label: str, answers: Sequence[Sequence[ScoreDistribution]], truths: Sequence[Floats]
+    ) -> dict[str, Any]:
+        """Interval and all metrics of the answers (seeds, folds) of an honest rule; metrics are means over both."""
+        fold = np.concatenate([np.full(len(t), i) for i, t in enumerate(truths)])
+        means = np.stack([np.concatenate([a.mean.numpy() for a in by_fold]) for by_fold in answers])  # (seeds, n)
+        drawn = comparison.resampled(spearman, np.concatenate(truths), means, fold, seed=self.number)
+        self.draws[label] = drawn
+        low, high = interval(drawn)
+        span = float(np.ptp([s.score for s in self.prepared.source.samples if s.score is not None]))
+        found = [evaluate(a, t, span) for by_fold in answers for a, t in zip(by_fold, truths)]
+        return {"low": low, "high": high} | {n: float(np.mean([f[n] for f in found])) for n in COLUMNS}
+
+
+def named(label: str, transductive: bool) -> str:
+    """A method as tables name it."""
+    return f"{label} (transductive)" if transductive else label
+
+
+def _curve(run: Run) -> Floats:
+    """(epochs,) Spearman on the test split."""
+    means = np.stack([d.mean.numpy() for d in run.epochs("test")])
+    return np.nan_to_num(spearman(run.truth("test")[None], means))
+
+
+def _ranked(true: Floats, predicted: Floats) -> float:
+    return float(np.nan_to_num(spearman(true, predicted)))

@@ -1,0 +1,15 @@
+"""A run and a recording come in, what made the score goes out: contributions of clips, occlusion.
+
+May import ``evaluation`` and the rooms on its left.
+"""
+
+from typing import TYPE_CHECKING
+
+from aqakit.discovery import lazily
+
+if TYPE_CHECKING:
+    from aqakit.explanation import contributions
+
+__all__ = ["contributions"]
+
+__getattr__, __dir__ = lazily(__name__, {name: name for name in __all__})

@@ -1,0 +1,241 @@
+"""Which part made the difference: what each clip adds to a score, and the training videos most like this one.
+
+The contribution of a clip is its Shapley value (Shapley 1953): what it adds to the predicted score, averaged over all
+orders in which clips may join. A clip that has not joined yet is the usual one: the mean of the training videos' clips
+at that place, if all have as many clips, else of all their clips. (Masking it instead would change how many clips there
+are, which methods with a fixed number of them cannot take, and would leave no answer for an empty video.) So a
+contribution says how much better or worse than usual that moment was, in points of the sport, and all of them add up
+to the prediction minus the prediction for a video that is usual throughout. The declared difficulty stays.
+
+Up to :data:`EXACT` clips the values are exact. Beyond, they are means over random orders, each taken forwards and
+backwards (Mitchell et al. 2022), with a fixed seed; they still add up exactly, and their standard errors are given.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from math import comb
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from aqakit.backbones.parts.base import Backbone
+from aqakit.features import extract
+from aqakit.scores.distributions import ScoreDistribution
+from aqakit.training.run import Run
+from aqakit.training.summary import Exemplar
+from aqakit.types import Batch, Floats, Sample, Stream
+
+Coalitions = NDArray[np.bool_]
+
+EXACT = 12
+"""Players up to which all coalitions are looked at: 4096 of them."""
+
+EVALUATIONS = 4096
+"""Coalitions looked at beyond, about."""
+
+_NUMBERS_AT_ONCE = 2**24  # features of the coalitions that are predicted together
+
+
+@dataclass(frozen=True)
+class Attribution:
+    """Shapley values of n players.
+
+    Attributes:
+        values: (n,) of sum ``prediction`` − ``baseline``.
+        errors: (n,) standard errors; 0 where the values are exact.
+        baseline: worth of nobody.
+        prediction: worth of all.
+    """
+
+    values: Floats
+    errors: Floats
+    baseline: float
+    prediction: float
+
+
+@dataclass(frozen=True)
+class Contribution:
+    """A clip, its frames from ``first`` to ``last``, and the points that it adds, with their standard error."""
+
+    clip: int
+    first: int
+    last: int
+    points: float
+    error: float
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """Why a recording has its score.
+
+    Attributes:
+        prediction: the predicted score.
+        baseline: the score of a video whose every clip is the usual one; contributions add up from here.
+        clips: in order of time.
+        exemplars: the training videos most like it, the most alike first.
+    """
+
+    prediction: float
+    baseline: float
+    clips: tuple[Contribution, ...]
+    exemplars: tuple[Exemplar, ...]
+
+    @property
+    def decisive(self) -> int:
+        """The clip that changes the score most, up or down."""
+        return max(self.clips, key=lambda one: abs(one.points)).clip
+
+    def to_json(self) -> dict[str, Any]:
+        """JSON values."""
+        return asdict(self) | {"decisive": self.decisive}
+
+
+def explain(
+    run: Run,
+    recording: Path | str | Mapping[str, Path | str],
+    *,
+    difficulty: float | None = None,
+    window: tuple[int, int] | None = None,
+    count: int = 3,
+    evaluations: int = EVALUATIONS,
+    seed: int = 0,
+) -> Explanation:
+    """Explain the score of one recording; its features are computed once.
+
+    Args:
+        run: a finished run.
+        recording: as in :meth:`Run.predict <aqakit.training.run.Run.predict>`, with ``difficulty`` and ``window``.
+        difficulty: the declared difficulty.
+        window: first and last frame of the action.
+        count: how many exemplars.
+        evaluations: about how many coalitions are looked at where there are too many for all.
+        seed: of their choice.
+
+    Raises:
+        RunError: the run was made before runs kept what this needs.
+    """
+    sample = run.sample(recording, difficulty, window)
+    video = run.embed([sample])
+    found = attribute(
+        run.assessor.predict_embedded, video, run.training_summary.mean_clip, evaluations=evaluations, seed=seed
+    )
+    spans = clip_frames(run, sample, len(found.values))
+    numbers = zip(range(len(spans)), *spans.T.tolist(), found.values.tolist(), found.errors.tolist(), strict=True)
+    clips = tuple(Contribution(*one) for one in numbers)
+    return Explanation(found.prediction, found.baseline, clips, tuple(run.training_summary.nearest(video, count)))
+
+
+@torch.inference_mode()
+def attribute(
+    predict: Callable[[Batch], ScoreDistribution],
+    video: Batch,
+    usual: Mapping[str, Tensor],
+    *,
+    evaluations: int = EVALUATIONS,
+    seed: int = 0,
+) -> Attribution:
+    """Shapley values of the clips of the first stream; clips of other streams go with the one at the same time.
+
+    Args:
+        predict: of embedded batches.
+        video: one video (B = 1), without padding.
+        usual: for each stream the mean clip (1, *F), or the mean clip of each place (N, *F).
+        evaluations: as in :func:`shapley`, with ``seed``.
+        seed: of the orders.
+    """
+    players = video.clips.shape[1]
+    size = max(1, _NUMBERS_AT_ONCE // sum(stream.features.numel() for stream in video.streams.values()))
+
+    def worth(coalitions: Coalitions) -> Floats:
+        parts = torch.from_numpy(coalitions).split(min(size, 256))
+        means = [predict(_mixed(video, usual, part.to(video.score.device))).mean.cpu().double() for part in parts]
+        return torch.cat(means).numpy()
+
+    return shapley(worth, players, evaluations=evaluations, seed=seed)
+
+
+def shapley(
+    worth: Callable[[Coalitions], Floats], players: int, *, evaluations: int = EVALUATIONS, seed: int = 0
+) -> Attribution:
+    """Shapley values of a game.
+
+    Args:
+        worth: coalitions (m, n), True for those who joined, → their worth (m,).
+        players: n.
+        evaluations: about how many coalitions are looked at where n is above :data:`EXACT`.
+        seed: of the orders that are drawn then.
+
+    A majority game of three, in which the first has two votes and is needed:
+
+    >>> shapley(lambda joined: (joined @ [2, 1, 1] >= 3).astype(float), 3).values.round(4).tolist()
+    [0.6667, 0.1667, 0.1667]
+    """
+    return _exact(worth, players) if players <= EXACT else _sampled(worth, players, evaluations, seed)
+
+
+def clip_frames(run: Run, sample: Sample, count: int) -> NDArray[np.int64]:
+    """(count, 2) first and last frame of each clip, or row of a signal, as the first backbone reads it."""
+    name, backbone = next(iter(run.backbones.items()))
+    spans = _spans(backbone, extract.source(sample, name, backbone), sample.window, count)
+    shares = [spans[k * len(spans) // count : -(-(k + 1) * len(spans) // count)] for k in range(count)]
+    return np.array([[share[:, 0].min(), share[:, 1].max()] for share in shares])
+
+
+def _mixed(video: Batch, usual: Mapping[str, Tensor], joined: Tensor) -> Batch:
+    """The video once for each coalition (m, n), with usual clips in place of those that have not joined."""
+    rows = video.select(torch.zeros(len(joined), dtype=torch.int64, device=joined.device))
+    return rows.replace(streams={name: _mix(stream, usual[name], joined) for name, stream in rows.streams.items()})
+
+
+def _mix(stream: Stream, usual: Tensor, joined: Tensor) -> Stream:
+    clips = stream.clips.shape[1]
+    absent = (usual if len(usual) == clips else usual.mean(0, keepdim=True)).to(stream.features.device)
+    present = joined[:, torch.arange(clips, device=joined.device) * joined.shape[1] // clips]  # (m, N)
+    mask = present.reshape(*present.shape, *[1] * (stream.features.ndim - 2))
+    return Stream(torch.where(mask, stream.features, absent), stream.clips)
+
+
+def _exact(worth: Callable[[Coalitions], Floats], players: int) -> Attribution:
+    number = np.arange(2**players)
+    coalitions = (number[:, None] >> np.arange(players) & 1).astype(bool)
+    value = worth(coalitions)
+    weight = np.array([1 / (players * comb(players - 1, size)) for size in range(players)])
+    values = np.empty(players)
+    for player in range(players):
+        without = number[~coalitions[:, player]]
+        gained = value[without | 1 << player] - value[without]
+        values[player] = (weight[coalitions[without].sum(1)] * gained).sum()
+    return Attribution(values, np.zeros(players), float(value[0]), float(value[-1]))
+
+
+def _sampled(worth: Callable[[Coalitions], Floats], players: int, evaluations: int, seed: int) -> Attribution:
+    pairs = max(2, evaluations // (2 * (players - 1)))
+    random = np.random.default_rng(seed)
+    forwards = np.stack([random.permutation(players) for _ in range(pairs)])
+    orders = np.concatenate([forwards, forwards[:, ::-1]])  # (2 pairs, n)
+    joining = np.argsort(orders, axis=1)  # when each player joins
+    coalitions = joining[:, None, :] < np.arange(1, players)[:, None]  # (2 pairs, n − 1, n)
+    baseline, prediction = worth(np.repeat([[False], [True]], players, axis=1))
+    inside = worth(coalitions.reshape(-1, players)).reshape(2 * pairs, players - 1)
+    ends = np.ones((2 * pairs, 1))
+    gained = np.diff(np.concatenate([baseline * ends, inside, prediction * ends], axis=1), axis=1)
+    by_player = np.take_along_axis(gained, joining, axis=1).reshape(2, pairs, players).mean(0)
+    errors = by_player.std(0, ddof=1) / np.sqrt(pairs)
+    return Attribution(by_player.mean(0), errors, float(baseline), float(prediction))
+
+
+def _spans(backbone: Backbone, path: Path, window: tuple[int, int] | None, count: int) -> NDArray[np.int64]:
+    """(N, 2) first and last frame of each clip of a plan; equal shares of the recording where there is no plan."""
+    first, last = window or (0, extract.length(path, backbone, None) - 1)
+    plan = getattr(backbone, "plan", None)
+    if plan is not None:
+        table = plan.within((first, last), max(last + 1, extract.length(path, backbone, None)))
+        return np.stack([table.min(1), table.max(1)], axis=1)
+    ends = first + np.arange(count + 1) * (last - first + 1) // count
+    return np.stack([ends[:-1], np.maximum(ends[1:] - 1, ends[:-1])], axis=1)

@@ -1,0 +1,97 @@
+"""Where in a clip to look: how the score changes when a patch of its pixels is greyed out (Zeiler and Fergus 2014)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from aqakit.backbones.parts.video import VideoBackbone
+from aqakit.errors import OptionError
+from aqakit.features import extract
+from aqakit.training.run import Run
+from aqakit.types import Batch
+
+Pixels = NDArray[np.uint8]
+
+_CLIPS_AT_ONCE = 16
+
+
+@torch.inference_mode()
+def occlusion(
+    run: Run,
+    recording: Path | str,
+    clip: int,
+    *,
+    difficulty: float | None = None,
+    window: tuple[int, int] | None = None,
+    cells: int = 8,
+    moments: int = 8,
+) -> NDArray[np.float64]:
+    """(T, cells, cells) change of the score when a patch of one clip is greyed out for a while.
+
+    One patch after another is given the clip's mean colour. Where the change is negative, what is seen there raised
+    the score. It takes moments × cells² passes of the backbone over one clip.
+
+    Args:
+        run: one that reads videos, live or frozen.
+        recording: a video file.
+        clip: its number, counted from 0; usually the decisive one of an
+            :class:`~aqakit.explanation.contributions.Explanation`.
+        difficulty: the declared difficulty.
+        window: first and last frame of the action.
+        cells: patches to a side.
+        moments: into how many equal shares the clip's T frames are cut; a patch is grey for one of them.
+
+    Raises:
+        OptionError: the run does not read pixels with one backbone, summarises clips, or has no such clip.
+    """
+    (name, backbone), *others = run.backbones.items()
+    if others or not isinstance(backbone, VideoBackbone) or run.recipe.summarise:
+        raise OptionError(
+            f"{run.folder}: an occlusion map needs a run that reads videos clip by clip, with one backbone"
+        )
+    sample = run.sample(recording, difficulty, window)
+    path, video = extract.source(sample, name, backbone), run.embed([sample])
+    if not 0 <= clip < video.clips.shape[1]:
+        raise OptionError(f"{path}: has {video.clips.shape[1]} clips, counted from 0, and no clip {clip}")
+    pixels = next(islice(backbone.read(path, window), clip, None))
+    changed = _greyed(pixels, cells, moments)
+    before = run.assessor.predict_embedded(video).mean
+    change = [_seen_as(run, backbone, video, clip, part) - before for part in _chunks(changed)]
+    grid = torch.cat(change).double().numpy().reshape(moments, cells, cells)
+    return np.asarray(grid[_shares(len(pixels), moments)])
+
+
+def _seen_as(run: Run, backbone: VideoBackbone, video: Batch, clip: int, pixels: Sequence[Pixels]) -> Tensor:
+    """(m,) scores of the video with one clip replaced by each of m others."""
+    seen = run.engine.embed(backbone, np.stack(pixels))
+    seen = seen if run.assessor.live else extract.compact(seen, backbone).float()
+    rows = video.select(torch.zeros(len(seen), dtype=torch.int64))
+    rows.features[:, clip] = seen
+    return run.assessor.predict_embedded(rows).mean
+
+
+def _chunks(clips: Iterator[Pixels]) -> Iterator[list[Pixels]]:
+    while chunk := list(islice(clips, _CLIPS_AT_ONCE)):
+        yield chunk
+
+
+def _greyed(pixels: Pixels, cells: int, moments: int) -> Iterator[Pixels]:
+    """The clip (T, H, W, 3) with one patch after another in its mean colour."""
+    time, down, right = (_shares(size, parts) for size, parts in zip(pixels.shape, (moments, cells, cells)))
+    colour = pixels.mean((0, 1, 2)).round().astype(np.uint8)
+    for moment, row, column in np.ndindex(moments, cells, cells):
+        changed = pixels.copy()
+        changed[np.ix_(time == moment, down == row, right == column)] = colour
+        yield changed
+
+
+def _shares(size: int, parts: int) -> NDArray[np.int64]:
+    """(size,) in which of so many equal parts each place is."""
+    return np.arange(size) * parts // size

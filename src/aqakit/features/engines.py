@@ -1,0 +1,173 @@
+"""How the network of a backbone is run: by which engine, in which arithmetic."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+import logging
+import os
+import warnings
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from itertools import islice
+from pathlib import Path
+from typing import Any, ClassVar, Literal, get_args
+from weakref import WeakKeyDictionary
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from aqakit.backbones.parts.base import Backbone
+from aqakit.errors import OptionError
+
+Name = Literal["torch", "openvino"]
+Precision = Literal["float32", "bfloat16", "int8"]
+Clips = NDArray[Any]
+Forward = Callable[[Clips], Tensor]
+
+_CALIBRATION_CLIPS = 32
+
+
+class Engine(ABC):
+    """Runs the networks of backbones; each is prepared when it is first needed."""
+
+    name: ClassVar[Name]
+
+    def __init__(self, precision: Precision) -> None:
+        self.precision = precision
+        self._prepared: WeakKeyDictionary[Backbone, Forward] = WeakKeyDictionary()
+
+    @torch.inference_mode()
+    def embed(self, backbone: Backbone, clips: Clips) -> Tensor:
+        """(n, …) clips, stacked as the backbone reads them → (n, *F) float32."""
+        if backbone not in self._prepared:
+            self._prepared[backbone] = self._prepare(backbone.eval(), clips)
+        return self._prepared[backbone](clips)
+
+    @abstractmethod
+    def _prepare(self, backbone: Backbone, clips: Clips) -> Forward:
+        """The network, ready to be run; ``clips`` are an example of what it will see."""
+
+    def fingerprint(self) -> dict[str, Any]:
+        """What sets the features apart from those of the plain network; nothing where there is no difference."""
+        return {"engine": self.name, "precision": self.precision}
+
+
+class Torch(Engine):
+    """The network as it is written, on the device where it is."""
+
+    name = "torch"
+
+    def _prepare(self, backbone: Backbone, clips: Clips) -> Forward:
+        return partial(self._forward, backbone)
+
+    def _forward(self, backbone: Backbone, clips: Clips) -> Tensor:
+        device = next((p.device for p in backbone.parameters()), torch.device("cpu"))
+        lower = self.precision == "bfloat16"
+        with torch.autocast(device.type, torch.bfloat16, enabled=lower):
+            return backbone(torch.from_numpy(clips).to(device)).float().cpu()
+
+    def fingerprint(self) -> dict[str, Any]:
+        """Empty in float32: this is what all others are compared with."""
+        return super().fingerprint() if self.precision != "float32" else {}
+
+
+class OpenVINO(Engine):
+    """The network as a graph, its layers fused, by Intel's library for processors of any make."""
+
+    name = "openvino"
+
+    def __init__(self, precision: Precision, calibration: Path | None) -> None:
+        super().__init__(precision)
+        self.calibration = calibration
+        self._library = _optional("openvino")
+        if precision == "int8":
+            os.environ.setdefault("NNCF_CI", "1")  # its telemetry stays off
+            self._quantiser = _optional("nncf")
+
+    def _prepare(self, backbone: Backbone, clips: Clips) -> Forward:
+        graph = self._convert(backbone, torch.from_numpy(clips[:1].repeat(2, axis=0)))  # 1 is taken for a constant
+        if self.calibration is not None:
+            graph = self._quantised(graph, backbone, self.calibration)
+        hints = {
+            "INFERENCE_PRECISION_HINT": "bf16" if self.precision == "bfloat16" else "f32",
+            "INFERENCE_NUM_THREADS": torch.get_num_threads(),
+        }
+        compiled = self._library.Core().compile_model(graph, "CPU", hints)
+        return lambda clips: torch.from_numpy(np.array(compiled(clips)[0], np.float32))
+
+    def _convert(self, backbone: Backbone, example: Tensor) -> Any:
+        """Traced, or where sizes are computed on the way, which a trace cannot tell from data, exported: slower."""
+        with _tracing():
+            try:
+                sizes = [-1, *example.shape[1:]]
+                return self._library.convert_model(backbone, example_input=example, input=sizes)
+            except Exception:  # it raises many kinds for what it cannot convert
+                logging.getLogger(__name__).debug("tracing failed", exc_info=True)
+            try:
+                batches = ({0: torch.export.Dim.DYNAMIC},)
+                exported = torch.export.export(backbone, (example,), dynamic_shapes=batches, strict=False)
+                return self._library.convert_model(exported)
+            except Exception as error:
+                kind = type(backbone).__name__
+                reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+                raise OptionError(f"the engine openvino cannot run {kind}; use torch ({reason})") from error
+
+    def _quantised(self, graph: Any, backbone: Backbone, recording: Path) -> Any:
+        """Weights and activations in eight bits, whose ranges are those that the clips of a recording bring about."""
+        clips = [clip[None] for clip in islice(backbone.read(recording), _CALIBRATION_CLIPS)]
+        self._quantiser.set_log_level(logging.ERROR)
+        return self._quantiser.quantize(graph, self._quantiser.Dataset(clips), subset_size=len(clips))
+
+    def fingerprint(self) -> dict[str, Any]:
+        """With the version, since another one may round differently, and with what set the ranges of int8."""
+        more: dict[str, Any] = {"version": self._library.__version__}
+        if self.calibration is not None:
+            content = hashlib.blake2b(self.calibration.read_bytes(), digest_size=16).hexdigest()
+            more |= {"calibration": content, "quantiser": self._quantiser.__version__}
+        return super().fingerprint() | more
+
+
+def make(name: str = "torch", precision: str = "float32", calibration: Path | None = None) -> Engine:
+    """An engine by name.
+
+    Args:
+        name: ``torch`` or ``openvino``.
+        precision: ``float32``; ``bfloat16``; or, for OpenVINO alone, ``int8``, which distorts features: measure first.
+        calibration: a recording like those to come, from which int8 takes its ranges.
+
+    Raises:
+        OptionError: there is no such engine or precision, it is not installed, or they do not go together.
+    """
+    for given, known, what in ((name, get_args(Name), "engine"), (precision, get_args(Precision), "precision")):
+        if given not in known:
+            raise OptionError(f"there is no {what} {given!r}; there is: {', '.join(known)}")
+    if (precision == "int8") != (calibration is not None):
+        raise OptionError("precision int8 and a recording to calibrate it on, --calibration FILE, belong together")
+    if calibration is not None and not calibration.is_file():
+        raise OptionError(f"{calibration}: int8 is calibrated on this file, and it is not there")
+    if name == "openvino":
+        return OpenVINO(precision, calibration)  # type: ignore[arg-type]
+    if precision == "int8":
+        raise OptionError("the engine torch has no int8; give --engine openvino")
+    return Torch(precision)  # type: ignore[arg-type]
+
+
+def _optional(library: str) -> Any:
+    """A library of the extra ``fast``."""
+    try:
+        return importlib.import_module(library)
+    except ImportError:
+        raise OptionError(f"{library} is not installed: pip install 'aqakit[fast]'") from None
+
+
+@contextmanager
+def _tracing() -> Iterator[None]:
+    """Sizes of clips are constants of a graph on purpose, which tracing would warn of; inference mode it refuses."""
+    with warnings.catch_warnings(), torch.inference_mode(False), torch.no_grad():
+        warnings.simplefilter("ignore")
+        yield

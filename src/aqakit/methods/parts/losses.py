@@ -1,0 +1,116 @@
+"""How far a predicted distribution is from the true score: ``(distribution, score (B,)) -> (B,)``.
+
+Pure, without reduction over the batch and without weights between terms: those are a method's choice. A row
+without a score (NaN) gives NaN.
+"""
+
+from __future__ import annotations
+
+from typing import Literal, TypeVar
+
+from torch import Tensor
+
+from aqakit.scores.distributions import Binned, Normal, ScoreDistribution
+
+D = TypeVar("D", bound=ScoreDistribution)
+
+
+def squared_error(distribution: ScoreDistribution, score: Tensor) -> Tensor:
+    """(mean − score)², in squared units of the score."""
+    return (distribution.mean - score).square()
+
+
+def absolute_error(distribution: ScoreDistribution, score: Tensor) -> Tensor:
+    """|mean − score|, in units of the score."""
+    return (distribution.mean - score).abs()
+
+
+def normal_nll(distribution: ScoreDistribution, score: Tensor, *, alpha: float = 0.5, beta: float = 0.5) -> Tensor:
+    """α (mean − score)² / variance + β log variance, the likelihood loss of DAE (Zhang et al. 2023).
+
+    The defaults are the exact negative log-likelihood but for its constant ½ log 2π; DAE uses α = 0.6, β = 0.4.
+
+    Raises:
+        TypeError: not a normal distribution.
+    """
+    normal = _only(Normal, distribution, "normal_nll")
+    return alpha * normal.normal_score(score).square() + 2 * beta * normal.scale.log()
+
+
+def reconstruction(
+    distribution: ScoreDistribution,
+    score: Tensor,
+    noise: Tensor,
+    *,
+    reading: Literal["deviation", "variance"] = "deviation",
+) -> Tensor:
+    """Squared error of the reparametrised sample mean + noise × σ, the reconstruction loss of DAE.
+
+    Args:
+        distribution: normal.
+        score: (B,).
+        noise: (…, B) standard normal draws.
+        reading: ``deviation`` multiplies the noise by σ, as the published code does; ``variance`` by σ², as the
+            paper prints it.
+
+    Raises:
+        TypeError: not a normal distribution.
+    """
+    normal = _only(Normal, distribution, "reconstruction")
+    spread = normal.scale if reading == "deviation" else normal.scale.square()
+    return (normal.loc + noise * spread - score).square()
+
+
+def soft_labels(score: Tensor, centres: Tensor, sigma: float) -> Tensor:
+    """(B, K) the normal density around each score at the K bin centres, of sum 1 (USDL, Tang et al. 2020).
+
+    Args:
+        score: (B,).
+        centres: (K,) in units of the score.
+        sigma: standard deviation in units of the score.
+
+    >>> import torch
+    >>> labels = soft_labels(torch.tensor([2.0]), torch.tensor([1.0, 2.0, 3.0]), 1.0)
+    >>> [round(p, 3) for p in labels[0].tolist()]  # 1 / (1 + 2 e^-½) in the middle
+    [0.274, 0.452, 0.274]
+    """
+    return _log_soft_labels(score, centres, sigma).exp()
+
+
+def soft_label_kl(
+    distribution: ScoreDistribution,
+    score: Tensor,
+    *,
+    sigma: float = 5.0,
+    reduction: Literal["sum", "mean"] = "sum",
+) -> Tensor:
+    """KL divergence from the soft labels of the score to the predicted bins, the loss of USDL.
+
+    Args:
+        distribution: binned, with bins of one width.
+        score: (B,).
+        sigma: width of the soft labels in bins; USDL uses 5 of its 101 bins of diving, 1 of 25 of surgery.
+        reduction: over the bins: the ``sum`` is the divergence; the ``mean``, K times smaller, is what USDL trained.
+
+    Raises:
+        TypeError: not a binned distribution.
+    """
+    binned = _only(Binned, distribution, "soft_label_kl")
+    target = _log_soft_labels(score, binned.centres, sigma * float(binned.widths.mean()))
+    divergence = target.exp() * (target - binned.log_probabilities)
+    return divergence.sum(-1) if reduction == "sum" else divergence.mean(-1)
+
+
+def crps(distribution: ScoreDistribution, score: Tensor) -> Tensor:
+    """Continuous ranked probability score, in units of the score; the absolute error of a point."""
+    return distribution.crps(score)
+
+
+def _log_soft_labels(score: Tensor, centres: Tensor, sigma: float) -> Tensor:
+    return (-((score[..., None] - centres) / sigma).square() / 2).log_softmax(-1)
+
+
+def _only(kind: type[D], distribution: ScoreDistribution, loss: str) -> D:
+    if not isinstance(distribution, kind):
+        raise TypeError(f"the loss {loss} needs a {kind.__name__} distribution, not {distribution.kind}")
+    return distribution

@@ -1,0 +1,202 @@
+"""Which methods differ beyond noise: bootstrap in pairs, Holm's correction, and letters for a table.
+
+Two methods are compared on the same resamples of test samples and seeds, so that what makes a resample easy or hard
+for both cancels out. Methods that share a letter do not differ: their difference is within noise.
+
+>>> letters(np.array([[0, 0, 1], [0, 0, 0], [1, 0, 0]], dtype=bool))  # only the first and the last differ
+['a', 'ab', 'b']
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+from string import ascii_lowercase
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from aqakit.metrics.bootstrap import Statistic, bootstrap, interval
+from aqakit.types import Floats
+
+DRAWS = 10_000  # with Holm's correction of 190 pairs, p = 2 / DRAWS is still significant
+ALPHA = 0.05
+
+
+@dataclass(frozen=True)
+class Difference:
+    """How much better the first of two is, with 95 % interval and two-sided p-value."""
+
+    estimate: float
+    low: float
+    high: float
+    p: float
+
+    @property
+    def within_noise(self) -> bool:
+        """Whether it may be no difference at all."""
+        return self.p >= ALPHA
+
+
+@dataclass(frozen=True)
+class Grouping:
+    """Several methods compared in all pairs.
+
+    Attributes:
+        names: from the best to the worst.
+        p: (M, M) p-values of the pairs in that order, Holm-corrected.
+        letters: of each name.
+    """
+
+    names: Sequence[str]
+    p: Floats
+    letters: Mapping[str, str]
+
+    def ties_of_the_best(self) -> list[str]:
+        """The names that are behind the first by no more than noise."""
+        return [name for name, p in zip(self.names[1:], self.p[0, 1:]) if p >= ALPHA]
+
+
+def resampled(
+    statistic: Statistic,
+    true: ArrayLike,
+    predicted: ArrayLike,
+    folds: ArrayLike | None = None,
+    *,
+    draws: int = DRAWS,
+    seed: int = 0,
+) -> Floats:
+    """(draws,) means over folds and seeds of a statistic, resampling samples within folds, and seeds.
+
+    The same seed and folds give every method the same resamples.
+
+    Args:
+        statistic: as in :func:`aqakit.metrics.bootstrap`.
+        true: (n,) scores.
+        predicted: (n,) scores, or (seeds, n).
+        folds: (n,) which fold each sample was tested in; without it, all are one fold.
+        draws: number of resamplings.
+        seed: of the resampling.
+    """
+    runs = np.atleast_2d(np.asarray(predicted, dtype=np.float64))
+    found = np.stack([bootstrap(statistic, true, one, folds, draws=draws, seed=seed) for one in runs])
+    chosen = np.random.default_rng([seed, 1]).integers(len(runs), size=found.shape)
+    return np.asarray(np.take_along_axis(found, chosen, axis=0).mean(0))
+
+
+def over_samples(
+    statistic: Statistic,
+    true: ArrayLike,
+    first: ArrayLike,
+    second: ArrayLike,
+    folds: ArrayLike | None = None,
+    *,
+    draws: int = DRAWS,
+    seed: int = 0,
+) -> Difference:
+    """The difference of a statistic, first minus second; arguments are those of :func:`resampled`."""
+    name = np.zeros(np.shape(true)) if folds is None else np.asarray(folds)
+    masks = [name == fold for fold in np.unique(name)]
+    score = np.asarray(true, dtype=np.float64)
+    means, drawn = [], []
+    for predicted in (first, second):
+        runs = np.atleast_2d(np.asarray(predicted, dtype=np.float64))
+        means.append(np.mean([statistic(score[mask], one[mask]) for one in runs for mask in masks]))
+        drawn.append(resampled(statistic, score, runs, name, draws=draws, seed=seed))
+    return _difference(float(means[0] - means[1]), drawn[0] - drawn[1])
+
+
+def over_draws(first: Floats, second: Floats, estimate: float) -> Difference:
+    """The difference, first minus second, of two :func:`resampled` statistics (draws,); undefined ones count as 0.
+
+    Args:
+        first: of one method.
+        second: of another, on the same resamples.
+        estimate: the difference on the samples as they are.
+    """
+    return _difference(estimate, np.nan_to_num(first) - np.nan_to_num(second))
+
+
+def over_cells(first: ArrayLike, second: ArrayLike, *, draws: int = DRAWS, seed: int = 0) -> Difference:
+    """The mean difference of numbers (seeds, folds), of which seeds and folds are resampled.
+
+    For results of which no predictions are known. It needs several folds or seeds: from one cell, nothing follows.
+    """
+    apart = np.atleast_2d(np.asarray(first, dtype=np.float64) - np.asarray(second, dtype=np.float64))
+    if apart.size < 2:
+        return Difference(float(apart.mean()), float("nan"), float("nan"), 1.0)
+    random = np.random.default_rng(seed)
+    rows, columns = (random.integers(size, size=(draws, size)) for size in apart.shape)
+    drawn = apart[rows[:, :, None], columns[:, None, :]].mean((1, 2))
+    return _difference(float(apart.mean()), drawn)
+
+
+def group(draws: Mapping[str, Floats], *, higher_is_better: bool = True) -> Grouping:
+    """Compare methods in all pairs, given their :func:`resampled` statistics (draws,); undefined ones count as 0."""
+    known = {name: np.nan_to_num(values) for name, values in draws.items()}
+    names = sorted(known, key=lambda name: float(known[name].mean()), reverse=higher_is_better)
+    pairs = list(combinations(range(len(names)), 2))
+    corrected = holm([p_value(known[names[i]] - known[names[j]]) for i, j in pairs])
+    p = np.ones((len(names), len(names)))
+    for (i, j), value in zip(pairs, corrected):
+        p[i, j] = p[j, i] = value
+    return Grouping(names, p, dict(zip(names, letters(p < ALPHA))))
+
+
+def mark(rows: Sequence[dict[str, Any]], draws: Mapping[str, Floats]) -> list[str]:
+    """Give the honest rows of one task their letters in the column ``group``; a sentence if the best is not alone."""
+    if len(draws) < 2:
+        return []
+    found = group(draws)
+    for row in rows:
+        if not row["optimistic"]:
+            row["group"] = found.letters[row["method"]]
+    if not (ties := found.ties_of_the_best()):
+        return []
+    return [f"{rows[0]['task']}: {', '.join([found.names[0], *ties])} do not differ beyond noise."]
+
+
+def p_value(differences: Floats) -> float:
+    """Two-sided p-value of resampled differences (draws,): how often they are on the rarer side of 0, twice."""
+    below, above = ((side.sum() + 1) / (len(differences) + 1) for side in (differences <= 0, differences >= 0))
+    return float(min(1.0, 2 * min(below, above)))
+
+
+def holm(p: ArrayLike) -> Floats:
+    """(n,) p-values corrected for being n tests (Holm 1979).
+
+    >>> holm([0.01, 0.04, 0.03]).round(2).tolist()
+    [0.03, 0.06, 0.06]
+    """
+    values = np.asarray(p, dtype=np.float64)
+    order = np.argsort(values, kind="stable")
+    scaled = values[order] * np.arange(len(values), 0, -1)
+    corrected = np.empty_like(values)
+    corrected[order] = np.minimum(np.maximum.accumulate(scaled), 1.0)
+    return corrected
+
+
+def letters(different: NDArray[np.bool_]) -> list[str]:
+    """Letters of M methods, so that two share one exactly if they do not differ (Piepho 2004, insert and absorb).
+
+    Args:
+        different: (M, M) symmetric, in the order in which letters are given out.
+    """
+    columns = [frozenset(range(len(different)))]
+    for i, j in zip(*np.nonzero(np.triu(different, 1))):
+        split = [part for c in columns for part in ((c - {i}, c - {j}) if {i, j} <= c else (c,))]
+        columns = [c for k, c in enumerate(split) if not any(c < d for d in split) and c not in split[:k]]
+    columns.sort(key=sorted)
+    return ["".join(_letter(k) for k, c in enumerate(columns) if row in c) for row in range(len(different))]
+
+
+def _letter(number: int) -> str:
+    """The letters, then the letters with primes."""
+    return ascii_lowercase[number % 26] + "'" * (number // 26)
+
+
+def _difference(estimate: float, drawn: Floats) -> Difference:
+    known = drawn[~np.isnan(drawn)]
+    return Difference(estimate, *interval(known), p_value(known))

@@ -1,0 +1,164 @@
+"""Frames of a video by their number, from whatever it is: a file or a folder of pictures."""
+
+from __future__ import annotations
+
+import stat
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import closing
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from av.video.frame import VideoFrame
+from av.video.reformatter import Interpolation, VideoReformatter
+from numpy.typing import NDArray
+
+from aqakit.errors import VideoError
+from aqakit.recordings.video import files, folders
+from aqakit.recordings.video.info import MAX_PIXELS, READABLE, Report, Source, VideoInfo, turns
+
+Size = tuple[int, int] | Callable[[int, int], tuple[int, int]]
+Image = NDArray[np.uint8]
+
+
+def probe(path: Path | str) -> VideoInfo:
+    """Count the frames of a video without decoding more than the first.
+
+    Raises:
+        VideoError: it is missing, no video, or too damaged.
+    """
+    return _source(Path(path)).info
+
+
+def stream(
+    path: Path | str,
+    numbers: Iterable[int] | None = None,
+    *,
+    size: Size | None = None,
+    interpolation: Literal["bilinear", "bicubic", "area"] = "bilinear",
+    report: Report | None = None,
+) -> Iterator[tuple[int, Image]]:
+    """Wanted frames in one forward pass; memory does not grow with the length of the video.
+
+    Args:
+        path: a video file or a folder of numbered pictures.
+        numbers: of the wanted frames, in any order; None for all.
+        size: (height, width) to resize upright frames to, or a function from (height, width) to it. This is done
+            before the conversion to RGB, with a filter as wide as the reduction, so that nothing aliases.
+        interpolation: the filter of the resizing.
+        report: is added to.
+
+    Yields:
+        Number and (H, W, 3) uint8 RGB of each distinct wanted frame, in increasing order.
+
+    Raises:
+        VideoError: the video cannot be used, a number is outside it, or too few wanted frames were readable.
+    """
+    source = _source(Path(path))
+    wanted = _wanted(source.info, numbers)
+    convert = _Converter(source.info, size, interpolation)
+    return _read(source, wanted, convert, report or Report())
+
+
+def frames(
+    path: Path | str,
+    numbers: Iterable[int] | NDArray[np.integer],
+    *,
+    size: Size | None = None,
+    interpolation: Literal["bilinear", "bicubic", "area"] = "bilinear",
+    report: Report | None = None,
+) -> Image:
+    """Frames in the order of ``numbers``, which may repeat and may be a table of clips: (*numbers, H, W, 3) uint8.
+
+    Arguments and errors are those of :func:`stream`.
+    """
+    table = np.asarray(numbers if isinstance(numbers, np.ndarray) else list(numbers))
+    found = stream(path, table.ravel().tolist(), size=size, interpolation=interpolation, report=report)
+    images: Image | None = None
+    for number, image in found:
+        if images is None:
+            images = np.empty((*table.shape, *image.shape), np.uint8)
+        images[table == number] = image
+    assert images is not None, "stream yields at least one frame or raises"
+    return images
+
+
+def _read(source: Source, wanted: Sequence[int], convert: _Converter, report: Report) -> Iterator[tuple[int, Image]]:
+    report.requested += len(wanted)
+    report.absent += source.info.promised - source.info.frames
+    decoded = 0
+    with closing(source.decode(wanted)) as found:
+        for number, frame, exact in _match(found, wanted):
+            decoded += exact
+            report.decoded += exact
+            report.missing += not exact
+            report.corrupt += exact and frame.is_corrupt
+            yield number, convert(frame)
+    if decoded < READABLE * len(wanted):
+        raise VideoError(
+            f"{source.info.path}: only {decoded} of the {len(wanted)} frames needed can be read; "
+            "it is too damaged to be used"
+        )
+
+
+def _match(decoded: Iterable[tuple[int, VideoFrame]], wanted: Sequence[int]) -> Iterator[tuple[int, VideoFrame, bool]]:
+    """For each wanted number the frame to show, and whether it is that very frame."""
+    queue = iter(wanted)
+    due, previous = next(queue, None), None
+    for number, frame in decoded:
+        while due is not None and due <= number:
+            yield due, frame if due == number or previous is None else previous, due == number
+            due = next(queue, None)
+        if due is None:
+            return
+        previous = frame
+    while due is not None and previous is not None:
+        yield due, previous, False
+        due = next(queue, None)
+
+
+def _wanted(info: VideoInfo, numbers: Iterable[int] | None) -> Sequence[int]:
+    if numbers is None:
+        return range(info.frames)
+    wanted = sorted({int(n) for n in numbers})
+    if not wanted:
+        raise VideoError(f"{info.path}: no frame was asked for")
+    if wanted[0] < 0 or wanted[-1] >= info.promised:
+        outside = wanted[0] if wanted[0] < 0 else wanted[-1]
+        raise VideoError(f"{info.path}: frame {outside} was asked for, and it has 0 to {info.promised - 1}")
+    return wanted
+
+
+class _Converter:
+    """From a decoded frame to an upright RGB array of a fixed size."""
+
+    def __init__(self, info: VideoInfo, size: Size | None, interpolation: str) -> None:
+        natural = (info.height, info.width)
+        self.height, self.width = size(*natural) if callable(size) else size or natural
+        if min(self.height, self.width) < 1 or self.height * self.width > MAX_PIXELS:
+            raise VideoError(f"{info.path}: frames cannot be resized to {self.height}×{self.width} pixels")
+        self._filter = Interpolation[interpolation.upper()]
+        self._resize, self._colour = VideoReformatter(), VideoReformatter()
+
+    def __call__(self, frame: VideoFrame) -> Image:
+        quarters = turns(frame)
+        width, height = (self.height, self.width) if quarters % 2 else (self.width, self.height)
+        resized = (frame.width, frame.height) != (width, height)
+        if resized and frame.format.name.startswith("yuv"):  # faster than resizing RGB, and more exact
+            frame = self._resize.reformat(frame, width, height, interpolation=self._filter)
+        rgb = self._colour.reformat(frame, width, height, "rgb24", interpolation=self._filter)
+        return np.ascontiguousarray(np.rot90(rgb.to_ndarray(), quarters), np.uint8)
+
+
+def _source(path: Path) -> Source:
+    if path.is_dir():
+        return folders.survey(path)
+    try:
+        status = path.stat()
+    except (OSError, ValueError) as error:
+        raise VideoError(f"{path}: {getattr(error, 'strerror', None) or error}") from error
+    if not stat.S_ISREG(status.st_mode):
+        raise VideoError(f"{path} is neither a video file nor a folder of pictures")
+    if status.st_size == 0:
+        raise VideoError(f"{path} is empty (0 bytes)")
+    return files.survey(path, status.st_size, status.st_mtime_ns)

@@ -1,0 +1,187 @@
+"""What the data add to results: floors, pictures, which clips made a score, a map of the features, and health."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from sklearn.manifold import TSNE
+from sklearn.preprocessing import StandardScaler
+
+from aqakit import discovery
+from aqakit.datasets.parts import health
+from aqakit.errors import AqakitError, RunError, VideoError
+from aqakit.evaluation import floors
+from aqakit.evaluation.results import FoldResult, MethodResult
+from aqakit.explanation.contributions import attribute, clip_frames
+from aqakit.recordings import video
+from aqakit.report.content import Case, Embedding, Part, TaskResult
+from aqakit.scores.distributions import Point
+from aqakit.training.batches import CachedFeatures
+from aqakit.training.data import PreparedData, prepare
+from aqakit.training.recipe import Recipe
+from aqakit.training.run import Run
+from aqakit.training.summary import TrainingSummary
+from aqakit.types import Batch, Floats, Sample
+
+_FRAMES, _HEIGHT = 5, 96  # of the pictures of a case
+_FEWEST = 5  # samples that make a map
+_AT_ONCE = 4  # videos embedded together
+
+
+def add_data_sections(result: TaskResult, groups: Mapping[str, Sequence[Run]]) -> TaskResult:
+    """The same with floors, pictures, maps and health; with a note where the data are not at hand.
+
+    Args:
+        result: of the runs alone.
+        groups: the runs of each method.
+    """
+    all_prepared: dict[str, PreparedData] = {}
+    try:
+        for label, group in groups.items():
+            all_prepared[label] = _shared(all_prepared, groups, group[0]) or prepare(group[0].recipe)
+    except (AqakitError, OSError) as error:
+        why = f"The data could not be opened ({error}): no floors, pictures, map of features or health."
+        return replace(result, notes=(*result.notes, why))
+    first, prepared = next((group[0], all_prepared[label]) for label, group in groups.items())
+    embeddings = {
+        _seen(group[0]): found for n, group in groups.items() for found in _embedding(all_prepared[n], group[0])
+    }
+    runs = {
+        (n, str(r.recipe.fold), r.recipe.settings.seed): (r, all_prepared[n]) for n, rs in groups.items() for r in rs
+    }
+    samples = {s.id: s for s in prepared.dataset.samples}
+    changed = list(_changed(result, {s.id: s for s in prepared.source.samples}))
+    scores = [s.score for s in samples.values() if s.score is not None]
+    return replace(
+        result,
+        protocol=first.recipe.protocol or next(iter(prepared.dataset.splits)),
+        span=float(np.ptp(scores)) or result.span,
+        methods=(*result.methods, *(() if changed else _floors(result, prepared))),
+        cases=tuple(_shown(case, *runs[case.method, case.fold, case.seed]) for case in result.cases),
+        embeddings=tuple(embeddings.values()),
+        health=health.check(prepared.dataset),
+        notes=(*result.notes, *changed),
+    )
+
+
+def _changed(result: TaskResult, samples: Mapping[str, Sample]) -> Iterator[str]:
+    """A sentence where the labels are no longer those that the runs were judged with."""
+    known = {i: t for m in result.methods for f in m.folds for i, t in zip(f.ids, f.true)}
+    odd = [name for name, score in known.items() if name not in samples or samples[name].score != score]
+    if odd:
+        yield (
+            f"The data have changed since: {len(odd)} test samples are gone or have another score, "
+            f"{odd[0]} first; so there are no floors."
+        )
+
+
+def _floors(result: TaskResult, prepared: PreparedData) -> Iterator[MethodResult]:
+    """Answers that hardly look, on the folds of the runs, fitted on the labels that the runs saw."""
+    samples = list(prepared.source.samples)
+    features = prepared.source.all_rows if isinstance(prepared.source, CachedFeatures) else None
+    lengths = np.array(prepared.lengths, dtype=float)
+    inputs = floors.Inputs.of(features, samples, lengths, prepared.dataset.labels.rule)
+    judged = {(f.fold, f.seed if f.facts["recipe"].get("labels") else 0): f for m in result.methods for f in m.folds}
+    where = {s.id: i for i, s in enumerate(samples)}
+    score = np.array([np.nan if s.score is None else s.score for s in samples])
+    cells = []
+    for (_, seed), fold in judged.items():
+        train = [where[i] for i in _learnt(fold, prepared) if i in where and score[where[i]] == score[where[i]]]
+        cells.append((replace(fold, seed=seed), np.array(train), np.array([where[i] for i in fold.ids])))
+    for label, answer in floors.applicable(inputs).items():
+        folds = [
+            FoldResult(f.fold, f.seed, f.ids, f.true, Point(torch.from_numpy(predicted)))
+            for f, train, test in cells
+            for predicted in (answer(inputs.rows(train), score[train], inputs.rows(test)),)
+        ]
+        yield MethodResult(label, tuple(folds), "–", floor=True)
+
+
+def _learnt(judged: FoldResult, prepared: PreparedData) -> Sequence[str]:
+    """The training samples of a fold, or those whose labels the run saw where it saw few."""
+    made = Recipe.from_json(judged.facts["recipe"])
+    if made.labels:
+        return prepared.split(made).labelled
+    return next(f.train for f in prepared.dataset.folds(made.protocol) if f.name == judged.fold)
+
+
+def _seen(run: Run) -> str:
+    """What the features are, in words."""
+    name = " + ".join(discovery.format_spec(*backbone) for backbone in run.recipe.backbones)
+    return f"{name}, as {run.recipe.method} trained it" if run.recipe.finetune else name
+
+
+def _shared(known: Mapping[str, PreparedData], groups: Mapping[str, Sequence[Run]], run: Run) -> PreparedData | None:
+    """What was gathered for another method that reads the same."""
+    same = ("backbones", "summarise", "engine", "precision", "calibration", "finetune", "shift", "flip", "jitter")
+
+    def read(one: Run) -> list[Any]:
+        return [getattr(one.recipe, name) for name in same]
+
+    return next((prepared for label, prepared in known.items() if read(groups[label][0]) == read(run)), None)
+
+
+def _shown(case: Case, run: Run, prepared: PreparedData) -> Case:
+    """The same with pictures, what its clips made of the score, and what it is like."""
+    found = prepared.subset([case.id])
+    if not len(found):
+        return case
+    (sample,) = found.samples
+    case = replace(case, frames=_frames(sample), about=sample.caption or "")
+    try:
+        remembered = TrainingSummary.load(run.folder)
+    except RunError:  # made before runs kept what explains them
+        return case
+    with torch.inference_mode():
+        clips = run.assessor.embed(found.batch(torch.tensor([0])))
+        points = attribute(run.assessor.predict_embedded, clips, remembered.mean_clip).values
+    spans = clip_frames(run, sample, len(points)).tolist()
+    parts = tuple(Part(first, last, float(one)) for (first, last), one in zip(spans, points))
+    similar = tuple((e.id, e.score) for e in remembered.nearest(clips))
+    return replace(case, timeline=parts if len(parts) > 1 else (), similar=similar)
+
+
+def _frames(sample: Sample) -> tuple[np.ndarray, ...]:
+    """A few small frames from first to last; none without a video that can be read."""
+    path = sample.sources.get("video")
+    if path is None:
+        return ()
+    try:
+        first, last = sample.window or (0, video.probe(path).frames - 1)
+        numbers = np.linspace(first, last, _FRAMES).astype(int)
+        return tuple(video.frames(path, numbers, size=_small, interpolation="area"))
+    except VideoError:
+        return ()
+
+
+def _small(height: int, width: int) -> tuple[int, int]:
+    return _HEIGHT, max(1, round(width * _HEIGHT / height))
+
+
+def _embedding(prepared: PreparedData, run: Run) -> Iterator[Embedding]:
+    """The scored samples on a plane: mean features over clips, standardised, by t-SNE; of live pixels the test ones."""
+    source = prepared.source if isinstance(prepared.source, CachedFeatures) else prepared.subset(run.ids("test"))
+    scored = [i for i, s in enumerate(source.samples) if s.score is not None]
+    if len(scored) < _FEWEST:
+        return
+    with torch.inference_mode():
+        parts = [_vectors(run.assessor.embed(source.batch(index))) for index in torch.tensor(scored).split(_AT_ONCE)]
+    score = np.array([source.samples[i].score for i in scored], dtype=float)
+    yield Embedding(_seen(run), tsne(torch.cat(parts), init="random"), score)
+
+
+def tsne(vectors: torch.Tensor, *, init: Literal["random", "pca"]) -> Floats:
+    """(n, D) → (n, 2) by t-SNE of standardised vectors; its axes mean nothing."""
+    scaled = StandardScaler().fit_transform(vectors.double().numpy())
+    plane = TSNE(perplexity=min(30.0, (len(scaled) - 1) / 3), init=init, random_state=0)
+    return np.asarray(plane.fit_transform(scaled), dtype=float)
+
+
+def _vectors(batch: Batch) -> torch.Tensor:
+    """(B, D) means over clips, of all streams side by side."""
+    flat = [(s.features.flatten(2), s.clips[..., None]) for s in batch.streams.values()]
+    return torch.cat([(f * c).sum(1) / c.sum(1) for f, c in flat], 1)

@@ -1,0 +1,143 @@
+"""The main job on the embedded data: render dives, train on their pixels, judge unseen ones, score one file."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from aqakit.datasets.synthetic_dives import Truth, truth
+from aqakit.evaluation.floors import Inputs, difficulty_only, length_only
+from aqakit.metrics import calibration, scoring
+from aqakit.metrics.accuracy import spearman
+from aqakit.recordings import video
+from aqakit.report import figures
+from aqakit.scores.distributions import ScoreDistribution
+from aqakit.training.data import PreparedData, prepare
+from aqakit.training.recipe import make_recipe
+from aqakit.training.run import Run
+from aqakit.training.train import execute
+from aqakit.types import Sample
+
+SETTINGS: dict[str, Any] = {
+    "data": "synthetic_dives:count=680",
+    "backbone": "c3d_small",
+    "target": "total",
+    "finetune": True,
+    "flip": True,
+    "jitter": 2,
+    "validation": 0.15,
+    "epochs": 16,
+    "dropout": 0.3,
+    "batch_size": 16,
+    "learning_rate": 2e-3,
+    "schedule": "one-cycle",
+}
+
+
+@dataclass(frozen=True)
+class Demo:
+    """What the demo found: a table, and where the figure and the run are."""
+
+    rows: list[dict[str, Any]]
+    title: str
+    notes: list[str]
+
+
+def demo(out: Path, report: Callable[[int, dict[str, float]], None]) -> Demo:
+    """Run the demo into a folder: ``run/`` and ``demo.png``.
+
+    Args:
+        out: the folder; a second call finds its finished run there.
+        report: called after each epoch.
+    """
+    recipe = make_recipe("dae", **SETTINGS)
+    prepared = prepare(recipe)
+    run = execute(recipe, prepared, out / "run", report=report)
+    samples = {s.id: s for s in prepared.source.samples}
+    test = [samples[i] for i in run.ids("test")]
+    answer = run.prediction("test", recalibrated=True)
+    truths = [truth(s) for s in test]
+    shown = _typical(answer, run.truth("test"))
+    figures.save(_figure(run, test[shown], answer, run.truth("test")), out / "demo.png")
+    rows = [_method_row(run, test, answer), *_floor_rows(prepared, run, test)]
+    return Demo(rows, f"{len(test)} unseen dives", _notes(run, test, shown, truths, answer, out))
+
+
+def _method_row(run: Run, test: list[Sample], answer: ScoreDistribution) -> dict[str, Any]:
+    score, difficulty = run.truth("test"), _difficulty(test)
+    mean = answer.mean.numpy()
+    return _row("dae on c3d_small", score, difficulty, mean) | {
+        "crps": scoring.crps(answer, score),
+        "coverage_90": calibration.coverage(answer, score, 0.9),
+        "width_90": calibration.width(answer, 0.9),
+    }
+
+
+def _floor_rows(prepared: PreparedData, run: Run, test: list[Sample]) -> list[dict[str, Any]]:
+    samples = list(prepared.source.samples)
+    inputs = Inputs.of(None, samples, np.array(prepared.lengths, dtype=float))
+    tested = {s.id for s in test}
+    held = tested | set(run.ids("validation"))
+    train = np.array([i for i, s in enumerate(samples) if s.id not in held])
+    judged = np.array([next(i for i, s in enumerate(samples) if s.id == t.id) for t in test])
+    score = np.array([s.score for s in samples], dtype=float)
+    floors = {"floor: difficulty only": difficulty_only, "floor: length only": length_only}
+    return [
+        _row(name, score[judged], inputs.difficulty[judged], fit(inputs.rows(train), score[train], inputs.rows(judged)))
+        for name, fit in floors.items()
+    ]
+
+
+def _row(name: str, score: np.ndarray, difficulty: np.ndarray, mean: np.ndarray) -> dict[str, Any]:
+    """Rank correlation of the final score, and of the judges' total, which difficulty alone says nothing of."""
+    return {
+        "method": name,
+        "spearman_score": float(spearman(score, mean)),
+        "spearman_total": float(spearman(score / difficulty, mean / difficulty)),
+        "mae": float(np.abs(score - mean).mean()),
+    }
+
+
+def _notes(
+    run: Run, test: list[Sample], shown: int, truths: list[Truth], answer: ScoreDistribution, out: Path
+) -> list[str]:
+    sample = test[shown]
+    path = sample.sources["video"]
+    again = run.predict(path, difficulty=sample.difficulty)
+    low, high = (float(end) for end in again.interval(0.9))
+    spread = float(spearman([t.spread for t in truths], answer.std.numpy()))
+    best = float(spearman(run.truth("test"), [t.mean for t in truths]))
+    return [
+        "spearman total: of the judges' total, score ÷ declared difficulty.",
+        "Intervals are recalibrated on validation dives.",
+        f"Predicted and true spread of the score rank alike: ρ = {spread:.2f}.",
+        f"Best possible, knowing the true mean of each dive: spearman score {best:.3f}.",
+        f"{path.name}, read from disk: {float(again.mean):.1f} ± {float(again.std):.1f}, 90 % interval "
+        f"{low:.1f} – {high:.1f}; the judges gave {sample.score:.1f}.",
+        f"Figure: {out / 'demo.png'}. To score a video: aqakit predict {out / 'run'} VIDEO --difficulty 3.0",
+    ]
+
+
+def _figure(run: Run, sample: Sample, answer: ScoreDistribution, score: np.ndarray) -> Any:
+    path = sample.sources["video"]
+    count = video.probe(path).frames
+    frames = video.frames(path, np.linspace(0.08, 0.95, 9) * (count - 1) // 1)
+    caption = sample.caption or sample.id
+    shown = f"{caption[0].upper()}{caption[1:]} Difficulty {sample.difficulty}."
+    one = answer.select(run.ids("test").index(sample.id))
+    return figures.scorecard(list(frames), one, sample.score, shown=shown, predicted=answer, truth=score)
+
+
+def _typical(answer: ScoreDistribution, score: np.ndarray) -> int:
+    """A dive of ordinary error and a score near the upper quartile: neither the best nor the worst answer."""
+    error = np.abs(answer.mean.numpy() - score)
+    wanted = np.abs(error - np.median(error)) / error.std() + np.abs(score - np.quantile(score, 0.75)) / score.std()
+    return int(wanted.argmin())
+
+
+def _difficulty(samples: list[Sample]) -> np.ndarray:
+    return np.array([s.difficulty for s in samples], dtype=float)

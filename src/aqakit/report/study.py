@@ -1,0 +1,255 @@
+"""From run folders to what a report shows: results, floors, the cases worth looking at, the data as the runs see them.
+
+Predictions come from the run folders alone. Floors, pictures, the map of the features and the health of the data need
+the data set too; where it is not at hand, the report says so and does without.
+"""
+
+from __future__ import annotations
+
+import json
+import shlex
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from aqakit import discovery
+from aqakit.errors import DataError, OptionError, RunError
+from aqakit.evaluation import predictions
+from aqakit.evaluation.results import FoldResult, MethodResult
+from aqakit.metrics.accuracy import spearman
+from aqakit.report.content import Case, Study, TaskResult
+from aqakit.report.data_sections import add_data_sections
+from aqakit.system import configuration
+from aqakit.training import recipe
+from aqakit.training.recipe import Recipe, supervision
+from aqakit.training.run import Run
+from aqakit.training.settings import Settings
+from aqakit.types import ScoreScale
+
+CASES = 3
+"""Samples shown for each method and reason, at most."""
+
+_CARDS = 60  # samples shown in all, about: each has pictures
+
+_TASK = ("data", "data_options", "root", "task", "protocol")
+
+
+def build_study(folders: Sequence[Path], *, data: bool = True) -> Study:
+    """What the runs in these folders, and in folders below them, say about each task.
+
+    Args:
+        folders: of runs, or of a benchmark; or instead CSV files of anybody's predictions, a method each.
+        data: whether to open the data set for what the runs alone cannot tell. Features that are not in the cache
+            are then computed.
+
+    Raises:
+        RunError: there is no finished run with test samples, or one model is there twice.
+    """
+    files = [path for path in folders if path.is_file()]
+    if files:
+        if len(files) < len(folders):
+            raise OptionError("files of predictions and run folders cannot be compared in one report; make two")
+        return Study((_predicted(files),))
+    runs, notes = _open(folders)
+    by_task: dict[str, list[Run]] = {}
+    for run in runs:
+        stored = run.recipe.to_json()
+        by_task.setdefault(json.dumps([stored[name] for name in _TASK]), []).append(run)
+    tasks = [_by_method(group) for group in by_task.values()]
+    each = _cards(sum(map(len, tasks)))
+    return Study(tuple(_task(groups, each, data) for groups in tasks), tuple(notes))
+
+
+def _predicted(files: Sequence[Path]) -> TaskResult:
+    """Anybody's predictions of one task; the scale is as wide as the true scores."""
+    methods = []
+    for file in files:
+        parts = predictions.read(file)
+        folds = [FoldResult(p.part or "all", 0, tuple(p.ids), p.true, p.distribution, source=str(file)) for p in parts]
+        label = file.stem if sum(other.stem == file.stem for other in files) == 1 else str(file)
+        methods.append(MethodResult(label, tuple(folds), "–"))
+    true = np.concatenate([fold.true for method in methods for fold in method.folds])
+    low, high = float(true.min()), float(true.max())
+    if low == high:
+        raise DataError(f"{files[0]}: all true scores are {low:g}, so nothing can be ranked")
+    found = tuple(case for method in methods for case in cases(method, _cards(len(files))))
+    return TaskResult("predictions", "as in the files", ScoreScale(low, high), high - low, tuple(methods), found)
+
+
+def cases(method: MethodResult, count: int) -> list[Case]:
+    """The ``count`` largest errors of a method, and the most surprising truths that are not among them.
+
+    A sample is there once, with the fold and seed where it is worst. A point states no uncertainty: nothing surprises
+    it.
+    """
+    points = method.points
+    error = np.abs(points.mean - points.true)
+    chosen: dict[str, tuple[int, str]] = {}
+    for why, badness in (("largest error", error), ("most surprising", points.surprise)):
+        order = [int(i) for i in np.argsort(-badness, kind="stable") if not np.isnan(badness[i])]
+        fresh = dict[str, int]()
+        for i in order:
+            if points.id[i] not in chosen:
+                fresh.setdefault(points.id[i], i)
+        chosen |= {name: (i, why) for name, i in list(fresh.items())[:count]}
+    return [_case(method, i, why) for i, why in chosen.values()]
+
+
+def _case(method: MethodResult, i: int, why: str) -> Case:
+    p = method.points
+    true, mean, low, high, surprise = (float(column[i]) for column in (p.true, p.mean, p.low, p.high, p.surprise))
+    return Case(method.label, p.fold[i], p.seed[i], p.id[i], why, true, mean, low, high, surprise)
+
+
+def command(made: Recipe, out: str) -> str:
+    """The ``aqakit train`` that makes a run of this recipe; options that have their default are left out."""
+    module = discovery.find("methods", made.method)
+    given = {f.name: getattr(made, f.name) for f in fields(made)}
+    words = ["aqakit", "train", made.method, "--data", discovery.format_spec(made.data, made.data_options)]
+    words += ["--root", made.root] if made.root else []
+    for name, options in made.backbones:
+        words += ["--backbone", discovery.format_spec(name, options)]
+    settings = {f.name: getattr(made.settings, f.name) for f in fields(made.settings)}
+    for function, values in ((module.build, made.options), (recipe.run_options, given), (Settings, settings)):
+        words += _flags(function, values)
+    return shlex.join([*words, "--out", out])
+
+
+def _flags(function: Callable[..., Any], values: Mapping[str, Any]) -> Iterator[str]:
+    for option in configuration.options(function):
+        value, flag = values[option.name], option.name.replace("_", "-")
+        plain = tuple(value) if isinstance(value, list) else value
+        if plain == option.default:
+            continue
+        if isinstance(plain, bool):
+            yield f"--{flag}" if plain else f"--no-{flag}"
+        else:
+            yield from (f"--{flag}", ",".join(map(str, plain)) if isinstance(plain, tuple) else str(plain))
+
+
+def _open(folders: Sequence[Path]) -> tuple[list[Run], list[str]]:
+    """Finished runs with something to judge, and a sentence for each that was left out."""
+    runs, notes = [], []
+    for folder in dict.fromkeys(found for given in folders for found in _below(given)):
+        try:
+            run = Run.load(folder)
+        except RunError as error:
+            if folder in folders:
+                raise
+            notes.append(f"Left out: {error}.")
+            continue
+        if "test" in run.splits():
+            runs.append(run)
+        else:
+            notes.append(f"Left out: {folder} was trained on every scored sample, and has nothing to judge it on.")
+    if not runs:
+        raise RunError(" ".join(notes) or "no run was named")
+    return runs, notes
+
+
+def _below(folder: Path) -> list[Path]:
+    if (folder / "run.json").exists():
+        return [folder]
+    found = sorted(file.parent for file in folder.rglob("run.json"))
+    if not found:
+        raise RunError(f"{folder}: no run.json is in it or below it; give the folder of a run or of a benchmark")
+    return found
+
+
+def _cards(methods: int) -> int:
+    """How many samples each method may show for each reason, so that the file stays small."""
+    return max(1, min(CASES, _CARDS // (2 * methods)))
+
+
+def _task(groups: Mapping[str, Sequence[Run]], each: int, data: bool) -> TaskResult:
+    """All there is to say about the runs of each method on one task."""
+    methods = tuple(_method(label, group) for label, group in groups.items())
+    runs = [run for group in groups.values() for run in group]
+    made, scale = runs[0].recipe, runs[0].labels.scale
+    result = TaskResult(
+        name=" ".join(filter(None, (made.data, made.task))),
+        protocol=made.protocol or "usual",
+        scale=scale,
+        span=scale.span,
+        methods=methods,
+        cases=tuple(case for method in methods for case in cases(method, each)),
+        notes=_notes(runs),
+    )
+    return add_data_sections(result, groups) if data else result
+
+
+def _by_method(runs: Sequence[Run]) -> dict[str, list[Run]]:
+    """Runs that differ only in fold and seed, under the shortest label that tells them from the others."""
+    groups: dict[str, list[Run]] = {}
+    for run in runs:
+        groups.setdefault(json.dumps(_identity(run.recipe), sort_keys=True), []).append(run)
+    identities = [json.loads(key) for key in groups]
+    return {_label(one, identities): group for one, group in zip(identities, groups.values())}
+
+
+def _identity(made: Recipe) -> dict[str, Any]:
+    """Everything that makes one method another, flat: ``method``, its options, those of the run and of the loop."""
+    stored = made.to_json()
+    flat = {**stored.pop("options"), **stored.pop("settings"), **stored}
+    return {n: v for n, v in flat.items() if n not in (*_TASK, "fold", "seed", "device")}
+
+
+def _label(one: Mapping[str, Any], others: Sequence[Mapping[str, Any]]) -> str:
+    rivals = [other for other in others if other["method"] == one["method"]]
+    differing = [n for n in one if n != "method" and any(other.get(n) != one[n] for other in rivals)]
+    values = [f"{n}={_word(one[n])}" for n in differing]
+    values += ["transductive"] * (one["transductive"] and "transductive" not in differing)
+    return f"{one['method']} ({', '.join(values)})" if values else str(one["method"])
+
+
+def _word(value: Any) -> str:
+    if isinstance(value, list):
+        return "+".join(discovery.format_spec(*v) if isinstance(v, list) else str(v) for v in value)
+    return str(value)
+
+
+def _method(label: str, runs: Sequence[Run]) -> MethodResult:
+    cells = Counter((run.recipe.settings.seed, run.recipe.fold) for run in runs)
+    if twice := next((cell for cell, count in cells.items() if count > 1), None):
+        same = [str(r.folder) for r in runs if (r.recipe.settings.seed, r.recipe.fold) == twice]
+        raise RunError(f"{' and '.join(same)} are the same method, fold and seed; give one of them")
+    ordered = sorted(runs, key=lambda run: (run.recipe.settings.seed, str(run.recipe.fold)))
+    ids: dict[str, list[str]] = {}
+    for run in ordered:
+        if ids.setdefault(str(run.recipe.fold), run.ids("test")) != run.ids("test"):
+            raise RunError(f"{run.folder}: tests on other samples than another seed of {label}; train it again")
+    settings = runs[0].recipe.settings
+    rule = settings.select if "validation" in runs[0].splits() else "last"
+    return MethodResult(label, tuple(map(_fold, ordered)), rule)
+
+
+def _fold(run: Run) -> FoldResult:
+    keep = ("recipe", "versions", "fingerprint", "failures", "epoch")
+    return FoldResult(
+        fold=str(run.recipe.fold),
+        seed=run.recipe.settings.seed,
+        ids=tuple(run.ids("test")),
+        true=run.truth("test"),
+        answer=run.prediction("test"),
+        recalibrated=run.prediction("test", recalibrated=True) if run.recalibration else None,
+        curves={split: _curve(run, split) for split in run.splits()},
+        facts={name: run.description[name] for name in keep if name in run.description},
+        command=command(run.recipe, str(run.folder)),
+        source=str(run.folder),
+    )
+
+
+def _curve(run: Run, split: str) -> np.ndarray:
+    means = np.stack([answer.mean.numpy() for answer in run.epochs(split)])
+    return np.nan_to_num(spearman(run.truth(split)[None], means))
+
+
+def _notes(runs: Sequence[Run]) -> tuple[str, ...]:
+    kinds = dict.fromkeys((run.recipe.labels, run.recipe.transductive) for run in runs)
+    seen = [sentence for kind in kinds for sentence in supervision(*kind)]
+    failures = {name: why for run in runs for name, why in run.description.get("failures", {}).items()}
+    return (*seen, *(f"{name} could not be read and is in no number here: {why}" for name, why in failures.items()))

@@ -1,0 +1,31 @@
+"""The report of runs, from their folders to one HTML file."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from aqakit.report import html
+from aqakit.report.study import build_study
+
+
+def write_report(
+    folders: Sequence[Path | str], out: Path | str, *, figures: Path | str | None = None, data: bool = True
+) -> Path:
+    """Write one self-contained HTML file that compares runs and shows what is known of each.
+
+    Args:
+        folders: of runs or benchmarks; or instead CSV files of anybody's predictions.
+        out: the HTML file.
+        figures: a folder for the figures as PNG and SVG.
+        data: whether to open the data set for floors, pictures, a map of the features and health.
+
+    Returns:
+        The HTML file.
+
+    Raises:
+        RunError: there is no finished run with test samples, or one model is there twice.
+        OptionError: there is no folder to write the file to.
+    """
+    html.write(build_study([Path(f) for f in folders], data=data), Path(out), folder=Path(figures) if figures else None)
+    return Path(out)

@@ -1,0 +1,34 @@
+"""A distribution from its name and its tensors, as it is stored in a run folder."""
+
+from collections.abc import Mapping
+from dataclasses import fields
+
+from torch import Tensor
+
+from aqakit.scores.distributions.base import Affine, ScoreDistribution
+from aqakit.scores.distributions.derived import Mixture, Recalibrated
+from aqakit.scores.distributions.plain import Binned, Normal, Point
+from aqakit.scores.distributions.quantiles import Quantiles
+
+_KINDS: dict[str, type[ScoreDistribution]] = {
+    kind.__name__.lower(): kind for kind in (Point, Normal, Binned, Quantiles, Mixture, Affine, Recalibrated)
+}
+
+
+def restore(kind: str, tensors: Mapping[str, Tensor]) -> ScoreDistribution:
+    """The distribution whose ``kind`` and ``tensors()`` these are.
+
+    Raises:
+        ValueError: no such kind, or tensors that are missing or not of this kind.
+    """
+    outer, _, inner = kind.partition(".")
+    if outer not in _KINDS:
+        raise ValueError(f"there is no kind of distribution {outer!r}; there is: {', '.join(_KINDS)}")
+    names = {field.name for field in fields(_KINDS[outer])}  # type: ignore[arg-type]
+    parts: dict[str, Tensor | ScoreDistribution] = {n: t for n, t in tensors.items() if n in names}
+    for name in names & {key.partition(".")[0] for key in tensors if "." in key}:
+        inside = {key.removeprefix(f"{name}."): t for key, t in tensors.items() if key.startswith(f"{name}.")}
+        parts[name] = restore(inner, inside)
+    if set(parts) != names:
+        raise ValueError(f"a {kind} distribution is stored as {sorted(names)}, and here is {sorted(tensors)}")
+    return _KINDS[outer](**parts)

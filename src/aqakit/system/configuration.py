@@ -1,0 +1,80 @@
+"""A signature is a configuration: the keyword-only parameters of a function are its options.
+
+The command line, the tables in the documentation and ``run.json`` are all made from them.
+"""
+
+from __future__ import annotations
+
+import inspect
+import typing
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import ConfigDict, ValidationError, create_model
+from pydantic.fields import FieldInfo
+
+from aqakit.discovery import nearest
+from aqakit.errors import OptionError
+
+
+@dataclass(frozen=True)
+class Option:
+    """One keyword-only parameter: its type as annotated, its default and its one-line help."""
+
+    name: str
+    annotation: Any
+    default: Any
+    help: str
+
+    @property
+    def required(self) -> bool:
+        """Whether there is no default."""
+        return self.default is inspect.Parameter.empty
+
+
+def options(function: Callable[..., Any]) -> list[Option]:
+    """The keyword-only parameters of a function, in order; help is the ``description`` of its ``Field``."""
+    hints = typing.get_type_hints(function, include_extras=True)
+    found = []
+    for name, parameter in inspect.signature(function).parameters.items():
+        if parameter.kind is not inspect.Parameter.KEYWORD_ONLY:
+            continue
+        extras = getattr(hints[name], "__metadata__", ())
+        text = next((e.description for e in extras if isinstance(e, FieldInfo) and e.description), "")
+        found.append(Option(name, hints[name], parameter.default, text))
+    return found
+
+
+def option_help(function: Callable[..., Any], name: str) -> str:
+    """The help of one option."""
+    return next(o.help for o in options(function) if o.name == name)
+
+
+def configure(owner: str, function: Callable[..., Any], values: Mapping[str, Any]) -> dict[str, Any]:
+    """Check ``values`` against the options of ``function`` and fill in its defaults.
+
+    Text is converted to the option's type, so values may come from a command line or a JSON file.
+
+    Raises:
+        OptionError: every unknown name and every bad value at once.
+    """
+    known = options(function)
+    unknown = [n for n in values if n not in {o.name for o in known}]
+    problems = [f"{n}: not an option{nearest(n, [o.name for o in known])}" for n in unknown]
+    fields: dict[str, Any] = {o.name: (o.annotation, ... if o.required else o.default) for o in known}
+    model = create_model("Options", __config__=ConfigDict(arbitrary_types_allowed=True), **fields)
+    try:
+        checked = model(**{n: v for n, v in values.items() if n not in unknown})
+    except ValidationError as error:
+        problems += [_sentence(item) for item in error.errors()]
+    if problems:
+        raise OptionError(f"{owner}: " + "; ".join(problems))
+    return {o.name: getattr(checked, o.name) for o in known}
+
+
+def _sentence(item: Mapping[str, Any]) -> str:
+    where = ".".join(str(part) for part in item["loc"])
+    if item["type"] == "missing":
+        return f"{where}: must be given"
+    return f"{where}: {str(item['msg'])[:1].lower()}{str(item['msg'])[1:]} (got {item['input']!r})"

@@ -1,0 +1,15 @@
+"""A recipe comes in, a run goes out: data, batches, the training loop, the run folder, scores for new recordings.
+
+May import ``methods`` and the rooms on its left.
+"""
+
+from typing import TYPE_CHECKING
+
+from aqakit.discovery import lazily
+
+if TYPE_CHECKING:
+    from aqakit.training import recipe, run, scoring, settings, train
+
+__all__ = ["recipe", "run", "scoring", "settings", "train"]
+
+__getattr__, __dir__ = lazily(__name__, {name: name for name in __all__})

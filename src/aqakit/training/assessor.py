@@ -1,0 +1,215 @@
+"""The assembly: backbones (when live), standardisation, fusion and target around a method, in one place.
+
+An :class:`Assessor` has the same four verbs as a method and takes batches in the units of the sport. A method inside
+never knows whether its features came from the cache or carry gradients, nor what the target of the run is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any, Literal, cast
+
+import torch
+from torch import Tensor, nn
+
+from aqakit import discovery
+from aqakit.backbones.parts.base import Backbone
+from aqakit.errors import DataError, OptionError
+from aqakit.methods.parts.base import Method
+from aqakit.methods.parts.pooling import concatenate, standardised
+from aqakit.scores.distributions import ScoreDistribution
+from aqakit.system import configuration
+from aqakit.types import Batch, Description, FeatureSpec, LabelSpec, Stream
+
+Target = Literal["score", "total"]
+Fuse = Literal["none", "concat"]
+
+_CLIPS_AT_ONCE = 64
+
+
+class Assessor(nn.Module):
+    """Backbones, scaling, fusion, target and a method, trained and saved as one.
+
+    Args:
+        method: what answers.
+        scaling: standardises some streams; empty for none.
+        live: backbones whose features are computed here, with gradients; empty when features come from the cache.
+        target: ``score``, or ``total``: the method sees score ÷ declared difficulty, and its answer returns to the
+            score as the exact affine image (the "with DD" settings of the papers, DAE-MT among them).
+        fuse: ``concat`` brings all streams to a common number of clips and joins their widths.
+    """
+
+    def __init__(
+        self,
+        method: Method,
+        scaling: Standardise,
+        live: Mapping[str, Backbone],
+        *,
+        target: Target,
+        fuse: Fuse,
+        precision: torch.dtype = torch.float32,
+    ) -> None:
+        super().__init__()
+        self.method, self.scaling = method, scaling
+        self.live = nn.ModuleDict(dict(live))
+        self.target, self.fuse, self.precision = target, fuse, precision
+
+    def begin_epoch(self, epoch: int) -> None:
+        """Tell the method which epoch is under way."""
+        self.method.epoch = epoch
+
+    def fit_scaling(self, train: Batch) -> None:
+        """Learn means and spreads of the streams that are standardised, from training features only."""
+        self.scaling.fit(train)
+
+    def remember(self, train: Batch) -> None:
+        """Give the training set, already embedded, to a method with a memory."""
+        self.method.remember(self._prepare(train))
+
+    def losses(self, batch: Batch) -> dict[str, Tensor]:
+        """The method's terms, on its own target; of live pixels also those that it asks of changed ones."""
+        terms = self.method.losses(self._read(batch))
+        return {**terms, **self.method.pixel_losses(batch, self._read)} if self.live else terms
+
+    def predict(self, batch: Batch) -> ScoreDistribution:
+        """(B,) distributions of the score, whatever the target."""
+        return self.predict_embedded(self.embed(batch))
+
+    def predict_embedded(self, batch: Batch) -> ScoreDistribution:
+        """The same for a batch of features, whether the backbones are live or not."""
+        answer = self.method.predict(self._prepare(batch))
+        return answer.affine(batch.difficulty) if self.target == "total" else answer
+
+    def describe(self, batch: Batch) -> Description:
+        """What else the method says of the videos."""
+        return self.describe_embedded(self.embed(batch))
+
+    def describe_embedded(self, batch: Batch) -> Description:
+        """The same for a batch of features."""
+        return self.method.describe(self._prepare(batch))
+
+    def represent(self, batch: Batch) -> dict[str, Tensor]:
+        """(B, D) what B videos are to the method, by view; nothing where it has none."""
+        return self.method.representations(self._read(batch))
+
+    def embed(self, batch: Batch) -> Batch:
+        """Live streams: clips (B, N, T, H, W, 3) → features (B, N, *F). Cached ones stay as they are."""
+        return batch.replace(streams={name: self._embed(name, stream) for name, stream in batch.streams.items()})
+
+    def _read(self, batch: Batch) -> Batch:
+        return self._prepare(self.embed(batch))
+
+    def _prepare(self, batch: Batch) -> Batch:
+        streams = {name: self.scaling(name, stream) for name, stream in batch.streams.items()}
+        if self.fuse == "concat":
+            streams = {"fused": concatenate(list(streams.values()))}
+        score = batch.score / batch.difficulty if self.target == "total" else batch.score
+        return batch.replace(streams=streams, score=score)
+
+    def _embed(self, name: str, stream: Stream) -> Stream:
+        if name not in self.live:
+            return stream
+        backbone = cast(Backbone, self.live[name])
+        pixels = stream.features[stream.clips]  # (n, T, H, W, 3)
+        with torch.autocast(pixels.device.type, self.precision, enabled=self.precision != torch.float32):
+            parts = [backbone(chunk) for chunk in pixels.split(_CLIPS_AT_ONCE)]
+        found = torch.cat(parts).float()  # (n, *F)
+        features = found.new_zeros(*stream.clips.shape, *found.shape[1:])
+        features[stream.clips] = found
+        return Stream(features, stream.clips)
+
+
+class Standardise(nn.Module):
+    """Zero mean and unit spread for every channel of the named streams, over all clips of the training set."""
+
+    def __init__(self, shapes: Mapping[str, tuple[int, ...]]) -> None:
+        super().__init__()
+        self.names = tuple(shapes)
+        for name, shape in shapes.items():
+            self.register_buffer(f"{name}_mean", torch.zeros(shape))
+            self.register_buffer(f"{name}_spread", torch.ones(shape))
+
+    def fit(self, train: Batch) -> None:
+        """Learn from the clips that are not padding."""
+        for name in self.names:
+            stream = train.streams[name]
+            clips = stream.features[stream.clips]  # (n, *F)
+            spread = clips.std(0, correction=0)
+            getattr(self, f"{name}_mean").copy_(clips.mean(0))
+            # a channel that never changes says nothing: it becomes zero, not infinite
+            getattr(self, f"{name}_spread").copy_(torch.where(spread > 1e-8, spread, torch.inf))
+
+    def forward(self, name: str, stream: Stream) -> Stream:
+        """The stream, standardised if it is one of those named; padding stays zero."""
+        if name not in self.names:
+            return stream
+        mean, spread = getattr(self, f"{name}_mean"), getattr(self, f"{name}_spread")
+        mask = stream.clips.reshape(*stream.clips.shape, *[1] * mean.ndim)
+        scaled = standardised(stream.features, mean, spread)
+        return Stream(torch.where(mask, scaled, 0.0), stream.clips)
+
+
+def assemble(
+    method: str,
+    options: Mapping[str, Any],
+    backbones: Mapping[str, Backbone],
+    labels: LabelSpec,
+    *,
+    target: Target = "score",
+    fuse: Fuse = "none",
+    finetune: bool = False,
+    summarise: int = 0,
+    standardise: Literal["auto", "yes", "no"] = "auto",
+    precision: torch.dtype = torch.float32,
+) -> Assessor:
+    """Build an assessor from names and options.
+
+    Raises:
+        OptionError: a name, an option or a combination that does not exist, or a method that needs pixels without
+            ``finetune``.
+    """
+    module = discovery.find("methods", method)
+    checked = configuration.configure(f"method {method}", module.build, options)
+    if len(backbones) > 1 and fuse == "none" and len(module.FEATURES.streams) == 1:
+        raise OptionError(f"method {method} reads one stream and there are {len(backbones)}; give --fuse concat")
+    shapes = {n: (3 * b.shape[0],) if summarise else b.shape for n, b in backbones.items()}
+    scaled = {n for n, b in backbones.items() if standardise == "yes" or (standardise == "auto" and b.standardise)}
+    scaling = Standardise({n: shape for n, shape in shapes.items() if n in scaled and not finetune})
+    spec = FeatureSpec(_fused(shapes) if fuse == "concat" else shapes)
+    built = module.build(spec, target_labels(labels, target), **checked)
+    if built.needs_pixels and not finetune:
+        raise OptionError(f"method {method} with these options needs pixels: give --finetune")
+    live = backbones if finetune else {}
+    return Assessor(built, scaling, live, target=target, fuse=fuse, precision=precision)
+
+
+def target_labels(labels: LabelSpec, target: Target) -> LabelSpec:
+    """What the method is told of its labels: on the target ``total`` their scale is that of the judges' total."""
+    if target == "score":
+        return labels
+    if labels.total is None:
+        raise OptionError("target total is score ÷ declared difficulty, and these labels have no difficulty")
+    return replace(labels, scale=labels.total, total=None)
+
+
+def check_difficulty(difficulty: Tensor, names: list[str], target: Target) -> None:
+    """With the target ``total``, every sample needs a declared difficulty.
+
+    Raises:
+        DataError: some have none; the message names them.
+    """
+    missing = [name for name, value in zip(names, difficulty.tolist(), strict=True) if not value > 0]
+    if target == "total" and missing:
+        shown = ", ".join(missing[:5]) + (f" and {len(missing) - 5} more" if len(missing) > 5 else "")
+        raise DataError(
+            f"target total needs a declared difficulty above 0; there is none for {shown}; "
+            "give --difficulty, or a column difficulty in the manifest"
+        )
+
+
+def _fused(shapes: Mapping[str, tuple[int, ...]]) -> dict[str, tuple[int, ...]]:
+    maps = [name for name, shape in shapes.items() if len(shape) != 1]
+    if maps:
+        raise OptionError(f"--fuse concat joins vectors; {', '.join(maps)} gives maps")
+    return {"fused": (sum(width for (width,) in shapes.values()),)}

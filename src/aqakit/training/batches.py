@@ -1,0 +1,221 @@
+"""Samples → batches: the labels as tensors, and features from the cache or from pixels."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor
+
+from aqakit.backbones.parts.video import VideoBackbone
+from aqakit.datasets.parts.partial_labels import without_labels
+from aqakit.errors import AqakitError
+from aqakit.features import extract
+from aqakit.features.extract import Extraction
+from aqakit.methods.parts.pooling import summarise
+from aqakit.recordings import transforms
+from aqakit.system.progress import track
+from aqakit.types import Batch, LabelSpec, Sample, Stream
+
+
+class BatchSource(Protocol):
+    """Samples that can be asked for by index, a batch at a time."""
+
+    samples: Sequence[Sample]
+
+    def __len__(self) -> int: ...
+
+    def batch(self, index: Tensor, generator: torch.Generator | None = None) -> Batch:
+        """The samples of ``index`` (b,); with a generator, augmented at random."""
+
+    def subset(self, index: Tensor) -> BatchSource:
+        """Some of the samples."""
+
+
+class CachedFeatures:
+    """Features that are all in memory: ``all_rows`` is one large batch, and every batch is a selection of its rows."""
+
+    def __init__(self, samples: Sequence[Sample], all_rows: Batch) -> None:
+        self.samples, self.all_rows = samples, all_rows
+
+    def __len__(self) -> int:
+        return len(self.samples)
+
+    def batch(self, index: Tensor, generator: torch.Generator | None = None) -> Batch:
+        """Nothing is random here: the features are what they are."""
+        return self.all_rows.select(index)
+
+    def subset(self, index: Tensor) -> CachedFeatures:
+        """Some of the samples."""
+        return CachedFeatures([self.samples[i] for i in index.tolist()], self.all_rows.select(index))
+
+
+class LivePixels:
+    """Pixels, decoded once and kept on disk; features are computed by the backbones of the run, with gradients.
+
+    Args:
+        samples: what could be read.
+        labels: their labels, as a Batch without streams.
+        backbones: by stream.
+        cache: where the decoded frames are kept.
+        shift: the window moves by up to this many frames either way in training.
+        flip: whether half of the training videos are mirrored.
+        jitter: the picture moves by up to this many pixels either way in training, its border repeated.
+    """
+
+    def __init__(
+        self,
+        samples: Sequence[Sample],
+        labels: Batch,
+        backbones: Mapping[str, VideoBackbone],
+        cache: Path,
+        *,
+        shift: int = 0,
+        flip: bool = False,
+        jitter: int = 0,
+    ) -> None:
+        self.samples, self.labels, self.backbones = samples, labels, backbones
+        self.cache, self.shift, self.flip, self.jitter = cache, shift, flip, jitter
+
+    def __len__(self) -> int:
+        return len(self.samples)
+
+    def subset(self, index: Tensor) -> LivePixels:
+        """Some of the samples."""
+        chosen = [self.samples[i] for i in index.tolist()]
+        more: dict[str, Any] = {"shift": self.shift, "flip": self.flip, "jitter": self.jitter}
+        return LivePixels(chosen, self.labels.select(index), self.backbones, self.cache, **more)
+
+    def batch(self, index: Tensor, generator: torch.Generator | None = None) -> Batch:
+        """Clips (b, N, T, H, W, 3) uint8 in every stream."""
+        chosen = [self.samples[i] for i in index.tolist()]
+        drawn = [self._augmentation(generator) for _ in chosen]
+        streams = {
+            name: Stream.stack([self._clips(s, name, backbone, seen) for s, seen in zip(chosen, drawn)])
+            for name, backbone in self.backbones.items()
+        }
+        return self.labels.select(index).replace(streams=streams)
+
+    def _augmentation(self, generator: torch.Generator | None) -> Augmentation:
+        if generator is None:
+            return Augmentation()
+        down, right = (transforms.random_shift(self.jitter, generator) for _ in range(2))
+        mirrored = self.flip and transforms.random_flip(generator)
+        return Augmentation(transforms.random_shift(self.shift, generator), bool(mirrored), down, right)
+
+    def _clips(self, sample: Sample, name: str, backbone: VideoBackbone, seen: Augmentation) -> Tensor:
+        pixels = extract.pixels_of(sample, name, backbone, self.cache, shift=self.shift)
+        table = backbone.clips_of(pixels.numbers, pixels.length, seen.shift, sample.window)
+        return seen.apply(pixels.frames[torch.from_numpy(table)])
+
+
+class PartlyLabelled:
+    """A source of which only some samples keep their labels.
+
+    Args:
+        source: whose labels are all known.
+        known: (n,) bool, which of its samples keep theirs.
+    """
+
+    def __init__(self, source: BatchSource, known: Tensor) -> None:
+        self.source, self.known = source, known
+        kept = zip(source.samples, known.tolist(), strict=True)
+        self.samples: Sequence[Sample] = [sample if shown else without_labels(sample) for sample, shown in kept]
+
+    def __len__(self) -> int:
+        return len(self.source)
+
+    def batch(self, index: Tensor, generator: torch.Generator | None = None) -> Batch:
+        """What the source gives, without the labels that are hidden."""
+        return self.source.batch(index, generator).unlabelled(~self.known[index])
+
+    def subset(self, index: Tensor) -> PartlyLabelled:
+        """Some of the samples."""
+        return PartlyLabelled(self.source.subset(index), self.known[index])
+
+
+@dataclass(frozen=True)
+class Augmentation:
+    """How one training video is augmented this time: the same in all its frames and for all backbones."""
+
+    shift: int = 0
+    mirrored: bool = False
+    down: int = 0
+    right: int = 0
+
+    def apply(self, clips: Tensor) -> Tensor:
+        """(N, T, H, W, 3) → the same, moved and mirrored."""
+        for axis, by in ((-3, self.down), (-2, self.right)):
+            if by:
+                size = clips.shape[axis]
+                clips = clips.index_select(axis, (torch.arange(size) - by).clamp(0, size - 1))
+        return clips.flip(-2) if self.mirrored else clips
+
+
+def has_score(source: BatchSource) -> Tensor:
+    """(n,) bool: which samples of a source have a score."""
+    return torch.tensor([s.score is not None for s in source.samples])
+
+
+def cached_features(extraction: Extraction, labels: LabelSpec, windows: int = 0) -> CachedFeatures:
+    """All samples of an extraction that could be read, each summarised in so many windows if there are any."""
+    streams = {name: stack(videos, windows) for name, videos in extraction.streams.items()}
+    return CachedFeatures(extraction.samples, collate(extraction.samples, labels, streams))
+
+
+def stack(videos: Sequence[Tensor], windows: int) -> Stream:
+    """Features (N_i, *F) of several videos as one stream, summarised in windows if there are any."""
+    return Stream.stack([summarise(video, windows) for video in videos] if windows else videos)
+
+
+def live_pixels(
+    samples: Sequence[Sample],
+    labels: LabelSpec,
+    backbones: Mapping[str, VideoBackbone],
+    cache: Path,
+    *,
+    shift: int,
+    flip: bool,
+    jitter: int,
+) -> tuple[LivePixels, Extraction]:
+    """Decode every sample once; the Extraction tells lengths and failures, and holds no features."""
+    done = Extraction({})
+    for sample in track(samples, "decoding"):
+        try:
+            found = [extract.pixels_of(sample, n, b, cache, shift=shift) for n, b in backbones.items()]
+        except AqakitError as error:
+            done.failures[sample.id] = str(error)
+            continue
+        first, last = sample.window or (0, found[0].length - 1)
+        done.add(sample, last - first + 1)
+    batch = collate(done.samples, labels, {})
+    return LivePixels(done.samples, batch, backbones, cache, shift=shift, flip=flip, jitter=jitter), done
+
+
+def collate(samples: Sequence[Sample], labels: LabelSpec, streams: Mapping[str, Stream]) -> Batch:
+    """The labels of samples as tensors, beside their streams."""
+    groups = {g: i for i, g in enumerate(sorted({s.group for s in samples if s.group is not None}))}
+    words = {word: i for i, word in enumerate(labels.vocabulary)}
+    return Batch(
+        streams=streams,
+        score=torch.tensor([math.nan if s.score is None else s.score for s in samples]),
+        judges=torch.tensor([_judges(s, labels.judges) for s in samples]).reshape(len(samples), labels.judges),
+        difficulty=torch.tensor([math.nan if s.difficulty is None else s.difficulty for s in samples]),
+        attributes={n: torch.tensor([s.attributes.get(n, -1) for s in samples]) for n in labels.attributes},
+        caption=_captions(samples, words),
+        group=torch.tensor([-1 if s.group is None else groups[s.group] for s in samples]),
+    )
+
+
+def _judges(sample: Sample, count: int) -> list[float]:
+    return list(sample.judges) if sample.judges and len(sample.judges) == count else [math.nan] * count
+
+
+def _captions(samples: Sequence[Sample], words: Mapping[str, int]) -> Tensor:
+    tokens = [[words[w] for w in (s.caption or "").split() if w in words] for s in samples]
+    longest = max(map(len, tokens), default=0)
+    return torch.tensor([t + [-1] * (longest - len(t)) for t in tokens], dtype=torch.int64)

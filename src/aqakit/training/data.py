@@ -1,0 +1,210 @@
+"""The data of a run, read once: features of every sample, and which samples it trains on, validates on and tests on."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import torch
+
+from aqakit import discovery
+from aqakit.backbones.parts.base import Backbone
+from aqakit.backbones.parts.building import build_backbones
+from aqakit.backbones.parts.video import VideoBackbone
+from aqakit.datasets.parts.loading import Dataset
+from aqakit.datasets.parts.loading import load as load_dataset
+from aqakit.datasets.parts.partial_labels import choose_labelled, without_column, without_labels
+from aqakit.datasets.parts.splits import train_validation_split
+from aqakit.errors import DataError, OptionError
+from aqakit.features import extract
+from aqakit.features.engines import Engine
+from aqakit.features.extract import Extraction
+from aqakit.system.files import default_cache
+from aqakit.training import batches
+from aqakit.training.batches import BatchSource, CachedFeatures, PartlyLabelled
+from aqakit.training.recipe import Recipe, assemble_run, make_engine
+from aqakit.types import Sample, Split
+
+
+@dataclass(frozen=True)
+class PreparedData:
+    """What all runs on the same data and backbones share: nothing is read twice.
+
+    Attributes:
+        dataset: of one task.
+        source: every sample that could be read.
+        lengths: frames of each sample's recording, in the order of the source; NaN where unknown.
+        failures: id → sentence, of those that could not be read.
+        fingerprint: of the labels and of everything that makes the features what they are.
+    """
+
+    dataset: Dataset
+    source: BatchSource
+    lengths: Sequence[float]
+    failures: Mapping[str, str]
+    fingerprint: str
+
+    def subset(self, ids: Sequence[str]) -> BatchSource:
+        """The readable samples among ``ids``, in their order."""
+        where = {s.id: i for i, s in enumerate(self.source.samples)}
+        return self.source.subset(torch.tensor([where[i] for i in ids if i in where], dtype=torch.int64))
+
+    def training_set(self, split: RunSplit) -> BatchSource:
+        """The training samples; only the labelled ones keep their labels."""
+        source, labelled = self.subset(split.train), set(split.labelled)
+        kept = [s.id in labelled for s in source.samples]
+        if any(s.score is not None and not k for s, k in zip(source.samples, kept, strict=True)):
+            return PartlyLabelled(source, torch.tensor(kept))
+        return source
+
+    def split(self, recipe: Recipe) -> RunSplit:
+        """What a run learns from and is judged on; validation samples are taken from the labelled training samples.
+
+        Raises:
+            OptionError: no fold of that name, more labels than there are, or none left to train on.
+            DataError: no training sample has a score and can be read.
+        """
+        readable = {s.id: s for s in self.source.samples}
+        fold = self._fold(recipe, tuple(readable))
+        kept = [readable[i] for i in fold.train if i in readable]
+        if not any(s.score is not None for s in kept):
+            raise DataError(f"fold {fold.name}: no training sample has a score and can be read")
+        labelled = set(_labelled(kept, recipe))
+        shown = [s if s.id in labelled else without_labels(s) for s in kept]
+        train, validation = train_validation_split(shown, recipe.validation, recipe.settings.seed)
+        if not labelled & set(train):
+            raise OptionError(f"validation {recipe.validation:g} leaves no scored sample to train on; hold out fewer")
+        test = [i for i in fold.test if i in readable and readable[i].score is not None]
+        return RunSplit(
+            fold=fold.name,
+            train=[*train, *test] if recipe.transductive else train,
+            labelled=[i for i in train if i in labelled],
+            validation=validation,
+            test=test,
+        )
+
+    def _fold(self, recipe: Recipe, everything: tuple[str, ...]) -> Split:
+        if recipe.protocol == "all":
+            return Split("all", everything, ())
+        folds = {f.name: f for f in self.dataset.folds(recipe.protocol)}
+        name = recipe.fold or next(iter(folds))
+        if name not in folds:
+            raise OptionError(f"no fold {name!r}{discovery.nearest(name, folds)}")
+        return folds[name]
+
+
+@dataclass(frozen=True)
+class RunSplit:
+    """Which samples one run trains on, validates on and is tested on, by id.
+
+    Attributes:
+        fold: name of the fold.
+        train: training samples, labelled or not.
+        labelled: those of them that keep their labels.
+        validation: held out from training.
+        test: what the run is judged on.
+    """
+
+    fold: str
+    train: Sequence[str]
+    labelled: Sequence[str]
+    validation: Sequence[str]
+    test: Sequence[str]
+
+
+def prepare(
+    recipe: Recipe, cache: Path | None = None, dataset: Dataset | None = None, others: Sequence[Recipe] = ()
+) -> PreparedData:
+    """Load the data set, and read or compute the features of all its samples once.
+
+    Args:
+        recipe: of the run.
+        cache: where features are kept.
+        dataset: given if it is loaded already.
+        others: recipes that differ from ``recipe`` in the method only and use the same data.
+
+    Raises:
+        AqakitError: data set, backbone or options do not fit; or no sample at all can be read.
+    """
+    cache = cache or default_cache()
+    backbones = build_backbones(recipe.backbones, recipe.settings.seed)
+    dataset = one_task(dataset or load_dataset(recipe.data, recipe.root, **recipe.data_options), recipe.task)
+    dataset = replace(dataset, labels=without_column(dataset.labels, recipe.labels))
+    for one in (recipe, *others):  # a method that does not fit is refused before hours of reading videos, not after
+        assemble_run(one, dataset.labels, backbones)
+    engine = make_engine(recipe)
+    source, done = (_live if recipe.finetune else _cached)(recipe, dataset, backbones, cache, engine)
+    facts = [[s.id, s.score, s.judges, s.difficulty, s.window, sorted(s.sources)] for s in done.samples]
+    made = {name: backbone.fingerprint() for name, backbone in backbones.items()}
+    return PreparedData(dataset, source, done.lengths, done.failures, extract.digest([facts, made, done.contents]))
+
+
+def prepare_labels(dataset: Dataset) -> PreparedData:
+    """Labels only, without opening a recording; lengths are known where samples have windows."""
+    windows = [sample.window for sample in dataset.samples]
+    lengths = [last - first + 1 for first, last in (window or (0, math.nan) for window in windows)]
+    everything = batches.collate(dataset.samples, dataset.labels, {})
+    return PreparedData(dataset, CachedFeatures(dataset.samples, everything), lengths, {}, "")
+
+
+def _labelled(samples: Sequence[Sample], recipe: Recipe) -> list[str]:
+    if recipe.labels is None:
+        return [s.id for s in samples if s.score is not None]
+    try:
+        return choose_labelled(samples, recipe.labels, recipe.settings.seed)
+    except ValueError as error:
+        raise OptionError(str(error)) from None
+
+
+def _cached(
+    recipe: Recipe, dataset: Dataset, backbones: Mapping[str, Backbone], cache: Path, engine: Engine
+) -> tuple[BatchSource, Extraction]:
+    if recipe.summarise and any(len(backbone.shape) != 1 for backbone in backbones.values()):
+        raise OptionError("--summarise works on vectors, and a backbone gives maps; leave --summarise out")
+    if recipe.shift or recipe.flip or recipe.jitter:
+        raise OptionError("shift, flip and jitter augment live pixels; give --finetune, or leave them out")
+    done = extract.extract(dataset.samples, backbones, cache, engine)
+    _check_any(dataset, done)
+    return batches.cached_features(done, dataset.labels, recipe.summarise), done
+
+
+def _live(
+    recipe: Recipe, dataset: Dataset, backbones: Mapping[str, Backbone], cache: Path, engine: Engine
+) -> tuple[BatchSource, Extraction]:
+    if engine.name != "torch":
+        raise OptionError(f"{recipe.engine} runs frozen backbones only; leave --engine out, or --finetune")
+    if recipe.summarise:
+        raise OptionError("--summarise works on cached features; leave --summarise out, or --finetune")
+    videos = {name: _video_backbone(name, backbone) for name, backbone in backbones.items()}
+    source, done = batches.live_pixels(
+        dataset.samples, dataset.labels, videos, cache, shift=recipe.shift, flip=recipe.flip, jitter=recipe.jitter
+    )
+    _check_any(dataset, done)
+    return source, done
+
+
+def _check_any(dataset: Dataset, done: Extraction) -> None:
+    if not done.samples:
+        first = next(iter(done.failures.values()), "it has no samples")
+        raise DataError(f"{dataset.name}: nothing could be read; the first failure: {first}")
+
+
+def one_task(dataset: Dataset, task: str | None) -> Dataset:
+    """The data set narrowed to the task to learn.
+
+    Raises:
+        OptionError: there are several tasks and none was chosen.
+    """
+    if task is not None:
+        return dataset.task(task)
+    if len(dataset.tasks) > 1:
+        raise OptionError(f"{dataset.name} has several tasks; choose one with --task: {', '.join(dataset.tasks)}")
+    return dataset
+
+
+def _video_backbone(name: str, backbone: Backbone) -> VideoBackbone:
+    if not isinstance(backbone, VideoBackbone):
+        raise OptionError(f"backbone {name} has nothing to train from pixels; leave --finetune out")
+    return backbone

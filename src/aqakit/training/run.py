@@ -1,0 +1,193 @@
+"""A finished run as an object.
+
+A run folder holds ``run.json`` (recipe, labels, data fingerprint, versions), ``checkpoint.safetensors`` (the weights),
+``epochs.safetensors`` (predictions of every epoch on every watched split), ``predictions.csv`` and
+``descriptions.json`` (scores, and attributes and captions if any, of the kept epoch), ``exemplars.safetensors`` (what
+is kept of the training videos to explain new ones) and, where there was a validation split, ``recalibration.json``.
+While it is being made it also holds ``optimizer.pt``, from which a killed run goes on to the same bits.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors import safe_open
+from torch import Tensor
+
+from aqakit.backbones.parts.base import Backbone
+from aqakit.backbones.parts.building import build_backbones
+from aqakit.errors import OptionError, RunError
+from aqakit.features import extract
+from aqakit.features.engines import Engine
+from aqakit.scores.distributions import ScoreDistribution, restore
+from aqakit.training import batches, run_files
+from aqakit.training.assessor import Assessor, check_difficulty
+from aqakit.training.recipe import Recipe, assemble_run, make_engine
+from aqakit.training.summary import TrainingSummary
+from aqakit.types import Batch, Description, Sample
+
+
+def load(folder: Path | str) -> Run:
+    """Open a finished run: :meth:`Run.load`."""
+    return Run.load(folder)
+
+
+class Run:
+    """A finished run.
+
+    Attributes:
+        folder: where it is.
+        recipe: what it was made from.
+        labels: scale, judges and the rest of what its data set's labels are.
+        assessor: ready to predict, on the CPU.
+        recalibration: fitted on the validation split; None where there was none.
+    """
+
+    def __init__(self, folder: Path, description: Mapping[str, Any], assessor: Assessor) -> None:
+        self.folder, self.description, self.assessor = folder, description, assessor
+        self.recipe = Recipe.from_json(description["recipe"])
+        self.labels = run_files.labels_from_json(description["labels"])
+        self.recalibration = run_files.load_recalibration(folder)
+
+    @classmethod
+    def load(cls, folder: Path | str) -> Run:
+        """Open a run folder.
+
+        Raises:
+            RunError: it is missing or not finished.
+            WeightsError: its checkpoint is damaged or of another method.
+        """
+        folder = Path(folder)
+        description = run_files.read_description(folder)
+        if description["status"] != "finished":
+            raise RunError(f"{folder}: this run is not finished; give its train command again to go on")
+        recipe = Recipe.from_json(description["recipe"])
+        assessor = assemble_run(recipe, run_files.labels_from_json(description["labels"])).eval()
+        run_files.load_weights(assessor, folder / "checkpoint.safetensors")
+        return cls(folder, description, assessor)
+
+    @cached_property
+    def backbones(self) -> dict[str, Backbone]:
+        """What reads and embeds a new recording: the live ones of the run, or frozen ones, loaded when first asked."""
+        if self.assessor.live:
+            return dict(self.assessor.live.items())  # type: ignore[arg-type]
+        return build_backbones(self.recipe.backbones, self.recipe.settings.seed)
+
+    @cached_property
+    def engine(self) -> Engine:
+        """What runs the backbones; made once, since OpenVINO converts each network on its first clip."""
+        return make_engine(self.recipe)
+
+    @cached_property
+    def training_summary(self) -> TrainingSummary:
+        """What was kept of the training videos.
+
+        Raises:
+            RunError: nothing was, or the file is damaged.
+        """
+        return TrainingSummary.load(self.folder)
+
+    def predict(
+        self,
+        recording: Path | str | Mapping[str, Path | str],
+        *,
+        difficulty: float | None = None,
+        window: tuple[int, int] | None = None,
+    ) -> ScoreDistribution:
+        """The score distribution of one recording, recalibrated where the run had validation data.
+
+        Args:
+            recording: a file; or, for a run with several kinds of input, ``{"video": …, "signal": …}``.
+            difficulty: the declared difficulty; needed by a run whose target is ``total``.
+            window: first and last frame of the action; None for the whole recording.
+        """
+        return self.predict_samples([self.sample(recording, difficulty, window)]).select(0)
+
+    def sample(
+        self,
+        recording: Path | str | Mapping[str, Path | str],
+        difficulty: float | None = None,
+        window: tuple[int, int] | None = None,
+    ) -> Sample:
+        """A recording as a sample without a score; arguments are those of :meth:`predict`."""
+        if not isinstance(recording, Mapping):
+            recording = {self.only_input(): recording}
+        paths = {kind: Path(path) for kind, path in recording.items()}
+        return Sample(id=str(next(iter(paths.values()))), sources=paths, window=window, difficulty=difficulty)
+
+    def only_input(self) -> str:
+        """The kind of recording the run reads.
+
+        Raises:
+            OptionError: it reads several kinds, so that one file is not enough.
+        """
+        kinds = sorted({backbone.reads for backbone in self.backbones.values()})
+        if len(kinds) > 1:
+            raise OptionError(f"{self.folder}: this run reads a {' and a '.join(kinds)}; score a manifest with both")
+        return kinds[0]
+
+    def predict_samples(self, samples: Sequence[Sample]) -> ScoreDistribution:
+        """(B,) distributions of samples, all of which must be readable; nothing is cached."""
+        return self._answer(self.embed(samples))
+
+    def assess(self, samples: Sequence[Sample]) -> tuple[ScoreDistribution, Description]:
+        """The same, and what else the method says of them."""
+        batch = self.embed(samples)
+        with torch.inference_mode():
+            said = self.assessor.describe_embedded(batch)
+        return self._answer(batch), said
+
+    def _answer(self, batch: Batch) -> ScoreDistribution:
+        with torch.inference_mode():
+            answer = self.assessor.predict_embedded(batch)
+        return self.recalibration.apply(answer) if self.recalibration else answer
+
+    def embed(self, samples: Sequence[Sample]) -> Batch:
+        """The features of samples as the assessor takes them, with what is known of the samples; nothing is cached."""
+        streams = {n: [self._features(s, n, backbone) for s in samples] for n, backbone in self.backbones.items()}
+        stacked = {name: batches.stack(videos, self.recipe.summarise) for name, videos in streams.items()}
+        batch = batches.collate(samples, self.labels, stacked)
+        check_difficulty(batch.difficulty, [s.id for s in samples], self.recipe.target)
+        return batch
+
+    def _features(self, sample: Sample, name: str, backbone: Backbone) -> Tensor:
+        if self.assessor.live:  # trained on features as they are, not as the cache rounds them
+            return extract.embed(backbone, extract.source(sample, name, backbone), sample.window, self.engine)
+        return extract.clips_of(sample, name, backbone, None, self.engine).features
+
+    def epochs(self, split: str) -> list[ScoreDistribution]:
+        """Predictions of every epoch on a watched split, in the order of :meth:`truth`."""
+        with safe_open(self.folder / "epochs.safetensors", framework="pt") as stored:
+            kind = json.loads(stored.metadata()["kinds"])[split]
+            names = [k for k in stored.keys() if k.startswith(f"{split}/")]  # noqa: SIM118
+            tensors = {k.removeprefix(f"{split}/"): stored.get_tensor(k) for k in names}
+        count = len(next(iter(tensors.values())))
+        return [restore(kind, {name: t[e] for name, t in tensors.items()}) for e in range(count)]
+
+    def splits(self) -> list[str]:
+        """Names of the watched splits, in order: ``validation`` and ``test`` where they have samples."""
+        return list(dict.fromkeys(row["split"] for row in self._rows()))
+
+    def ids(self, split: str) -> list[str]:
+        """Sample ids of a watched split."""
+        return [row["id"] for row in self._rows() if row["split"] == split]
+
+    def truth(self, split: str) -> np.ndarray:
+        """(n,) true scores of a watched split, NaN where unknown."""
+        return np.array([float(row["true"] or "nan") for row in self._rows() if row["split"] == split])
+
+    def prediction(self, split: str, *, recalibrated: bool = False) -> ScoreDistribution:
+        """(n,) distributions of the kept epoch on a watched split."""
+        answer = self.epochs(split)[self.description["epoch"]]
+        return self.recalibration.apply(answer) if recalibrated and self.recalibration else answer
+
+    def _rows(self) -> list[dict[str, str]]:
+        with (self.folder / "predictions.csv").open(newline="", encoding="utf-8") as file:
+            return list(csv.DictReader(file))

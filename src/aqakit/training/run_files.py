@@ -1,0 +1,153 @@
+"""The files of a run folder: how each is written and read back, with a sentence for each way it can be damaged."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from aqakit.errors import RunError, WeightsError
+from aqakit.metrics.description import evaluate as judge
+from aqakit.metrics.description import sentence
+from aqakit.scores import recalibration
+from aqakit.scores.distributions import ScoreDistribution
+from aqakit.scores.recalibration import Recalibration
+from aqakit.system.files import replacing
+from aqakit.training import batches
+from aqakit.training.assessor import Assessor
+from aqakit.training.batches import BatchSource
+from aqakit.training.state import History
+from aqakit.types import Description, LabelSpec, Sample, ScoreScale
+
+LEVEL = 0.9
+"""Intervals are central 90 % intervals wherever no other level is named."""
+
+
+def write_epochs(file: Path, history: History) -> None:
+    """Predictions of every epoch, stacked, under ``split/tensor``; the kinds of distribution are in the header."""
+    tensors: dict[str, Tensor] = {}
+    for split, distributions in history.predictions.items():
+        by_epoch = [d.tensors() for d in distributions]
+        for name in by_epoch[0]:
+            tensors[f"{split}/{name}"] = torch.stack([t[name] for t in by_epoch]).contiguous()
+    kinds = {split: distributions[0].kind for split, distributions in history.predictions.items()}
+    with replacing(file) as temporary:
+        save_file(tensors, temporary, {"kinds": json.dumps(kinds)})
+
+
+def predictions_csv(kept: Mapping[str, ScoreDistribution], watched: Mapping[str, BatchSource]) -> str:
+    """One line for each watched sample: its truth and the prediction of the kept epoch."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["split", "id", "true", "mean", "std", "low_90", "high_90"])
+    for split, distribution in kept.items():
+        low, high = distribution.interval(LEVEL)
+        columns = zip(watched[split].samples, distribution.mean, distribution.std, low, high, strict=True)
+        for sample, *numbers in columns:
+            true = "" if sample.score is None else sample.score
+            writer.writerow([split, sample.id, true, *(f"{float(x):.9g}" for x in numbers)])
+    return text.getvalue()
+
+
+def descriptions_json(said: Mapping[str, Description], watched: Mapping[str, BatchSource], labels: LabelSpec) -> str:
+    """For each watched split how good its descriptions are, and what was said of each sample beside the truth."""
+    return json.dumps(
+        {
+            split: {
+                "judged": judge(it, batches.collate(watched[split].samples, labels, {}), labels),
+                "samples": [
+                    {"id": sample.id, **spoken, **{f"true_{name}": _truth(sample, name) for name in spoken}}
+                    for sample, spoken in zip(watched[split].samples, words(it, labels))
+                ],
+            }
+            for split, it in said.items()
+        },
+        indent=1,
+    )
+
+
+def words(said: Description, labels: LabelSpec) -> Iterator[dict[str, Any]]:
+    """Of each video the class of each attribute and the caption, if there are any."""
+    count = max([len(said.captions), *map(len, said.attributes.values())], default=0)
+    for row in range(count):
+        found: dict[str, Any] = {name: int(p[row].argmax()) for name, p in said.attributes.items()}
+        if said.captions:
+            found["caption"] = sentence(said.captions[row], labels.vocabulary)
+        yield found
+
+
+def read_descriptions(folder: Path) -> dict[str, dict[str, Any]]:
+    """What :func:`descriptions_json` wrote; nothing where there is none."""
+    file = folder / "descriptions.json"
+    if not file.exists():
+        return {}
+    try:
+        found: dict[str, dict[str, Any]] = json.loads(file.read_text(encoding="utf-8"))
+    except ValueError:
+        raise RunError(f"{file}: is damaged; delete it to evaluate scores alone") from None
+    return found
+
+
+def _truth(sample: Sample, name: str) -> Any:
+    return sample.caption if name == "caption" else sample.attributes.get(name)
+
+
+def read_description(folder: Path) -> dict[str, Any]:
+    """``run.json``.
+
+    Raises:
+        RunError: there is none, or it is not one of ours.
+    """
+    file = folder / "run.json"
+    try:
+        description: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+        if missing := {"recipe", "labels", "fingerprint", "status"} - description.keys():
+            raise RunError(f"{file}: has no {', '.join(sorted(missing))}; it was not written by aqakit")
+    except OSError:
+        raise RunError(f"{folder}: not a run folder (it has no run.json)") from None
+    except (ValueError, AttributeError):
+        raise RunError(f"{file}: is not the JSON of a run; delete the folder and train again") from None
+    return description
+
+
+def load_weights(assessor: Assessor, file: Path) -> None:
+    """The weights of a checkpoint into an assessor.
+
+    Raises:
+        WeightsError: the file is missing, damaged or of another method.
+    """
+    try:
+        weights = load_file(file)
+        assessor.load_state_dict(weights)
+    except (OSError, SafetensorError) as error:
+        raise WeightsError(f"{file}: cannot be read as a checkpoint ({error}); train again") from None
+    except RuntimeError as error:
+        reason = " ".join(str(error).split())
+        raise WeightsError(f"{file}: does not fit this run's method and options: {reason}") from None
+    if broken := [name for name, tensor in weights.items() if tensor.isnan().any()]:
+        raise WeightsError(f"{file}: {', '.join(broken[:3])} hold NaN; train again")
+
+
+def load_recalibration(folder: Path) -> Recalibration | None:
+    """What was fitted on the validation split; None where there was none."""
+    file = folder / "recalibration.json"
+    if not file.exists():
+        return None
+    try:
+        return recalibration.from_json(json.loads(file.read_text(encoding="utf-8")))
+    except (ValueError, KeyError, TypeError):
+        raise RunError(f"{file}: is damaged; delete it to predict without recalibration") from None
+
+
+def labels_from_json(stored: Mapping[str, Any]) -> LabelSpec:
+    """What :func:`dataclasses.asdict` made of a LabelSpec, as one again."""
+    scales = {n: ScoreScale(**stored[n]) if stored[n] else None for n in ("scale", "total", "marks")}
+    return LabelSpec(**{**stored, **scales, "vocabulary": tuple(stored["vocabulary"])})

@@ -1,0 +1,270 @@
+"""I3D against its published size and against both published ways to pad, written here anew from their description."""
+
+import json
+from itertools import product
+from pathlib import Path
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch.utils.flop_counter import FlopCounterMode
+
+from aqakit.backbones import i3d
+from aqakit.errors import OptionError, WeightsError
+from aqakit.system import configuration
+
+# Channels of the six convolutions of each inception block, as in the paper on Inception-v1 (3a to 5b there).
+BLOCKS = {
+    "3b": (64, 96, 128, 16, 32, 32),
+    "3c": (128, 128, 192, 32, 96, 64),
+    "4b": (192, 96, 208, 16, 48, 64),
+    "4c": (160, 112, 224, 24, 64, 64),
+    "4d": (128, 128, 256, 24, 64, 64),
+    "4e": (112, 144, 288, 32, 64, 64),
+    "4f": (256, 160, 320, 32, 128, 128),
+    "5b": (256, 160, 320, 32, 128, 128),
+    "5c": (384, 192, 384, 48, 128, 128),
+}
+PORTS = {
+    "same": {
+        "file": "rgb_imagenet.pt",
+        "norm": "bn",
+        "block": "Mixed_",
+        "stem": "Conv3d_",
+        "logits": "logits",
+    },
+    "fixed": {
+        "file": "model_rgb.pth",
+        "norm": "batch3d",
+        "block": "mixed_",
+        "stem": "conv3d_",
+        "logits": "conv3d_0c_1x1",
+    },
+}
+BRANCHES = {
+    "same": ("b0", "b1a", "b1b", "b2a", "b2b", "b3b"),
+    "fixed": ("branch_0", "branch_1.0", "branch_1.1", "branch_2.0", "branch_2.1", "branch_3.1"),
+}
+STATISTICS = {"weight": 0.5, "bias": -0.2, "running_mean": -0.2, "running_var": 0.5}
+EPSILON = {"same": 1e-3, "fixed": 1e-5}
+
+
+def units(convention: str, channels: int = 3) -> list[tuple[str, int, int, int]]:
+    """Published name, channels in and out, and kernel of every convolution of the trunk."""
+    port = PORTS[convention]
+    found = [(f"{port['stem']}1a_7x7", channels, 64, 7), (f"{port['stem']}2b_1x1", 64, 64, 1)]
+    found.append((f"{port['stem']}2c_3x3", 64, 192, 3))
+    comes = 192
+    for name, (one, a, aa, b, bb, pooled) in BLOCKS.items():
+        sizes = ((comes, one, 1), (comes, a, 1), (a, aa, 3), (comes, b, 1), (b, bb, 3), (comes, pooled, 1))
+        found += [(f"{port['block']}{name}.{br}", *size) for br, size in zip(BRANCHES[convention], sizes)]
+        comes = one + aa + bb + pooled
+    return found
+
+
+def published(convention: str) -> dict[str, torch.Tensor]:
+    """A state as in the published file, with values that let a signal through."""
+    port, state = PORTS[convention], hollow(convention)
+    for name, comes, goes, kernel in units(convention):
+        weight = torch.randn(goes, comes, kernel, kernel, kernel)
+        state[f"{name}.conv3d.weight"] = weight * (2 / (comes * kernel**3)) ** 0.5
+        for key, low in STATISTICS.items():
+            state[f"{name}.{port['norm']}.{key}"] = low + torch.rand(goes)
+    return state
+
+
+def hollow(convention: str = "same", *, channels: int = 3, classes: int = 400) -> dict[str, torch.Tensor]:
+    """Names and shapes of a published file, with hardly any content."""
+    port, one, state = PORTS[convention], torch.ones(1), {}
+    for name, comes, goes, kernel in units(convention, channels):
+        state[f"{name}.conv3d.weight"] = one.expand(goes, comes, kernel, kernel, kernel)
+        state |= {f"{name}.{port['norm']}.{key}": one.expand(goes) for key in STATISTICS}
+    state[f"{port['logits']}.conv3d.weight"] = one.expand(classes, 1024, 1, 1, 1)
+    return state | {f"{port['logits']}.conv3d.bias": one.expand(classes)}
+
+
+def padded(x: torch.Tensor, kernel: tuple[int, ...], stride: tuple[int, ...], convention: str) -> torch.Tensor:
+    """Same: as many zeros as ⌈size / stride⌉ windows need. Fixed: kernel − stride of them. The odd one goes behind."""
+    amounts: list[int] = []
+    for size, k, s in reversed(list(zip(x.shape[2:], kernel, stride))):
+        total = max((-(-size // s) - 1) * s + k - size, 0) if convention == "same" else max(k - s, 0)
+        amounts += [total // 2, total - total // 2]
+    return F.pad(x, amounts)
+
+
+def reference(state: dict[str, torch.Tensor], x: torch.Tensor, convention: str) -> torch.Tensor:
+    """The published network, (n, 3, T, H, W) → (n, 1024), step by step."""
+    port = PORTS[convention]
+
+    def unit(x: torch.Tensor, name: str, kernel: int, stride: int = 1) -> torch.Tensor:
+        x = padded(x, (kernel,) * 3, (stride,) * 3, convention)
+        x = F.conv3d(x, state[f"{name}.conv3d.weight"], stride=stride)
+        parts = (state[f"{name}.{port['norm']}.{key}"] for key in ("running_mean", "running_var", "weight", "bias"))
+        return F.batch_norm(x, *parts, eps=EPSILON[convention]).relu()
+
+    def pool(x: torch.Tensor, kernel: tuple[int, ...], stride: tuple[int, ...]) -> torch.Tensor:
+        return F.max_pool3d(padded(x, kernel, stride, convention), kernel, stride, ceil_mode=convention == "fixed")
+
+    x = unit(x, f"{port['stem']}1a_7x7", 7, 2)
+    x = pool(x, (1, 3, 3), (1, 2, 2))
+    x = unit(unit(x, f"{port['stem']}2b_1x1", 1), f"{port['stem']}2c_3x3", 3)
+    x = pool(x, (1, 3, 3), (1, 2, 2))
+    for name in BLOCKS:
+        b0, b1a, b1b, b2a, b2b, b3b = (f"{port['block']}{name}.{branch}" for branch in BRANCHES[convention])
+        pooled = pool(x, (3, 3, 3), (1, 1, 1))
+        sides = (
+            unit(x, b0, 1),
+            unit(unit(x, b1a, 1), b1b, 3),
+            unit(unit(x, b2a, 1), b2b, 3),
+            unit(pooled, b3b, 1),
+        )
+        x = torch.cat(sides, 1)
+        if name == "3c":
+            x = pool(x, (3, 3, 3), (2, 2, 2))
+        if name == "4f":
+            x = pool(x, (2, 2, 2), (2, 2, 2))
+    return x.mean((2, 3, 4))
+
+
+def pixels(*shape: int) -> torch.Tensor:
+    return torch.randint(0, 256, (*shape, 3), dtype=torch.uint8, generator=torch.Generator().manual_seed(1))
+
+
+@pytest.mark.parametrize(("stream", "parameters"), [("rgb", 12_287_264), ("flow", 12_287_264 - 64 * 7**3)])
+def test_it_has_the_published_number_of_parameters(stream: str, parameters: int) -> None:
+    assert sum(p.numel() for p in i3d.build(stream=stream).parameters()) == parameters
+
+
+def test_it_has_the_published_number_of_multiplications() -> None:
+    backbone = i3d.build().to("meta")
+    with FlopCounterMode(display=False) as counter:
+        features = backbone(torch.empty(1, 16, 224, 224, 3, dtype=torch.uint8, device="meta"))
+    assert counter.get_total_flops() / 2 == pytest.approx(27.79e9, rel=1e-3)
+    assert features.shape == (1, 1024)
+
+
+@pytest.mark.parametrize("convention", ["same", "fixed"])
+@pytest.mark.parametrize(("frames", "size"), [(16, 32), (13, 45), (10, 59)])
+def test_each_convention_is_that_of_its_weights(convention: str, frames: int, size: int, tmp_path: Path) -> None:
+    state = published(convention)
+    torch.save(state, tmp_path / PORTS[convention]["file"])
+    backbone = i3d.build(
+        weights=tmp_path / PORTS[convention]["file"], size=size, plan=f"uniform:count=1:frames={frames}"
+    )
+    clip = pixels(1, frames, size, size)
+    wanted = reference(state, (clip / 127.5 - 1).permute(0, 4, 1, 2, 3), convention)
+    with torch.no_grad():
+        torch.testing.assert_close(backbone(clip), wanted, rtol=1e-4, atol=1e-4)
+    assert backbone.convention == convention
+
+
+@pytest.mark.parametrize(("size", "agree"), [((16, 32, 32), True), ((16, 45, 32), False), ((13, 32, 32), False)])
+def test_conventions_differ_where_a_size_is_odd_and_nowhere_else(size: tuple[int, ...], agree: bool) -> None:
+    same, fixed = i3d.trunk(3, "same").eval(), i3d.trunk(3, "fixed").eval()
+    fixed.load_state_dict(same.state_dict())
+    for module in fixed.modules():
+        if isinstance(module, torch.nn.BatchNorm3d):
+            assert module.eps == 1e-5
+            module.eps = 1e-3
+        if isinstance(module, torch.nn.Conv3d):
+            torch.nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
+    same.load_state_dict(fixed.state_dict())
+    x = torch.randn(1, 3, *size)
+    with torch.no_grad():
+        a, b = same(x), fixed(x)
+    assert a.shape == b.shape
+    assert torch.allclose(a, b, atol=1e-5) == agree
+
+
+def test_borders_are_those_of_the_definition() -> None:
+    for size, kernel, stride in product(range(1, 40), (1, 2, 3, 7), (1, 2)):
+        before, behind = i3d.borders(size, kernel, stride, "same")
+        total = max((-(-size // stride) - 1) * stride + kernel - size, 0)
+        assert (before, behind) == (total // 2, total - total // 2)
+
+
+def test_long_clips_are_averaged_over_windows_of_two_moments(monkeypatch: pytest.MonkeyPatch) -> None:
+    backbone = i3d.build(size=32, plan="uniform:count=1:frames=40")
+    maps = torch.randn(1, 1024, 5, 8, 9)
+    monkeypatch.setattr(backbone.trunk, "forward", lambda x: maps)
+    windows = [
+        maps[:, :, t : t + 2, y : y + 7, x : x + 7].mean((2, 3, 4)) for t in range(4) for y in (0, 1) for x in range(3)
+    ]
+    torch.testing.assert_close(backbone(pixels(1, 40, 32, 32)), torch.stack(windows).mean(0))
+
+
+def test_flow_is_in_red_and_green() -> None:
+    backbone = i3d.build(size=32, stream="flow", plan="uniform:count=1:frames=8")
+    clips = pixels(2, 8, 32, 32)
+    clips[1] = clips[0]
+    clips[1, ..., 2] = 0
+    with torch.no_grad():
+        first, second = backbone(clips)
+        clips[1, ..., 1] = 0
+        assert not torch.allclose(first, backbone(clips)[1])
+    torch.testing.assert_close(first, second)
+
+
+def test_flow_weights_are_not_taken_for_rgb(tmp_path: Path) -> None:
+    path = tmp_path / "some.pt"
+    torch.save(hollow(channels=2), path)
+    with pytest.raises(WeightsError, match=r"looks like flow_imagenet.pt .*64×2×7×7×7 in the file and 64×3×7×7×7"):
+        i3d.build(weights=path, size=32)
+    assert i3d.build(weights=path, size=32, stream="flow").channels == 2
+
+
+@pytest.mark.parametrize(
+    ("name", "classes", "nested", "colours"),
+    [
+        ("rgb_imagenet.pt", 400, (), 0.5),
+        ("rgb_charades.pt", 157, (), 0.5),
+        ("rgb_i3d_pretrained.pt", 157, (), 0.485),
+        ("0.93.pt", 157, ("i3d",), 0.485),
+    ],
+)
+def test_colours_belong_to_the_weights(
+    name: str, classes: int, nested: tuple[str, ...], colours: float, tmp_path: Path
+) -> None:
+    state: object = hollow(classes=classes)
+    for key in nested:
+        state = {key: state, "epoch": 3}
+    torch.save(state, tmp_path / name)
+    ours = i3d.build(weights=tmp_path / name, size=32)
+    assert ours.colours.mean[0] == colours
+    with pytest.warns(UserWarning, match=f"{name} wants .* gets raw-255"):
+        other = i3d.build(weights=tmp_path / name, size=32, colours="raw-255")
+    assert other.fingerprint() != ours.fingerprint()
+    assert other.fingerprint()["weights"] == ours.fingerprint()["weights"]
+
+
+def test_convention_can_be_chosen_against_the_weights(tmp_path: Path) -> None:
+    torch.save(hollow("fixed"), tmp_path / "model_rgb.pth")
+    backbone = i3d.build(weights=tmp_path / "model_rgb.pth", size=32, convention="same")
+    assert {m.eps for m in backbone.modules() if isinstance(m, torch.nn.BatchNorm3d)} == {1e-3}
+
+
+def test_random_weights_come_from_the_seed_and_leave_the_generator_alone() -> None:
+    torch.manual_seed(5)
+    before = torch.get_rng_state()
+    prints = [json.dumps(i3d.build(size=32, seed=seed).fingerprint()) for seed in (0, 0, 1)]
+    assert torch.equal(before, torch.get_rng_state())
+    assert prints[0] == prints[1] != prints[2]
+
+
+def test_the_published_recipe_is_the_default() -> None:
+    backbone = i3d.build()
+    assert backbone.pixels.size(480, 640) == (256, 455)
+    assert backbone.pixels.crop == (224, 224)
+    assert backbone.plan.clips(103)[:, 0].tolist() == [0, 10, 20, 30, 40, 50, 60, 70, 80, 87]
+
+
+def test_clips_of_another_size_are_refused() -> None:
+    with pytest.raises(ValueError, match="built for clips of 16×32×32×3, and these are 16×40×32×3"):
+        i3d.build(size=32)(pixels(1, 16, 40, 32))
+    with pytest.raises(OptionError, match="at least 2 frames"):
+        i3d.build(size=32, plan="every:step=2")
+
+
+def test_text_options_are_understood() -> None:
+    options = configuration.configure("i3d", i3d.build, {"size": "32", "convention": "fixed", "stream": "flow"})
+    assert i3d.build(**options).convention == "fixed"

@@ -1,0 +1,146 @@
+"""Few labels: drawn evenly over the scores, the same for every method, and hidden ones are seen by nothing."""
+
+import json
+import math
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import aqakit
+from aqakit.datasets.parts import partial_labels
+from aqakit.errors import OptionError
+from aqakit.evaluation.benchmark import benchmark
+from aqakit.training.batches import PartlyLabelled
+from aqakit.training.data import prepare
+from aqakit.training.recipe import make_recipe
+from aqakit.types import LabelSpec, Sample, ScoreScale
+from tests.training.test_loop import source
+from tests.training.test_run import BACKBONE, make_manifest
+
+
+def scored(scores) -> list[Sample]:
+    return [Sample(id=str(i), sources={}, score=float(s)) for i, s in enumerate(scores)]
+
+
+@settings(deadline=None)
+@given(st.lists(st.integers(0, 20), min_size=1, max_size=60), st.integers(1, 100), st.integers(0, 5))
+def test_a_share_is_drawn_evenly_over_the_scores(scores, percent, seed):
+    samples = scored(scores)
+    kept = partial_labels.labelled(samples, f"{percent}%", seed)
+    count = max(1, round(percent / 100 * len(scores)))
+    assert len(set(kept)) == len(kept) == count
+    values = np.sort([scores[int(i)] for i in kept])
+    parts = np.array_split(np.sort(scores), count)
+    assert all(part[0] <= value <= part[-1] for part, value in zip(parts, values, strict=True))
+
+
+def test_the_subset_depends_on_the_seed_and_on_nothing_else():
+    samples = scored(range(100))
+    assert partial_labels.labelled(samples, "10%", 0) == partial_labels.labelled(samples, "10", 0)
+    assert partial_labels.labelled(samples, "10%", 0) != partial_labels.labelled(samples, "10%", 1)
+    unlabelled = [Sample(id="new", sources={})]
+    assert partial_labels.labelled([*samples, *unlabelled], "10%", 0) == partial_labels.labelled(samples, "10%", 0)
+
+
+def test_a_column_says_who_is_labelled_and_is_no_attribute():
+    samples = [Sample(id=str(i), sources={}, score=1.0, attributes={"jury": i % 2, "twists": 1}) for i in range(4)]
+    assert partial_labels.labelled(samples, "column:jury", 0) == ["1", "3"]
+    labels = LabelSpec(ScoreScale(0, 1), attributes={"jury": 2, "twists": 3})
+    assert partial_labels.without_column(labels, "column:jury").attributes == {"twists": 3}
+    assert partial_labels.without_column(labels, "50%") == labels
+    with pytest.raises(ValueError, match="no scored training sample has a column"):
+        partial_labels.labelled(samples, "column:judges", 0)
+
+
+@pytest.mark.parametrize("wrong", ["0%", "101%", "0", "-3", "some", "column:", "10 %", ""])
+def test_a_share_that_is_none_is_refused(wrong):
+    with pytest.raises(ValueError, match="should be"):
+        partial_labels.check(wrong)
+
+
+def test_hidden_rows_have_no_label_of_any_kind():
+    whole = source(0)
+    known = torch.arange(24) % 3 == 0
+    partly = PartlyLabelled(whole, known)
+    batch = partly.batch(torch.arange(24))
+    assert torch.equal(batch.labelled, known)
+    assert batch.judges[~known].isnan().all()
+    assert (batch.caption[~known] == -1).all()
+    assert all((value[~known] == -1).all() for value in batch.attributes.values())
+    assert torch.equal(batch.judges[known], whole.batch(torch.arange(24)).judges[known])
+    assert [s.score is None for s in partly.samples] == (~known).tolist()
+    assert torch.equal(partly.subset(torch.tensor([3, 4])).batch(torch.arange(2)).labelled, torch.tensor([True, False]))
+
+
+@pytest.fixture(scope="module")
+def manifest(tmp_path_factory):
+    return make_manifest(tmp_path_factory.mktemp("labels"))
+
+
+def split_of(manifest, **options):
+    recipe = make_recipe("regression", data="manifest", backbone=BACKBONE, root=manifest, **options)
+    prepared = prepare(recipe, manifest.parent / "cache")
+    return prepared, prepared.split(recipe)
+
+
+def test_a_run_learns_from_few_labels_and_the_other_videos(manifest):
+    prepared, whole = split_of(manifest)
+    _, few = split_of(manifest, labels="50%")
+    assert few.train == whole.train
+    assert few.test == whole.test
+    assert len(few.labelled) == round(len(whole.labelled) / 2)
+    train = prepared.training_set(few)
+    assert {s.id for s in train.samples if s.score is not None} == set(few.labelled)
+    assert not set(few.train) & set(few.test)
+    assert not isinstance(prepared.training_set(whole), PartlyLabelled)
+
+
+def test_validation_is_carved_from_the_labelled(manifest):
+    _, split = split_of(manifest, labels="50%", validation=0.3)
+    _, without = split_of(manifest, labels="50%")
+    assert set(split.validation) | set(split.labelled) == set(without.labelled)
+    assert split.validation
+    assert not set(split.validation) & set(split.train)
+
+
+def test_the_test_samples_are_learnt_from_only_on_demand_and_without_labels(manifest):
+    prepared, split = split_of(manifest, transductive=True)
+    assert set(split.test) < set(split.train)
+    assert all(s.score is None for s in prepared.training_set(split).samples if s.id in split.test)
+
+
+def test_more_labels_than_there_are_is_a_sentence(manifest):
+    with pytest.raises(OptionError, match="only"):
+        split_of(manifest, labels="1000")
+    with pytest.raises(OptionError, match="should be a percentage"):
+        split_of(manifest, labels="many")
+
+
+def test_the_subset_is_part_of_the_fingerprint_and_the_table_names_what_was_seen(manifest, tmp_path):
+    more = {"data": "manifest", "root": manifest, "backbone": BACKBONE, "cache": manifest.parent / "cache", "epochs": 1}
+    found = set()
+    for labels in (None, "50%", "60%"):
+        run = aqakit.train("regression", out=tmp_path / str(labels), labels=labels, **more)
+        found.add(json.loads((run.folder / "run.json").read_text())["fingerprint"])
+    assert len(found) == 3
+    options = {"root": manifest, "backbones": [BACKBONE], "cache": more["cache"], "epochs": 1}
+    table = benchmark("manifest", methods=["regression"], labels="50%", transductive=True, **options)
+    assert table.rows[0]["method"] == "regression (transductive)"
+    assert "50%" in table.notes[0]
+    assert "transductive" in table.notes[1]
+
+
+def test_floors_see_the_same_labels(manifest):
+    options = {"root": manifest, "backbones": [BACKBONE], "cache": manifest.parent / "cache", "epochs": 1}
+    few, all_of_them = (
+        benchmark("manifest", methods=["regression"], labels=labels, seeds=2, **options).rows
+        for labels in ("40%", None)
+    )
+    floor = {row["method"]: row for row in few}["floor: SVR on mean features"]
+    assert len(floor["spearman_by_fold_and_seed"]) == 2
+    whole = {row["method"]: row for row in all_of_them}["floor: SVR on mean features"]
+    assert math.isfinite(floor["spearman"])
+    assert floor["spearman"] != whole["spearman"]

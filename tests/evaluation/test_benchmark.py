@@ -1,0 +1,159 @@
+"""Selection rules on curves worked by hand, and a benchmark whose numbers scipy agrees with."""
+
+import json
+
+import numpy as np
+import pytest
+from scipy import stats
+
+import aqakit
+from aqakit.errors import OptionError
+from aqakit.evaluation import floors
+from aqakit.evaluation.benchmark import benchmark
+from aqakit.evaluation.selection import PUBLISHED, RULES
+from aqakit.metrics import comparison
+from aqakit.metrics.accuracy import spearman
+from aqakit.report.tables import as_json
+from tests.training.test_run import BACKBONE, make_manifest
+
+CURVES = np.array([[0.1, 0.9, 0.3, 0.5], [0.3, 0.5, 0.5, 0.1]])  # (folds, epochs)
+
+
+def reported(rule: str, curves: np.ndarray) -> float:
+    return float(curves[:, RULES[rule].choose(curves)].mean())
+
+
+def test_rules_by_hand():
+    assert reported("last", CURVES) == pytest.approx(0.3)
+    assert reported("best-test", CURVES) == pytest.approx(0.7)
+    assert reported("last-ten", CURVES) == pytest.approx(CURVES.mean())  # there are fewer than ten
+
+
+def test_windows_of_ten_by_hand():
+    curves = np.array([[0.0] * 5 + [0.5] * 10 + [0.1] * 5])
+    assert reported("best-ten-consecutive", curves) == pytest.approx(0.5)
+    assert reported("last-ten", curves) == pytest.approx(0.3)
+
+
+def test_optimistic_rules_say_so_and_are_never_below_the_honest_one():
+    rng = np.random.default_rng(0)
+    for _ in range(20):
+        curves = rng.uniform(-1, 1, size=(4, 30))
+        assert reported("best-test", curves) >= max(reported("last", curves), reported("best-ten-consecutive", curves))
+        assert reported("best-ten-consecutive", curves) >= reported("last-ten", curves) - 1e-12
+    assert all(rule.honest or "optimistic" in rule.meaning for rule in RULES.values())
+    assert all(published.rule in RULES for published in PUBLISHED.values())
+
+
+@pytest.fixture(scope="module")
+def bench(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("bench")
+    manifest = make_manifest(folder)
+    options = {"root": manifest, "backbones": [BACKBONE], "cache": folder / "cache", "out": folder / "out", "epochs": 3}
+    table = benchmark(
+        "manifest", methods=["regression", "dae:alpha=0.5"], rules=["last", "best-test"], seeds=2, **options
+    )
+    return folder, table, options
+
+
+def test_the_table_has_every_method_rule_and_floor(bench):
+    _, table, _ = bench
+    assert [(r["method"], r["rule"]) for r in table.rows] == [
+        ("regression", "last"),
+        ("regression", "best-test (optimistic)"),
+        ("dae:alpha=0.5", "last"),
+        ("dae:alpha=0.5", "best-test (optimistic)"),
+        ("floor: constant", "–"),
+        ("floor: length only", "–"),
+        ("floor: difficulty only", "–"),
+        ("floor: SVR on mean features", "–"),
+    ]
+    assert len({tuple(row) for row in table.rows}) == 1  # the same columns, in the same order
+    json.dumps(table.rows)
+
+
+def test_its_spearman_is_scipys_on_the_predictions_it_wrote(bench):
+    folder, table, _ = bench
+    found = []
+    for seed in range(2):
+        for run in sorted((folder / "out" / "manifest" / "regression").glob(f"*seed{seed}")):
+            loaded = aqakit.load(run)
+            answer = loaded.prediction("test").mean.numpy()
+            found.append(stats.spearmanr(loaded.truth("test"), answer).statistic)
+    row = table.rows[0]
+    assert row["spearman"] == pytest.approx(np.mean(found))
+    assert row["low"] <= row["spearman"] <= row["high"]
+    assert table.rows[1]["spearman"] >= row["spearman"]
+
+
+def test_groups_are_those_of_the_paired_bootstrap_and_noise_is_said_to_be_noise(bench):
+    folder, table, _ = bench
+    assert all((row["group"] is None) == row["optimistic"] for row in table.rows)
+    groups = {row["method"]: set(row["group"]) for row in table.rows if row["group"]}
+    assert len(groups) == 6
+    best = max((row for row in table.rows if row["group"]), key=lambda row: row["spearman"])
+    assert "a" in best["group"]
+    truths, means = [], {name: [] for name in ("regression", "dae,alpha=0.5")}
+    folds = sorted((folder / "out" / "manifest" / "regression").glob("*seed0"))
+    for name, found in means.items():
+        runs = [[aqakit.load(folder / "out" / "manifest" / name / f"{f.name[:-1]}{s}") for f in folds] for s in (0, 1)]
+        found += [np.concatenate([run.prediction("test").mean.numpy() for run in by_fold]) for by_fold in runs]
+        truths = [run.truth("test") for run in runs[0]]
+    fold = np.repeat(np.arange(len(folds)), [len(t) for t in truths])
+    pair = comparison.over_samples(spearman, np.concatenate(truths), *means.values(), fold)
+    if pair.within_noise:  # Holm can only make a pair less different
+        assert groups["regression"] & groups["dae:alpha=0.5"]
+    assert any("do not differ beyond noise." in note for note in table.notes) == (
+        sum("a" in g for g in groups.values()) > 1
+    )
+
+
+def test_a_second_benchmark_trains_nothing_and_says_the_same(bench):
+    folder, table, options = bench
+    written = {p: p.stat().st_mtime_ns for p in (folder / "out").rglob("*") if p.is_file()}
+    again = benchmark(
+        "manifest", methods=["regression", "dae:alpha=0.5"], rules=["last", "best-test"], seeds=2, **options
+    )
+    assert as_json(again.rows) == as_json(table.rows)  # a NaN is not equal to itself
+    assert {p: p.stat().st_mtime_ns for p in (folder / "out").rglob("*") if p.is_file()} == written
+
+
+def test_best_validation_needs_validation_samples(bench):
+    _, _, options = bench
+    with pytest.raises(OptionError, match="--validation"):
+        benchmark("manifest", methods=["regression"], rules=["best-validation"], **options)
+    more = {**options, "out": None, "validation": 0.2}
+    row = benchmark("manifest", methods=["regression"], rules=["best-validation"], **more).rows[0]
+    assert row["rule"] == "best-validation"
+    assert np.isfinite(row["spearman"])
+
+
+def test_a_method_that_does_not_fit_is_refused_before_anything_is_read_or_trained(bench, tmp_path):
+    options = {**bench[2], "out": tmp_path / "out", "cache": tmp_path / "cache"}
+    with pytest.raises(OptionError, match="method s4l with these options needs pixels: give --finetune"):
+        benchmark("manifest", methods=["regression", "s4l:question=rotation"], **options)
+    assert not [p for p in tmp_path.rglob("*") if p.is_file()]
+
+
+def test_the_runs_of_a_base_with_options_lie_in_one_folder(bench, tmp_path):
+    method = "pseudo_label:base=usdl/bins=11/hidden=8"
+    benchmark("manifest", methods=[method], floors=False, **{**bench[2], "out": tmp_path, "epochs": 1})
+    [folder] = (tmp_path / "manifest").iterdir()
+    assert folder.name == "pseudo_label,base=usdl+bins=11+hidden=8"
+    assert all((run / "run.json").is_file() for run in folder.iterdir())
+
+
+def test_an_unknown_rule_is_a_sentence(bench):
+    _, _, options = bench
+    with pytest.raises(OptionError, match="did you mean 'last-ten'"):
+        benchmark("manifest", methods=["regression"], rules=["last-tan"], **options)
+
+
+def test_floors_by_hand():
+    train = floors.Inputs(np.array([1.0, 2, 3]), np.array([1.0, 1, 2]), np.empty((3, 0)))
+    test = floors.Inputs(np.array([4.0]), np.array([3.0]), np.empty((1, 0)))
+    score = np.array([10.0, 20, 30])
+    assert floors.constant(train, score, test).tolist() == [20]
+    assert floors.length_only(train, score, test) == pytest.approx([40])
+    assert floors.difficulty_only(train, score, test) == pytest.approx([45])  # 15 at 1, 30 at 2
+    assert "floor: SVR on mean features" not in floors.applicable(train)

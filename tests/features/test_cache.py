@@ -1,0 +1,89 @@
+"""Cache files, loose and packed: what was put in comes out, whatever happens on the way."""
+
+import hashlib
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from aqakit.features import cache
+
+
+def fill(folder: Path, numbers: range) -> dict[Path, torch.Tensor]:
+    made = {}
+    for n in numbers:
+        key = hashlib.blake2b(str(n).encode(), digest_size=16).hexdigest()
+        file = folder / key[:2] / f"{key}.safetensors"
+        made[file] = torch.full((2, 3), float(n))
+        cache.save(file, {"features": made[file], "length": torch.tensor(n)})
+    return made
+
+
+def check(made: dict[Path, torch.Tensor]) -> None:
+    for file, tensor in made.items():
+        found = cache.load(file)
+        assert found is not None
+        assert torch.equal(found["features"], tensor)
+        assert found["length"] == tensor[0, 0]
+
+
+def test_packing_keeps_everything_and_is_repeatable(tmp_path: Path) -> None:
+    made = fill(tmp_path, range(300))
+    assert cache.pack(tmp_path) == 300
+    assert not list(tmp_path.glob("??/*"))
+    assert len(list(tmp_path.iterdir())) <= 2 * 256
+    check(made)
+    made |= fill(tmp_path, range(300, 400))  # some beside a pack, into which they go
+    check(made)
+    assert cache.pack(tmp_path) == 100
+    assert cache.pack(tmp_path) == 0
+    check(made)
+    assert cache.load(next(iter(made)).with_stem("0" * 32)) is None
+
+
+def stop(*args, **more) -> None:
+    raise KeyboardInterrupt
+
+
+def test_a_stop_while_packing_loses_nothing(tmp_path: Path, monkeypatch) -> None:
+    made = fill(tmp_path, range(60))
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "unlink", stop)
+        with pytest.raises(KeyboardInterrupt):  # a pack is in place, and its loose files are still there
+            cache.pack(tmp_path)
+    check(made)
+    calls = []
+
+    def stop_before_the_fifth(tensors, path):
+        if len(calls) == 4:
+            raise KeyboardInterrupt
+        calls.append(path)
+        save_file(tensors, path)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(cache, "save_file", stop_before_the_fifth)
+        with pytest.raises(KeyboardInterrupt):
+            cache.pack(tmp_path)
+    check(made)
+    cache.pack(tmp_path)
+    check(made)
+
+
+def test_a_damaged_pack_is_made_again(tmp_path: Path) -> None:
+    made = fill(tmp_path, range(40))
+    cache.pack(tmp_path)
+    file = next(iter(made))
+    pack = cache._pack_of(file.parent)
+    pack.write_bytes(pack.read_bytes()[:-1])
+    assert cache.load(file) is None
+    cache.save(file, {"features": made[file], "length": made[file][0, 0].clone()})
+    cache.pack(tmp_path)
+    check({file: made[file]})
+
+
+def test_many_loose_files_are_too_many(tmp_path: Path, monkeypatch) -> None:
+    fill(tmp_path, range(5))
+    assert not cache.too_many(tmp_path)
+    monkeypatch.setattr(cache, "PACK_ABOVE", 4)
+    assert cache.too_many(tmp_path)

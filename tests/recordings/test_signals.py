@@ -1,0 +1,135 @@
+"""Recorded motion of every kind, and faults told with their place."""
+
+import gzip
+import json
+
+import numpy as np
+import pytest
+
+from aqakit.errors import DataError
+from aqakit.recordings import signals
+from tests import hostile
+
+SIGNAL = np.random.default_rng(0).normal(size=(20, 5)).astype(np.float32)
+JOINTS = np.random.default_rng(1).normal(size=(6, 4, 3)).astype(np.float32)
+
+
+def _write(path, text):
+    path.write_bytes(gzip.compress(text.encode()) if path.suffix == ".gz" else text.encode())
+    return path
+
+
+@pytest.mark.parametrize("name", ["s.txt", "s.txt.gz", "s.csv", "s.csv.gz", "named.csv", "s.npy", "s.npz", "S.TXT"])
+def test_kinematics_of_every_kind_are_the_same(name, tmp_path):
+    path = tmp_path / name
+    if path.suffix == ".npy":
+        np.save(path, SIGNAL)
+    elif path.suffix == ".npz":
+        np.savez(path, other=np.zeros(3), kinematics=SIGNAL)
+    else:
+        between = "," if "csv" in name else "   "
+        rows = [between.join(repr(float(v)) for v in row) for row in SIGNAL]
+        _write(path, "\n".join(["a,b,c,d,e"] * (name == "named.csv") + rows) + "\n")
+    got = signals.kinematics(path, channels=5)
+    np.testing.assert_array_equal(got, SIGNAL)
+    assert got.dtype == np.float32
+    with pytest.raises(DataError, match="6 columns are expected, and it has 5"):
+        signals.kinematics(path, channels=6)
+
+
+@pytest.mark.parametrize(("name", "make"), hostile.SIGNALS, ids=[name for name, _ in hostile.SIGNALS])
+def test_hostile_recordings_are_refused_in_one_sentence(name, make, tmp_path):
+    path = make(tmp_path)
+    for read in (signals.kinematics, signals.skeleton):
+        with pytest.raises(DataError) as caught:
+            read(path)
+        assert str(path) in str(caught.value)
+        assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "place"),
+    [
+        ("1 2 3\n4 5\n", "line 2: it has 2 columns, and the lines before have 3"),
+        ("1 2 3\n\n4 5 x\n", "line 3, column 3: 'x'"),
+        ("1 2 3\n4 nan 6\n", "line 2, column 2: 'nan'"),
+        ("1 -inf 3\n", "line 1, column 2: '-inf'"),
+        ("1 2 3\n1 2 1e39\n", "line 2, column 3: '1e39'"),
+    ],
+)
+def test_the_place_of_a_fault_is_told(text, place, tmp_path):
+    with pytest.raises(DataError, match=place):
+        signals.kinematics(_write(tmp_path / "s.txt", text))
+
+
+def test_the_place_of_a_fault_in_an_array_is_told(tmp_path):
+    broken = SIGNAL.copy()
+    broken[7, 2] = np.nan
+    np.save(tmp_path / "s.npy", broken)
+    with pytest.raises(DataError, match=r"index \(7, 2\)"):
+        signals.kinematics(tmp_path / "s.npy")
+
+
+@pytest.mark.parametrize("size", [2, 3])
+@pytest.mark.parametrize("name", ["j.npy", "j.npz", "j.json", "object.json", "j.csv", "j.csv.gz"])
+def test_skeletons_of_every_kind_are_the_same(name, size, tmp_path):
+    path, joints = tmp_path / name, JOINTS[..., :size]
+    if path.suffix == ".npy":
+        np.save(path, joints)
+    elif path.suffix == ".npz":
+        np.savez(path, joints=joints, other=np.zeros(1))
+    elif path.suffix == ".json":
+        lists = joints.tolist()
+        path.write_text(json.dumps({"joints": lists} if name == "object.json" else lists))
+    else:
+        header = ",".join(f"joint{j}_{c}" for j in range(4) for c in "xyz"[:size])
+        rows = [",".join(repr(float(v)) for v in frame.ravel()) for frame in joints]
+        _write(path, "\n".join([header, *rows]))
+    got = signals.skeleton(path)
+    np.testing.assert_array_equal(got, joints)
+    assert got.dtype == np.float32
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "why"),
+    [
+        ("j.csv", "1,2,3,4\n1,2,3,4\n", "line 1"),
+        ("j.csv", "a_y,a_x\n1,2\n", "line 1"),
+        ("j.csv", "a_x,a_y\n1,2,3,4\n", "names 2 columns, and it has 4"),
+        ("j.json", "[[[1, 2], [3]]]", "equal length"),
+        ("j.json", "[[[1, 2], [3, null]]]", "finite"),
+        ("j.json", '{"joints": [[[1, 2]]', "line 1"),
+        ("j.json", "[" * 100000, "j.json"),
+        ("j.json", "[[[1, 2, 3, 4]]]", "2 or 3 coordinates"),
+    ],
+)
+def test_faulty_skeletons_are_refused(name, text, why, tmp_path):
+    with pytest.raises(DataError, match=why):
+        signals.skeleton(_write(tmp_path / name, text))
+
+
+def test_cut_keeps_both_ends_and_refuses_what_is_outside():
+    np.testing.assert_array_equal(signals.cut(SIGNAL, (3, 5), "s.txt"), SIGNAL[[3, 4, 5]])
+    assert signals.cut(SIGNAL, None, "s.txt") is SIGNAL
+    for window in ((0, 20), (-1, 4), (5, 4)):
+        with pytest.raises(DataError, match=r"s\.txt: rows .* it has rows 0 to 19"):
+            signals.cut(SIGNAL, window, "s.txt")
+
+
+def test_oversized_recordings_are_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(signals, "LARGEST", 100)
+    np.save(tmp_path / "s.npy", SIGNAL)
+    np.savez_compressed(tmp_path / "s.npz", np.zeros((50, 2)))
+    _write(tmp_path / "s.txt.gz", "1 2\n" * 500)
+    for name in ("s.npy", "s.npz", "s.txt.gz"):
+        with pytest.raises(DataError, match="larger than 100 bytes"):
+            signals.kinematics(tmp_path / name)
+
+
+def test_jigsaws(shared_data):
+    folder = shared_data / "jigsaws" / "Suturing" / "kinematics" / "AllGestures"
+    signal = signals.kinematics(folder / "Suturing_B001.txt.gz", channels=76)
+    assert signal.shape[1] == 76
+    rotation = signal[:, 3:12].reshape(-1, 3, 3).astype(np.float64)  # left master tool, after its position
+    products = rotation @ rotation.swapaxes(1, 2)
+    np.testing.assert_allclose(products, np.broadcast_to(np.eye(3), products.shape), atol=5e-3)

@@ -1,0 +1,74 @@
+"""Several processes, as ``torchrun`` starts them: the same weights in each, the steps of one with larger batches."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from aqakit.system import distributed
+from tests.features.test_dataset import make_manifest
+
+BACKBONE = "c3d_small:size=16:frames=4:clips=3:width=2"
+TRAIN = f"""
+import sys
+import torch
+from safetensors.torch import save_file
+from aqakit import distributed, runs, training
+
+def fit(assessor, *args, **more):
+    history = whole(assessor, *args, **more)
+    save_file(assessor.state_dict(), f"{{sys.argv[1]}}-rank{{processes.rank()}}.safetensors")
+    return history
+
+whole, training.fit = training.fit, fit
+runs.train(
+    "dae", data="manifest", root="my.csv", backbone="{BACKBONE}", out=sys.argv[1], cache=sys.argv[1] + "-cache",
+    protocol="all", epochs=4, batch_size=int(sys.argv[2]), learning_rate=1e-2, finetune=sys.argv[3] == "live",
+    freeze_norm=sys.argv[3] == "live", seed=3,
+)
+"""
+
+
+def train(folder: Path, out: str, batch_size: int, features: str, processes: int) -> None:
+    words = [sys.executable, "train.py", out, str(batch_size), features]
+    if processes > 1:
+        launch = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node"]
+        words = [sys.executable, *launch, str(processes), *words[1:]]
+    done = subprocess.run(words, cwd=folder, env=os.environ | {"OMP_NUM_THREADS": "1"}, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("features", ["cached", "live"])
+def test_two_processes_take_the_steps_of_one_with_twice_the_batch(tmp_path: Path, features: str) -> None:
+    make_manifest(tmp_path, 12)
+    (tmp_path / "train.py").write_text(TRAIN)
+    train(tmp_path, "two", 2, features, processes=2)
+    train(tmp_path, "one", 4, features, processes=1)
+    first, second = (load_file(tmp_path / f"two-rank{rank}.safetensors") for rank in (0, 1))
+    assert all(torch.equal(tensor, second[name]) for name, tensor in first.items())
+    alone = load_file(tmp_path / "one-rank0.safetensors")
+    for name, tensor in first.items():
+        torch.testing.assert_close(tensor, alone[name], rtol=1e-3, atol=1e-5)
+    curves = [json.loads((tmp_path / name / "run.json").read_text())["losses"] for name in ("two", "one")]
+    for two, one in zip(*curves, strict=True):
+        assert two == pytest.approx(one, rel=1e-4)
+    assert curves[0][0] != curves[0][-1]
+
+
+def test_shares_cover_a_batch_and_their_weights_make_its_mean(monkeypatch) -> None:
+    values = torch.tensor([2.0, 4.0, 9.0, 1.0, 6.0])
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    for count in (1, 2, 5):
+        total, seen = 0.0, []
+        for rank in ("0", "1"):
+            monkeypatch.setenv("RANK", rank)
+            part, weight = distributed.share(torch.arange(count))
+            total += weight * float(values[part].mean()) / 2
+            seen += part.tolist() if weight else []
+        assert sorted(seen) == list(range(count))
+        assert total == pytest.approx(float(values[:count].mean()))

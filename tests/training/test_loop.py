@@ -1,0 +1,139 @@
+"""The loop: the same numbers from the same seed, across a stop, and never a look at a watched score."""
+
+import itertools
+import math
+
+import pytest
+import torch
+
+from aqakit import discovery
+from aqakit.errors import RunError
+from aqakit.training import loop
+from aqakit.training.assessor import Assessor, Standardise
+from aqakit.training.batches import CachedFeatures
+from aqakit.training.loop import fit
+from aqakit.training.settings import Settings
+from aqakit.types import Sample, Stream
+from tests.synthetic import FEATURES, LABELS, batch
+
+SETTINGS = Settings(epochs=6, batch_size=8, learning_rate=1e-2)
+
+
+def source(seed: int, **more) -> CachedFeatures:
+    data = batch(seed=seed, **more)
+    scores = [None if math.isnan(s) else s for s in data.score.tolist()]
+    return CachedFeatures([Sample(id=str(i), sources={}, score=s) for i, s in enumerate(scores)], data)
+
+
+def assessor(name: str = "dae", **options) -> Assessor:
+    torch.manual_seed(0)
+    method = discovery.find("methods", name).build(FEATURES, LABELS, **options)
+    return Assessor(method, Standardise({"test": (12,)}), {}, target="score", fuse="none")
+
+
+class StoppedError(Exception):
+    pass
+
+
+def stop_after(epochs: int):
+    def report(epoch, losses):
+        if epoch + 1 == epochs:
+            raise StoppedError
+
+    return report
+
+
+def weights(of: Assessor) -> torch.Tensor:
+    return torch.cat([t.flatten() for t in of.state_dict().values()])
+
+
+def test_same_seed_same_bits_other_seed_other_bits():
+    runs = []
+    for seed in (0, 0, 1):
+        runs.append(assessor(dropout=0.3))
+        fit(runs[-1], source(0), {}, Settings(epochs=3, seed=seed))
+    assert torch.equal(weights(runs[0]), weights(runs[1]))
+    assert not torch.equal(weights(runs[0]), weights(runs[2]))
+
+
+@pytest.mark.parametrize("epochs", [1, 3, 5])
+@pytest.mark.parametrize("select", ["last", "best-validation"])
+def test_a_stopped_run_resumes_to_the_same_bits(tmp_path, monkeypatch, epochs, select):
+    monkeypatch.setattr(loop, "_SECONDS_BETWEEN_CHECKPOINTS", -1.0)
+    settings = Settings(epochs=6, batch_size=8, learning_rate=1e-2, schedule="one-cycle", select=select)
+    parts = {"validation": source(1), "test": source(2)}
+    whole = assessor(dropout=0.3)
+    expected = fit(whole, source(0), parts, settings)
+    with pytest.raises(StoppedError):
+        fit(assessor(dropout=0.3), source(0), parts, settings, folder=tmp_path, report=stop_after(epochs))
+    resumed = assessor(dropout=0.3)
+    history = fit(resumed, source(0), parts, settings, folder=tmp_path)
+    assert torch.equal(weights(resumed), weights(whole))
+    assert history.losses == expected.losses
+    assert history.best == expected.best
+    for one, other in zip(history.predictions["test"], expected.predictions["test"], strict=True):
+        assert torch.equal(one.mean, other.mean)
+
+
+def test_a_checkpoint_of_other_settings_or_a_damaged_one_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(loop, "_SECONDS_BETWEEN_CHECKPOINTS", -1.0)
+    with pytest.raises(StoppedError):
+        fit(assessor(), source(0), {}, SETTINGS, folder=tmp_path, fingerprint="a", report=stop_after(3))
+    with pytest.raises(RunError, match="other settings"):
+        fit(assessor(), source(0), {}, SETTINGS, folder=tmp_path, fingerprint="b")
+    (tmp_path / "optimizer.pt").write_bytes(b"not a checkpoint")
+    with pytest.raises(RunError, match="damaged"):
+        fit(assessor(), source(0), {}, SETTINGS, folder=tmp_path, fingerprint="a")
+
+
+def test_training_never_sees_a_watched_score():
+    blind = source(2)
+    blind.all_rows = blind.all_rows.unlabelled()
+    seeing = fit(assessor(), source(0), {"test": source(2)}, SETTINGS)
+    unseeing = fit(assessor(), source(0), {"test": blind}, SETTINGS)
+    for one, other in zip(seeing.predictions["test"], unseeing.predictions["test"], strict=True):
+        assert torch.equal(one.mean, other.mean)
+
+
+def test_batches_hold_a_fixed_labelled_share_and_meet_every_sample():
+    train = source(0, unlabelled=18)
+    settings = Settings(batch_size=8, labelled_share=0.25)
+    batches = list(loop._batches(train, settings, torch.Generator().manual_seed(0)))
+    labelled = torch.arange(24) < 6
+    assert all(labelled[index].sum() == 2 for index in batches)
+    assert set(itertools.chain(*(b.tolist() for b in batches))) == set(range(24))
+
+
+def test_batches_of_labelled_samples_are_of_equal_size():
+    batches = list(loop._batches(source(0), Settings(batch_size=10), torch.Generator()))
+    assert sorted(len(b) for b in batches) == [8, 8, 8]
+
+
+def test_accumulated_gradients_equal_those_of_one_large_batch():
+    # squared error is a mean over samples, so two half batches averaged are the whole batch
+    one, two = assessor("regression"), assessor("regression")
+    sgd = {"optimizer": "sgd", "epochs": 1, "learning_rate": 1e-3, "weight_decay": 0.0}
+    fit(one, source(0), {}, Settings(batch_size=24, **sgd))
+    fit(two, source(0), {}, Settings(batch_size=12, accumulate=2, **sgd))
+    torch.testing.assert_close(weights(one), weights(two))
+
+
+def test_divergence_is_a_sentence():
+    broken = source(0)
+    features = broken.all_rows.streams["test"].features
+    features[0, 0, 0] = math.inf
+    with pytest.raises(RunError, match="diverged in epoch 1"):
+        fit(assessor(), broken, {}, SETTINGS)
+
+
+def test_standardise_is_what_numpy_says_of_training_clips():
+    scaling = Standardise({"test": (12,)})
+    train = batch()
+    scaling.fit(train)
+    stream = train.streams["test"]
+    clips = stream.features[stream.clips]
+    expected = (clips - clips.mean(0)) / clips.std(0, correction=0)
+    torch.testing.assert_close(scaling("test", stream).features[stream.clips], expected)
+    assert not scaling("test", stream).features[~stream.clips].any()
+    far = scaling("test", Stream(stream.features + 1e6, stream.clips)).features[stream.clips]
+    assert far.max() == 10  # what was never seen counts, but not without end
