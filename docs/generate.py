@@ -26,6 +26,7 @@ from aqakit.system import configuration
 from aqakit.system.configuration import Option
 
 DOCS = Path(__file__).resolve().parent
+PACKAGE = Path(discovery.__file__).parent
 ROOT = DOCS.parent
 WITH_TABLES = (ROOT / "README.md", DOCS / "design.md", DOCS / "protocols.md")
 KINDS = ("methods", "datasets", "backbones")
@@ -184,19 +185,27 @@ def _published() -> list[dict[str, str]]:
     ]
 
 
-def _layers() -> list[dict[str, str]]:
-    """The modules in the order of imports that ``tests/test_layers.py`` enforces."""
-    tests = _parsed(ROOT / "tests" / "test_layers.py")
-    layers = next(n.value for n in tests.body if isinstance(n, ast.Assign) and ast.unparse(n.targets[0]) == "LAYERS")
+def _rooms() -> list[dict[str, str]]:
+    """The rooms in the order that ``tests/test_rooms.py`` enforces."""
+    tests = _parsed(ROOT / "tests" / "test_rooms.py")
+    rooms = next(n.value for n in tests.body if isinstance(n, ast.Assign) and ast.unparse(n.targets[0]) == "ROOMS")
+    return [
+        {"room": f"`{name}/`", "what": _first_line(PACKAGE / name / "__init__.py")} for name in ast.literal_eval(rooms)
+    ]
+
+
+def _files() -> list[dict[str, str]]:
+    """Every file of the rooms that are not one thing a file, with its first line."""
     rows = []
-    for number, names in enumerate(ast.literal_eval(layers)):
-        for name in names.split():
-            folder = ROOT / "src" / "aqakit" / name
-            file = folder / "__init__.py" if folder.is_dir() else folder.with_suffix(".py")
-            if file.exists():  # the list of layers may run ahead
-                what = markdown(ast.get_docstring(_parsed(file)) or "").split("\n")[0]
-                rows.append({"layer": str(number), "module": f"`{name}{'/' * folder.is_dir()}`", "what": what})
+    for file in sorted(PACKAGE.rglob("*.py")):
+        folder = file.parent.relative_to(PACKAGE).as_posix()
+        if file.stem != "__init__" and folder not in ("methods", "datasets", "backbones", "."):
+            rows.append({"room": f"`{folder}/`", "file": f"`{file.stem}`", "what": _first_line(file)})
     return rows
+
+
+def _first_line(file: Path) -> str:
+    return markdown(discovery.docstring_line(file))
 
 
 def _parsed(file: Path) -> ast.Module:
@@ -208,7 +217,8 @@ TABLES: dict[str, Callable[[], list[dict[str, str]]]] = {
     "datasets": lambda: _rows("datasets", "data set", lambda m: {"licence": m.LICENCE}),
     "backbones": lambda: _rows("backbones", "backbone", lambda m: {"reads": _reads(m)}),
     "published": _published,
-    "layers": _layers,
+    "rooms": _rooms,
+    "files": _files,
 }
 
 

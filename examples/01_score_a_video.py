@@ -9,7 +9,7 @@ from pathlib import Path
 
 import aqakit
 from aqakit import datasets
-from aqakit.evaluation.demo import SETTINGS
+from aqakit.report.demo import SETTINGS
 
 parser = argparse.ArgumentParser()
 parser.add_argument("video", nargs="?", type=Path, help="what to score (a dive that was not trained on)")

@@ -29,7 +29,7 @@ def scored(scores) -> list[Sample]:
 @given(st.lists(st.integers(0, 20), min_size=1, max_size=60), st.integers(1, 100), st.integers(0, 5))
 def test_a_share_is_drawn_evenly_over_the_scores(scores, percent, seed):
     samples = scored(scores)
-    kept = partial_labels.labelled(samples, f"{percent}%", seed)
+    kept = partial_labels.choose_labelled(samples, f"{percent}%", seed)
     count = max(1, round(percent / 100 * len(scores)))
     assert len(set(kept)) == len(kept) == count
     values = np.sort([scores[int(i)] for i in kept])
@@ -39,26 +39,28 @@ def test_a_share_is_drawn_evenly_over_the_scores(scores, percent, seed):
 
 def test_the_subset_depends_on_the_seed_and_on_nothing_else():
     samples = scored(range(100))
-    assert partial_labels.labelled(samples, "10%", 0) == partial_labels.labelled(samples, "10", 0)
-    assert partial_labels.labelled(samples, "10%", 0) != partial_labels.labelled(samples, "10%", 1)
+    assert partial_labels.choose_labelled(samples, "10%", 0) == partial_labels.choose_labelled(samples, "10", 0)
+    assert partial_labels.choose_labelled(samples, "10%", 0) != partial_labels.choose_labelled(samples, "10%", 1)
     unlabelled = [Sample(id="new", sources={})]
-    assert partial_labels.labelled([*samples, *unlabelled], "10%", 0) == partial_labels.labelled(samples, "10%", 0)
+    assert partial_labels.choose_labelled([*samples, *unlabelled], "10%", 0) == partial_labels.choose_labelled(
+        samples, "10%", 0
+    )
 
 
 def test_a_column_says_who_is_labelled_and_is_no_attribute():
     samples = [Sample(id=str(i), sources={}, score=1.0, attributes={"jury": i % 2, "twists": 1}) for i in range(4)]
-    assert partial_labels.labelled(samples, "column:jury", 0) == ["1", "3"]
+    assert partial_labels.choose_labelled(samples, "column:jury", 0) == ["1", "3"]
     labels = LabelSpec(ScoreScale(0, 1), attributes={"jury": 2, "twists": 3})
     assert partial_labels.without_column(labels, "column:jury").attributes == {"twists": 3}
     assert partial_labels.without_column(labels, "50%") == labels
     with pytest.raises(ValueError, match="no scored training sample has a column"):
-        partial_labels.labelled(samples, "column:judges", 0)
+        partial_labels.choose_labelled(samples, "column:judges", 0)
 
 
 @pytest.mark.parametrize("wrong", ["0%", "101%", "0", "-3", "some", "column:", "10 %", ""])
 def test_a_share_that_is_none_is_refused(wrong):
     with pytest.raises(ValueError, match="should be"):
-        partial_labels.check(wrong)
+        partial_labels.check_share(wrong)
 
 
 def test_hidden_rows_have_no_label_of_any_kind():

@@ -8,7 +8,7 @@ import scipy.stats
 from typer.testing import CliRunner
 
 import aqakit
-from aqakit.cli import app
+from aqakit.cli.app import app
 from aqakit.errors import DataError
 from aqakit.evaluation import predictions
 from aqakit.evaluation.finished_run import evaluate_file

@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 
 import aqakit
 from aqakit import discovery
-from aqakit.cli import app
+from aqakit.cli.app import app
 from aqakit.datasets.synthetic_dives import dives, render
 from aqakit.errors import OptionError, RunError
 from aqakit.explanation import contributions

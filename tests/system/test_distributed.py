@@ -18,15 +18,16 @@ TRAIN = f"""
 import sys
 import torch
 from safetensors.torch import save_file
-from aqakit import distributed, runs, training
+from aqakit.system import processes
+from aqakit.training import train
 
 def fit(assessor, *args, **more):
     history = whole(assessor, *args, **more)
     save_file(assessor.state_dict(), f"{{sys.argv[1]}}-rank{{processes.rank()}}.safetensors")
     return history
 
-whole, training.fit = training.fit, fit
-runs.train(
+whole, train.fit = train.fit, fit
+train.train(
     "dae", data="manifest", root="my.csv", backbone="{BACKBONE}", out=sys.argv[1], cache=sys.argv[1] + "-cache",
     protocol="all", epochs=4, batch_size=int(sys.argv[2]), learning_rate=1e-2, finetune=sys.argv[3] == "live",
     freeze_norm=sys.argv[3] == "live", seed=3,

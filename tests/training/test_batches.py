@@ -26,7 +26,7 @@ def source(tmp_path):
         path = hostile.write_video(tmp_path / f"{i}.mp4", 24 + i)
         samples.append(Sample(id=str(i), sources={"video": path}, score=float(i)))
     labels = LabelSpec(ScoreScale(0, 3))
-    live, done = batches.live(samples, labels, {"c3d": backbone}, tmp_path, shift=2, flip=True, jitter=3)
+    live, done = batches.live_pixels(samples, labels, {"c3d": backbone}, tmp_path, shift=2, flip=True, jitter=3)
     assert done.lengths == [24, 25, 26]
     return live
 

@@ -17,6 +17,7 @@ import uvicorn
 from scipy.stats import norm
 
 from aqakit import cli
+from aqakit.cli.serve import serve
 from aqakit.report import svg
 from aqakit.web.models import Score
 from aqakit.web.report import report
@@ -113,5 +114,4 @@ def test_the_page_about_serving_runs_as_it_is_written(client, run, videos, tmp_p
 
 
 def serve_options():
-    (command,) = [c for c in cli.app.registered_commands if c.callback.__name__ == "serve"]
-    return [f"--{name}" for name in inspect.signature(command.callback).parameters if name != "folders"]
+    return [f"--{name}" for name in inspect.signature(serve).parameters if name != "folders"]

@@ -4,8 +4,8 @@ Each of the three tasks (score, attributes, commentary) has a head of its own: a
 the context net, after whose five dilated convolutions a place has seen 3, 5, 9, 17 and 19 in a row, and two more
 convolutions. The mean over the places is the score, or the attributes' logits; the commentary's head gives a vector,
 which the decoder of :mod:`aqakit.methods.parts.captions` reads as a video of one clip. ``tasks`` names the published
-variants: ``stl`` is MSCADC-STL, ``mtl`` MSCADC-MTL, ``cls`` and ``cap`` the two between. The losses are those of C3D-AVG. Where
-the public code differs from here:
+variants: ``stl`` is MSCADC-STL, ``mtl`` MSCADC-MTL, ``cls`` and ``cap`` the two between. The losses are those of
+C3D-AVG. Where the public code differs from here:
 
 - *size*: its maps are 256×2×20×20. On a map with less than 19 places to a side, the context net ends with the last
   layer that sees no farther than the map, since beyond is only the repeated edge, at most of the cost;
