@@ -28,7 +28,7 @@ from aqakit.system import configuration, processes
 
 def command(completing: bool) -> Command:
     """``aqakit train METHOD``: a command for every file of ``methods/``."""
-    app = typer.Typer(cls=lazy_group(_lines, _method), no_args_is_help=True, help=__doc__)
+    app = typer.Typer(cls=lazy_group(_lines, _method), no_args_is_help=True, add_completion=False, help=__doc__)
     app.callback()(lambda: None)
     return group_of(app)
 

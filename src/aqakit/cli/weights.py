@@ -14,7 +14,7 @@ from aqakit.cli.lazy import Command, group_of
 from aqakit.report import tables
 from aqakit.system.progress import downloading
 
-_app = typer.Typer(help=__doc__)
+_app = typer.Typer(add_completion=False, help=__doc__)
 
 
 @_app.callback(invoke_without_command=True)
