@@ -160,7 +160,7 @@ def test_a_grid_is_every_combination_of_multiples(gridded):
         ({"labels": ["40", "50%", "40"]}, "40 and 40 are the same share"),
         ({"ablation": True, "methods": ["regression"]}, "--ablation: no method asked for .* s4aqa"),
         ({"grid": True, "methods": ["regression", "vat"]}, "--grid: no method asked for .* s4aqa"),
-        ({"grid": True, "methods": ["s4aqa:recovery=0"]}, "recovery=0, of which there are no multiples"),
+        ({"grid": True, "methods": ["s4aqa:recovery=0"]}, "recovery=0, which has no multiples"),
         ({"methods": ["s4aqb"], "ablation": True}, "did you mean 's4aqa'"),
     ],
 )

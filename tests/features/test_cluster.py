@@ -156,7 +156,7 @@ def test_a_machine_that_dies_costs_only_what_it_had_in_hand(tmp_path, two_machin
     assert running.wait(PATIENCE) == 0
     told = log.read_text()
     assert 1 < before < COUNT
-    assert "with a worker that died and are done again" in told
+    assert "with a worker that died and are retried" in told
     assert f"{COUNT} recordings have their features ({3 * COUNT} clips)" in told
     again = len(list(plugin.iterdir())) - COUNT
     print(f"{before} of {COUNT} were there at the kill, {again} were read twice\n{told}")

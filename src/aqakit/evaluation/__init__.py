@@ -1,6 +1,6 @@
-"""Runs come in, honest tables go out: floors, rules that choose an epoch, benchmarks, published results.
+"""Evaluate runs in tables: trivial baselines (floors), epoch selection rules, benchmarks, published results.
 
-May import ``training`` and the rooms on its left.
+May import ``training`` and everything that ``training`` may import.
 """
 
 from typing import TYPE_CHECKING

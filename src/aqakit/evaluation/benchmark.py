@@ -1,7 +1,7 @@
-"""Splits × selection rules × seeds → one honest table.
+"""Benchmark methods over splits, seeds and selection rules, in one table.
 
-A fold on which a method answers one constant for all ranks nothing: its Spearman counts as 0. Which epoch counts is
-decided after the fact, by the rules of :mod:`aqakit.evaluation.selection`.
+If a method predicts the same score for all samples of a fold, its Spearman is undefined and counts as 0. The reported
+epoch is selected after training, by the rules of :mod:`aqakit.evaluation.selection`.
 """
 
 from __future__ import annotations
@@ -29,22 +29,22 @@ from aqakit.training.recipe import Recipe, make_recipe, supervision
 from aqakit.types import Floats
 
 MEAN = "mean (Fisher z)"
-"""The task of a row that is the mean over tasks."""
+"""Value of the ``task`` column in rows that are means over tasks."""
 
-_NEARLY_ONE = 1 - 1e-6  # a resample of few samples may rank as ±1, which Fisher's z makes infinite
+_NEARLY_ONE = 1 - 1e-6  # Spearman of a small resample may be ±1, whose Fisher z is infinite
 
 
 @dataclass
 class Table:
-    """Rows for people and programs.
+    """A table of results, to print or to write to a file.
 
     Attributes:
         rows: one per method, task and rule; all have the same keys.
-        title: what was compared on what.
-        notes: what must be known to read the rows.
-        details: columns that are written to files and not printed.
-        draws: by (task, method) of honest rows, the resampled Spearman; the same resamples for all of a task.
-        runs: by (task, method), the run folders; they are gone where the benchmark was given no folder for them.
+        title: what was compared, and on which data.
+        notes: notes on how to read the rows.
+        details: columns that are written to files but not printed.
+        draws: resampled Spearman of honest rows, by (task, method); all methods of a task share the resamples.
+        runs: run folders by (task, method); they are deleted if the benchmark was given no folder.
     """
 
     rows: list[dict[str, Any]]
@@ -78,23 +78,24 @@ def benchmark(
     floors: bool = True,
     **options: Any,
 ) -> Table:
-    """Train every method on every fold with every seed, and judge them by every rule.
+    """Train every method on every fold with every seed, and evaluate them by every rule.
 
-    Without methods and backbones, only the floors that labels alone allow.
+    Without methods and backbones, only the floors that need labels alone are evaluated.
 
     Args:
-        dataset: its name, with options as ``name:key=value``.
-        backbones: their names, with options.
-        methods: their names, with options.
-        root: where the data set is.
-        task: one task; ``all`` for each of them and a Fisher-z mean row.
-        protocol: name of the splits, or one of :data:`PUBLISHED`, which also sets rule and seeds.
-        rules: names in :data:`RULES`.
-        seeds: how many, counted from 0.
-        out: folder for the runs, so that a stopped benchmark goes on; a temporary one where None.
-        cache: where features are kept.
-        floors: whether their rows follow those of the methods.
-        options: of the run and of the loop, the same for all methods.
+        dataset: name of the data set, with options as ``name:key=value``.
+        backbones: names of the backbones, with options.
+        methods: names of the methods, with options.
+        root: path of the data set.
+        task: one task; ``all`` for every task and a Fisher-z mean row.
+        protocol: name of the splits, or one of :data:`~aqakit.evaluation.selection.PUBLISHED`, which also sets rule
+            and seeds.
+        rules: names in :data:`~aqakit.evaluation.selection.RULES`.
+        seeds: number of seeds, counted from 0.
+        out: folder for the runs, so that an interrupted benchmark can resume; if None, a temporary one.
+        cache: folder of the feature cache.
+        floors: whether to add rows for the floors after those of the methods.
+        options: options of the run and of the training loop, the same for all methods.
     """
     if published := PUBLISHED.get(protocol or ""):
         protocol, rules, seeds = published.splits, [published.rule], published.seeds
@@ -135,7 +136,7 @@ def _bench(
 def _add(
     table: Table, bench: TaskBenchmark, recipes: Mapping[str, Recipe], rules: Sequence[str], floors: bool
 ) -> list[str]:
-    """The rows of one task; what is within noise among them."""
+    """Add the rows of one task; return notes on differences within noise."""
     rows = [row for label, recipe in recipes.items() for row in bench.rows(label, recipe, rules)]
     if floors:
         rows += bench.floors(next(iter(recipes.values()), None))
@@ -156,9 +157,9 @@ def _recipe(
 def _check_names(methods: Sequence[str], backbones: Sequence[str], options: Mapping[str, Any]) -> None:
     if bool(methods) != bool(backbones):
         kind = "method" if backbones else "backbone"
-        raise OptionError(f"no {kind} was named; see `aqakit {kind}s`, or name neither for the floors alone")
+        raise OptionError(f"no {kind} was named; see `aqakit {kind}s`, or name neither to evaluate the floors only")
     if not methods and options:
-        raise OptionError(f"{next(iter(options))}: floors alone have no such option; name methods and backbones")
+        raise OptionError(f"{next(iter(options))}: floors have no such option; name methods and backbones")
 
 
 def _check_rules(rules: Sequence[str], options: dict[str, Any]) -> None:
@@ -167,14 +168,14 @@ def _check_rules(rules: Sequence[str], options: dict[str, Any]) -> None:
             raise OptionError(f"there is no selection rule {rule!r}{discovery.nearest(rule, RULES)}")
     if "best-validation" in rules:
         if len(rules) > 1:
-            raise OptionError("best-validation trains on fewer samples than the other rules; ask for it alone")
+            raise OptionError("best-validation trains on fewer samples than the other rules; use it alone")
         if not float(options.get("validation", 0)):
             raise OptionError("best-validation needs held-out training samples; give --validation 0.2")
         options["select"] = "best-validation"
 
 
 def _add_means(table: Table) -> list[str]:
-    """Fisher-z mean row of every method and rule over all tasks; what is within noise among them."""
+    """Add the Fisher-z mean over tasks of every method and rule; return notes on differences within noise."""
     tasks = list(dict.fromkeys(row["task"] for row in table.rows))
     rows, draws = [], {}
     for method, rule in dict.fromkeys((r["method"], r["rule"]) for r in table.rows):
@@ -200,15 +201,15 @@ def _notes(options: Mapping[str, Any], rules: Sequence[str]) -> list[str]:
         *supervision(options.get("labels"), bool(options.get("transductive"))),
         "spearman: arithmetic mean over folds, then over seeds.",
         "low, high: 95 % bootstrap over test samples within folds, and over seeds.",
-        "group: methods that share a letter do not differ beyond noise (the same bootstrap in pairs, Holm, 5 %).",
-        "folds: Spearman of each fold, mean over seeds. A point answer has coverage 0: it states no uncertainty.",
+        "group: methods that share a letter do not differ beyond noise (the same bootstrap, paired; Holm, 5 %).",
+        "folds: Spearman of each fold, mean over seeds. Point predictions state no uncertainty: their coverage is 0.",
         *(f"{name}: {RULES[name].meaning}." for name in rules),
     ]
 
 
 @contextmanager
 def folder_of(out: Path | str | None) -> Iterator[Path]:
-    """The folder for runs; a temporary one where there is none."""
+    """Yield the folder for runs; a temporary one if ``out`` is None."""
     if out is not None:
         yield Path(out)
         return

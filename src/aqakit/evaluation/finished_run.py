@@ -1,4 +1,4 @@
-"""A finished run judged on the splits it watched, with the floors it must beat."""
+"""Evaluate a finished run on its watched splits, or any file of predictions."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ from aqakit.training.run_files import LEVEL
 DETAILS = (
     "coverage_50", "coverage_80", "coverage_95", "width_50", "width_80", "width_95", "error_spread_bins", "risk_area",
 )  # fmt: skip
-"""Columns that are written to files and not printed."""
+"""Columns that are written to files but not printed."""
 
 _COLUMNS = f"low, high: 95 % bootstrap over samples; coverage and width of {LEVEL:.0%} intervals; relative l2 is × 100,"
 
 
 def evaluate_run(run: Run) -> tuple[list[dict[str, Any]], list[str]]:
-    """A row for each watched split, as predicted and recalibrated, and what must be known to read them."""
+    """Return a row for each watched split, as predicted and recalibrated, and notes for the table."""
     rows = []
     for split in run.splits():
         rows.append(_row(run, split, recalibrated=False))
@@ -37,14 +37,14 @@ def evaluate_run(run: Run) -> tuple[list[dict[str, Any]], list[str]]:
 
 
 def evaluate_file(file: Path, span: float | None = None) -> tuple[list[dict[str, Any]], list[str]]:
-    """The same for a CSV of anybody's predictions, as :mod:`aqakit.evaluation.predictions` reads it.
+    """Evaluate a CSV of predictions in the format of :mod:`aqakit.evaluation.predictions`; returns rows and notes.
 
     Args:
         file: the CSV.
-        span: highest minus lowest score that can be given; that of the file's true scores where None.
+        span: highest minus lowest possible score; if None, the range of the file's true scores.
 
     Raises:
-        DataError: the file has faults, or fewer than two scores to judge in some part.
+        DataError: the file has faults, or some part has fewer than two true scores.
     """
     parts = predictions.read(file)
     if short := [p.part or "the file" for p in parts if len(p.ids) < 2]:
@@ -56,13 +56,13 @@ def evaluate_file(file: Path, span: float | None = None) -> tuple[list[dict[str,
 
 
 def describe_run(run: Run) -> list[dict[str, Any]]:
-    """For each watched split, how often attributes are right and how near captions come; nothing without either."""
+    """Return metrics of attributes and captions for each watched split; empty if there are neither."""
     judged = {split: found["judged"] for split, found in run_files.read_descriptions(run.folder).items()}
     return [{"split": split, "samples": len(run.ids(split)), **row} for split, row in judged.items() if row]
 
 
 def examples(run: Run, count: int) -> list[str]:
-    """Captions of the first test samples beside the true ones."""
+    """Return predicted and true captions of the first test samples."""
     samples = run_files.read_descriptions(run.folder).get("test", {}).get("samples", [])
     return [f"{s['id']}: {s['caption']} (true: {s['true_caption']})" for s in samples if "caption" in s][:count]
 
@@ -87,5 +87,5 @@ def _notes(run: Run) -> list[str]:
         *supervision(run.recipe.labels, run.recipe.transductive),
     ]
     if run.recalibration is None:
-        notes.append("Intervals are as predicted: --validation SHARE holds training samples out to recalibrate them.")
+        notes.append("Intervals are as predicted: --validation SHARE holds out training samples to recalibrate them.")
     return notes

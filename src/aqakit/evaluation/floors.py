@@ -1,6 +1,6 @@
-"""Answers that look at little or nothing: a method that does not beat them has learnt nothing of quality.
+"""Floors: trivial baselines that use little or no input. A method must beat them to show that it assesses quality.
 
-Each is fitted on the training samples of a fold and answers points for its test samples.
+Each floor is fitted on the training samples of a fold and makes point predictions for its test samples.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ from aqakit.types import Batch, Sample
 
 @dataclass(frozen=True)
 class Inputs:
-    """What a floor may look at, of n samples.
+    """Inputs of the floors, for n samples.
 
     Attributes:
-        lengths: (n,) frames of each recording, NaN where unknown.
-        difficulty: (n,) declared difficulty, NaN where there is none.
-        features: (n, D) mean over clips of every stream; empty where features are live.
-        ruled: (n,) what the judges' rule gives; None where it is unknown, or gives the very scores.
+        lengths: (n,) frames of each recording, NaN if unknown.
+        difficulty: (n,) declared difficulty, NaN if there is none.
+        features: (n, D) mean over clips of every stream; (n, 0) if there are no cached vectors.
+        ruled: (n,) scores computed by the judges' rule; None if unknown, or if the rule gives exactly the scores.
     """
 
     lengths: np.ndarray
@@ -36,7 +36,7 @@ class Inputs:
 
     @classmethod
     def of(cls, batch: Batch | None, samples: Sequence[Sample], lengths: np.ndarray, rule: str | None = None) -> Inputs:
-        """Of samples, and the batch of their cached features where there is one."""
+        """Make the inputs from samples and, if there is one, the batch of their cached features."""
         difficulty = np.array([np.nan if s.difficulty is None else s.difficulty for s in samples])
         vectors = [s for s in batch.streams.values() if s.features.ndim == 3] if batch else []
         means = [(s.features * s.clips[..., None]).sum(1) / s.clips.sum(1, keepdim=True) for s in vectors]
@@ -44,23 +44,23 @@ class Inputs:
         return cls(lengths, difficulty, features, _ruled(samples, rule))
 
     def rows(self, index: np.ndarray) -> Inputs:
-        """Some of the samples."""
+        """Select some of the samples."""
         ruled = None if self.ruled is None else self.ruled[index]
         return Inputs(self.lengths[index], self.difficulty[index], self.features[index], ruled)
 
 
 def constant(train: Inputs, score: np.ndarray, test: Inputs) -> np.ndarray:
-    """The mean training score."""
+    """Predict the mean training score."""
     return np.full(len(test.lengths), score.mean())
 
 
 def length_only(train: Inputs, score: np.ndarray, test: Inputs) -> np.ndarray:
-    """A straight line through the length of the recording."""
+    """Linear regression on the length of the recording."""
     return _line(train.lengths, score, test.lengths)
 
 
 def difficulty_only(train: Inputs, score: np.ndarray, test: Inputs) -> np.ndarray:
-    """A straight line through the declared difficulty."""
+    """Linear regression on the declared difficulty."""
     return _line(train.difficulty, score, test.difficulty)
 
 
@@ -72,13 +72,13 @@ def svr(train: Inputs, score: np.ndarray, test: Inputs) -> np.ndarray:
 
 
 def judges_rule(train: Inputs, score: np.ndarray, test: Inputs) -> np.ndarray:
-    """The judges' rule on their own marks: what a perfect judge of every mark would get."""
+    """Apply the judges' rule to their own marks: the result of predicting every mark perfectly."""
     assert test.ruled is not None, "applicable only then"
     return test.ruled
 
 
 def applicable(inputs: Inputs) -> Mapping[str, Callable[[Inputs, np.ndarray, Inputs], np.ndarray]]:
-    """The floors that these inputs allow, by the name they have in tables."""
+    """Return the floors that can be computed from these inputs, by their name in tables."""
     floors = {"floor: constant": constant}
     if not np.isnan(inputs.lengths).any():
         floors["floor: length only"] = length_only

@@ -1,8 +1,9 @@
-"""Anybody's predictions as a CSV: read, checked, and made the distributions that everything downstream sees.
+"""Read and check a CSV of predictions from any source, and convert them to score distributions.
 
-The columns are ``id``, ``true`` and ``mean``; then, if the method states how sure it is, ``std``, or quantiles named
-by their level (``q05``, ``q50``, ``q975``), at least two; with quantiles ``std`` is not used. A column ``split`` or
-``fold`` has its parts judged apart. Rows without a true score, and other columns, are left alone.
+The columns are ``id``, ``true`` and ``mean``; if the method states its uncertainty, also ``std``, or at least two
+quantiles named by their level (``q05``, ``q50``, ``q975``); with quantiles ``std`` is not used. If there is a column
+``split`` or ``fold``, each split or fold is evaluated separately. Rows without a true score and other columns are
+ignored.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from aqakit.types import Floats
 
 _NEEDED = ("id", "true", "mean")
 _QUANTILE = re.compile(r"q(?:0?\.(?=\d)|(?=\d\d))(\d+)")
-_SMALLEST = 1e-6  # one certain answer among others is almost a point
+_SMALLEST = 1e-6  # a std of 0 among positive ones is replaced by this
 
 
 @dataclass(frozen=True)
@@ -30,10 +31,10 @@ class Predictions:
     """One part of a file: all of it, or the rows of one split or fold.
 
     Attributes:
-        part: the name of the split or fold; empty where the file has neither.
-        ids: n of them.
-        true: (n,) scores.
-        distribution: (n,).
+        part: the name of the split or fold; empty if the file has neither.
+        ids: n sample ids.
+        true: (n,) true scores.
+        distribution: (n,) predictions.
     """
 
     part: str
@@ -43,11 +44,11 @@ class Predictions:
 
 
 def read(file: Path) -> list[Predictions]:
-    """The parts of a file, in the order in which they appear.
+    """Read the parts of a file, in the order in which they appear.
 
     Raises:
-        DataError: a column is missing, a number is none, an id is there twice, a spread is negative, or quantiles
-            decrease; all faults at once, with their lines.
+        DataError: a column is missing, a cell is not a number, an id is repeated, a std is negative, or quantiles
+            decrease; the message lists all faults with their lines.
     """
     sheet = Sheet.read(file)
     levels = _levels(sheet)
@@ -59,7 +60,7 @@ def read(file: Path) -> list[Predictions]:
     _check_ids(sheet, judged, part)
     sheet.raise_faults()
     if not judged:
-        raise DataError(f"{file}: no row has a true score, so there is nothing to judge")
+        raise DataError(f"{file}: no row has a true score, so there is nothing to evaluate")
     table, where = np.array(numbers), np.array([row.cells.get(part, "") for row in judged])
     found = []
     for name in dict.fromkeys(where.tolist()):
@@ -70,24 +71,24 @@ def read(file: Path) -> list[Predictions]:
 
 
 def _levels(sheet: Sheet) -> dict[str, float]:
-    """The quantile columns and their levels, in increasing order."""
+    """Return the quantile columns and their levels, in increasing order."""
     for name in _NEEDED:
         if name not in sheet.columns:
-            sheet.fault(1, f"there is no column {name!r}; there is: {', '.join(sheet.columns)}")
+            sheet.fault(1, f"there is no column {name!r}; the columns are: {', '.join(sheet.columns)}")
     matched = {name: _QUANTILE.fullmatch(name) for name in sheet.columns}
     levels = {name: float(f"0.{found[1]}") for name, found in matched.items() if found}
     if len(set(levels.values())) < len(levels) or 0.0 in levels.values():
-        sheet.fault(1, f"quantile columns need levels of their own above 0; there is: {', '.join(levels)}")
+        sheet.fault(1, f"quantile columns need distinct levels above 0; the columns are: {', '.join(levels)}")
     if len(levels) == 1:
-        sheet.fault(1, f"one quantile column, {next(iter(levels))}, is no distribution; give two or more, or std")
+        sheet.fault(1, f"one quantile column, {next(iter(levels))}, is not a distribution; give two or more, or std")
     for name in sheet.columns:
         if re.fullmatch(r"q\d", name):
-            sheet.fault(1, f"{name} may mean two levels; write q0{name[1]} or {name}0")
+            sheet.fault(1, f"{name} is ambiguous; write q0{name[1]} or {name}0")
     return dict(sorted(levels.items(), key=lambda item: item[1]))
 
 
 def _numbers(sheet: Sheet, row: Row, names: Sequence[str]) -> list[float]:
-    """The cells of these columns, the true score and the mean first."""
+    """Return the cells of the named columns as numbers; the first two are the true score and the mean."""
     for name in names:
         if not row.cells[name]:
             sheet.fault(row.line, f"{name} is empty")
@@ -101,7 +102,7 @@ def _numbers(sheet: Sheet, row: Row, names: Sequence[str]) -> list[float]:
 
 
 def _check_ids(sheet: Sheet, rows: Sequence[Row], part: str) -> None:
-    """An id comes once in each part."""
+    """Check that each id occurs once in each part."""
     first: dict[tuple[str, str], int] = {}
     for row in rows:
         name = row.cells["id"]
@@ -111,7 +112,7 @@ def _check_ids(sheet: Sheet, rows: Sequence[Row], part: str) -> None:
 
 
 def _distribution(numbers: Floats, levels: dict[str, float]) -> ScoreDistribution:
-    """Of rows (n, 1 + K): the mean, then quantiles, or one standard deviation, or nothing."""
+    """Convert rows (n, 1 + K) to distributions: the mean, then quantiles, or one standard deviation, or nothing."""
     mean, stated = torch.from_numpy(numbers[:, 0].copy()), torch.from_numpy(numbers[:, 1:].copy())
     if levels:
         return Quantiles(mean, stated, torch.tensor(list(levels.values()), dtype=torch.float64))

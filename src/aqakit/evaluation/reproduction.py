@@ -1,7 +1,7 @@
-"""Published results as recipes, and ours beside the published figure.
+"""Reproduce published results from recipes, and compare our figure with the published one.
 
-A recipe is a file ``recipes/<data set>/<name>.json`` of the package, called ``<data set>/<name>``: a figure of a paper,
-the rule by which it was selected, and all that makes the run, in the words that ``aqakit benchmark`` takes.
+A recipe is a file ``recipes/<data set>/<name>.json`` of the package, called ``<data set>/<name>``. It holds the figure
+of a paper, the rule by which its epoch was selected, and the arguments of ``aqakit benchmark`` for the run.
 """
 
 from __future__ import annotations
@@ -22,19 +22,19 @@ from aqakit.evaluation.selection import RULES
 
 _FOLDER = Path(__file__).with_name("recipes")
 _UNSTATED = "last"
-"""The rule of ours that stands beside a figure whose own rule is not stated."""
+"""Our rule to compare with a figure whose selection rule is not stated."""
 
 
 class Run(BaseModel):
-    """What to run: arguments of :func:`aqakit.evaluation.benchmark.benchmark`.
+    """Arguments of :func:`aqakit.evaluation.benchmark.benchmark`.
 
     Attributes:
         dataset: name and options.
         protocol: name of its splits.
-        task: ``all`` for a data set of several.
+        task: ``all`` for a data set with several tasks.
         method: name and options.
-        backbones: names and options; their weights are files as `aqakit weights` lists them.
-        options: of the run and of the loop.
+        backbones: names and options; their weights are file names as listed by ``aqakit weights``.
+        options: options of the run and of the training loop.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -51,16 +51,16 @@ class PublishedResult(BaseModel):
     """One row of a paper's table.
 
     Attributes:
-        system: its name in the paper.
-        paper: whose result it is.
-        source: the table where the figure was read.
-        published: Spearman by task, None where only the ``mean`` over several is printed; empty where no figure can be
-            vouched for.
-        rule: how the epoch was selected, a name in :data:`aqakit.evaluation.selection.RULES`; None where
-            the paper does not say.
-        seeds: how many runs were averaged.
-        run: how to run it here; or one phrase on why that cannot be.
-        notes: what differs from the paper.
+        system: name of the system in the paper.
+        paper: the paper that reports the result.
+        source: the table that contains the figure.
+        published: Spearman by task, None if only the ``mean`` over several is printed; empty if no figure can be
+            verified.
+        rule: how the epoch was selected, a name in :data:`aqakit.evaluation.selection.RULES`; None if the paper does
+            not say.
+        seeds: number of runs that were averaged.
+        run: how to run it here; or one phrase on why it cannot be run.
+        notes: differences from the paper.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -76,36 +76,36 @@ class PublishedResult(BaseModel):
 
     @property
     def tasks(self) -> set[str]:
-        """Those that the mean is over."""
+        """The tasks that the mean is over."""
         return set(self.published) - {"mean"}
 
     @property
     def figure(self) -> float | None:
-        """The one number that the paper would be quoted with."""
+        """The headline figure: the mean over tasks, or the only figure."""
         only = next(iter(self.published.values())) if len(self.published) == 1 else None
         return self.published.get("mean", only)
 
 
 def names() -> list[str]:
-    """All recipes, as ``<data set>/<name>``."""
+    """Return the names of all recipes, as ``<data set>/<name>``."""
     return sorted(file.relative_to(_FOLDER).with_suffix("").as_posix() for file in _FOLDER.glob("*/*.json"))
 
 
 def load(name: str) -> PublishedResult:
-    """The recipe of that name.
+    """Load a recipe by name.
 
     Raises:
-        OptionError: there is none; the message names the nearest.
+        OptionError: there is no such recipe; the message suggests similar names.
     """
     if name not in names():
         close = difflib.get_close_matches(name, names(), n=3, cutoff=0.5)
         meant = f"; did you mean {' or '.join(close)}?" if close else "."
-        raise OptionError(f"there is no recipe {name!r}{meant} `aqakit reproduce --list` has them all")
+        raise OptionError(f"there is no recipe {name!r}{meant} `aqakit reproduce --list` lists them all")
     return PublishedResult.model_validate_json((_FOLDER / f"{name}.json").read_text(encoding="utf-8"))
 
 
 def listing() -> list[dict[str, Any]]:
-    """One row for each recipe: the table of the papers."""
+    """Return one row for each recipe: the table of published results."""
     return [_listed(name, load(name)) for name in names()]
 
 
@@ -144,28 +144,28 @@ def reproduce(
     out: Path | str | None = None,
     cache: Path | str | None = None,
 ) -> Table:
-    """Run a recipe by the paper's rule and by the honest ``last``, which are answered by the same runs.
+    """Run a recipe and report it by the paper's rule and by the honest rule ``last``, from the same runs.
 
     Args:
-        name: of the recipe.
-        root: where the data set is.
-        weights: a file in place of the weights that the recipe names, or ``random`` to do without.
-        videos: where the recordings are, for a data set that keeps them apart.
+        name: name of the recipe.
+        root: path of the data set.
+        weights: a file to use instead of the weights named by the recipe, or ``random`` for random weights.
+        videos: path of the recordings, for a data set that stores them separately.
         task: one task of several.
-        epochs: how many, to try it out.
-        seeds: how many, counted from 0.
-        out: folder for the runs, so that a stopped reproduction goes on.
-        cache: where features are kept.
+        epochs: number of epochs, to try the recipe out.
+        seeds: number of seeds, counted from 0.
+        out: folder for the runs, so that an interrupted reproduction can resume.
+        cache: folder of the feature cache.
 
     Raises:
         OptionError: there is no such recipe, or it cannot be run here.
-        WeightsError: the recipe starts from weights that are not there.
-        DataError: the data set or its recordings are not there.
+        WeightsError: the pretrained weights of the recipe are missing.
+        DataError: the data set or its recordings are missing.
     """
     result = load(name)
     run = result.run
     if isinstance(run, str):
-        raise OptionError(f"{name} can be listed and not run: {run}")
+        raise OptionError(f"{name} can be listed but not run: {run}")
     table = benchmark(
         f"{run.dataset}:videos={videos}" if videos else run.dataset,
         backbones=_started(name, run.backbones, weights),
@@ -191,7 +191,7 @@ _MEAN = "mean (Fisher z)"
 
 
 def _beside(row: Mapping[str, Any], result: PublishedResult, run: Run, tasks: set[str]) -> dict[str, Any]:
-    """A row of the benchmark with the published figure, where both are of the same rule and the same tasks."""
+    """Add the published figure to a row of the benchmark, if both have the same rule and the same tasks."""
     own = row["method"] == run.method
     same_rule = own and row["rule"] == (_UNSTATED if result.rule is None else _rule(result))
     ours, published = row["spearman"], _of_task(result, row["task"], tasks) if same_rule else None
@@ -212,10 +212,10 @@ def _of_task(result: PublishedResult, task: str, ran: set[str]) -> float | None:
 
 
 def _started(name: str, backbones: Sequence[str], chosen: str | None) -> list[str]:
-    """The backbones with the weights that were chosen in place of the published ones."""
+    """Return the backbones with the chosen weights in place of the published ones."""
     replaced = [backbone for backbone in backbones if _published_weights(backbone)]
     if chosen and not replaced:
-        raise OptionError(f"{name} starts from no published weights; leave --weights out")
+        raise OptionError(f"{name} uses no published weights; omit --weights")
     return [_with_weights(b, chosen) if b in replaced else b for b in backbones]
 
 
@@ -235,7 +235,7 @@ def _with_weights(backbone: str, chosen: str | None) -> str:
 
 
 def _check_weights(file: str) -> None:
-    """Before any video is opened."""
+    """Check that the weights exist, before any video is opened."""
     try:
         weights.locate(Path(file))
     except WeightsError as error:
@@ -243,15 +243,15 @@ def _check_weights(file: str) -> None:
 
 
 def _tried(result: PublishedResult, run: Run, weights: str | None, epochs: int | None, seeds: int | None) -> list[str]:
-    """What was asked for that makes this no reproduction."""
+    """Return notes on options with which this is not a reproduction."""
     notes = []
     if weights:
         named = ", ".join(filter(None, map(_published_weights, run.backbones)))
-        notes.append(f"not as published: weights {weights}, where the paper starts from {named}.")
+        notes.append(f"not as published: weights {weights}; the paper uses {named}.")
     if epochs and epochs != run.options["epochs"]:
-        notes.append(f"not as published: {epochs} epochs of {run.options['epochs']}.")
+        notes.append(f"not as published: {epochs} epochs instead of {run.options['epochs']}.")
     if seeds and seeds != result.seeds:
-        notes.append(f"not as published: {seeds} seeds, where the figure is of {result.seeds}.")
+        notes.append(f"not as published: {seeds} seeds instead of {result.seeds}.")
     return notes
 
 

@@ -1,6 +1,6 @@
-"""Predictions of a method on one task and the numbers that judge them: plain data, whoever predicted.
+"""Predictions of a method on one task and their metrics, as plain data, whatever their source.
 
-A :class:`FoldResult` is one trained model judged on one fold, a :class:`MethodResult` all folds and seeds of one
+A :class:`FoldResult` is one trained model evaluated on one fold; a :class:`MethodResult` is all folds and seeds of one
 method.
 """
 
@@ -25,17 +25,17 @@ from aqakit.types import Floats
 
 @dataclass(frozen=True)
 class FoldResult:
-    """One model judged on one fold.
+    """One model evaluated on one fold.
 
     Attributes:
-        fold, seed: which.
-        ids: (n,) test samples.
-        true: (n,) their scores.
+        fold, seed: name of the fold, and the seed.
+        ids: (n,) ids of the test samples.
+        true: (n,) their true scores.
         answer: (n,) distributions, as predicted.
-        recalibrated: (n,) the same after recalibration on validation samples; None without them.
-        curves: for each watched split, Spearman after each epoch (epochs,), 0 where nothing is ranked.
-        facts: what it was made from, as JSON values: recipe, versions, fingerprint.
-        command: what a user types to make it again; empty where that is unknown.
+        recalibrated: (n,) the distributions recalibrated on validation samples; None if there are none.
+        curves: for each watched split, Spearman after each epoch (epochs,); 0 where it is undefined.
+        facts: provenance of the result, as JSON values: recipe, versions, fingerprint.
+        command: the command that reproduces it; empty if unknown.
         source: the run folder, or the file of predictions.
     """
 
@@ -52,15 +52,15 @@ class FoldResult:
 
     @property
     def final(self) -> ScoreDistribution:
-        """What a user is told: recalibrated where it can be."""
+        """The distributions to report: recalibrated if available."""
         return self.recalibrated or self.answer
 
 
 class Points(NamedTuple):
-    """All test predictions of a method, folds and seeds one after another; each field is (n,).
+    """All test predictions of a method, concatenated over folds and seeds; each field is (n,).
 
     ``surprise`` is the absolute normal score of the true value under its prediction: 2 is as rare as two standard
-    deviations; NaN for points.
+    deviations; NaN for point predictions.
     """
 
     id: tuple[str, ...]
@@ -91,10 +91,10 @@ class MethodResult:
     """All folds and seeds of one method.
 
     Attributes:
-        label: what tells it from the others.
+        label: name that distinguishes it from other methods.
         folds: its results, by seed and fold.
-        rule: the selection rule under which its epoch was kept; a dash where there are no epochs.
-        floor: whether it is an answer that hardly looks, for comparison.
+        rule: the rule that selected its epoch; a dash if there are no epochs.
+        floor: whether it is a trivial baseline, for comparison.
     """
 
     label: str
@@ -104,7 +104,7 @@ class MethodResult:
 
     @property
     def seeds(self) -> list[int]:
-        """Of its results, in order."""
+        """Seeds of its results, sorted."""
         return sorted({f.seed for f in self.folds})
 
     @property
@@ -114,17 +114,17 @@ class MethodResult:
 
     @cached_property
     def points(self) -> Points:
-        """All test predictions, recalibrated where every fold is."""
+        """All test predictions, recalibrated if every fold is."""
         return _points(self, recalibrated=self.recalibrated)
 
     def answers(self, *, recalibrated: bool) -> list[ScoreDistribution]:
-        """One for each fold and seed."""
+        """Return the predictions of each fold and seed."""
         return [f.final if recalibrated else f.answer for f in self.folds]
 
     def row(self, span: float, *, recalibrated: bool = False) -> dict[str, Any]:
-        """Every metric, each the mean over folds and seeds, and a 95 % bootstrap interval of Spearman.
+        """Return every metric as the mean over folds and seeds, and a 95 % bootstrap interval of Spearman.
 
-        A fold on which all predictions are equal ranks nothing: its Spearman counts as 0.
+        If all predictions of a fold are equal, its Spearman is undefined and counts as 0.
         """
         found = [evaluate(a, f.true, span) for a, f in zip(self.answers(recalibrated=recalibrated), self.folds)]
         by_name = {name: np.array([row[name] for row in found]) for name in found[0]}
@@ -144,23 +144,23 @@ class MethodResult:
         }
 
     def rows(self, span: float) -> list[dict[str, Any]]:
-        """As predicted, and recalibrated where every fold is."""
+        """Return the row as predicted and, if every fold is recalibrated, the recalibrated row."""
         return [self.row(span, recalibrated=r) for r in ((False, True) if self.recalibrated else (False,))]
 
     def curve(self, split: str) -> Floats:
-        """(folds and seeds, epochs) Spearman; no rows where a split was not watched."""
+        """Return Spearman (folds × seeds, epochs); empty if some run did not watch the split."""
         kept = [f.curves[split] for f in self.folds if split in f.curves]
         return np.stack(kept) if len(kept) == len(self.folds) else np.empty((0, 0))
 
     def coverage(self, levels: Sequence[float], *, recalibrated: bool) -> Floats:
-        """(L,) share of all true scores inside the central intervals of these levels."""
+        """Return (L,) the fraction of all true scores inside the central intervals of these levels."""
         answers = self.answers(recalibrated=recalibrated)
         held = [[calibration.coverage(a, f.true, p) for p in levels] for a, f in zip(answers, self.folds)]
         return np.average(held, axis=0, weights=[len(f.ids) for f in self.folds])
 
     @cached_property
     def stacked(self) -> Stacked:
-        """Its predicted means as a table."""
+        """The predicted means of all seeds as a table."""
         first: dict[str, FoldResult] = {}
         for f in self.folds:
             first.setdefault(f.fold, f)
@@ -174,7 +174,7 @@ class MethodResult:
 
     @cached_property
     def draws(self) -> Floats:
-        """Resampled Spearman, over samples within folds and over seeds; nothing where a seed lacks a fold."""
+        """Bootstrapped Spearman, over samples within folds and over seeds; empty if a seed lacks a fold."""
         _, true, fold, means = self.stacked
         return np.empty(0) if np.isnan(means).any() else comparison.resampled(spearman, true, means, fold)
 

@@ -1,9 +1,9 @@
-"""Which epoch counts: the honest rules and the papers' own, and the published protocols that use them.
+"""Epoch selection rules: the honest ones, those of the papers, and the published protocols that use them.
 
-Every published headline is a maximum over test epochs or a late window of them. Here the rules are applied after
-the fact, to predictions kept from every epoch, under names nobody can confuse:
+Every published headline result is a maximum over test epochs or a mean over a late window of them. Here the rules are
+applied after training, to the stored predictions of every epoch, under unambiguous names:
 
-- ``last`` and ``best-validation`` are honest: the epoch is chosen without looking at a test score;
+- ``last`` and ``best-validation`` are honest: the epoch is selected without test scores;
 - ``best-test``, ``last-ten`` and ``best-ten-consecutive`` are the papers' rules. They are marked *optimistic*.
 """
 
@@ -19,12 +19,12 @@ from aqakit.types import Floats
 
 @dataclass(frozen=True)
 class Rule:
-    """How one number comes out of the epochs of a run on several folds.
+    """A rule that selects the reported epochs of runs on several folds.
 
     Attributes:
-        honest: whether it is chosen without looking at test scores.
+        honest: whether it selects without test scores.
         choose: (folds, epochs) test Spearman → the epochs whose mean over folds is reported.
-        meaning: one phrase for the table's notes.
+        meaning: one phrase for the notes of a table.
     """
 
     honest: bool
@@ -55,7 +55,7 @@ RULES: Mapping[str, Rule] = {
 
 @dataclass(frozen=True)
 class Published:
-    """A published protocol: splits, rule and seeds, and where it is used."""
+    """A published protocol: its splits, rule and number of seeds, and the papers that use it."""
 
     splits: str
     rule: str

@@ -1,8 +1,8 @@
-"""A benchmark for each share of the labels, in one table; the ablation of what is compared, and its grid of weights.
+"""Benchmark methods with several shares of the labels, with ablations and grids of loss weights.
 
-With every share the same videos are learnt from, and every method keeps the same labels of them. What a paper takes
-apart stands in the method's file, as ``ABLATION`` and ``GRID`` (see :mod:`aqakit.methods`). Both start from the options
-that the method was asked for with.
+All shares use the same training videos, and within a share all methods keep the same labels. A method's file declares
+the variants of its ablation as ``ABLATION`` and the factors of its grid as ``GRID`` (see :mod:`aqakit.methods`). Both
+start from the options given for the method.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from aqakit.system.files import folder_name
 from aqakit.training.recipe import supervision
 
 EVERY = "100%"
-"""The share that hides no label."""
+"""The share that keeps all labels."""
 
 _SPEARMAN = ("spearman", "low", "high")
 _ABLATION = ("labels", "task", "rule", "module", *_SPEARMAN, "difference", "from", "to")
@@ -34,18 +34,18 @@ _GRID = ("labels", "task", "rule")
 
 @dataclass
 class Sweep:
-    """What came out, as tables to print and as rows to write.
+    """Results of a sweep, as tables to print and rows to write.
 
     Attributes:
-        shares: of the labels, as asked for.
-        table: a row for each method, task and rule, with a column of Spearman for each share.
-        rows: all in full, as of a benchmark, with ``table`` (``methods``, ``ablation`` or ``grid``) and ``labels`` (the
-            share) before. Those of an ablation name their ``module``, those of a grid its two options.
-        ablation: a table for each method that has one.
-        grid: a table for each method that has one, of the first share.
+        shares: the requested shares of the labels.
+        table: a row for each method, task and rule, with a Spearman column for each share.
+        rows: all rows in full, as in a benchmark, preceded by ``table`` (``methods``, ``ablation`` or ``grid``) and
+            ``labels`` (the share). Rows of an ablation also have ``module``, rows of a grid its two options.
+        ablation: a table for each method with an ablation.
+        grid: a table for each method with a grid, for the first share.
         runs: for each share, the run folders by (task, method).
-        first_runs: for each share, the first run of each method by its title; variants of an ablation stand in place
-            of their method.
+        first_runs: for each share, the first run of each method by its title; the variants of an ablation replace
+            their method.
     """
 
     shares: Sequence[str]
@@ -58,11 +58,11 @@ class Sweep:
 
     @property
     def tables(self) -> list[Table]:
-        """All of them, the shares first."""
+        """All tables, the table of shares first."""
         return [self.table, *self.ablation, *self.grid]
 
     def of(self, table: str) -> list[dict[str, Any]]:
-        """The full rows of one kind of table."""
+        """Return the full rows of one kind of table."""
         return [row for row in self.rows if row["table"] == table]
 
 
@@ -79,17 +79,17 @@ def sweep(
     """Run :func:`aqakit.evaluation.benchmark.benchmark` once for each share of the labels.
 
     Args:
-        dataset: its name, with options as ``name:key=value``.
-        methods: their names, with options.
-        labels: the shares, each as :func:`aqakit.datasets.parts.partial_labels.choose_labelled` reads it; ``100%``
-            hides no label.
-        ablation: whether the variants are run of those methods that have an ``ABLATION``.
-        grid: whether all combinations are run, with the first share, of those methods that have a ``GRID``.
-        out: folder for the runs, with one for each share, so that a stopped sweep goes on; a temporary one where None.
-        options: of :func:`aqakit.evaluation.benchmark.benchmark`.
+        dataset: name of the data set, with options as ``name:key=value``.
+        methods: names of the methods, with options.
+        labels: the shares, each in the format of :func:`aqakit.datasets.parts.partial_labels.choose_labelled`;
+            ``100%`` keeps all labels.
+        ablation: whether to run the variants of the methods that declare ``ABLATION``.
+        grid: whether to run all combinations of the methods that declare ``GRID``, with the first share.
+        out: folder for the runs, with a subfolder per share, so that a sweep can resume; if None, a temporary one.
+        options: options of :func:`aqakit.evaluation.benchmark.benchmark`.
 
     Raises:
-        OptionError: a share that is none, or is there twice; or nothing to take apart.
+        OptionError: a share is invalid or repeated, or no method declares an ablation or grid that was requested.
     """
     _check_shares(labels)
     variants = {m: _variants(m) for m in _declaring("ABLATION", methods)} if ablation else {}
@@ -134,20 +134,20 @@ def _check_shares(shares: Sequence[str]) -> None:
             raise OptionError(f"labels: {share!r} {error}") from None
         number = float(share[:-1]) if share.endswith("%") else share
         if number in seen:
-            raise OptionError(f"labels: {seen[number]} and {share} are the same share; name each once")
+            raise OptionError(f"labels: {seen[number]} and {share} are the same share; give each once")
         seen[number] = share
 
 
 def _declaring(what: str, methods: Sequence[str]) -> list[str]:
-    """The methods asked for whose files have it.
+    """Return the requested methods whose files declare ``what``.
 
     Raises:
-        OptionError: none has.
+        OptionError: none declares it.
     """
     found = [m for m in methods if hasattr(_module(m), what)]
     if not found:
         known = [name for name in discovery.names("methods") if hasattr(discovery.find("methods", name), what)]
-        raise OptionError(f"--{what.lower()}: no method asked for has one to run; there is {', '.join(known)}")
+        raise OptionError(f"--{what.lower()}: no method asked for declares one; these do: {', '.join(known)}")
     return found
 
 
@@ -156,27 +156,27 @@ def _module(method: str) -> Any:
 
 
 def _with(method: str, changed: Mapping[str, Any]) -> str:
-    """The method with some options changed; the same word where they are as they were."""
+    """Return the method's name and options with some options changed; unchanged if they have these values already."""
     name, given = discovery.parse_spec(method)
     return discovery.format_spec(name, given | {option: f"{value}" for option, value in changed.items()})
 
 
 def _variants(method: str) -> dict[str, str]:
-    """Name of each variant → the method with its options."""
+    """Map the name of each variant to the method with its options."""
     return {name: _with(method, changed) for name, changed in _module(method).ABLATION.items()}
 
 
 def _cells(method: str) -> dict[str, dict[str, float]]:
-    """The method with the options of each combination → those options.
+    """Map the method with the options of each combination to those options.
 
     Raises:
-        OptionError: an option is 0, of which there are no multiples.
+        OptionError: an option is 0, so it has no multiples.
     """
     module = _module(method)
     name, given = discovery.parse_spec(method)
     values = configuration.configure(f"method {name}", module.build, given)
     if zero := [option for option in module.GRID if not values[option]]:
-        raise OptionError(f"--grid: {method} has {zero[0]}=0, of which there are no multiples; give it a value")
+        raise OptionError(f"--grid: {method} has {zero[0]}=0, which has no multiples; give it another value")
     multiples = [[float(f"{values[o] * factor:.4g}") for factor in factors] for o, factors in module.GRID.items()]
     combinations = [dict(zip(module.GRID, cell)) for cell in product(*multiples)]
     return {_with(method, {o: f"{value:g}" for o, value in cell.items()}): cell for cell in combinations}
@@ -188,7 +188,7 @@ def _full(shares: Sequence[str], tables: Sequence[Table]) -> Iterator[dict[str, 
 
 
 def _summary(shares: Sequence[str], tables: Sequence[Table]) -> Table:
-    """Methods × shares."""
+    """Return the table of methods × shares."""
     cells = [{(r["method"], r["task"], r["rule"]): r["spearman"] for r in table.rows} for table in tables]
     rows = [
         {"method": method, "task": task, "rule": rule}
@@ -199,8 +199,8 @@ def _summary(shares: Sequence[str], tables: Sequence[Table]) -> Table:
     notes = [[note for note in table.notes if note not in said] for table in tables]
     shared = [note for note in notes[0] if all(note in other for other in notes)]
     columns = (
-        "columns: the share of the scored training samples that kept their labels, drawn anew with each seed and the "
-        "same for all methods; the other samples were learnt from without."
+        "columns: the share of the scored training samples that kept their labels, drawn again for each seed and the "
+        "same for all methods; the other samples were used without labels."
     )
     own = [f"{share}: {note}" for share, found in zip(shares, notes) for note in found if note not in shared]
     title = f"{tables[0].title}, {tables[0].rows[0]['protocol']}: Spearman by share of labels"
@@ -219,14 +219,14 @@ def _add_ablations(
         ]
         found.rows += rows
         note = (
-            f"difference: Spearman less that of {next(iter(own))}, with the ends of its 95 % interval (from, to): the "
-            "bootstrap over test samples within folds, and over seeds, in pairs. Not corrected for the number of rows."
+            f"difference: Spearman minus that of {next(iter(own))}, with its 95 % interval (from, to): paired "
+            "bootstrap over test samples within folds, and over seeds. Not corrected for the number of rows."
         )
         found.ablation.append(_table(rows, _ABLATION, f"ablation of {name(method)}", note))
 
 
 def _compared(shown: Mapping[str, str], table: Table) -> Iterator[dict[str, Any]]:
-    """Rows of the variants of one method, each with its difference to the first."""
+    """Yield the rows of the variants of one method, each with its difference from the first."""
     rows = {(r["method"], r["task"], r["rule"]): r for r in table.rows}
     first = next(iter(shown.values()))
     for task, rule in dict.fromkeys((r["task"], r["rule"]) for r in table.rows):
@@ -236,7 +236,7 @@ def _compared(shown: Mapping[str, str], table: Table) -> Iterator[dict[str, Any]
 
 
 def _apart(table: Table, row: Mapping[str, Any], base: Mapping[str, Any]) -> dict[str, float | None]:
-    """Difference of two rows of one task; without an interval where their rule is optimistic."""
+    """Return the difference of two rows of one task; without an interval if their rule is optimistic."""
     estimate = row["spearman"] - base["spearman"]
     if row["low"] is None:
         return {"difference": estimate, "from": None, "to": None, "p": None}
@@ -263,14 +263,14 @@ def _add_grids(
 
 
 def _table(rows: Sequence[Mapping[str, Any]], shown: Sequence[str], title: str, note: str) -> Table:
-    """Full rows with some columns before the others, which are not printed."""
+    """Make a table of full rows, with the ``shown`` columns first; the others are not printed."""
     details = [column for column in rows[0] if column not in shown]
     ordered = [{column: row[column] for column in (*shown, *details)} for row in rows]
     return Table(ordered, title, [note], details)
 
 
 def _first_runs(*tables: Table) -> dict[str, Path]:
-    """Of each method the first run on the first task."""
+    """Return the first run of each method, on the first task."""
     firsts: dict[str, Path] = {}
     for (_, method), folders in (item for table in tables for item in table.runs.items()):
         firsts.setdefault(method, folders[0])

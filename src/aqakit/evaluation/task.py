@@ -1,4 +1,4 @@
-"""One task of a benchmark: every method on every fold with every seed, judged by every rule, and the floors."""
+"""One task of a benchmark: every method on every fold with every seed, by every selection rule, and the floors."""
 
 from __future__ import annotations
 
@@ -35,16 +35,17 @@ Rows = NDArray[np.int64]
 COLUMNS = (
     "kendall", "pearson", "mae", "rmse", "relative_l2", "nll", "crps", "coverage_90", "width_90", "ece", "error_spread",
 )  # fmt: skip
-"""Of the answers of an honest rule; means over folds and seeds."""
+"""Metrics of the predictions of an honest rule; means over folds and seeds."""
 
 
 @dataclass
 class TaskBenchmark:
-    """One task: its prepared, its folds, its seeds, and a number that sets its resamples apart from other tasks'.
+    """One task: its prepared data, protocol, seeds and run folder.
 
     Attributes:
-        draws: for each method with an honest rule, and each floor, its resampled Spearman.
-        runs: for each method, the folders of its runs.
+        number: seed of the bootstrap, different for each task.
+        draws: resampled Spearman of each method with an honest rule, and of each floor.
+        runs: run folders of each method.
     """
 
     prepared: PreparedData
@@ -57,21 +58,21 @@ class TaskBenchmark:
 
     @property
     def dataset(self) -> Dataset:
-        """Of this task alone."""
+        """The data set of this task."""
         return self.prepared.dataset
 
     @property
     def task(self) -> str:
-        """Its name in tables."""
+        """The name of the task in tables."""
         return self.dataset.tasks[0] if len(self.dataset.tasks) == 1 else self.dataset.name
 
     @cached_property
     def folds(self) -> list[Split]:
-        """Those that have something to test on: at least two samples, or there is nothing to rank."""
+        """The folds with at least two test samples; with fewer there is nothing to rank."""
         return [f for f in self.dataset.folds(self.protocol) if len(self.prepared.subset(f.test)) > 1]
 
     def rows(self, label: str, recipe: Recipe, rules: Sequence[str]) -> list[dict[str, Any]]:
-        """One row for each rule of one method."""
+        """Return one row of one method for each rule."""
         runs = self._runs(label, recipe)
         shown = named(label, recipe.transductive)
         self.runs[shown] = [run.folder for by_fold in runs for run in by_fold]
@@ -93,7 +94,7 @@ class TaskBenchmark:
         return rows
 
     def floors(self, recipe: Recipe | None) -> list[dict[str, Any]]:
-        """One row for each floor that these inputs allow, fitted on the labels that the methods see."""
+        """Return one row for each floor that can be computed, fitted on the same labels as the methods."""
         source = self.prepared.source
         features = source.all_rows if isinstance(source, CachedFeatures) else None
         lengths = np.array(self.prepared.lengths, dtype=float)
@@ -105,7 +106,7 @@ class TaskBenchmark:
     def _floor(
         self, label: str, answer: Any, inputs: Inputs, cells: Sequence[Sequence[tuple[Rows, Rows]]]
     ) -> dict[str, Any]:
-        """``cells`` (seeds, folds) are rows to fit to and to judge."""
+        """Return the row of a floor; ``cells`` (seeds, folds) are its training and test rows."""
         score = self._scores()
         answers = [
             [Point(torch.from_numpy(answer(inputs.rows(a), score[a], inputs.rows(b)))) for a, b in by_fold]
@@ -116,7 +117,7 @@ class TaskBenchmark:
         return self._row(label, "–", by_seed) | self._judged(label, answers, truths)
 
     def _fold_rows(self, recipe: Recipe | None, seed: int) -> list[tuple[Rows, Rows]]:
-        """Of each fold, the rows whose labels a run with that seed sees, and those it is judged on."""
+        """Return, for each fold, the labelled training rows of a run with that seed, and the test rows."""
         score, found = self._scores(), []
         for fold in self.folds:
             known: Sequence[str] = fold.train
@@ -126,7 +127,7 @@ class TaskBenchmark:
         return found
 
     def _scores(self) -> Floats:
-        """(n,) NaN where unlabelled."""
+        """Return (n,) scores, NaN where unlabelled."""
         return np.array([np.nan if s.score is None else s.score for s in self.prepared.source.samples])
 
     def _runs(self, label: str, recipe: Recipe) -> list[list[Run]]:
@@ -150,7 +151,7 @@ class TaskBenchmark:
         )
 
     def _row(self, label: str, rule: str, by_seed: Floats) -> dict[str, Any]:
-        """``by_seed`` (seeds, folds) Spearman."""
+        """Return a row without metrics but Spearman; ``by_seed`` is Spearman (seeds, folds)."""
         honest = rule not in RULES or RULES[rule].honest
         return {
             "method": label,
@@ -172,7 +173,7 @@ class TaskBenchmark:
     def _judged(
         self, label: str, answers: Sequence[Sequence[ScoreDistribution]], truths: Sequence[Floats]
     ) -> dict[str, Any]:
-        """Interval and all metrics of the answers (seeds, folds) of an honest rule; metrics are means over both."""
+        """Return interval and metrics of predictions (seeds, folds) of an honest rule; metrics are means over both."""
         fold = np.concatenate([np.full(len(t), i) for i, t in enumerate(truths)])
         means = np.stack([np.concatenate([a.mean.numpy() for a in by_fold]) for by_fold in answers])  # (seeds, n)
         drawn = comparison.resampled(spearman, np.concatenate(truths), means, fold, seed=self.number)
@@ -184,12 +185,12 @@ class TaskBenchmark:
 
 
 def named(label: str, transductive: bool) -> str:
-    """A method as tables name it."""
+    """Return the name of a method in tables."""
     return f"{label} (transductive)" if transductive else label
 
 
 def _curve(run: Run) -> Floats:
-    """(epochs,) Spearman on the test split."""
+    """Return (epochs,) Spearman on the test split."""
     means = np.stack([d.mean.numpy() for d in run.epochs("test")])
     return np.nan_to_num(spearman(run.truth("test")[None], means))
 

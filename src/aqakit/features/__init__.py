@@ -1,6 +1,6 @@
-"""Samples and backbones come in, features of their clips go out; each is computed once and kept on disk.
+"""Compute the clip features of samples with backbones, once, and cache them on disk.
 
-May import ``backbones`` and the rooms on its left.
+May import ``backbones`` and everything that ``backbones`` may import.
 """
 
 from typing import TYPE_CHECKING

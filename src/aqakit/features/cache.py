@@ -1,8 +1,8 @@
-"""Files of tensors under a fingerprint, one for each recording; and packs of them, where they would be too many.
+"""Feature cache: one file of tensors per recording, named by fingerprint, and packs of many such files.
 
-A folder of features holds 256 folders by the first two letters of the fingerprint. Packing turns each of them into one
-file ``<letters>.safetensors`` beside it, whose header is the index; what is computed later lies loose again until the
-next packing. A million recordings are 256 files then, and a look into one costs a seek.
+A feature folder has 256 subfolders by the first two letters of the fingerprint. Packing turns each of them into a file
+``<letters>.safetensors`` beside it, whose header is the index. Features computed later are separate files again until
+the next packing. A million recordings then take 256 files, and reading one costs a seek.
 """
 
 from __future__ import annotations
@@ -21,30 +21,30 @@ from aqakit.system.files import replacing
 from aqakit.system.progress import track
 
 PACK_ABOVE = 100_000
-"""Loose files in a folder of features that are too many for most file systems to be quick with."""
+"""Number of unpacked files in a feature folder above which most file systems become slow."""
 
 
 def load(file: Path) -> dict[str, Tensor] | None:
-    """What is cached under a name, loose or packed; None where it is missing or damaged, so that it is made again."""
+    """Load cached tensors, loose or packed; None if they are missing or damaged and must be computed again."""
     return _loose(file) or _packed(_pack_of(file.parent), file.stem)
 
 
 def save(file: Path, tensors: Mapping[str, Tensor]) -> None:
-    """Write atomically."""
+    """Write tensors to a cache file atomically."""
     file.parent.mkdir(parents=True, exist_ok=True)
     with replacing(file) as temporary:
         save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, temporary)
 
 
 def too_many(folder: Path) -> bool:
-    """Whether the features in a folder had better be packed."""
+    """Return whether the features in a folder should be packed."""
     return sum(1 for _ in folder.glob("??/*.safetensors")) > PACK_ABOVE
 
 
 def pack(folder: Path) -> int:
-    """Pack all loose files in a folder of features; how many there were.
+    """Pack all loose files in a feature folder, and return their number.
 
-    Stopped in mid-run, it leaves every recording loose or packed, or both. Damaged files go, to be made again.
+    If interrupted, every recording is still loose, packed, or both. Damaged files are deleted, to be computed again.
     """
     count = 0
     for letters in track(sorted(p for p in folder.glob("??") if p.is_dir()), f"packing {folder.name}"):
@@ -56,7 +56,7 @@ def pack(folder: Path) -> int:
 
 
 def _merge(letters: Path, loose: list[Path]) -> None:
-    """Into the pack of a folder; a loose file goes only once the pack that holds it is in its place."""
+    """Merge loose files into the pack of a folder; they are deleted only after the new pack is in place."""
     target = _pack_of(letters)
     tensors: dict[str, Tensor] = {}
     with _opened(target) as pack:
@@ -92,7 +92,7 @@ def _packed(file: Path, key: str) -> dict[str, Tensor] | None:
 
 @lru_cache(maxsize=256)
 def _index(file: Path, modified: int) -> tuple[Any, dict[str, list[str]]]:
-    """An open pack, and the names of its tensors by fingerprint; opened anew when the pack changes."""
+    """Return an open pack, and the names of its tensors by fingerprint; reopened when the pack changes."""
     pack = safe_open(file, framework="pt")
     found: dict[str, list[str]] = {}
     for name in pack.keys():  # type: ignore[no-untyped-call]  # noqa: SIM118  not a mapping
@@ -102,7 +102,7 @@ def _index(file: Path, modified: int) -> tuple[Any, dict[str, list[str]]]:
 
 @contextmanager
 def _opened(file: Path) -> Iterator[Any]:
-    """An existing pack; None where there is none, or a damaged one, whose recordings will be made again."""
+    """Open a pack; None if it is missing or damaged, in which case its features are computed again."""
     try:
         pack = safe_open(file, framework="pt")
     except (OSError, SafetensorError):

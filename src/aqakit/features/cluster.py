@@ -1,8 +1,8 @@
-"""Work shared out among processes, on this machine or on a Ray cluster, none of which needs to survive.
+"""Distribute work to processes, on this machine or on a Ray cluster; any of them may fail.
 
-Ray Data hands items, a few at a time, to actors that each prepare once, loading a model, and then work on what they
-get. What a dying actor had in hand is handed out again, to any other: Ray itself would keep it for that very actor,
-and wait where no machine has room to start it again. So the work must be harmless to do twice.
+Ray Data sends items in small batches to actors. Each actor prepares once, for example loads a model, and then processes
+its items. The items of an actor that dies are sent to any other actor: Ray itself would reserve them for the same one,
+and wait if no machine has room to restart it. So the work must be idempotent.
 """
 
 from __future__ import annotations
@@ -28,24 +28,24 @@ Work = Callable[[Sequence[T]], Iterator[R]]
 Prepare = Callable[[], Work[T, R]]
 
 _AT_ONCE = 16
-"""Items that an actor is given together at most."""
+"""Maximum number of items sent to an actor at once."""
 
 _FRUITLESS = 2
-"""Times that what is left is handed out, one by one, with no answer at all, before it is given up."""
+"""Number of consecutive rounds without any answer after which the remaining items are given up."""
 
 
 def share_out(
     items: Sequence[T], prepare: Prepare[T, R], *, workers: int = 0, address: str | None = None
 ) -> Generator[tuple[T, R | None], None, None]:
-    """Items with what became of them, as it comes; None where every process that had the item in hand died.
+    """Yield items with their answers as they complete; None if every process that had the item died.
 
-    What the work raises is raised here. Whatever happens, Ray is left when this ends or is closed.
+    Exceptions of the work are raised here. Ray is always shut down when this generator ends or is closed.
 
     Args:
-        items: each is sent to another process.
-        prepare: called once in each of them; what it returns makes one answer of each item, in order.
-        workers: processes; 0: one for each GPU, or for each machine where there is none.
-        address: of a cluster that runs, host:port or ``auto``; None: processes on this machine.
+        items: the items to process.
+        prepare: called once in each process; returns a function that yields one answer per item, in order.
+        workers: number of processes; 0: one per GPU, or per machine if there are no GPUs.
+        address: address of a running cluster, host:port or ``auto``; None: processes on this machine.
 
     Raises:
         OptionError: Ray is not installed, or the cluster cannot be joined or has no processor.
@@ -58,23 +58,23 @@ def share_out(
             before = len(left)
             for number, answer in _hand_out(ray, left, prepare, workers, at_once):
                 yield left.pop(number), answer
-            at_once = 1  # what kills an actor shall take nothing else along
+            at_once = 1  # an item that kills its actor must not affect others
             fruitless = fruitless + 1 if len(left) == before else 0
             if left and fruitless < _FRUITLESS:
-                console.print(f"{len(left)} were with a worker that died and are done again", highlight=False)
+                console.print(f"{len(left)} items were with a worker that died and are retried", highlight=False)
     yield from ((item, None) for item in left.values())
 
 
 def _hand_out(
     ray: Any, left: Mapping[int, T], prepare: Prepare[T, R], workers: int, at_once: int
 ) -> Iterator[tuple[int, R]]:
-    """Numbers of items with their answers; those that a lost actor had in hand are left out."""
+    """Yield item numbers with their answers; items of a lost actor are omitted."""
     actors, share = shares([node["Resources"] for node in ray.nodes() if node["Alive"]], workers)
-    together = max(1, min(at_once, len(left) // (4 * actors)))  # the last ones to work should not work alone for long
+    together = max(1, min(at_once, len(left) // (4 * actors)))  # small enough to balance the load at the end
     rows = [{"number": number, "item": item} for number, item in left.items()]
     blocks = len(rows) // together
     with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="`ray_remote_args")  # nothing else says what is done with lost work
+        warnings.filterwarnings("ignore", message="`ray_remote_args")  # no other argument controls retries of lost work
         answers = ray.data.from_items(rows, override_num_blocks=blocks).map_batches(
             _Actor,
             fn_constructor_args=(prepare, Path.cwd(), _settings()),
@@ -89,18 +89,18 @@ def _hand_out(
                 raise row["fault"]
             yield row["number"], row["answer"]
     except ray.exceptions.RayError as error:
-        raise OptionError(f"the cluster gave up: {_first_line(error)}") from error
+        raise OptionError(f"the cluster failed: {_first_line(error)}") from error
 
 
 class _Actor:
-    """Prepared once, in the folder and with the settings of the process that asked, it works on what it is given."""
+    """Processes items after preparing once, in the working directory and with the settings of the calling process."""
 
     def __init__(self, prepare: Prepare[Any, Any], folder: Path, settings: Mapping[str, str]) -> None:
         self._prepare, self._folder, self._settings = prepare, folder, settings
         self._work: Work[Any, Any] | None = None
 
     def __call__(self, batch: Mapping[str, Any]) -> dict[str, list[Any]]:
-        """Answers, or what is wrong: an exception that left here would pass for the death of the actor."""
+        """Return answers, or the exception: raised here, it would be taken for the death of the actor."""
         size = len(batch["item"])
         answers: list[Any] = [None] * size
         fault: Exception | None = None
@@ -120,11 +120,11 @@ class _Actor:
 
 
 def shares(machines: Sequence[Mapping[str, float]], workers: int = 0) -> tuple[int, dict[str, float]]:
-    """How many actors there are, and the part of a machine that each has, so that all find room.
+    """Return the number of actors, and the resources of each, such that all fit on the machines.
 
     Args:
-        machines: what Ray says each of them has: ``CPU`` and ``GPU``.
-        workers: so many actors, or fewer where there are not so many cores; 0: one for each GPU or else machine.
+        machines: the resources of each machine according to Ray: ``CPU`` and ``GPU``.
+        workers: number of actors, at most one per core without GPUs; 0: one per GPU, or else per machine.
 
     Raises:
         OptionError: there is no core.
@@ -161,7 +161,7 @@ def _library() -> Any:
 
 @contextmanager
 def _joined(ray: Any, address: str | None, workers: int) -> Iterator[None]:
-    """Ray, silent as far as it can be; one of our own is only for those who know its token."""
+    """Join or start Ray, with as little output as possible; a Ray started here requires a secret token."""
     os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32)) if address is None else _check(address)
     cores = {"num_cpus": max(workers, os.cpu_count() or 1), "include_dashboard": False} if address is None else {}
     try:
@@ -178,7 +178,7 @@ def _joined(ray: Any, address: str | None, workers: int) -> Iterator[None]:
 
 
 def _check(address: str) -> None:
-    """Whether anyone answers at host:port: Ray would try for two minutes."""
+    """Check that something answers at host:port; Ray itself would try for two minutes."""
     host, _, port = address.rpartition("/")[2].rpartition(":")
     try:
         if port.isdigit():
@@ -190,7 +190,7 @@ def _check(address: str) -> None:
 def _silence(ray: Any) -> None:
     context = ray.data.DataContext.get_current()
     context.enable_progress_bars = context.print_on_execution_start = False
-    context.max_errored_blocks = -1  # what is lost is handed out again, by us
+    context.max_errored_blocks = -1  # lost items are retried by :func:`share_out`
     logging.getLogger("ray.data").setLevel(logging.CRITICAL)
 
 

@@ -1,4 +1,4 @@
-"""Features of a whole data set, into the cache: what cannot be read is listed and does not stop the rest."""
+"""Extract the features of a whole data set into the cache; unreadable recordings are listed and skipped."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ from aqakit.types import Sample
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of a recording.
+    """Result of feature extraction for one recording.
 
     Attributes:
-        clips: that have their features now, of all backbones.
-        fresh: how many of these were computed just now and not found in the cache.
-        short: whether it is shorter than a backbone's clip plan, so that frames are repeated.
-        problem: a sentence, where it could not be read.
+        clips: number of clips with features, over all backbones.
+        fresh: how many of these were computed now rather than found in the cache.
+        short: whether the recording is shorter than a backbone's clip plan, so that frames are repeated.
+        problem: error message, if the recording could not be read.
     """
 
     clips: int = 0
@@ -45,14 +45,14 @@ class Outcome:
 
 @dataclass
 class Extracted:
-    """What was done.
+    """Result of feature extraction for a data set.
 
     Attributes:
-        recordings: that have their features now, for each backbone alike.
-        fresh: how many of these were computed just now and not found in the cache.
-        clips: of all of them, by all backbones.
-        short: recordings that are shorter than a backbone's clip plan, so that frames are repeated.
-        failures: id → sentence.
+        recordings: number of recordings with features of every backbone.
+        fresh: how many of these have features that were computed now rather than found in the cache.
+        clips: number of their clips, over all backbones.
+        short: number of recordings shorter than a backbone's clip plan, so that frames are repeated.
+        failures: id → error message.
     """
 
     recordings: int = 0
@@ -62,7 +62,7 @@ class Extracted:
     failures: dict[str, str] = field(default_factory=dict)
 
     def add(self, name: str, outcome: Outcome) -> None:
-        """Count a recording."""
+        """Add the outcome of one recording."""
         if outcome.problem is not None:
             self.failures[name] = outcome.problem
             return
@@ -72,7 +72,7 @@ class Extracted:
         self.short += outcome.short
 
     def sentence(self) -> str:
-        """In words.
+        """Return a one-line summary.
 
         >>> Extracted(recordings=9, fresh=2, clips=90, short=1).sentence()
         '9 recordings have their features (90 clips), 2 of them new; 1 shorter than the clip plan, frames repeat'
@@ -95,7 +95,7 @@ def extract_dataset(
     cluster: str | None = None,
     pack: bool = False,
 ) -> Extracted:
-    """Compute what is missing in the cache; stopped in mid-run, the next call goes on where this one was.
+    """Compute all features that are missing in the cache; after an interruption, the next call resumes.
 
     Args:
         data: name of a data set, or name:option=value.
@@ -103,21 +103,21 @@ def extract_dataset(
         backbones: each as name or name:option=value.
         engine: ``torch`` or ``openvino``.
         precision: ``float32``, ``bfloat16`` or ``int8``.
-        calibration: a recording like those to come, for int8.
-        cache: a folder; the default one where None.
-        workers: processes that share the work; 0: this one does it.
-        cluster: address of a Ray cluster that shares the work, all of whose machines see data and cache under the
-            same paths; ``workers`` 0 then means one for each GPU, or for each machine where there is none.
-        pack: pack the cache when all is done; more than 100,000 recordings of one backbone are packed in any case.
+        calibration: a representative recording to calibrate int8.
+        cache: folder of the cache; if None, the default one.
+        workers: number of worker processes; 0: the work is done in this process.
+        cluster: address of a Ray cluster to distribute the work to; all its machines must see data and cache under
+            the same paths. ``workers`` 0 then means one worker per GPU, or per machine if there are no GPUs.
+        pack: pack the cache at the end; more than 100,000 recordings of one backbone are packed in any case.
 
     Raises:
-        AqakitError: data set, backbone, engine or options do not fit, or the cluster cannot be joined.
+        AqakitError: data set, backbone, engine and options do not fit together, or the cluster cannot be joined.
     """
     name, options = discovery.parse_spec(data)
     chosen = [discovery.parse_spec(text) for text in backbones]
     runner = partial(engines.make, engine, precision, calibration)
     prepare = partial(_Work, chosen, runner, (cache or default_cache()).absolute())
-    work = prepare()  # what does not fit is found here, even if others do the work
+    work = prepare()  # raises errors here, even if other processes do the work
     samples = load_dataset(name, root, **options).samples
     done = Extracted()
     shared = workers > 0 or cluster is not None
@@ -131,13 +131,13 @@ def extract_dataset(
 
 
 class _Work:
-    """The backbones and their engine, loaded once, which fill the cache with the features of recordings."""
+    """Backbones and engine, loaded once, to fill the cache with features of recordings."""
 
     def __init__(self, chosen: Sequence[tuple[str, Mapping[str, str]]], engine: partial[Engine], cache: Path) -> None:
         self._engine, self._backbones, self._cache = engine(), build_backbones(chosen, seed=0), cache
 
     def __call__(self, samples: Sequence[Sample]) -> Iterator[Outcome]:
-        """What became of each, in order."""
+        """Yield the outcome of each sample, in order."""
         if self._engine.name == "torch" and torch.cuda.is_available():
             for backbone in self._backbones.values():
                 backbone.cuda()
@@ -155,13 +155,13 @@ class _Work:
 def _elsewhere(
     samples: Sequence[Sample], prepare: partial[_Work], workers: int, address: str | None
 ) -> Iterator[tuple[Sample, Outcome]]:
-    """Samples with what became of them in other processes, as it comes."""
+    """Process samples in other processes; yield each with its outcome when it is done."""
     clock = Clock(len(samples))
     with closing(share_out(samples, prepare, workers=workers, address=address)) as answers:
         for _ in track(samples, "features"):
             sample, outcome = next(answers)
             outcome = outcome or Outcome(
-                problem=f"{sample.id}: each process that read it died; is there enough memory?"
+                problem=f"{sample.id}: every process that read it died; is there enough memory?"
             )
             clock.count(outcome.fresh)
             yield sample, outcome

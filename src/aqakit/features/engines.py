@@ -1,4 +1,4 @@
-"""How the network of a backbone is run: by which engine, in which arithmetic."""
+"""Inference engines that run the networks of backbones, and their numerical precision."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _CALIBRATION_CLIPS = 32
 
 
 class Engine(ABC):
-    """Runs the networks of backbones; each is prepared when it is first needed."""
+    """Runs the networks of backbones; each is prepared on first use."""
 
     name: ClassVar[Name]
 
@@ -43,22 +43,22 @@ class Engine(ABC):
 
     @torch.inference_mode()
     def embed(self, backbone: Backbone, clips: Clips) -> Tensor:
-        """(n, …) clips, stacked as the backbone reads them → (n, *F) float32."""
+        """Compute features (n, *F) float32 from stacked clips (n, …), as the backbone reads them."""
         if backbone not in self._prepared:
             self._prepared[backbone] = self._prepare(backbone.eval(), clips)
         return self._prepared[backbone](clips)
 
     @abstractmethod
     def _prepare(self, backbone: Backbone, clips: Clips) -> Forward:
-        """The network, ready to be run; ``clips`` are an example of what it will see."""
+        """Return a function that runs the network; ``clips`` are an example of its input."""
 
     def fingerprint(self) -> dict[str, Any]:
-        """What sets the features apart from those of the plain network; nothing where there is no difference."""
+        """Return what distinguishes the features from those of PyTorch in float32; empty if nothing does."""
         return {"engine": self.name, "precision": self.precision}
 
 
 class Torch(Engine):
-    """The network as it is written, on the device where it is."""
+    """Runs the network in PyTorch, on its current device."""
 
     name = "torch"
 
@@ -72,12 +72,12 @@ class Torch(Engine):
             return backbone(torch.from_numpy(clips).to(device)).float().cpu()
 
     def fingerprint(self) -> dict[str, Any]:
-        """Empty in float32: this is what all others are compared with."""
+        """Return an empty fingerprint for float32, which is the reference."""
         return super().fingerprint() if self.precision != "float32" else {}
 
 
 class OpenVINO(Engine):
-    """The network as a graph, its layers fused, by Intel's library for processors of any make."""
+    """Runs the network as a graph with fused layers, in Intel's OpenVINO; works on any make of CPU."""
 
     name = "openvino"
 
@@ -86,11 +86,11 @@ class OpenVINO(Engine):
         self.calibration = calibration
         self._library = _optional("openvino")
         if precision == "int8":
-            os.environ.setdefault("NNCF_CI", "1")  # its telemetry stays off
+            os.environ.setdefault("NNCF_CI", "1")  # disables its telemetry
             self._quantiser = _optional("nncf")
 
     def _prepare(self, backbone: Backbone, clips: Clips) -> Forward:
-        graph = self._convert(backbone, torch.from_numpy(clips[:1].repeat(2, axis=0)))  # 1 is taken for a constant
+        graph = self._convert(backbone, torch.from_numpy(clips[:1].repeat(2, axis=0)))  # size 1 would become a constant
         if self.calibration is not None:
             graph = self._quantised(graph, backbone, self.calibration)
         hints = {
@@ -101,12 +101,12 @@ class OpenVINO(Engine):
         return lambda clips: torch.from_numpy(np.array(compiled(clips)[0], np.float32))
 
     def _convert(self, backbone: Backbone, example: Tensor) -> Any:
-        """Traced, or where sizes are computed on the way, which a trace cannot tell from data, exported: slower."""
+        """Convert by tracing or, if tracing fails because sizes are computed at run time, by the slower export."""
         with _tracing():
             try:
                 sizes = [-1, *example.shape[1:]]
                 return self._library.convert_model(backbone, example_input=example, input=sizes)
-            except Exception:  # it raises many kinds for what it cannot convert
+            except Exception:  # it raises many kinds of exception
                 logging.getLogger(__name__).debug("tracing failed", exc_info=True)
             try:
                 batches = ({0: torch.export.Dim.DYNAMIC},)
@@ -118,13 +118,13 @@ class OpenVINO(Engine):
                 raise OptionError(f"the engine openvino cannot run {kind}; use torch ({reason})") from error
 
     def _quantised(self, graph: Any, backbone: Backbone, recording: Path) -> Any:
-        """Weights and activations in eight bits, whose ranges are those that the clips of a recording bring about."""
+        """Quantise weights and activations to 8 bits; a recording's clips calibrate the activation ranges."""
         clips = [clip[None] for clip in islice(backbone.read(recording), _CALIBRATION_CLIPS)]
         self._quantiser.set_log_level(logging.ERROR)
         return self._quantiser.quantize(graph, self._quantiser.Dataset(clips), subset_size=len(clips))
 
     def fingerprint(self) -> dict[str, Any]:
-        """With the version, since another one may round differently, and with what set the ranges of int8."""
+        """Include the version, since rounding may differ between versions, and the calibration of int8."""
         more: dict[str, Any] = {"version": self._library.__version__}
         if self.calibration is not None:
             content = hashlib.blake2b(self.calibration.read_bytes(), digest_size=16).hexdigest()
@@ -133,23 +133,23 @@ class OpenVINO(Engine):
 
 
 def make(name: str = "torch", precision: str = "float32", calibration: Path | None = None) -> Engine:
-    """An engine by name.
+    """Create an engine by name.
 
     Args:
         name: ``torch`` or ``openvino``.
-        precision: ``float32``; ``bfloat16``; or, for OpenVINO alone, ``int8``, which distorts features: measure first.
-        calibration: a recording like those to come, from which int8 takes its ranges.
+        precision: ``float32``; ``bfloat16``; or, for OpenVINO only, ``int8``, which distorts features: measure first.
+        calibration: a representative recording to calibrate the ranges of int8.
 
     Raises:
-        OptionError: there is no such engine or precision, it is not installed, or they do not go together.
+        OptionError: the engine or precision is unknown, not installed, or the two cannot be combined.
     """
     for given, known, what in ((name, get_args(Name), "engine"), (precision, get_args(Precision), "precision")):
         if given not in known:
-            raise OptionError(f"there is no {what} {given!r}; there is: {', '.join(known)}")
+            raise OptionError(f"there is no {what} {given!r}; choose from: {', '.join(known)}")
     if (precision == "int8") != (calibration is not None):
-        raise OptionError("precision int8 and a recording to calibrate it on, --calibration FILE, belong together")
+        raise OptionError("precision int8 and a calibration recording, --calibration FILE, belong together")
     if calibration is not None and not calibration.is_file():
-        raise OptionError(f"{calibration}: int8 is calibrated on this file, and it is not there")
+        raise OptionError(f"{calibration}: the calibration file for int8 is not there")
     if name == "openvino":
         return OpenVINO(precision, calibration)  # type: ignore[arg-type]
     if precision == "int8":
@@ -158,7 +158,7 @@ def make(name: str = "torch", precision: str = "float32", calibration: Path | No
 
 
 def _optional(library: str) -> Any:
-    """A library of the extra ``fast``."""
+    """Import a library of the extra ``fast``."""
     try:
         return importlib.import_module(library)
     except ImportError:
@@ -167,7 +167,7 @@ def _optional(library: str) -> Any:
 
 @contextmanager
 def _tracing() -> Iterator[None]:
-    """Sizes of clips are constants of a graph on purpose, which tracing would warn of; inference mode it refuses."""
+    """Disable inference mode, which tracing rejects, and its warnings about constant clip sizes, which are intended."""
     with warnings.catch_warnings(), torch.inference_mode(False), torch.no_grad():
         warnings.simplefilter("ignore")
         yield

@@ -1,9 +1,8 @@
-"""Sample × backbone → features of its clips, computed once and kept on disk under a fingerprint.
+"""Extract the clip features of samples with backbones, and cache them on disk under a fingerprint.
 
 The cache holds one safetensors file per video and backbone (:mod:`aqakit.features.cache`), written to a temporary name
-and renamed: a killed extraction loses the video in hand and nothing else. The fingerprint covers file content, window,
-backbone and options, weights, the decoder's version and the engine, so that features made otherwise are never used by
-mistake.
+and renamed: a killed extraction loses only the current video. The fingerprint covers file content, window, backbone and
+options, weights, the decoder's version and the engine, so that features computed differently are never used by mistake.
 """
 
 from __future__ import annotations
@@ -36,23 +35,23 @@ from aqakit.system.progress import Clock, track
 from aqakit.types import Sample
 
 _LAYOUT = 1
-"""Raised when the meaning of a cache file changes."""
+"""Version of the cache format; increased when the meaning of a cache file changes."""
 
 _CLIPS_AT_ONCE = 16
-"""Given to the network together, and read ahead of it at most, of each recording."""
+"""Batch size of the network in clips, and the maximum number of clips prefetched from each recording."""
 
 _AHEAD = 2
-"""Recordings that are read while the network works on one."""
+"""Number of recordings that are read in parallel while the network runs."""
 
 
 @dataclass(frozen=True)
 class Clips:
-    """Features (N, *F) of one recording.
+    """Clip features of one recording.
 
     Attributes:
         features: (N, *F) float32.
-        length: frames of the recording, or rows of a signal.
-        fresh: whether they were computed just now, and not found in the cache.
+        length: number of frames of the recording, or rows of a signal.
+        fresh: whether the features were computed now rather than found in the cache.
     """
 
     features: Tensor
@@ -62,7 +61,7 @@ class Clips:
 
 @dataclass(frozen=True)
 class _Opened:
-    """A recording, the file of its features, how long it is, and its features if they were in that file."""
+    """A recording, the cache file of its features, its length, and its features if they were cached."""
 
     path: Path
     file: Path | None
@@ -72,7 +71,7 @@ class _Opened:
 
 @dataclass(frozen=True)
 class Pixels:
-    """Decoded frames (K, H, W, 3) uint8 of one recording, their numbers (K,), and how many it has in all."""
+    """Decoded frames (K, H, W, 3) uint8 of one recording, their numbers (K,), and the length of the recording."""
 
     frames: Tensor
     numbers: np.ndarray
@@ -86,9 +85,9 @@ class Extraction:
     Attributes:
         streams: for each backbone, features (N_i, *F) of every sample that could be read by all of them.
         samples: those samples, in the same order.
-        lengths: frames of each recording, as the first backbone reads it.
-        contents: hash of each recording, of all its kinds.
-        failures: id → sentence, of the samples that could not be read.
+        lengths: number of frames of each recording, as the first backbone reads it.
+        contents: content hashes of all recordings of each sample.
+        failures: id → error message, for samples that could not be read.
     """
 
     streams: dict[str, list[Tensor]]
@@ -98,7 +97,7 @@ class Extraction:
     failures: dict[str, str] = field(default_factory=dict)
 
     def add(self, sample: Sample, length: int) -> None:
-        """Count a sample that could be read."""
+        """Add a sample that could be read."""
         self.samples.append(sample)
         self.lengths.append(length)
         self.contents.append(" ".join(content_hash(path) for path in sample.sources.values()))
@@ -107,13 +106,13 @@ class Extraction:
 def extract(
     samples: Sequence[Sample], backbones: Mapping[str, Backbone], cache: Path | None, engine: Engine | None = None
 ) -> Extraction:
-    """Features of every sample by every backbone; what cannot be read is left out and named.
+    """Extract features of every sample with every backbone; unreadable samples are listed in ``failures``.
 
     Args:
-        samples: in the order in which the features are wanted.
-        backbones: by the name under which their stream is known.
-        cache: a folder, or None to keep nothing.
-        engine: runs the networks; PyTorch in float32 where None.
+        samples: the samples, in the order of the result.
+        backbones: backbones by stream name.
+        cache: folder of the cache, or None for no caching.
+        engine: runs the networks; if None, PyTorch in float32.
     """
     done = Extraction({name: [] for name in backbones})
     for sample, found in each(samples, backbones, cache, engine):
@@ -129,9 +128,9 @@ def extract(
 def each(
     samples: Sequence[Sample], backbones: Mapping[str, Backbone], cache: Path | None, engine: Engine | None = None
 ) -> Iterator[tuple[Sample, dict[str, Clips] | AqakitError]]:
-    """Samples with their features by backbone, or with what is wrong, one after another; none is held.
+    """Yield each sample with its features by backbone, or with the error; features are not kept in memory.
 
-    While the network works on one recording, the next ones are read. Arguments are those of :func:`extract`.
+    While the network processes one recording, the next ones are read. The arguments are those of :func:`extract`.
     """
     engine = engine or engines.make()
     reads = [partial(_read, s, name, b, cache, engine) for s in samples for name, b in backbones.items()]
@@ -144,7 +143,7 @@ def each(
                 try:
                     found[name] = _finish(next(opened), backbone, engine)
                 except OptionError:
-                    raise  # of the engine: it would be the same for every recording
+                    raise  # raised by the engine; it would fail for every recording
                 except AqakitError as error:
                     wrong = wrong or error
             clock.count(sum(len(c.features) for c in found.values() if c.fresh))
@@ -153,7 +152,7 @@ def each(
 
 
 def clips_of(sample: Sample, name: str, backbone: Backbone, cache: Path | None, engine: Engine | None = None) -> Clips:
-    """Features of one sample, from the cache if they are there."""
+    """Return the features of one sample, from the cache if available."""
     engine = engine or engines.make()
     return _finish(_read(sample, name, backbone, cache, engine), backbone, engine)
 
@@ -161,7 +160,7 @@ def clips_of(sample: Sample, name: str, backbone: Backbone, cache: Path | None, 
 def _read(
     sample: Sample, name: str, backbone: Backbone, cache: Path | None, engine: Engine
 ) -> Iterator[_Opened | np.ndarray]:
-    """What is known of a recording, then its clips, if its features are not in the cache."""
+    """Yield the opened recording, then, if its features are not cached, its clips."""
     path = source(sample, name, backbone)
     file = cache_file(cache, path, sample.window, name, backbone, **engine.fingerprint()) if cache else None
     stored = load(file) if file else None
@@ -173,7 +172,7 @@ def _read(
 
 
 def _finish(items: Iterator[_Opened | np.ndarray], backbone: Backbone, engine: Engine) -> Clips:
-    """Features of what :func:`_read` gives, kept in the cache if they are new."""
+    """Compute the features of what :func:`_read` yields, and cache them if they are new."""
     opened = cast(_Opened, next(items))
     if opened.stored is not None:
         return Clips(opened.stored.float(), opened.length, fresh=False)
@@ -184,7 +183,7 @@ def _finish(items: Iterator[_Opened | np.ndarray], backbone: Backbone, engine: E
 
 
 def pixels_of(sample: Sample, name: str, backbone: VideoBackbone, cache: Path, *, shift: int) -> Pixels:
-    """Decoded frames of one sample, from the cache if they are there."""
+    """Return the decoded frames of one sample, from the cache if available."""
     path = source(sample, name, backbone)
     file = cache_file(cache, path, sample.window, name, backbone, pixels=True, shift=shift)
     stored = load(file)
@@ -200,7 +199,7 @@ def pixels_of(sample: Sample, name: str, backbone: VideoBackbone, cache: Path, *
 
 
 def source(sample: Sample, name: str, backbone: Backbone) -> Path:
-    """The recording of a sample that a backbone reads."""
+    """Return the recording of a sample that a backbone reads."""
     if backbone.reads not in sample.sources:
         there = " and ".join(sample.sources) or "nothing"
         raise DataError(f"{sample.id}: backbone {name} reads {backbone.reads}, and the sample has {there}")
@@ -208,7 +207,7 @@ def source(sample: Sample, name: str, backbone: Backbone) -> Path:
 
 
 def embed(backbone: Backbone, path: Path, window: tuple[int, int] | None, engine: Engine | None = None) -> Tensor:
-    """(N, *F) features of one recording, a bounded number of clips at a time."""
+    """Compute (N, *F) features of one recording, a bounded number of clips at a time."""
     return _embed(path, backbone.read(path, window), backbone, engine or engines.make())
 
 
@@ -222,12 +221,12 @@ def _embed(path: Path, clips: Iterator[np.ndarray], backbone: Backbone, engine: 
 
 
 def compact(features: Tensor, backbone: Backbone) -> Tensor:
-    """Half precision, except for channels in units of their own and for a user's features, which may not fit it."""
+    """Convert to half precision, except for channels with their own units and for user features, which may overflow."""
     return features if backbone.standardise or backbone.reads == "features" else features.half()
 
 
 def length(path: Path, backbone: Backbone, window: tuple[int, int] | None) -> int:
-    """Frames of a video, or rows of any other recording, within the window."""
+    """Return the number of frames of a video, or rows of any other recording, within the window."""
     if window is not None:
         return window[1] - window[0] + 1
     if backbone.reads == "video":
@@ -238,7 +237,7 @@ def length(path: Path, backbone: Backbone, window: tuple[int, int] | None) -> in
 def cache_file(
     cache: Path, path: Path, window: tuple[int, int] | None, name: str, backbone: Backbone, **more: object
 ) -> Path:
-    """Where the features of this recording by this backbone belong."""
+    """Return the cache file for the features of a recording by a backbone."""
     recipe = {
         "layout": _LAYOUT,
         "content": content_hash(path),
@@ -253,12 +252,12 @@ def cache_file(
 
 
 def digest(recipe: object) -> str:
-    """A short name for a JSON value."""
+    """Return a short hash of a JSON value."""
     return hashlib.blake2b(json.dumps(recipe, sort_keys=True).encode(), digest_size=16).hexdigest()
 
 
 def content_hash(path: Path) -> str:
-    """Of a file, or of all files of a folder of frames; remembered while size and time stay the same."""
+    """Hash a file, or all files of a folder of frames; memoised while size and modification time stay the same."""
     files = sorted(p for p in path.iterdir() if p.is_file()) if path.is_dir() else [path]
     combined = hashlib.blake2b(digest_size=16)
     for file in files:

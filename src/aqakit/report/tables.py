@@ -1,4 +1,4 @@
-"""A table is a list of rows, each a dictionary by column name: printed, and written as JSON or CSV as it is."""
+"""Tables, as lists of rows that are dictionaries by column name: print them, or write them as JSON or CSV."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ Row = Mapping[str, Any]
 
 
 def show(rows: Sequence[Row], *, title: str = "", notes: Sequence[str] = (), hide: Sequence[str] = ()) -> None:
-    """Print rows to standard output; the columns are those of the first row, less the hidden ones.
+    """Print rows to standard output, with all columns that occur in a row except the hidden ones.
 
-    A table that is piped keeps its full width, so that nothing is cut off in a file.
+    If standard output is not a terminal, the table is 200 characters wide, so that nothing is cut off.
     """
     console = Console(width=None if sys.stdout.isatty() else 200)
     names = [n for n in dict.fromkeys(n for row in rows for n in row) if n not in hide]
-    table = Table(title=title or None, title_justify="left", title_style="bold", header_style="bold", box=None)
+    table = Table(title=title or None, title_justify="left", title_style="bold", header_style="bold", box=None, pad_edge=False)
     for name in names:
         number = any(isinstance(row.get(name), int | float) for row in rows)
         table.add_column(name.replace("_", " "), justify="right" if number else "left", overflow="fold")
@@ -44,8 +44,8 @@ def note(sentence: str) -> None:
 
 
 def show_fields(fields: Mapping[str, Any], *, title: str) -> None:
-    """Print named values, one below another."""
-    table = Table(title=title, title_justify="left", title_style="bold", box=None, show_header=False)
+    """Print named values, one per line."""
+    table = Table(title=title, title_justify="left", title_style="bold", box=None, pad_edge=False, show_header=False)
     table.add_column(style="bold")
     table.add_column(overflow="fold")
     for name, value in fields.items():
@@ -54,7 +54,7 @@ def show_fields(fields: Mapping[str, Any], *, title: str) -> None:
 
 
 def text(value: object) -> str:
-    """How a value stands in a cell: three decimals, a dash for nothing.
+    """Format a value for a cell: three decimals, a dash for a missing value.
 
     >>> [text(v) for v in (0.71234, 3, None, float("nan"), [0.5, 0.25])]
     ['0.712', '3', '–', '–', '0.50 0.25']
@@ -69,7 +69,7 @@ def text(value: object) -> str:
 
 
 def write(rows: Sequence[Row], file: Path | None, kind: str) -> None:
-    """Write rows as ``json`` or ``csv``, to standard output where the file is ``-``; nothing where it is None."""
+    """Write rows as ``json`` or ``csv``; to standard output if the file is ``-``, not at all if it is None."""
     if file is None:
         return
     content = as_json(rows) if kind == "json" else as_csv(rows)
@@ -82,12 +82,12 @@ def write(rows: Sequence[Row], file: Path | None, kind: str) -> None:
 
 
 def as_json(rows: Sequence[Row]) -> str:
-    """A list with one object per row; what is not a number is null."""
+    """Return a JSON list with one object per row; non-finite numbers are null."""
     return json.dumps([{n: _plain(v) for n, v in row.items()} for row in rows], indent=1) + "\n"
 
 
 def as_csv(rows: Sequence[Row]) -> str:
-    """One line per row under a header."""
+    """Return CSV with a header and one line per row."""
     out = io.StringIO()
     names = list(dict.fromkeys(n for row in rows for n in row))
     writer = csv.DictWriter(out, names, lineterminator="\n")

@@ -1,6 +1,6 @@
-"""A recipe comes in, a run goes out: data, batches, the training loop, the run folder, scores for new recordings.
+"""Turn a recipe into a run: data, batches, the training loop, the run folder and scores for new recordings.
 
-May import ``methods`` and the rooms on its left.
+May import ``methods`` and everything that ``methods`` may import.
 """
 
 from typing import TYPE_CHECKING

@@ -1,7 +1,8 @@
-"""The assembly: backbones (when live), standardisation, fusion and target around a method, in one place.
+"""The complete model: a method with backbones (if fine-tuned), standardisation, fusion and target.
 
-An :class:`Assessor` has the same four verbs as a method and takes batches in the units of the sport. A method inside
-never knows whether its features came from the cache or carry gradients, nor what the target of the run is.
+An :class:`Assessor` has the main methods of a :class:`~aqakit.methods.parts.base.Method` and takes batches in the units
+of the sport. The method inside does not know whether its features come from the cache or carry gradients, nor what the
+target of the run is.
 """
 
 from __future__ import annotations
@@ -29,15 +30,16 @@ _CLIPS_AT_ONCE = 64
 
 
 class Assessor(nn.Module):
-    """Backbones, scaling, fusion, target and a method, trained and saved as one.
+    """Backbones, standardisation, fusion, target and a method, trained and saved as one module.
 
     Args:
-        method: what answers.
-        scaling: standardises some streams; empty for none.
-        live: backbones whose features are computed here, with gradients; empty when features come from the cache.
-        target: ``score``, or ``total``: the method sees score ÷ declared difficulty, and its answer returns to the
-            score as the exact affine image (the "with DD" settings of the papers, DAE-MT among them).
-        fuse: ``concat`` brings all streams to a common number of clips and joins their widths.
+        method: the method that predicts.
+        scaling: standardises some streams, or none.
+        live: backbones whose features are computed here, with gradients; empty if features come from the cache.
+        target: ``score``, or ``total``: the method is trained on score ÷ declared difficulty, and its prediction is
+            mapped back to the score by the exact affine map (the "with DD" settings of papers such as DAE-MT).
+        fuse: ``concat`` brings all streams to a common number of clips and concatenates their channels.
+        precision: autocast precision of live backbones.
     """
 
     def __init__(
@@ -56,45 +58,45 @@ class Assessor(nn.Module):
         self.target, self.fuse, self.precision = target, fuse, precision
 
     def begin_epoch(self, epoch: int) -> None:
-        """Tell the method which epoch is under way."""
+        """Set the current epoch of the method."""
         self.method.epoch = epoch
 
     def fit_scaling(self, train: Batch) -> None:
-        """Learn means and spreads of the streams that are standardised, from training features only."""
+        """Fit mean and standard deviation of the standardised streams, on training features only."""
         self.scaling.fit(train)
 
     def remember(self, train: Batch) -> None:
-        """Give the training set, already embedded, to a method with a memory."""
+        """Pass the training set, already embedded, to a method with a memory."""
         self.method.remember(self._prepare(train))
 
     def losses(self, batch: Batch) -> dict[str, Tensor]:
-        """The method's terms, on its own target; of live pixels also those that it asks of changed ones."""
+        """Return the method's loss terms, in units of its target; with live backbones also its ``pixel_losses``."""
         terms = self.method.losses(self._read(batch))
         return {**terms, **self.method.pixel_losses(batch, self._read)} if self.live else terms
 
     def predict(self, batch: Batch) -> ScoreDistribution:
-        """(B,) distributions of the score, whatever the target."""
+        """Predict (B,) distributions of the score, whatever the target."""
         return self.predict_embedded(self.embed(batch))
 
     def predict_embedded(self, batch: Batch) -> ScoreDistribution:
-        """The same for a batch of features, whether the backbones are live or not."""
+        """Predict, as :meth:`predict`, from a batch of features, whether the backbones are live or not."""
         answer = self.method.predict(self._prepare(batch))
         return answer.affine(batch.difficulty) if self.target == "total" else answer
 
     def describe(self, batch: Batch) -> Description:
-        """What else the method says of the videos."""
+        """Predict the attributes and captions of the videos."""
         return self.describe_embedded(self.embed(batch))
 
     def describe_embedded(self, batch: Batch) -> Description:
-        """The same for a batch of features."""
+        """Describe, as :meth:`describe`, from a batch of features."""
         return self.method.describe(self._prepare(batch))
 
     def represent(self, batch: Batch) -> dict[str, Tensor]:
-        """(B, D) what B videos are to the method, by view; nothing where it has none."""
+        """Return the method's (B, D) representations of B videos, by view; empty if it has none."""
         return self.method.representations(self._read(batch))
 
     def embed(self, batch: Batch) -> Batch:
-        """Live streams: clips (B, N, T, H, W, 3) → features (B, N, *F). Cached ones stay as they are."""
+        """Compute features (B, N, *F) from clips (B, N, T, H, W, 3) of live streams; cached streams are unchanged."""
         return batch.replace(streams={name: self._embed(name, stream) for name, stream in batch.streams.items()})
 
     def _read(self, batch: Batch) -> Batch:
@@ -121,7 +123,7 @@ class Assessor(nn.Module):
 
 
 class Standardise(nn.Module):
-    """Zero mean and unit spread for every channel of the named streams, over all clips of the training set."""
+    """Standardise every channel of the named streams to zero mean and unit variance over all training clips."""
 
     def __init__(self, shapes: Mapping[str, tuple[int, ...]]) -> None:
         super().__init__()
@@ -131,17 +133,17 @@ class Standardise(nn.Module):
             self.register_buffer(f"{name}_spread", torch.ones(shape))
 
     def fit(self, train: Batch) -> None:
-        """Learn from the clips that are not padding."""
+        """Fit mean and standard deviation on the clips that are not padding."""
         for name in self.names:
             stream = train.streams[name]
             clips = stream.features[stream.clips]  # (n, *F)
             spread = clips.std(0, correction=0)
             getattr(self, f"{name}_mean").copy_(clips.mean(0))
-            # a channel that never changes says nothing: it becomes zero, not infinite
+            # a constant channel carries no information: it becomes zero, not infinite
             getattr(self, f"{name}_spread").copy_(torch.where(spread > 1e-8, spread, torch.inf))
 
     def forward(self, name: str, stream: Stream) -> Stream:
-        """The stream, standardised if it is one of those named; padding stays zero."""
+        """Return the stream, standardised if it is one of the named streams; padding stays zero."""
         if name not in self.names:
             return stream
         mean, spread = getattr(self, f"{name}_mean"), getattr(self, f"{name}_spread")
@@ -166,13 +168,12 @@ def assemble(
     """Build an assessor from names and options.
 
     Raises:
-        OptionError: a name, an option or a combination that does not exist, or a method that needs pixels without
-            ``finetune``.
+        OptionError: a name, option or combination is invalid, or the method needs pixels and ``finetune`` is False.
     """
     module = discovery.find("methods", method)
     checked = configuration.configure(f"method {method}", module.build, options)
     if len(backbones) > 1 and fuse == "none" and len(module.FEATURES.streams) == 1:
-        raise OptionError(f"method {method} reads one stream and there are {len(backbones)}; give --fuse concat")
+        raise OptionError(f"method {method} reads one stream, not {len(backbones)}; give --fuse concat")
     shapes = {n: (3 * b.shape[0],) if summarise else b.shape for n, b in backbones.items()}
     scaled = {n for n, b in backbones.items() if standardise == "yes" or (standardise == "auto" and b.standardise)}
     scaling = Standardise({n: shape for n, shape in shapes.items() if n in scaled and not finetune})
@@ -185,7 +186,7 @@ def assemble(
 
 
 def target_labels(labels: LabelSpec, target: Target) -> LabelSpec:
-    """What the method is told of its labels: on the target ``total`` their scale is that of the judges' total."""
+    """Return the labels as the method sees them: with target ``total``, their scale is that of the judges' total."""
     if target == "score":
         return labels
     if labels.total is None:
@@ -194,10 +195,10 @@ def target_labels(labels: LabelSpec, target: Target) -> LabelSpec:
 
 
 def check_difficulty(difficulty: Tensor, names: list[str], target: Target) -> None:
-    """With the target ``total``, every sample needs a declared difficulty.
+    """Check that every sample has a declared difficulty if the target is ``total``.
 
     Raises:
-        DataError: some have none; the message names them.
+        DataError: some samples have none; the message names them.
     """
     missing = [name for name, value in zip(names, difficulty.tolist(), strict=True) if not value > 0]
     if target == "total" and missing:
@@ -211,5 +212,5 @@ def check_difficulty(difficulty: Tensor, names: list[str], target: Target) -> No
 def _fused(shapes: Mapping[str, tuple[int, ...]]) -> dict[str, tuple[int, ...]]:
     maps = [name for name, shape in shapes.items() if len(shape) != 1]
     if maps:
-        raise OptionError(f"--fuse concat joins vectors; {', '.join(maps)} gives maps")
+        raise OptionError(f"--fuse concat joins vectors; {', '.join(maps)} outputs maps")
     return {"fused": (sum(width for (width,) in shapes.values()),)}

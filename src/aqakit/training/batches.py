@@ -1,4 +1,4 @@
-"""Samples → batches: the labels as tensors, and features from the cache or from pixels."""
+"""Turn samples into batches: labels as tensors, and features from the cache or from pixels."""
 
 from __future__ import annotations
 
@@ -23,21 +23,21 @@ from aqakit.types import Batch, LabelSpec, Sample, Stream
 
 
 class BatchSource(Protocol):
-    """Samples that can be asked for by index, a batch at a time."""
+    """Samples that can be read by index, one batch at a time."""
 
     samples: Sequence[Sample]
 
     def __len__(self) -> int: ...
 
     def batch(self, index: Tensor, generator: torch.Generator | None = None) -> Batch:
-        """The samples of ``index`` (b,); with a generator, augmented at random."""
+        """Return the samples of ``index`` (b,); with a generator, augmented at random."""
 
     def subset(self, index: Tensor) -> BatchSource:
-        """Some of the samples."""
+        """Select some of the samples."""
 
 
 class CachedFeatures:
-    """Features that are all in memory: ``all_rows`` is one large batch, and every batch is a selection of its rows."""
+    """Features in memory: ``all_rows`` is one large batch, and every batch is a selection of its rows."""
 
     def __init__(self, samples: Sequence[Sample], all_rows: Batch) -> None:
         self.samples, self.all_rows = samples, all_rows
@@ -46,25 +46,25 @@ class CachedFeatures:
         return len(self.samples)
 
     def batch(self, index: Tensor, generator: torch.Generator | None = None) -> Batch:
-        """Nothing is random here: the features are what they are."""
+        """Return the samples of ``index`` (b,); cached features are never augmented."""
         return self.all_rows.select(index)
 
     def subset(self, index: Tensor) -> CachedFeatures:
-        """Some of the samples."""
+        """Select some of the samples."""
         return CachedFeatures([self.samples[i] for i in index.tolist()], self.all_rows.select(index))
 
 
 class LivePixels:
-    """Pixels, decoded once and kept on disk; features are computed by the backbones of the run, with gradients.
+    """Pixels, decoded once and cached on disk; the backbones of the run compute features from them, with gradients.
 
     Args:
-        samples: what could be read.
+        samples: the samples that could be read.
         labels: their labels, as a Batch without streams.
-        backbones: by stream.
-        cache: where the decoded frames are kept.
-        shift: the window moves by up to this many frames either way in training.
-        flip: whether half of the training videos are mirrored.
-        jitter: the picture moves by up to this many pixels either way in training, its border repeated.
+        backbones: the backbone of each stream.
+        cache: folder for the decoded frames.
+        shift: maximum random shift of the window in training, in frames, in either direction.
+        flip: whether to flip training videos horizontally with probability 1/2.
+        jitter: maximum random translation of the picture in training, in pixels; the border is repeated.
     """
 
     def __init__(
@@ -85,13 +85,13 @@ class LivePixels:
         return len(self.samples)
 
     def subset(self, index: Tensor) -> LivePixels:
-        """Some of the samples."""
+        """Select some of the samples."""
         chosen = [self.samples[i] for i in index.tolist()]
         more: dict[str, Any] = {"shift": self.shift, "flip": self.flip, "jitter": self.jitter}
         return LivePixels(chosen, self.labels.select(index), self.backbones, self.cache, **more)
 
     def batch(self, index: Tensor, generator: torch.Generator | None = None) -> Batch:
-        """Clips (b, N, T, H, W, 3) uint8 in every stream."""
+        """Return clips (b, N, T, H, W, 3) uint8 in every stream; with a generator, augmented at random."""
         chosen = [self.samples[i] for i in index.tolist()]
         drawn = [self._augmentation(generator) for _ in chosen]
         streams = {
@@ -114,11 +114,11 @@ class LivePixels:
 
 
 class PartlyLabelled:
-    """A source of which only some samples keep their labels.
+    """A source in which only some samples keep their labels.
 
     Args:
-        source: whose labels are all known.
-        known: (n,) bool, which of its samples keep theirs.
+        source: the source, with all labels.
+        known: (n,) bool, which samples keep their labels.
     """
 
     def __init__(self, source: BatchSource, known: Tensor) -> None:
@@ -130,17 +130,17 @@ class PartlyLabelled:
         return len(self.source)
 
     def batch(self, index: Tensor, generator: torch.Generator | None = None) -> Batch:
-        """What the source gives, without the labels that are hidden."""
+        """Return a batch of the source without the hidden labels."""
         return self.source.batch(index, generator).unlabelled(~self.known[index])
 
     def subset(self, index: Tensor) -> PartlyLabelled:
-        """Some of the samples."""
+        """Select some of the samples."""
         return PartlyLabelled(self.source.subset(index), self.known[index])
 
 
 @dataclass(frozen=True)
 class Augmentation:
-    """How one training video is augmented this time: the same in all its frames and for all backbones."""
+    """One random augmentation of a training video, the same for all its frames and all backbones."""
 
     shift: int = 0
     mirrored: bool = False
@@ -148,7 +148,7 @@ class Augmentation:
     right: int = 0
 
     def apply(self, clips: Tensor) -> Tensor:
-        """(N, T, H, W, 3) → the same, moved and mirrored."""
+        """Translate and flip clips (N, T, H, W, 3)."""
         for axis, by in ((-3, self.down), (-2, self.right)):
             if by:
                 size = clips.shape[axis]
@@ -157,18 +157,18 @@ class Augmentation:
 
 
 def has_score(source: BatchSource) -> Tensor:
-    """(n,) bool: which samples of a source have a score."""
+    """Return (n,) bool: which samples of a source have a score."""
     return torch.tensor([s.score is not None for s in source.samples])
 
 
 def cached_features(extraction: Extraction, labels: LabelSpec, windows: int = 0) -> CachedFeatures:
-    """All samples of an extraction that could be read, each summarised in so many windows if there are any."""
+    """Collate the readable samples of an extraction; if ``windows`` > 0, each is summarised in that many windows."""
     streams = {name: stack(videos, windows) for name, videos in extraction.streams.items()}
     return CachedFeatures(extraction.samples, collate(extraction.samples, labels, streams))
 
 
 def stack(videos: Sequence[Tensor], windows: int) -> Stream:
-    """Features (N_i, *F) of several videos as one stream, summarised in windows if there are any."""
+    """Stack features (N_i, *F) of several videos into one stream; if ``windows`` > 0, summarise each video first."""
     return Stream.stack([summarise(video, windows) for video in videos] if windows else videos)
 
 
@@ -182,7 +182,7 @@ def live_pixels(
     flip: bool,
     jitter: int,
 ) -> tuple[LivePixels, Extraction]:
-    """Decode every sample once; the Extraction tells lengths and failures, and holds no features."""
+    """Decode every sample once; the returned Extraction holds lengths and failures but no features."""
     done = Extraction({})
     for sample in track(samples, "decoding"):
         try:
@@ -197,7 +197,7 @@ def live_pixels(
 
 
 def collate(samples: Sequence[Sample], labels: LabelSpec, streams: Mapping[str, Stream]) -> Batch:
-    """The labels of samples as tensors, beside their streams."""
+    """Combine the labels of samples, as tensors, with their streams into a batch."""
     groups = {g: i for i, g in enumerate(sorted({s.group for s in samples if s.group is not None}))}
     words = {word: i for i, word in enumerate(labels.vocabulary)}
     return Batch(

@@ -1,4 +1,4 @@
-"""The data of a run, read once: features of every sample, and which samples it trains on, validates on and tests on."""
+"""Prepare the data of a run: features of every sample, and the training, validation and test samples."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ from aqakit.types import Sample, Split
 
 @dataclass(frozen=True)
 class PreparedData:
-    """What all runs on the same data and backbones share: nothing is read twice.
+    """Data shared by all runs on the same data set and backbones, so that nothing is read twice.
 
     Attributes:
-        dataset: of one task.
+        dataset: the data set, of one task.
         source: every sample that could be read.
-        lengths: frames of each sample's recording, in the order of the source; NaN where unknown.
-        failures: id → sentence, of those that could not be read.
-        fingerprint: of the labels and of everything that makes the features what they are.
+        lengths: number of frames of each sample's recording, in the order of ``source``; NaN if unknown.
+        failures: id → error message, for samples that could not be read.
+        fingerprint: hash of the labels and of everything that determines the features.
     """
 
     dataset: Dataset
@@ -47,12 +47,12 @@ class PreparedData:
     fingerprint: str
 
     def subset(self, ids: Sequence[str]) -> BatchSource:
-        """The readable samples among ``ids``, in their order."""
+        """Return the readable samples among ``ids``, in that order."""
         where = {s.id: i for i, s in enumerate(self.source.samples)}
         return self.source.subset(torch.tensor([where[i] for i in ids if i in where], dtype=torch.int64))
 
     def training_set(self, split: RunSplit) -> BatchSource:
-        """The training samples; only the labelled ones keep their labels."""
+        """Return the training samples; only the labelled ones keep their labels."""
         source, labelled = self.subset(split.train), set(split.labelled)
         kept = [s.id in labelled for s in source.samples]
         if any(s.score is not None and not k for s, k in zip(source.samples, kept, strict=True)):
@@ -60,10 +60,10 @@ class PreparedData:
         return source
 
     def split(self, recipe: Recipe) -> RunSplit:
-        """What a run learns from and is judged on; validation samples are taken from the labelled training samples.
+        """Split the samples of a run; validation samples are taken from the labelled training samples.
 
         Raises:
-            OptionError: no fold of that name, more labels than there are, or none left to train on.
+            OptionError: the fold does not exist, too many labels are requested, or none is left to train on.
             DataError: no training sample has a score and can be read.
         """
         readable = {s.id: s for s in self.source.samples}
@@ -97,14 +97,14 @@ class PreparedData:
 
 @dataclass(frozen=True)
 class RunSplit:
-    """Which samples one run trains on, validates on and is tested on, by id.
+    """Ids of the training, validation and test samples of one run.
 
     Attributes:
         fold: name of the fold.
         train: training samples, labelled or not.
-        labelled: those of them that keep their labels.
-        validation: held out from training.
-        test: what the run is judged on.
+        labelled: the training samples that keep their labels.
+        validation: samples held out from training.
+        test: samples on which the run is evaluated.
     """
 
     fold: str
@@ -120,19 +120,19 @@ def prepare(
     """Load the data set, and read or compute the features of all its samples once.
 
     Args:
-        recipe: of the run.
-        cache: where features are kept.
-        dataset: given if it is loaded already.
-        others: recipes that differ from ``recipe`` in the method only and use the same data.
+        recipe: the recipe of the run.
+        cache: folder of the feature cache.
+        dataset: the data set, if it is already loaded.
+        others: recipes that use the same data and differ from ``recipe`` only in the method.
 
     Raises:
-        AqakitError: data set, backbone or options do not fit; or no sample at all can be read.
+        AqakitError: data set, backbone and options do not fit together, or no sample can be read.
     """
     cache = cache or default_cache()
     backbones = build_backbones(recipe.backbones, recipe.settings.seed)
     dataset = one_task(dataset or load_dataset(recipe.data, recipe.root, **recipe.data_options), recipe.task)
     dataset = replace(dataset, labels=without_column(dataset.labels, recipe.labels))
-    for one in (recipe, *others):  # a method that does not fit is refused before hours of reading videos, not after
+    for one in (recipe, *others):  # refuse an unsuitable method before hours of reading videos
         assemble_run(one, dataset.labels, backbones)
     engine = make_engine(recipe)
     source, done = (_live if recipe.finetune else _cached)(recipe, dataset, backbones, cache, engine)
@@ -142,7 +142,7 @@ def prepare(
 
 
 def prepare_labels(dataset: Dataset) -> PreparedData:
-    """Labels only, without opening a recording; lengths are known where samples have windows."""
+    """Prepare labels only, without opening a recording; lengths are known for samples with windows."""
     windows = [sample.window for sample in dataset.samples]
     lengths = [last - first + 1 for first, last in (window or (0, math.nan) for window in windows)]
     everything = batches.collate(dataset.samples, dataset.labels, {})
@@ -162,9 +162,9 @@ def _cached(
     recipe: Recipe, dataset: Dataset, backbones: Mapping[str, Backbone], cache: Path, engine: Engine
 ) -> tuple[BatchSource, Extraction]:
     if recipe.summarise and any(len(backbone.shape) != 1 for backbone in backbones.values()):
-        raise OptionError("--summarise works on vectors, and a backbone gives maps; leave --summarise out")
+        raise OptionError("--summarise works on vectors, and a backbone outputs maps; omit --summarise")
     if recipe.shift or recipe.flip or recipe.jitter:
-        raise OptionError("shift, flip and jitter augment live pixels; give --finetune, or leave them out")
+        raise OptionError("shift, flip and jitter augment pixels; give --finetune, or omit them")
     done = extract.extract(dataset.samples, backbones, cache, engine)
     _check_any(dataset, done)
     return batches.cached_features(done, dataset.labels, recipe.summarise), done
@@ -174,9 +174,9 @@ def _live(
     recipe: Recipe, dataset: Dataset, backbones: Mapping[str, Backbone], cache: Path, engine: Engine
 ) -> tuple[BatchSource, Extraction]:
     if engine.name != "torch":
-        raise OptionError(f"{recipe.engine} runs frozen backbones only; leave --engine out, or --finetune")
+        raise OptionError(f"{recipe.engine} runs frozen backbones only; omit --engine or --finetune")
     if recipe.summarise:
-        raise OptionError("--summarise works on cached features; leave --summarise out, or --finetune")
+        raise OptionError("--summarise works on cached features; omit --summarise or --finetune")
     videos = {name: _video_backbone(name, backbone) for name, backbone in backbones.items()}
     source, done = batches.live_pixels(
         dataset.samples, dataset.labels, videos, cache, shift=recipe.shift, flip=recipe.flip, jitter=recipe.jitter
@@ -192,7 +192,7 @@ def _check_any(dataset: Dataset, done: Extraction) -> None:
 
 
 def one_task(dataset: Dataset, task: str | None) -> Dataset:
-    """The data set narrowed to the task to learn.
+    """Restrict the data set to the task to learn.
 
     Raises:
         OptionError: there are several tasks and none was chosen.
@@ -206,5 +206,5 @@ def one_task(dataset: Dataset, task: str | None) -> Dataset:
 
 def _video_backbone(name: str, backbone: Backbone) -> VideoBackbone:
     if not isinstance(backbone, VideoBackbone):
-        raise OptionError(f"backbone {name} has nothing to train from pixels; leave --finetune out")
+        raise OptionError(f"backbone {name} has nothing to train from pixels; omit --finetune")
     return backbone

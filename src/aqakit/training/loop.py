@@ -1,12 +1,12 @@
-"""The loop: seed, batches with a fixed labelled share, step, predictions of every epoch, checkpoint.
+"""The training loop: seeding, batches with a fixed labelled share, steps, predictions of every epoch, checkpoints.
 
-Training never sees a score of a watched split: watched sources are handed over with their labels taken off, and what is
-kept of them is predictions, epoch by epoch. Which epoch to believe is decided afterwards, by name, in
-:mod:`aqakit.evaluation.benchmark`.
+The model never sees the scores of a watched split: labels are removed before predicting, and only the predictions of
+each epoch are stored. Which epoch to report is decided afterwards, by a named rule of
+:mod:`aqakit.evaluation.selection`.
 
-Every epoch draws from generators seeded by (seed, epoch), so a run that was killed resumes from its last checkpoint to
-the same bits as one that was not. Started by ``torchrun``, several processes train together: each takes its share of
-every batch, and N processes with batches of b take the steps of one with batches of N b.
+Every epoch draws from generators seeded by (seed, epoch), so a killed run that resumes from its last checkpoint gives
+bit-identical results. Under ``torchrun``, several processes train together: each takes its share of every batch, and N
+processes with batch size b take the same steps as one process with batch size N b.
 """
 
 from __future__ import annotations
@@ -43,15 +43,15 @@ def fit(
     fingerprint: str = "",
     report: Callable[[int, dict[str, float]], None] = lambda epoch, losses: None,
 ) -> History:
-    """Train in place and return what every epoch predicted.
+    """Train an assessor in place and return the predictions of every epoch.
 
     Args:
-        assessor: what is trained; holds the selected weights afterwards.
+        assessor: the model to train; it holds the selected weights afterwards.
         train: the training samples, labelled and unlabelled.
-        watched: splits to predict after each epoch; ``validation``, if there, may select the epoch.
+        watched: splits to predict after each epoch; ``validation``, if present, may select the epoch.
         settings: the options of the loop.
-        folder: where checkpoints go; None for none.
-        fingerprint: of everything that makes this run what it is; a checkpoint of another run is refused.
+        folder: folder for checkpoints; None for no checkpoints.
+        fingerprint: hash of everything that defines this run; a checkpoint of another run is refused.
         report: called after each epoch with its number and losses.
     """
     device = device_of(settings.device)
@@ -69,7 +69,7 @@ def fit(
     saved = time.monotonic()
     for epoch in range(start, settings.epochs):
         state.history.losses.append(_epoch(state, model, train, settings, epoch, device))
-        if assessor.live:  # its features have moved
+        if assessor.live:  # its features have changed
             distributed.from_first(assessor.live.buffers())
             _remember(assessor, train, device)
         for name, source in watched.items():
@@ -85,7 +85,7 @@ def fit(
 
 @torch.inference_mode()
 def predict(assessor: Assessor, source: BatchSource, device: torch.device) -> ScoreDistribution:
-    """Distributions of every sample of a source, on the CPU; the source's labels are taken off first."""
+    """Predict the distribution of every sample of a source, on the CPU; the source's labels are removed first."""
     assessor.eval()
     chunks = torch.arange(len(source)).split(_VIDEOS_AT_ONCE)
     own = chunks[processes.rank() :: processes.size()]
@@ -96,9 +96,9 @@ def predict(assessor: Assessor, source: BatchSource, device: torch.device) -> Sc
 
 @torch.inference_mode()
 def describe(assessor: Assessor, source: BatchSource, device: torch.device) -> Description:
-    """What else the method says of every sample of a source, on the CPU."""
+    """Predict the attributes and captions of every sample of a source, on the CPU."""
     if type(assessor.method).describe is Method.describe:
-        return Description()  # nothing, for which no video needs to be read
+        return Description()  # empty; no video needs to be read for it
     assessor.eval()
     chunks = torch.arange(len(source)).split(_VIDEOS_AT_ONCE)
     said = Description.cat([assessor.describe(source.batch(index).unlabelled().to(device)) for index in chunks])
@@ -106,7 +106,7 @@ def describe(assessor: Assessor, source: BatchSource, device: torch.device) -> D
 
 
 class _Losses(nn.Module):
-    """An assessor whose ``forward`` is its losses, since that is where processes meet."""
+    """An assessor whose ``forward`` returns its losses, since data-parallel training synchronises ``forward``."""
 
     def __init__(self, assessor: Assessor) -> None:
         super().__init__()
@@ -123,8 +123,8 @@ def _epoch(
     if settings.freeze_norm:
         _freeze_norm(assessor.live)
     assessor.begin_epoch(epoch)
-    # one stream of random numbers for the order and augmentation, which processes share; the global one for dropout
-    # and the methods, in which they differ
+    # One random generator for order and augmentation, the same in all processes; the global one for dropout and the
+    # methods, different in each process.
     generator = torch.Generator().manual_seed(settings.seed * 1_000_003 + epoch)
     torch.manual_seed(settings.seed * 1_000_003 + epoch + 7919 * processes.rank())
     totals: dict[str, float] = {}
@@ -144,7 +144,7 @@ def _epoch(
 
 
 def _batches(train: BatchSource, settings: Settings, generator: torch.Generator) -> Iterator[Tensor]:
-    """Index tensors of one epoch: of equal size, and with a fixed labelled share where some are unlabelled."""
+    """Yield the batch indices of one epoch: of equal size, with a fixed labelled share if some are unlabelled."""
     known = has_score(train)
     size = settings.batch_size * processes.size()
     groups = [g for g in (known.nonzero().squeeze(1), (~known).nonzero().squeeze(1)) if len(g)]
@@ -170,7 +170,7 @@ def _steps(train: BatchSource, settings: Settings) -> int:
 
 
 def _remember(assessor: Assessor, train: BatchSource, device: torch.device) -> None:
-    """Fit the scaling, and fill the memory of a method that has one, from the training set alone."""
+    """Fit the standardisation, and fill the memory of a method that has one, from the training set only."""
     forgetful = type(assessor.method).remember is Method.remember
     if not assessor.scaling.names and forgetful:
         return
@@ -183,7 +183,7 @@ def _remember(assessor: Assessor, train: BatchSource, device: torch.device) -> N
 
 @torch.no_grad()
 def _embedded(assessor: Assessor, source: BatchSource, device: torch.device) -> Batch:
-    """All samples of a source with their features, a few videos at a time where they are live."""
+    """Return all samples of a source with their features; live features are computed a few videos at a time."""
     if not assessor.live:
         return source.batch(torch.arange(len(source))).to(device)
     chunks = torch.arange(len(source)).split(_VIDEOS_AT_ONCE)

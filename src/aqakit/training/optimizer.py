@@ -1,4 +1,4 @@
-"""The optimiser and its schedule, made from the settings."""
+"""Create the optimiser and learning-rate schedule from the settings."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from aqakit.training.settings import Settings
 def make_optimizer(
     assessor: Assessor, settings: Settings, steps: int
 ) -> tuple[torch.optim.Optimizer, torch.optim.lr_scheduler.LRScheduler]:
-    """For the weights of an assessor, over so many steps; live backbones have a learning rate of their own."""
+    """Return optimiser and scheduler for ``steps`` steps; live backbones have their own learning rate."""
     rate = settings.learning_rate
     groups: list[dict[str, Any]] = [{"params": list(assessor.method.parameters()), "lr": rate}]
     if assessor.live:

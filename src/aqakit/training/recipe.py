@@ -1,4 +1,4 @@
-"""What a run is made from: names and options, checked together and kept as JSON."""
+"""The recipe of a run: names and options, checked together and stored as JSON."""
 
 from __future__ import annotations
 
@@ -26,20 +26,20 @@ from aqakit.types import LabelSpec
 
 @dataclass(frozen=True, kw_only=True)
 class Recipe:
-    """Everything a run is made from, as JSON values.
+    """Everything that defines a run, as JSON values.
 
     Attributes:
-        method: its name; ``options`` are those of its ``build``.
-        data: name of the data set, with ``root`` and ``data_options``.
-        task: the action to learn, for a data set of several.
-        protocol: name of the splits; ``all`` learns from every scored sample and tests on none.
-        fold: name of the fold; the first one where None.
-        backbones: (name, options) of each.
-        validation: share of the training samples held out to select an epoch and to recalibrate.
-        recalibrate: what is fitted on them, a kind of :mod:`aqakit.scores.recalibration`.
-        labels: which training samples keep their labels, as
-            :func:`aqakit.datasets.parts.partial_labels.choose_labelled` reads it; all where None.
-        transductive: whether the test samples are learnt from too, as unlabelled ones.
+        method: name of the method; ``options`` are the options of its ``build``.
+        data: name of the data set; ``root`` and ``data_options`` belong to it.
+        task: the action to learn, for a data set with several.
+        protocol: name of the splits; ``all`` trains on every readable sample and tests on none.
+        fold: name of the fold; if None, the first one.
+        backbones: (name, options) of each backbone.
+        validation: fraction of the training samples held out for epoch selection and recalibration.
+        recalibrate: what is fitted on the held-out samples, a kind of :mod:`aqakit.scores.recalibration`.
+        labels: which training samples keep their labels, in the format of
+            :func:`aqakit.datasets.parts.partial_labels.choose_labelled`; if None, all.
+        transductive: whether to train on the test samples too, without their labels.
     """
 
     method: str
@@ -70,12 +70,12 @@ class Recipe:
 
     @classmethod
     def from_json(cls, stored: Mapping[str, Any]) -> Recipe:
-        """The recipe that :meth:`to_json` was called on."""
+        """Restore a recipe from the result of :meth:`to_json`."""
         backbones = tuple((name, options) for name, options in stored["backbones"])
         return cls(**{**stored, "backbones": backbones, "settings": Settings(**stored["settings"])})
 
     def to_json(self) -> dict[str, Any]:
-        """JSON values, from which :meth:`from_json` makes the same recipe."""
+        """Return JSON values from which :meth:`from_json` restores the recipe."""
         stored: dict[str, Any] = json.loads(json.dumps(asdict(self), default=str))
         return stored
 
@@ -83,10 +83,10 @@ class Recipe:
 def make_recipe(
     method: str, *, data: str, backbone: str | Sequence[str], root: Path | str | None = None, **options: Any
 ) -> Recipe:
-    """Sort options into those of the method, of the recipe and of the loop, and check all of them.
+    """Build a recipe: assign each option to the method, the run or the training loop, and check it.
 
     Raises:
-        OptionError: unknown names and bad values, all at once.
+        OptionError: names are unknown or values are invalid; the message lists all of them.
     """
     loop = {f.name for f in fields(Settings)}
     own = {o.name for o in configuration.options(run_options)}
@@ -110,59 +110,59 @@ def make_recipe(
 
 def run_options(
     *,
-    task: Annotated[str | None, Field(description="the action to learn, for a data set of several")] = None,
+    task: Annotated[str | None, Field(description="the action to learn, for a data set with several")] = None,
     protocol: Annotated[str | None, Field(description="name of the splits, or all to train on everything")] = None,
-    fold: Annotated[str | None, Field(description="name of the fold (the first)")] = None,
+    fold: Annotated[str | None, Field(description="name of the fold (default: the first)")] = None,
     target: Annotated[Target, Field(description="total: learn score ÷ declared difficulty")] = "score",
     fuse: Annotated[Fuse, Field(description="concat: join the features of several backbones")] = "none",
     finetune: Annotated[bool, Field(description="train the backbone too, from pixels")] = False,
     summarise: Annotated[
-        int, Field(ge=0, description="summarise each video's clips in so many windows: mean, spread, change; 0: do not")
+        int, Field(ge=0, description="summarise each video's clips in this many windows: mean, spread, change; 0: off")
     ] = 0,
     standardise: Annotated[
-        Literal["auto", "yes", "no"], Field(description="scale feature channels on the training set")
+        Literal["auto", "yes", "no"], Field(description="standardise feature channels, fitted on the training set")
     ] = "auto",
-    engine: Annotated[engines.Name, Field(description="what runs frozen backbones")] = "torch",
+    engine: Annotated[engines.Name, Field(description="inference engine for frozen backbones")] = "torch",
     precision: Annotated[
-        engines.Precision, Field(description="of the backbones' arithmetic; int8 distorts features: measure first")
+        engines.Precision, Field(description="precision of the backbones; int8 distorts features: measure first")
     ] = "float32",
-    calibration: Annotated[str | None, Field(description="a recording like those to come, for int8")] = None,
-    shift: Annotated[int, Field(ge=0, description="largest shift of the window in training, in frames")] = 0,
-    flip: Annotated[bool, Field(description="mirror half of the training videos")] = False,
-    jitter: Annotated[int, Field(ge=0, description="largest move of the picture in training, in pixels")] = 0,
+    calibration: Annotated[str | None, Field(description="a representative recording, to calibrate int8")] = None,
+    shift: Annotated[int, Field(ge=0, description="maximum random shift of the window in training, in frames")] = 0,
+    flip: Annotated[bool, Field(description="flip training videos horizontally with probability 1/2")] = False,
+    jitter: Annotated[int, Field(ge=0, description="maximum random shift of the picture in training, in pixels")] = 0,
     validation: Annotated[
-        float, Field(ge=0, lt=1, description="share of training samples held out, whole groups where there are")
+        float, Field(ge=0, lt=1, description="fraction of training samples held out; whole groups if there are groups")
     ] = 0.0,
     recalibrate: Annotated[
-        recalibration.Name, Field(description="how intervals are fitted to the held-out samples")
+        recalibration.Name, Field(description="how intervals are recalibrated on the held-out samples")
     ] = "conformal",
     labels: Annotated[
         str | None,
         AfterValidator(lambda share: share and partial_labels.check_share(share)),
-        Field(description="training samples that keep their labels: 10%, 40, or column:NAME of the manifest; else all"),
+        Field(description="training samples that keep labels: 10%, 40, or column:NAME of the manifest; default: all"),
     ] = None,
     transductive: Annotated[
-        bool, Field(description="learn from the test samples too, without their labels; every table will say so")
+        bool, Field(description="train on the test samples too, without their labels; every table will say so")
     ] = False,
 ) -> None:
-    """The options of a run that belong to no method: this signature is their only list."""
+    """Declare the options of a run that belong to no method; this signature is their only list."""
 
 
 def supervision(labels: str | None, transductive: bool) -> list[str]:
-    """Sentences for a table: how few labels were learnt from, and whether the test samples were seen."""
-    few = f"labels: {labels} of the scored training samples kept theirs, the others were learnt from without."
-    seen = "transductive: the test samples were learnt from, without their labels."
+    """Return notes for a table: which labels were used, and whether the test samples were trained on."""
+    few = f"labels: {labels} of the scored training samples kept their labels; the others were used without labels."
+    seen = "transductive: the test samples were used in training, without their labels."
     return [few] * bool(labels) + [seen] * transductive
 
 
 def make_engine(recipe: Recipe) -> Engine:
-    """What runs the frozen backbones of a recipe."""
+    """Make the engine that runs the frozen backbones of a recipe."""
     calibration = Path(recipe.calibration) if recipe.calibration else None
     return engines.make(recipe.engine, recipe.precision, calibration)
 
 
 def assemble_run(recipe: Recipe, labels: LabelSpec, backbones: Mapping[str, Backbone] | None = None) -> Assessor:
-    """An untrained assessor; its weights come from the run's seed unless its backbones are there already."""
+    """Build an untrained assessor; the run's seed sets its initial weights unless ``backbones`` are given."""
     return assemble(
         recipe.method,
         recipe.options,

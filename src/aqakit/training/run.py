@@ -1,10 +1,10 @@
-"""A finished run as an object.
+"""Load a finished run and predict with it.
 
-A run folder holds ``run.json`` (recipe, labels, data fingerprint, versions), ``checkpoint.safetensors`` (the weights),
-``epochs.safetensors`` (predictions of every epoch on every watched split), ``predictions.csv`` and
-``descriptions.json`` (scores, and attributes and captions if any, of the kept epoch), ``exemplars.safetensors`` (what
-is kept of the training videos to explain new ones) and, where there was a validation split, ``recalibration.json``.
-While it is being made it also holds ``optimizer.pt``, from which a killed run goes on to the same bits.
+A run folder contains ``run.json`` (recipe, labels, data fingerprint, versions), ``checkpoint.safetensors`` (the
+weights), ``epochs.safetensors`` (predictions of every epoch on every watched split), ``predictions.csv`` and
+``descriptions.json`` (scores, and attributes and captions if any, of the selected epoch), ``exemplars.safetensors`` (a
+summary of the training videos, to explain new ones) and, if there was a validation split, ``recalibration.json``.
+During training it also contains ``optimizer.pt``, from which a killed run resumes with bit-identical results.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ from aqakit.types import Batch, Description, Sample
 
 
 def load(folder: Path | str) -> Run:
-    """Open a finished run: :meth:`Run.load`."""
+    """Load a finished run; see :meth:`Run.load`."""
     return Run.load(folder)
 
 
@@ -43,11 +43,11 @@ class Run:
     """A finished run.
 
     Attributes:
-        folder: where it is.
-        recipe: what it was made from.
-        labels: scale, judges and the rest of what its data set's labels are.
-        assessor: ready to predict, on the CPU.
-        recalibration: fitted on the validation split; None where there was none.
+        folder: the run folder.
+        recipe: the recipe of the run.
+        labels: scale, judges and the rest of the specification of the labels.
+        assessor: the trained model, in evaluation mode, on the CPU.
+        recalibration: fitted on the validation split; None if there was no such split.
     """
 
     def __init__(self, folder: Path, description: Mapping[str, Any], assessor: Assessor) -> None:
@@ -58,16 +58,16 @@ class Run:
 
     @classmethod
     def load(cls, folder: Path | str) -> Run:
-        """Open a run folder.
+        """Load a run folder.
 
         Raises:
-            RunError: it is missing or not finished.
+            RunError: the run is missing or not finished.
             WeightsError: its checkpoint is damaged or of another method.
         """
         folder = Path(folder)
         description = run_files.read_description(folder)
         if description["status"] != "finished":
-            raise RunError(f"{folder}: this run is not finished; give its train command again to go on")
+            raise RunError(f"{folder}: this run is not finished; repeat its train command to resume it")
         recipe = Recipe.from_json(description["recipe"])
         assessor = assemble_run(recipe, run_files.labels_from_json(description["labels"])).eval()
         run_files.load_weights(assessor, folder / "checkpoint.safetensors")
@@ -75,22 +75,22 @@ class Run:
 
     @cached_property
     def backbones(self) -> dict[str, Backbone]:
-        """What reads and embeds a new recording: the live ones of the run, or frozen ones, loaded when first asked."""
+        """The backbones that embed recordings: the run's fine-tuned ones, or frozen ones, loaded on first use."""
         if self.assessor.live:
             return dict(self.assessor.live.items())  # type: ignore[arg-type]
         return build_backbones(self.recipe.backbones, self.recipe.settings.seed)
 
     @cached_property
     def engine(self) -> Engine:
-        """What runs the backbones; made once, since OpenVINO converts each network on its first clip."""
+        """The engine that runs the backbones; made once, since OpenVINO converts each network on its first clip."""
         return make_engine(self.recipe)
 
     @cached_property
     def training_summary(self) -> TrainingSummary:
-        """What was kept of the training videos.
+        """The summary of the training videos.
 
         Raises:
-            RunError: nothing was, or the file is damaged.
+            RunError: the file is missing or damaged.
         """
         return TrainingSummary.load(self.folder)
 
@@ -101,11 +101,11 @@ class Run:
         difficulty: float | None = None,
         window: tuple[int, int] | None = None,
     ) -> ScoreDistribution:
-        """The score distribution of one recording, recalibrated where the run had validation data.
+        """Predict the score distribution of one recording, recalibrated if the run had validation data.
 
         Args:
             recording: a file; or, for a run with several kinds of input, ``{"video": …, "signal": …}``.
-            difficulty: the declared difficulty; needed by a run whose target is ``total``.
+            difficulty: the declared difficulty; required if the run's target is ``total``.
             window: first and last frame of the action; None for the whole recording.
         """
         return self.predict_samples([self.sample(recording, difficulty, window)]).select(0)
@@ -116,17 +116,17 @@ class Run:
         difficulty: float | None = None,
         window: tuple[int, int] | None = None,
     ) -> Sample:
-        """A recording as a sample without a score; arguments are those of :meth:`predict`."""
+        """Make a sample without a score from a recording; the arguments are those of :meth:`predict`."""
         if not isinstance(recording, Mapping):
             recording = {self.only_input(): recording}
         paths = {kind: Path(path) for kind, path in recording.items()}
         return Sample(id=str(next(iter(paths.values()))), sources=paths, window=window, difficulty=difficulty)
 
     def only_input(self) -> str:
-        """The kind of recording the run reads.
+        """Return the kind of recording the run reads.
 
         Raises:
-            OptionError: it reads several kinds, so that one file is not enough.
+            OptionError: the run reads several kinds, so one file is not enough.
         """
         kinds = sorted({backbone.reads for backbone in self.backbones.values()})
         if len(kinds) > 1:
@@ -134,11 +134,11 @@ class Run:
         return kinds[0]
 
     def predict_samples(self, samples: Sequence[Sample]) -> ScoreDistribution:
-        """(B,) distributions of samples, all of which must be readable; nothing is cached."""
+        """Predict (B,) distributions of samples, all of which must be readable; nothing is cached."""
         return self._answer(self.embed(samples))
 
     def assess(self, samples: Sequence[Sample]) -> tuple[ScoreDistribution, Description]:
-        """The same, and what else the method says of them."""
+        """Predict distributions, as :meth:`predict_samples`, and the attributes and captions of the samples."""
         batch = self.embed(samples)
         with torch.inference_mode():
             said = self.assessor.describe_embedded(batch)
@@ -150,7 +150,7 @@ class Run:
         return self.recalibration.apply(answer) if self.recalibration else answer
 
     def embed(self, samples: Sequence[Sample]) -> Batch:
-        """The features of samples as the assessor takes them, with what is known of the samples; nothing is cached."""
+        """Compute the features of samples, and collate them with their labels into a batch; nothing is cached."""
         streams = {n: [self._features(s, n, backbone) for s in samples] for n, backbone in self.backbones.items()}
         stacked = {name: batches.stack(videos, self.recipe.summarise) for name, videos in streams.items()}
         batch = batches.collate(samples, self.labels, stacked)
@@ -158,12 +158,12 @@ class Run:
         return batch
 
     def _features(self, sample: Sample, name: str, backbone: Backbone) -> Tensor:
-        if self.assessor.live:  # trained on features as they are, not as the cache rounds them
+        if self.assessor.live:  # trained on exact features, not on those rounded by the cache
             return extract.embed(backbone, extract.source(sample, name, backbone), sample.window, self.engine)
         return extract.clips_of(sample, name, backbone, None, self.engine).features
 
     def epochs(self, split: str) -> list[ScoreDistribution]:
-        """Predictions of every epoch on a watched split, in the order of :meth:`truth`."""
+        """Return the predictions of every epoch on a watched split, in the order of :meth:`truth`."""
         with safe_open(self.folder / "epochs.safetensors", framework="pt") as stored:
             kind = json.loads(stored.metadata()["kinds"])[split]
             names = [k for k in stored.keys() if k.startswith(f"{split}/")]  # noqa: SIM118
@@ -172,19 +172,19 @@ class Run:
         return [restore(kind, {name: t[e] for name, t in tensors.items()}) for e in range(count)]
 
     def splits(self) -> list[str]:
-        """Names of the watched splits, in order: ``validation`` and ``test`` where they have samples."""
+        """Return the names of the watched splits, in order: ``validation`` and ``test``, if they have samples."""
         return list(dict.fromkeys(row["split"] for row in self._rows()))
 
     def ids(self, split: str) -> list[str]:
-        """Sample ids of a watched split."""
+        """Return the sample ids of a watched split."""
         return [row["id"] for row in self._rows() if row["split"] == split]
 
     def truth(self, split: str) -> np.ndarray:
-        """(n,) true scores of a watched split, NaN where unknown."""
+        """Return the (n,) true scores of a watched split, NaN where unknown."""
         return np.array([float(row["true"] or "nan") for row in self._rows() if row["split"] == split])
 
     def prediction(self, split: str, *, recalibrated: bool = False) -> ScoreDistribution:
-        """(n,) distributions of the kept epoch on a watched split."""
+        """Return the (n,) distributions of the selected epoch on a watched split."""
         answer = self.epochs(split)[self.description["epoch"]]
         return self.recalibration.apply(answer) if recalibrated and self.recalibration else answer
 

@@ -1,4 +1,4 @@
-"""The files of a run folder: how each is written and read back, with a sentence for each way it can be damaged."""
+"""Read and write the files of a run folder, with a clear error for each way in which a file can be damaged."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ from aqakit.training.state import History
 from aqakit.types import Description, LabelSpec, Sample, ScoreScale
 
 LEVEL = 0.9
-"""Intervals are central 90 % intervals wherever no other level is named."""
+"""Level of the central prediction intervals, unless another level is named."""
 
 
 def write_epochs(file: Path, history: History) -> None:
-    """Predictions of every epoch, stacked, under ``split/tensor``; the kinds of distribution are in the header."""
+    """Write the stacked predictions of every epoch as ``split/tensor``; the header holds the kinds of distribution."""
     tensors: dict[str, Tensor] = {}
     for split, distributions in history.predictions.items():
         by_epoch = [d.tensors() for d in distributions]
@@ -44,7 +44,7 @@ def write_epochs(file: Path, history: History) -> None:
 
 
 def predictions_csv(kept: Mapping[str, ScoreDistribution], watched: Mapping[str, BatchSource]) -> str:
-    """One line for each watched sample: its truth and the prediction of the kept epoch."""
+    """Return a CSV with one line per watched sample: its true score and the prediction of the selected epoch."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(["split", "id", "true", "mean", "std", "low_90", "high_90"])
@@ -58,7 +58,7 @@ def predictions_csv(kept: Mapping[str, ScoreDistribution], watched: Mapping[str,
 
 
 def descriptions_json(said: Mapping[str, Description], watched: Mapping[str, BatchSource], labels: LabelSpec) -> str:
-    """For each watched split how good its descriptions are, and what was said of each sample beside the truth."""
+    """Return, as JSON, the metrics of each watched split's descriptions, and each sample's prediction and truth."""
     return json.dumps(
         {
             split: {
@@ -75,7 +75,7 @@ def descriptions_json(said: Mapping[str, Description], watched: Mapping[str, Bat
 
 
 def words(said: Description, labels: LabelSpec) -> Iterator[dict[str, Any]]:
-    """Of each video the class of each attribute and the caption, if there are any."""
+    """Yield, for each video, the predicted class of each attribute and the caption, if there are any."""
     count = max([len(said.captions), *map(len, said.attributes.values())], default=0)
     for row in range(count):
         found: dict[str, Any] = {name: int(p[row].argmax()) for name, p in said.attributes.items()}
@@ -85,7 +85,7 @@ def words(said: Description, labels: LabelSpec) -> Iterator[dict[str, Any]]:
 
 
 def read_descriptions(folder: Path) -> dict[str, dict[str, Any]]:
-    """What :func:`descriptions_json` wrote; nothing where there is none."""
+    """Read what :func:`descriptions_json` returned; empty if the run folder has no such file."""
     file = folder / "descriptions.json"
     if not file.exists():
         return {}
@@ -101,10 +101,10 @@ def _truth(sample: Sample, name: str) -> Any:
 
 
 def read_description(folder: Path) -> dict[str, Any]:
-    """``run.json``.
+    """Read ``run.json``.
 
     Raises:
-        RunError: there is none, or it is not one of ours.
+        RunError: the file is missing or was not written by aqakit.
     """
     file = folder / "run.json"
     try:
@@ -119,7 +119,7 @@ def read_description(folder: Path) -> dict[str, Any]:
 
 
 def load_weights(assessor: Assessor, file: Path) -> None:
-    """The weights of a checkpoint into an assessor.
+    """Load the weights of a checkpoint into an assessor.
 
     Raises:
         WeightsError: the file is missing, damaged or of another method.
@@ -133,11 +133,11 @@ def load_weights(assessor: Assessor, file: Path) -> None:
         reason = " ".join(str(error).split())
         raise WeightsError(f"{file}: does not fit this run's method and options: {reason}") from None
     if broken := [name for name, tensor in weights.items() if tensor.isnan().any()]:
-        raise WeightsError(f"{file}: {', '.join(broken[:3])} hold NaN; train again")
+        raise WeightsError(f"{file}: {', '.join(broken[:3])} contain NaN; train again")
 
 
 def load_recalibration(folder: Path) -> Recalibration | None:
-    """What was fitted on the validation split; None where there was none."""
+    """Load the recalibration fitted on the validation split; None if there was no such split."""
     file = folder / "recalibration.json"
     if not file.exists():
         return None
@@ -148,6 +148,6 @@ def load_recalibration(folder: Path) -> Recalibration | None:
 
 
 def labels_from_json(stored: Mapping[str, Any]) -> LabelSpec:
-    """What :func:`dataclasses.asdict` made of a LabelSpec, as one again."""
+    """Rebuild a LabelSpec from the result of :func:`dataclasses.asdict`."""
     scales = {n: ScoreScale(**stored[n]) if stored[n] else None for n in ("scale", "total", "marks")}
     return LabelSpec(**{**stored, **scales, "vocabulary": tuple(stored["vocabulary"])})

@@ -1,4 +1,4 @@
-"""Scores for recordings given on the command line: what cannot be scored is refused by a sentence, not a stop."""
+"""Score recordings given on the command line; one that cannot be scored gives an error message and is skipped."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from aqakit.types import Sample, ScoreScale
 def score_recordings(
     run: Run, recordings: Sequence[Path] | Path, difficulty: float | None = None
 ) -> tuple[list[dict[str, Any]], list[str]]:
-    """A row for each recording that can be scored, and a sentence for each that cannot.
+    """Return a row for each recording that can be scored, and an error message for each that cannot.
 
     Args:
         run: a finished run.
-        recordings: files or folders of frames; or one manifest, a CSV that names them with window and difficulty.
-        difficulty: declared difficulty of those that name none.
+        recordings: files or folders of frames; or one manifest, a CSV that lists them with window and difficulty.
+        difficulty: declared difficulty of the recordings that state none.
     """
     samples = _manifest(recordings) if isinstance(recordings, Path) else _samples(run, recordings)
     rows, failed = [], []
@@ -39,10 +39,10 @@ def score_recordings(
 
 
 def off_scale(rows: Sequence[dict[str, Any]], scale: ScoreScale) -> list[str]:
-    """A sentence for each score that cannot be given, which says that the recording is unlike the training data."""
+    """Return a warning for each score outside the scale: the recording is unlike the training data."""
     return [
-        f"{row['recording']}: {row['score']:.1f} is off the scale of {scale.low:g} to {scale.high:g} {scale.unit}; "
-        "the recording is unlike those the run was trained on"
+        f"{row['recording']}: {row['score']:.1f} is off the scale from {scale.low:g} to {scale.high:g} {scale.unit}; "
+        "the recording is unlike the training data"
         for row in rows
         if not scale.low <= row["score"] <= scale.high
     ]

@@ -17,31 +17,31 @@ class Settings:
     """The options of the training loop."""
 
     epochs: Annotated[int, Field(gt=0, description="passes over the training set")] = 100
-    batch_size: Annotated[int, Field(gt=0, description="videos in a step, of each process")] = 16
-    learning_rate: Annotated[float, Field(gt=0, description="of the method")] = 1e-3
+    batch_size: Annotated[int, Field(gt=0, description="videos per step and process")] = 16
+    learning_rate: Annotated[float, Field(gt=0, description="learning rate of the method")] = 1e-3
     backbone_rate: Annotated[
-        float, Field(ge=0, description="learning rate of a live backbone, as a share of the method's")
+        float, Field(ge=0, description="learning rate of a fine-tuned backbone, as a multiple of the method's")
     ] = 1.0
-    weight_decay: Annotated[float, Field(ge=0, description="of all weights")] = 1e-4
-    optimizer: Annotated[Literal["adam", "adamw", "sgd"], Field(description="sgd has momentum 0.9")] = "adam"
+    weight_decay: Annotated[float, Field(ge=0, description="weight decay of all parameters")] = 1e-4
+    optimizer: Annotated[Literal["adam", "adamw", "sgd"], Field(description="sgd uses momentum 0.9")] = "adam"
     schedule: Annotated[
-        Literal["constant", "cosine", "one-cycle"], Field(description="of the learning rate over all steps")
+        Literal["constant", "cosine", "one-cycle"], Field(description="learning-rate schedule over all steps")
     ] = "constant"
-    accumulate: Annotated[int, Field(gt=0, description="batches whose gradients make one step")] = 1
-    clip_norm: Annotated[float | None, Field(gt=0, description="largest norm of a step's gradient")] = None
+    accumulate: Annotated[int, Field(gt=0, description="batches over which gradients are accumulated for one step")] = 1
+    clip_norm: Annotated[float | None, Field(gt=0, description="maximum gradient norm of a step")] = None
     labelled_share: Annotated[
-        float, Field(gt=0, le=1, description="labelled part of each batch, where some videos are unlabelled")
+        float, Field(gt=0, le=1, description="labelled fraction of each batch, if some videos are unlabelled")
     ] = 0.5
-    freeze_norm: Annotated[bool, Field(description="keep the batch-norm statistics of live backbones")] = False
+    freeze_norm: Annotated[bool, Field(description="freeze the batch-norm statistics of fine-tuned backbones")] = False
     select: Annotated[Literal["last", "best-validation"], Field(description="which epoch's weights the run keeps")] = (
         "last"
     )
-    seed: Annotated[int, Field(ge=0, description="of everything random")] = 0
+    seed: Annotated[int, Field(ge=0, description="random seed")] = 0
     device: Annotated[str, Field(description="auto, cpu, cuda, cuda:1 …")] = "auto"
 
 
 def device_of(name: str) -> torch.device:
-    """A device by its name in :class:`Settings`."""
+    """Return the device with the name given in :class:`Settings`."""
     if name == "auto":
         return torch.device(distributed.device())
     try:

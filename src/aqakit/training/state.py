@@ -1,4 +1,4 @@
-"""Everything that changes while a model is trained, and the one file that a killed run resumes from."""
+"""Training state: everything that changes during training, and the file from which a killed run resumes."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ RESUME_FILE = "optimizer.pt"
 
 @dataclass
 class History:
-    """What every epoch left behind.
+    """Losses and predictions of every epoch.
 
     Attributes:
-        losses: mean of each named term, by epoch.
-        predictions: for each watched split, its distributions by epoch.
+        losses: mean of each named loss term, by epoch.
+        predictions: predicted distributions by epoch, for each watched split.
         best: epoch whose weights the run keeps, counted from 0.
     """
 
@@ -36,7 +36,7 @@ class History:
 
 @dataclass
 class TrainingState:
-    """Weights, optimiser and history; saved in one file, so that it is never half of two epochs."""
+    """Weights, optimiser and history, saved in one file so that they always belong to the same epoch."""
 
     assessor: Assessor
     optimizer: torch.optim.Optimizer
@@ -47,7 +47,7 @@ class TrainingState:
     best_weights: dict[str, Tensor] | None = None
 
     def step(self, clip_norm: float | None) -> None:
-        """One step of the optimiser and of its schedule, from the gradients that have been collected."""
+        """Take one step of the optimiser and its schedule with the accumulated gradients."""
         if clip_norm is not None:
             nn.utils.clip_grad_norm_(self.assessor.parameters(), clip_norm)
         self.optimizer.step()
@@ -55,7 +55,7 @@ class TrainingState:
         self.scheduler.step()
 
     def keep_best(self, validation: BatchSource | None, settings: Settings, epoch: int) -> None:
-        """Remember the weights of the epoch that ranks the validation samples best; of the last one otherwise."""
+        """Keep the weights of the epoch that ranks the validation samples best, or else those of the last epoch."""
         if settings.select == "last" or validation is None:
             self.history.best = epoch
             return
@@ -66,12 +66,12 @@ class TrainingState:
             self.best_weights = {n: t.detach().cpu().clone() for n, t in self.assessor.state_dict().items()}
 
     def restore_best(self) -> None:
-        """Go back to the weights of the best epoch."""
+        """Load the weights of the best epoch."""
         if self.best_weights is not None:
             self.assessor.load_state_dict(self.best_weights)
 
     def save(self, file: Path, epoch: int) -> None:
-        """Write a checkpoint after an epoch."""
+        """Save a checkpoint after an epoch."""
         state = {
             "fingerprint": self.fingerprint,
             "epoch": epoch,
@@ -86,14 +86,14 @@ class TrainingState:
             torch.save(state, temporary)
 
     def load(self, file: Path) -> int:
-        """Go back to a checkpoint if there is one; the number of the epoch to begin with."""
+        """Load a checkpoint if there is one, and return the number of the next epoch."""
         if not file.exists():
             return 0
         try:
             state = torch.load(file, weights_only=True)
         except Exception as error:  # torch raises many kinds for a damaged file
             raise RunError(
-                f"{file}: this checkpoint is damaged ({type(error).__name__}); delete it to begin anew"
+                f"{file}: this checkpoint is damaged ({type(error).__name__}); delete it to start again"
             ) from None
         if state["fingerprint"] != self.fingerprint:
             raise RunError(f"{file}: belongs to a run with other settings or data; choose another folder or delete it")

@@ -1,9 +1,9 @@
-"""What a run keeps of its training videos: mean features, to find those most like a new one, and the mean clip.
+"""Summary of a run's training videos: mean features, to find the videos most similar to a new one, and the mean clip.
 
-Likeness is nearness of the features that the method reads: of each stream the mean over the clips of a video (and over
-joints or places, where there are any), every channel scaled by its spread over the training videos; then the root mean
-square difference over channels, all streams counting alike. For a run that trained its backbone these are the features
-it learnt, for any other those of the backbone.
+The distance of two videos is computed from the features that the method reads. The features of each stream are averaged
+over clips (and over joints or positions, if any), and every channel is scaled by its standard deviation over the
+training videos. The distance is the root mean square difference over channels, with equal weight for all streams. If
+the run trained its backbone, these are the trained features.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _VIDEOS_AT_ONCE = 8
 
 @dataclass(frozen=True)
 class Exemplar:
-    """A training video: its score, and its distance from the one in question, in spreads of a channel."""
+    """A training video: its score, and its distance from the query video, in standard deviations of a channel."""
 
     id: str
     score: float
@@ -39,11 +39,11 @@ class Exemplar:
 
 @dataclass(frozen=True)
 class TrainingSummary:
-    """The training videos of a run.
+    """Summary of the training videos of a run.
 
     Attributes:
-        ids: of the n that have a score.
-        score: (n,).
+        ids: ids of the n videos that have a score.
+        score: (n,) their scores.
         mean_features: for each stream, the features of these videos, averaged over clips: (n, D).
         mean_clip: for each stream, the mean clip of all training videos: (N, *F), one for each position, if all have N
             clips; else (1, *F).
@@ -57,7 +57,7 @@ class TrainingSummary:
     @classmethod
     @torch.no_grad()
     def of(cls, assessor: Assessor, train: BatchSource, device: torch.device) -> TrainingSummary:
-        """Embed the training set once more, a few videos at a time."""
+        """Compute the summary by embedding the training set once more, a few videos at a time."""
         pooled: dict[str, list[Tensor]] = {}
         usual: dict[str, _Mean] = {}
         for batch in _embedded(assessor.eval(), train, device):
@@ -74,7 +74,7 @@ class TrainingSummary:
         )
 
     def save(self, folder: Path) -> None:
-        """Write them into a run folder."""
+        """Save the summary in a run folder."""
         tensors = {"score": self.score}
         tensors |= {f"pooled/{name}": t.contiguous() for name, t in self.mean_features.items()}
         tensors |= {f"usual/{name}": t.contiguous() for name, t in self.mean_clip.items()}
@@ -83,7 +83,7 @@ class TrainingSummary:
 
     @classmethod
     def load(cls, folder: Path) -> TrainingSummary:
-        """Read them from a run folder.
+        """Load the summary of a run folder.
 
         Raises:
             RunError: the file is missing or damaged.
@@ -103,7 +103,7 @@ class TrainingSummary:
             raise RunError(f"{folder / FILE}: is damaged ({type(error).__name__}); train the run again") from None
 
     def nearest(self, video: Batch, count: int = 3) -> list[Exemplar]:
-        """The training videos most like one (B = 1), the most alike first."""
+        """Return the training videos most similar to one video (B = 1), nearest first."""
         squares = [_squares(self.mean_features[name], pool(stream).cpu()) for name, stream in video.streams.items()]
         distance = torch.stack(squares).mean(0).sqrt()
         order = distance.argsort(stable=True)[:count].tolist()
@@ -111,7 +111,7 @@ class TrainingSummary:
 
 
 def pool(stream: Stream) -> Tensor:
-    """(B, N, *F) → (B, D): the mean over clips, and over joints (J, D) or places (D, T, H, W)."""
+    """Average features (B, N, *F) → (B, D) over clips, and over joints (J, D) or positions (D, T, H, W)."""
     features = stream.features
     if features.ndim > 4:
         features = features.flatten(3).mean(3)
@@ -122,7 +122,7 @@ def pool(stream: Stream) -> Tensor:
 
 
 class _Mean:
-    """The mean clip over many videos, at each place as long as all videos have as many clips."""
+    """Running mean clip of many videos: one per position while all videos have the same number of clips, else one."""
 
     def __init__(self) -> None:
         self.total: Tensor | None = None
@@ -147,9 +147,9 @@ class _Mean:
 
 
 def _squares(known: Tensor, video: Tensor) -> Tensor:
-    """(n,) mean squared differences of (n, D) from (1, D) in units of each channel's spread."""
+    """Return (n,) mean squared differences of (n, D) from (1, D), in standard deviations of each channel."""
     spread = known.std(0, correction=0)
-    usable = spread > 1e-8 * known.abs().amax(0).clamp_min(1e-8)  # a channel that never changes tells nothing
+    usable = spread > 1e-8 * known.abs().amax(0).clamp_min(1e-8)  # a constant channel carries no information
     return ((known - video) / spread)[:, usable].square().mean(1) if bool(usable.any()) else known.new_zeros(len(known))
 
 

@@ -1,4 +1,4 @@
-"""How a run is made: data, training, and the files of the run folder."""
+"""Make a run: prepare the data, train, and write the files of the run folder."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ from aqakit.training.summary import TrainingSummary
 from aqakit.types import LabelSpec
 
 EpochReport = Callable[[int, dict[str, float]], None]
-"""Called after each epoch with its number and its losses."""
+"""Callback after each epoch, with its number and losses."""
 
 
 def silent(epoch: int, losses: dict[str, float]) -> None:
@@ -46,16 +46,16 @@ def execute(
     *,
     report: EpochReport = silent,
 ) -> Run:
-    """Train, predict and write one run; go on where a killed one stopped; return a finished one as it is.
+    """Train, predict and write one run; resume a killed run; return a finished run unchanged.
 
     Raises:
-        RunError: the folder holds a run with other settings or data.
+        RunError: the folder contains a run with other settings or data.
     """
     split = prepared.split(recipe)
     recipe = replace(recipe, fold=split.fold)
     fingerprint = _fingerprint(recipe, prepared, split)
     finished = (folder / "run.json").exists() and _finished(folder, fingerprint)
-    distributed.wait()  # nobody writes before all have looked
+    distributed.wait()  # no process writes before all have checked the folder
     if finished:
         return Run.load(folder)
     description = _describe(recipe, prepared, fingerprint)
@@ -86,18 +86,18 @@ def train(
     report: EpochReport = silent,
     **options: Any,
 ) -> Run:
-    """Train a method on a data set and return the run; in all processes together where ``torchrun`` started several.
+    """Train a method on a data set and return the run; under ``torchrun``, all processes train it together.
 
     Args:
-        method: its name; its own options are keywords too (``alpha=0.6``).
+        method: name of the method; its options are keyword arguments too (``alpha=0.6``).
         data: name of a data set, with options as ``name:key=value``.
         backbone: name of a backbone, or several, with options as ``name:key=value``.
         out: the run folder.
-        root: where the data set is; for ``manifest`` the CSV file.
-        cache: where features are kept; the default is ``$AQAKIT_CACHE`` or ``~/.cache/aqakit``.
+        root: path of the data set; for ``manifest`` the CSV file.
+        cache: folder of the feature cache; the default is ``$AQAKIT_CACHE`` or ``~/.cache/aqakit``.
         report: called after each epoch with its number and losses.
-        options: of the method, of :class:`Recipe` (``task``, ``fold``, ``target`` …) and of
-            :class:`~aqakit.training.loop.Settings` (``epochs``, ``seed`` …).
+        options: options of the method, of :class:`~aqakit.training.recipe.Recipe` (``task``, ``fold``, ``target`` …)
+            and of :class:`~aqakit.training.settings.Settings` (``epochs``, ``seed`` …).
     """
     recipe = make_recipe(method, data=data, backbone=backbone, root=root, **options)
     with distributed.together():
@@ -107,9 +107,9 @@ def train(
 
 
 def _fingerprint(recipe: Recipe, prepared: PreparedData, split: RunSplit) -> str:
-    """Of everything that changes the outcome; several processes take other steps than one does."""
+    """Hash everything that changes the result, with the number of processes, since it changes the steps."""
     own = asdict(split)
-    own["known"] = own.pop("labelled")  # as earlier versions called it, so that their runs are recognised
+    own["known"] = own.pop("labelled")  # the name in earlier versions, so that their runs are recognised
     together = [processes.size()] if processes.size() > 1 else []
     return extract.digest([recipe.to_json(), prepared.fingerprint, own, *together])
 
@@ -163,5 +163,5 @@ def _write(
 def _finished(folder: Path, fingerprint: str) -> bool:
     description = run_files.read_description(folder)
     if description["fingerprint"] != fingerprint:
-        raise RunError(f"{folder}: holds a run with other settings or data; choose another folder, or delete it")
+        raise RunError(f"{folder}: contains a run with other settings or data; choose another folder or delete it")
     return bool(description["status"] == "finished")
