@@ -1,18 +1,18 @@
-"""Whether the clip that holds the entry carries most of the score's change when only the entry's execution is changed.
+"""Check that changing only a dive's entry changes mainly the contribution of the clip that holds the entry.
 
-Pairs of dives are made that differ in nothing but ``--parts``, poor or flawless: ``entry`` is how far from vertical
-the body is, ``splash`` what the water does after it. A run scores and explains both. ``share`` is that of the pairs in
-which the contribution of the clip that has most of the entry changed more than that of any other clip. The body is over
-or short by as much more as it has turned, so a poor entry shows before the hands touch the water; a splash shows after.
+The two dives of a pair differ only in ``--parts``, which are poor or flawless: ``entry`` is the body's deviation from
+vertical, ``splash`` is what the water does after it. A run scores and explains both. ``share`` is the share of pairs in
+which the contribution of the clip with most of the entry changed more than that of any other clip. The error in
+rotation grows as the body turns, so a poor entry shows before the hands touch the water; a splash shows after.
 
-The run needs several clips a video. With three the last holds the entry and what is seen of the body after it; finer
-ones share what shows before and after. With the pose estimator of ``benchmarks/pose_estimator.py``:
+The run needs several clips per video. With three, the last holds the entry and what is seen of the body after it;
+shorter clips divide what shows before and after. With the pose estimator of ``benchmarks/pose_estimator.py``:
 
     aqakit train regression --data synthetic_dives:count=680 --target total --standardise yes --validation 0.15 \\
         --backbone pose:model=diver.xml:size=128:plan=uniform/count=3/frames=16/stride=2 --dropout 0.3 \\
         --epochs 60 --batch-size 32 --weight-decay 0.001 --schedule one-cycle --out RUN
 
-A run that reads stored joints (backbone ``skeleton``) is given those, and nothing is rendered. Run
+A run that reads stored joints (backbone ``skeleton``) gets those, and nothing is rendered. Run
 ``python benchmarks/explanation.py RUN [--parts entry,splash] [--pairs 50] [--seed 12345] [--json FILE]``.
 """
 
@@ -32,10 +32,10 @@ from aqakit.explanation.contributions import Explanation, explain
 from aqakit.training.run import Run
 
 FPS, SIZE = 30, 128
-ENTRY = 0.2  # seconds from the touch of the hands until the body is under water
+ENTRY = 0.2  # seconds from the hands touching the water until the body is under water
 POOR, FLAWLESS = 0.1, 1.0
-UNSEEN = 12_345  # the seed of dives that no run has learnt from
-DIFFICULTY = 3.0  # the same for all: it scales every contribution alike
+UNSEEN = 12_345  # seed of dives that no run was trained on
+DIFFICULTY = 3.0  # the same for all: it scales all contributions equally
 
 
 def explained(run: Run, dive: Dive, changed: dict[str, float], folder: Path) -> Explanation:
@@ -50,7 +50,7 @@ def explained(run: Run, dive: Dive, changed: dict[str, float], folder: Path) -> 
 
 
 def entry_clip(found: Explanation, touch: float) -> int:
-    """The clip that has most of the entry, from the frame at which the hands touch the water."""
+    """Return the clip with most of the entry, given the frame at which the hands touch the water."""
     shared = [min(clip.last + 1, touch + ENTRY * FPS) - max(clip.first, touch) for clip in found.clips]
     return int(np.argmax(shared))
 
@@ -73,7 +73,7 @@ def main() -> None:
     parser.add_argument("run", type=Path)
     parser.add_argument("--parts", default="entry", help=f"some of {', '.join(f.name for f in fields(Execution))}")
     parser.add_argument("--pairs", type=int, default=50)
-    parser.add_argument("--seed", type=int, default=UNSEEN, help="of the dives; a plan is chosen on another one")
+    parser.add_argument("--seed", type=int, default=UNSEEN, help="seed of the dives; choose the plan on another")
     parser.add_argument("--json", type=Path)
     given = parser.parse_args()
     run, parts = aqakit.load(given.run), given.parts.split(",")
@@ -82,9 +82,7 @@ def main() -> None:
     for row in rows:
         print(f"{row['dive']:>6}  {row['change']:+7.2f}  clip {row['clip']}  {row['by_clip']}  {row['carried']}")
     share = np.mean([row["carried"] for row in rows])
-    print(
-        f"{given.parts}: the clip that holds the entry carries most of the change in {share:.0%} of {len(rows)} pairs"
-    )
+    print(f"{given.parts}: the clip that holds the entry changes most in {share:.0%} of {len(rows)} pairs")
     if given.json:
         found = {"parts": parts, "seed": given.seed, "share": share, "pairs": rows}
         given.json.write_text(json.dumps(found, indent=1) + "\n")

@@ -1,11 +1,11 @@
-"""Seconds per video of 103 frames: features of ten clips by I3D, as published and as here, stage by stage.
+"""Time to extract I3D features of ten clips from a video of 103 frames: published pipeline and ours, by stage.
 
-The published way reads 103 JPEGs one after another and gives the network, in PyTorch's float32, one clip after
-another. Ours reads the MP4 that holds the same frames. The weights are random; the time does not depend on them.
-``share`` is of the machine's peak, the fastest multiplication of large matrices found in the same precision. Last comes
-what a precision does to the ranks of scores that a ridge regression on mean features gives to other videos.
-Run ``python benchmarks/extraction.py [--json FILE]`` on a machine that does nothing else; ``--data``, ``--root`` and
-``--backbone`` choose the videos and the network of the ranks.
+The published pipeline reads 103 JPEGs one by one and runs the network on one clip at a time, in PyTorch's float32. Ours
+reads the MP4 that holds the same frames. The weights are random; the time does not depend on them. ``share`` is the
+share of the machine's peak: the fastest multiplication of large matrices found in the same precision. The last rows
+show how a precision changes the ranks of the scores that a ridge regression on mean features gives to other videos.
+Run ``python benchmarks/extraction.py [--json FILE]`` on an otherwise idle machine; ``--data``, ``--root`` and
+``--backbone`` choose the videos and the network for the ranks.
 """
 
 import argparse
@@ -52,7 +52,7 @@ ENGINES = [
 
 
 def pictures() -> list[np.ndarray]:
-    """A textured disc that flies over a textured ground."""
+    """Render a textured disc that moves over a textured background."""
     rng = np.random.default_rng(0)
     ground = np.array(Image.fromarray(rng.integers(0, 256, (32, 57, 3), np.uint8)).resize((WIDTH + 1, HEIGHT)))
     y, x = np.mgrid[:HEIGHT, : WIDTH + 1]
@@ -64,7 +64,7 @@ def pictures() -> list[np.ndarray]:
 
 
 def write(folder: Path, frames: list[np.ndarray]) -> tuple[Path, Path]:
-    """The frames as an MP4, and what that shows as JPEGs of quality 95."""
+    """Write the frames as an MP4, and the decoded MP4 as JPEGs of quality 95."""
     film, jpegs = folder / "film.mp4", folder / "jpegs"
     with av.open(str(film), "w") as file:
         track = file.add_stream("libx264", rate=25, options={"crf": "18"})
@@ -80,7 +80,7 @@ def write(folder: Path, frames: list[np.ndarray]) -> tuple[Path, Path]:
 
 
 def published_read(jpegs: Path) -> list[np.ndarray]:
-    """Clips as the published code makes them: every picture opened, resized and cut, one after another."""
+    """Read clips as the published code does: open, resize and crop each picture in turn."""
     images = []
     for path in sorted(jpegs.iterdir()):
         image = Image.open(io.BytesIO(path.read_bytes())).convert("RGB").resize((WIDTH, HEIGHT), Image.BILINEAR)
@@ -89,13 +89,13 @@ def published_read(jpegs: Path) -> list[np.ndarray]:
 
 
 def published_network(backbone: i3d.I3D, clips: list[np.ndarray]) -> torch.Tensor:
-    """One clip after another, in float32."""
+    """Run the network on one clip at a time, in float32."""
     with torch.inference_mode():
         return torch.cat([backbone(torch.from_numpy(clip[None])) for clip in clips])
 
 
 def timed(function: Callable[[], Any], times: int) -> tuple[float, float, Any]:
-    """The least seconds by the clock, and by the processor in that run, of several; and what came out."""
+    """Return the shortest wall time of several runs, the CPU time of that run, and the result."""
     found = function()  # once to warm up
     best = (float("inf"), 0.0)
     for _ in range(times):
@@ -106,7 +106,7 @@ def timed(function: Callable[[], Any], times: int) -> tuple[float, float, Any]:
 
 
 class Product(Backbone):
-    """A chain of matrix multiplications, which an engine runs as it runs any network."""
+    """A chain of matrix multiplications that an engine runs like any network."""
 
     reads, shape, steps = "signal", (2048,), 2
 
@@ -128,7 +128,7 @@ class Product(Backbone):
 
 
 def peak(precision: str) -> float:
-    """GFLOP/s of matrix multiplications, by the engine that is quickest at it."""
+    """Return the GFLOP/s of matrix multiplications, by the fastest engine."""
     network, rates = Product(), []
     (clip,) = network.read(Path())
     for name in ("torch", "openvino"):
@@ -140,19 +140,19 @@ def peak(precision: str) -> float:
 
 
 def cosine(one: torch.Tensor, other: torch.Tensor) -> float:
-    """The least over the clips."""
+    """Return the minimum cosine similarity over clips."""
     return F.cosine_similarity(one, other).min().item()
 
 
 def correlation(one: torch.Tensor, other: torch.Tensor) -> float:
-    """The median over channels of the correlation between clips."""
+    """Return the median over channels of the correlation over clips."""
     a, b = one - one.mean(0), other - other.mean(0)
     alive = (a.norm(dim=0) > 0) & (b.norm(dim=0) > 0)
     return F.cosine_similarity(a[:, alive], b[:, alive], dim=0).median().item()
 
 
 class Bench:
-    """Rows of the table, one for each stage."""
+    """Collects the rows of the table, one for each stage."""
 
     def __init__(self, film: Path, jpegs: Path, times: int, videos: int) -> None:
         self.film, self.jpegs, self.times = film, jpegs, times
@@ -166,7 +166,7 @@ class Bench:
         print("  ".join(f"peak in {name}: {value:.0f} GFLOP/s" for name, value in self.peaks.items()))
 
     def row(self, stage: str, precision: str, engine: str, run: Callable[[], Any], videos: int = 1) -> float:
-        """Measure a stage; its seconds for one video."""
+        """Measure a stage and return its seconds per video."""
         wall, used, out = timed(run, self.times)
         seconds = wall / videos
         network = isinstance(out, torch.Tensor)
@@ -186,7 +186,7 @@ class Bench:
         return seconds
 
     def theirs(self) -> None:
-        """The published way."""
+        """Measure the published pipeline."""
         network = partial(published_network, self.backbone)
         self.row("published: decode", "float32", "torch", lambda: published_read(self.jpegs))
         self.row("published: network", "float32", "torch", lambda: network(self.clips))
@@ -194,7 +194,7 @@ class Bench:
         self.published = whole
 
     def ours(self, name: str, precision: str) -> None:
-        """One engine: the network alone, then all of it with several videos in a row."""
+        """Measure one engine: the network alone, then the whole extraction of several videos in a row."""
         engine, batch = make_engine(name, precision, self.film), np.stack(self.clips)
 
         def whole() -> torch.Tensor:
@@ -209,7 +209,7 @@ def make_engine(name: str, precision: str, recording: Path) -> engines.Engine:
 
 
 def ranks(data: str, root: Path | None, spec: str) -> list[dict[str, object]]:
-    """Spearman of five-fold ridge predictions with those from PyTorch's float32 features, and with the truth."""
+    """Return Spearman of five-fold ridge predictions with those from PyTorch's float32 features and with the truth."""
     rows: list[dict[str, object]] = []
     (name, options), (kind, given) = discovery.parse_spec(data), discovery.parse_spec(spec)
     module = discovery.find("backbones", kind)
@@ -246,7 +246,7 @@ def show(row: Mapping[str, object]) -> None:
 
 
 def measure(times: int, videos: int) -> list[dict[str, object]]:
-    """All rows."""
+    """Measure all rows."""
     with tempfile.TemporaryDirectory() as folder:
         bench = Bench(*write(Path(folder), pictures()), times, videos)
         bench.theirs()
@@ -262,12 +262,12 @@ def measure(times: int, videos: int) -> list[dict[str, object]]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--json", type=Path, help="also write the rows to this file")
-    parser.add_argument("--times", type=int, default=3, help="each stage is run so often, and the best one counts")
-    parser.add_argument("--videos", type=int, default=4, help="extracted in a row, so that reading overlaps")
+    parser.add_argument("--times", type=int, default=3, help="number of runs of each stage; the fastest counts")
+    parser.add_argument("--videos", type=int, default=4, help="videos extracted in a row, so that reading overlaps")
     parser.add_argument("--data", default="synthetic_dives:count=30:seed=5", help="videos for the ranks of scores")
-    parser.add_argument("--root", type=Path, help="where they are")
-    parser.add_argument("--backbone", default="i3d", help="for the ranks; with weights that have learnt something")
-    parser.add_argument("--only-ranks", action="store_true", help="leave the times out")
+    parser.add_argument("--root", type=Path, help="folder of these videos")
+    parser.add_argument("--backbone", default="i3d", help="backbone for the ranks; use trained weights")
+    parser.add_argument("--only-ranks", action="store_true", help="skip the time measurements")
     parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
     options = parser.parse_args()
     torch.set_num_threads(options.threads)

@@ -1,9 +1,9 @@
-"""A pose estimator for the rendered dives: from pixels to joints, learnt from dives of other seeds.
+"""Train a pose estimator for the rendered dives, from pixels to joints, on dives of other seeds.
 
-A small network learns where the 17 joints are, from single frames of dives of two seeds, whose pools no other seed has.
-One out of the picture is taken to be at its edge. What is printed is how far the joints found are from the true ones
-in all frames of dives of a third seed, as a share of the size of the body. The backbone ``pose`` reads what is saved.
-About six minutes on one core, rendering included:
+A small network learns the positions of the 17 joints from single frames of dives of two seeds, whose pools no other
+seed has. A joint outside the picture is placed at its edge. The script prints the distance of predicted from true
+joints in all frames of dives of a third seed, as a share of the body's size. The backbone ``pose`` reads the saved
+model. The script takes about six minutes on one core, including rendering:
 
     python benchmarks/pose_estimator.py --out diver.xml
     aqakit benchmark synthetic_dives:count=900 --target total --standardise yes --epochs 25 --schedule one-cycle \\
@@ -29,10 +29,10 @@ from aqakit.recordings.transforms import CONVENTIONS, normalise
 from aqakit.types import Sample
 
 SEEDS, HELD_OUT = (1, 2), 15
-TESTED, ALL = 60, 1000  # dives; more frames than any has
+TESTED, ALL = 60, 1000  # number of test dives; more frames than any dive has
 SIZE, BATCH = 128, 32
 EPOCHS, RATE, SURPRISE = 4, 2e-3, 0.01
-COLOURS = CONVENTIONS["imagenet"]  # as the backbone gives them, unless told otherwise
+COLOURS = CONVENTIONS["imagenet"]  # the backbone's default
 
 
 def _unit(before: int, after: int, stride: int = 1) -> nn.Sequential:
@@ -41,7 +41,7 @@ def _unit(before: int, after: int, stride: int = 1) -> nn.Sequential:
 
 
 class Diver(nn.Module):
-    """Pictures (n, 3, H, W) → joints (n, 17, 2), x and y as shares of the picture: the means of heatmaps."""
+    """Maps pictures (n, 3, H, W) to joints (n, 17, 2): x and y as shares of the picture, from the means of heatmaps."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -53,7 +53,7 @@ class Diver(nn.Module):
         self.larger = nn.Upsample(scale_factor=2)
 
     def heatmaps(self, pictures: Tensor) -> Tensor:
-        """(n, 17, H / 4, W / 4) logits."""
+        """Return logits (n, 17, H / 4, W / 4)."""
         quarter = self.quarter(pictures)
         eighth = self.eighth(quarter)
         eighth = eighth + self.larger(self.sixteenth(eighth))
@@ -70,7 +70,7 @@ def _means(logits: Tensor) -> Tensor:
 
 
 def _loss(logits: Tensor, joints: Tensor) -> Tensor:
-    """Mean distance along the axes, and how surprising the true cells of the heatmaps are."""
+    """Mean absolute error of coordinates, plus the weighted cross-entropy of the true heatmap cells."""
     side = logits.shape[2]
     x, y = (joints * side).long().clamp(max=side - 1).unbind(2)
     surprise = nn.functional.cross_entropy(logits.flatten(2).flatten(0, 1), (y * side + x).flatten())
@@ -78,7 +78,7 @@ def _loss(logits: Tensor, joints: Tensor) -> Tensor:
 
 
 def some_frames(sample: Sample, count: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """Frames (count, H, W, 3) of a dive, chosen at random, and the joints (count, 17, 2) as shares of the picture."""
+    """Return random frames (count, H, W, 3) of a dive, and the joints (count, 17, 2) as shares of the picture."""
     joints = np.load(sample.sources["skeleton"])
     chosen = np.sort(rng.choice(len(joints), min(count, len(joints)), replace=False))
     frames = video.stream(sample.sources["video"], chosen.tolist(), size=(SIZE, SIZE))
@@ -86,14 +86,14 @@ def some_frames(sample: Sample, count: int, rng: np.random.Generator) -> tuple[n
 
 
 def gather(samples: Sequence[Sample], count: int) -> tuple[Tensor, Tensor]:
-    """Pictures (n, H, W, 3) uint8 and joints (n, 17, 2), up to ``count`` of each dive."""
+    """Return pictures (n, H, W, 3) uint8 and joints (n, 17, 2), up to ``count`` of each dive."""
     rng = np.random.default_rng(0)
     pictures, joints = zip(*(some_frames(sample, count, rng) for sample in samples), strict=True)
     return torch.from_numpy(np.concatenate(pictures)), torch.from_numpy(np.concatenate(joints))
 
 
 def batches(pictures: Tensor, joints: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
-    """In another order and another light in every epoch."""
+    """Yield batches in a new random order and with random brightness in every epoch."""
     for _ in range(EPOCHS):
         for rows in torch.randperm(len(pictures)).split(BATCH)[: len(pictures) // BATCH]:
             light = 1 + 0.1 * torch.randn(len(rows), 3, 1, 1)
@@ -101,7 +101,7 @@ def batches(pictures: Tensor, joints: Tensor) -> Iterator[tuple[Tensor, Tensor]]
 
 
 def train(pictures: Tensor, joints: Tensor) -> Diver:
-    """By Adam, whose rate rises and falls once."""
+    """Train with AdamW and a one-cycle learning rate."""
     network = Diver().to(memory_format=torch.channels_last)
     optimizer = torch.optim.AdamW(network.parameters(), RATE)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, RATE, EPOCHS * (len(pictures) // BATCH))
@@ -119,14 +119,14 @@ def train(pictures: Tensor, joints: Tensor) -> Diver:
 
 
 def save(network: Diver, path: Path) -> None:
-    """For OpenVINO, for any number of pictures at once."""
+    """Save the network for OpenVINO, for any batch size."""
     model = ov.convert_model(network, example_input=torch.zeros(2, 3, SIZE, SIZE), input=[-1, 3, SIZE, SIZE])
     ov.save_model(model, path, compress_to_fp16=False)
 
 
 @torch.inference_mode()
 def distances(network: nn.Module, sample: Sample) -> np.ndarray:
-    """(T, 17) from the joints found to the true ones, in body sizes."""
+    """Return the distances (T, 17) of predicted from true joints, in body sizes."""
     pictures, truth = gather([sample], ALL)
     found = network(normalise(pictures, *COLOURS))
     return (found - truth).norm(dim=2).numpy() / body_size(truth.numpy())
@@ -135,8 +135,8 @@ def distances(network: nn.Module, sample: Sample) -> np.ndarray:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--dives", type=int, default=500, help="of each seed that it learns from")
-    parser.add_argument("--frames", type=int, default=16, help="of each dive")
+    parser.add_argument("--dives", type=int, default=500, help="number of dives of each training seed")
+    parser.add_argument("--frames", type=int, default=16, help="number of frames of each dive")
     given = parser.parse_args()
     torch.manual_seed(0)
     learnt = [s for seed in SEEDS for s in datasets.load("synthetic_dives", count=given.dives, seed=seed).samples]
@@ -144,7 +144,7 @@ def main() -> None:
     save(network, given.out)
     tested = datasets.load("synthetic_dives", count=TESTED, seed=HELD_OUT).samples
     off = np.concatenate([distances(network, sample) for sample in tested])
-    print(f"joints are off by {off.mean():.3f} of the body's size in the mean, {np.median(off):.3f} in the median")
+    print(f"distance from the true joints, in body sizes: mean {off.mean():.3f}, median {np.median(off):.3f}")
 
 
 if __name__ == "__main__":

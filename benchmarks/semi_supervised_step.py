@@ -1,16 +1,16 @@
-"""What learning from unlabelled videos costs: a step of each scheme divided by a step of its base, on two cores.
+"""Cost of training on unlabelled videos: the time of a step of each scheme divided by that of its base, on two cores.
 
-A step is what a user waits for: a batch from its source, losses, backward, optimizer; ``gradient`` is losses and
-backward alone. All schemes of a row are timed in turn, again and again, and the medians are divided. Under
+A step includes loading the batch, losses, backward and optimizer; ``gradient`` is losses and backward only. All schemes
+of a setting are timed in turn, repeatedly, and the medians are divided by
 
-- ``base``: the same base trains on a batch of the same size, all of it labelled. The base of a scheme with an encoder
-  of its own is the base over that encoder, which is the first row, whose own base has none.
-- ``labelled``: the same, on nothing but the labelled rows of the batch.
+- ``base``: the base trained on a fully labelled batch of the same size. The base of a scheme with its own encoder is
+  the base on top of that encoder. This is the first row, whose own base has no encoder.
+- ``labelled``: the base trained only on the labelled rows of the batch.
 
-``recordings`` are ten clips of 1,024 channels as I3D gives them, or the five windows of 76 of surgical kinematics;
-``pixels`` are raw videos of 32 frames of 64 × 64 and their live ``c3d_small``.
-Run ``OMP_NUM_THREADS=2 python benchmarks/semi_supervised_step.py [--json FILE]`` on a machine that does nothing else.
-On one that does, ``OMP_NUM_THREADS=1`` and ``--processor`` count what one thread takes of its processor instead.
+Cached features are ten clips of 1,024 channels, as from I3D, or five windows of 76 channels of surgical kinematics.
+``pixels`` are raw videos of 32 frames of 64 × 64 with a live ``c3d_small``.
+Run ``OMP_NUM_THREADS=2 python benchmarks/semi_supervised_step.py [--json FILE]`` on an otherwise idle machine. On a
+busy machine, use ``OMP_NUM_THREADS=1`` and ``--processor`` to measure the CPU time of one thread instead.
 """
 
 import argparse
@@ -38,7 +38,7 @@ LABELS = LabelSpec(ScoreScale(0, 100))
 STEPS = 8
 AA = "s4aqa:recovery=0:alignment=0"
 AA_S4L = f"{AA}:dropout=0:base="
-SCHEMES = {  # and their bases; pseudo-labels from the second epoch on, as later in every run
+SCHEMES = {  # scheme: base; pseudo-labels from the second epoch on, as later in every run
     AA: "usdl",
     "s4aqa:alignment=0": AA,
     "s4aqa:recovery=0": AA,
@@ -55,7 +55,7 @@ PIXEL_SCHEMES = {"s4l:question=rotation": AA_S4L + "usdl", "s4l:question=order":
 
 @dataclass(frozen=True)
 class Setting:
-    """Videos of so many clips of a shape, and the batches they are trained in."""
+    """Number and shape of the clips of a video, the batch size and the labelled share."""
 
     name: str
     clips: int
@@ -68,7 +68,7 @@ class Setting:
         return round(self.share * self.batch)
 
     def source(self, labelled: int, unlabelled: int) -> CachedFeatures:
-        """As many videos as fill the batches of an epoch."""
+        """Return as many videos as fill the batches of an epoch."""
         count = STEPS * (labelled + unlabelled)
         scores = [float(k % 100) if k < STEPS * labelled else None for k in range(count)]
         samples = [Sample(id=str(k), sources={}, score=score) for k, score in enumerate(scores)]
@@ -104,7 +104,7 @@ PIXELS = [
 
 
 class Watched(CachedFeatures):
-    """A source that notes when it is asked for a batch, which is when a step begins."""
+    """A source that records when a batch is requested, which is when a step begins."""
 
     def __init__(self, source: CachedFeatures, clock: Clock) -> None:
         super().__init__(source.samples, source.all_rows)
@@ -128,7 +128,7 @@ class Training:
     clock: Clock
 
     def steps(self) -> list[float]:
-        """Seconds of each step of the loop, in the second of two epochs."""
+        """Return the seconds of each training step in the second of two epochs."""
         source = Watched(self.source, self.clock)
         settings = Settings(
             epochs=2, batch_size=self.labelled + self.unlabelled, labelled_share=self.share, device="cpu"
@@ -137,7 +137,7 @@ class Training:
         return [after - before for before, after in pairwise(source.asked[-STEPS:])]
 
     def gradients(self) -> list[float]:
-        """Seconds of losses and backward, again and again."""
+        """Return the seconds of losses and backward, measured repeatedly."""
         assessor, times = self.setting.assessor(self.method).train(), []
         assessor.begin_epoch(1)
         batch = self._batch()
@@ -158,7 +158,7 @@ class Training:
 
 
 def timed(trainings: Sequence[Training], repetitions: int) -> list[dict[str, float]]:
-    """Median milliseconds of each, taken in turn."""
+    """Return the median milliseconds of each training, measured in turn."""
     seconds: list[dict[str, list[float]]] = [{"step": [], "gradient": []} for _ in trainings]
     for _ in range(repetitions):
         for found, training in zip(seconds, trainings):
@@ -168,7 +168,7 @@ def timed(trainings: Sequence[Training], repetitions: int) -> list[dict[str, flo
 
 
 def measure(setting: Setting, schemes: dict[str, str], repetitions: int, clock: Clock) -> list[dict[str, object]]:
-    """A row for each scheme."""
+    """Return a row for each scheme."""
     few, rest = setting.labelled, setting.batch - setting.labelled
     mixed, full, alone = setting.source(few, rest), setting.source(setting.batch, 0), setting.source(few, 0)
     bases = list(dict.fromkeys(schemes.values()))

@@ -1,6 +1,6 @@
-"""Peak memory and speed of reading one frame in ten of an hour of 1080p video, or of extracting its features.
+"""Peak memory and speed of reading every tenth frame of an hour of 1080p video, or of extracting its features.
 
-The video is made of one minute, encoded once, whose packets are repeated: ``python benchmarks/video_memory.py
+The video repeats the packets of one encoded minute. Run ``python benchmarks/video_memory.py
 [--backbone NAME:option=value]``.
 """
 
@@ -26,7 +26,7 @@ HEIGHT, WIDTH, RATE = 1080, 1920, 30
 
 
 def minute(path: Path, seconds: int) -> None:
-    """Moving gradients with a little noise, H.264, a keyframe every two seconds."""
+    """Write a video of moving gradients with a little noise: H.264, a keyframe every two seconds."""
     noise = np.random.default_rng(0).integers(0, 24, (HEIGHT, WIDTH, 3), np.uint8)
     across = np.linspace(0, 200, WIDTH, dtype=np.uint8)[None, :, None]
     with av.open(str(path), "w") as file:
@@ -39,7 +39,7 @@ def minute(path: Path, seconds: int) -> None:
 
 
 def repeat(source: Path, path: Path, times: int) -> None:
-    """The packets of a video, over and over."""
+    """Write a video that repeats the packets of another."""
     with av.open(str(source)) as one, av.open(str(path), "w") as many:
         track = many.add_stream_from_template(one.streams.video[0])
         length = one.streams.video[0].duration
@@ -53,12 +53,12 @@ def repeat(source: Path, path: Path, times: int) -> None:
 
 
 def peak() -> float:
-    """Largest resident size of this process so far, in MiB."""
+    """Return the peak resident memory of this process so far, in MiB."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
 def measure(path: Path, every: int) -> dict[str, float]:
-    """Read one frame in ``every`` at 256×455, as the papers do."""
+    """Read every ``every``-th frame at 256×455, the size used in the papers."""
     before, start = peak(), time.perf_counter()
     info = video.probe(path)
     probed = time.perf_counter()
@@ -78,7 +78,7 @@ def measure(path: Path, every: int) -> dict[str, float]:
 
 
 def extract(path: Path, spec: str) -> dict[str, float]:
-    """All that extraction does with the file but to keep the features."""
+    """Extract the features of a file without storing them."""
     name, options = discovery.parse_spec(spec)
     module = discovery.find("backbones", name)
     backbone = module.build(**configuration.configure(f"backbone {name}", module.build, options)).eval()
@@ -99,12 +99,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--minutes", type=int, default=60)
     parser.add_argument("--every", type=int, default=10)
-    parser.add_argument("--backbone", help="extract its features, in place of reading alone")
+    parser.add_argument("--backbone", help="extract features with this backbone instead of only reading")
     parser.add_argument("--json", type=Path, help="also write the rows to this file")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         one, many = Path(folder) / "minute.mp4", Path(folder) / "long.mp4"
-        with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as apart:  # its memory is not ours
+        with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as apart:  # so that its memory is not counted
             apart.submit(minute, one, 60).result()
             rows = []
             for minutes in (

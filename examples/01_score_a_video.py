@@ -1,4 +1,4 @@
-"""Score a video: train on rendered dives, then ask for the score of one MP4 file.
+"""Score a video: train on rendered dives, then predict the score of one MP4 file.
 
 python examples/01_score_a_video.py                      # trains for about two minutes, scores a rendered dive
 python examples/01_score_a_video.py my_dive.mp4 --difficulty 3.2
@@ -12,15 +12,15 @@ from aqakit import datasets
 from aqakit.report.demo import SETTINGS
 
 parser = argparse.ArgumentParser()
-parser.add_argument("video", nargs="?", type=Path, help="what to score (a dive that was not trained on)")
+parser.add_argument("video", nargs="?", type=Path, help="video to score (default: a held-out rendered dive)")
 parser.add_argument("--difficulty", type=float, help="declared difficulty of the dive")
 parser.add_argument("--out", type=Path, default=Path("runs/dives"), help="folder of the run")
-parser.add_argument("--dives", type=int, default=640, help="how many dives to render")
+parser.add_argument("--dives", type=int, default=640, help="number of dives to render")
 parser.add_argument("--epochs", type=int, default=SETTINGS["epochs"])
 given = parser.parse_args()
 
-# DAE and a small network over space and time, trained together from pixels. They learn the judges' total; the declared
-# difficulty takes it back to the score. A folder that holds this very run already is opened, not trained again.
+# DAE and a small 3D network, trained end to end from pixels. They predict the judges' total, which is multiplied by the
+# declared difficulty to get the score. If the folder already holds this run, it is loaded instead of trained again.
 settings = SETTINGS | {"data": f"synthetic_dives:count={given.dives}", "epochs": given.epochs}
 run = aqakit.train("dae", **settings, out=given.out)
 
@@ -31,9 +31,9 @@ if video is None:
     video, difficulty = dive.sources["video"], dive.difficulty
     print(f"{dive.caption} The judges gave {dive.score:.1f}.")
 
-# The answer is a distribution of scores, not a number.
+# The prediction is a distribution of scores, not a single number.
 answer = run.predict(video, difficulty=difficulty)
 low, high = answer.interval(0.9)
 print(f"{video}: {answer.mean:.1f} ± {answer.std:.1f} {run.labels.scale.unit}")
-print(f"nine times in ten between {low:.1f} and {high:.1f}")
-print(f"over 60 points with probability {1 - answer.cdf(60):.2f}")
+print(f"90 % interval: between {low:.1f} and {high:.1f}")
+print(f"more than 60 points with probability {1 - answer.cdf(60):.2f}")

@@ -1,4 +1,4 @@
-"""Compare methods honestly: all folds, several seeds, floors, and the papers' rule beside the honest one.
+"""Compare methods honestly: all folds, several seeds, floors, and the papers' selection rule beside an honest one.
 
     python examples/03_compare_methods.py
 
@@ -15,14 +15,14 @@ import aqakit
 from aqakit.report import tables
 
 parser = argparse.ArgumentParser()
-parser.add_argument("--folder", type=Path, default=Path("my_recordings"), help="where the recordings go")
-parser.add_argument("--json", type=Path, help="write the table here too")
+parser.add_argument("--folder", type=Path, default=Path("my_recordings"), help="folder for the recordings")
+parser.add_argument("--json", type=Path, help="also write the table to this file")
 parser.add_argument("--epochs", type=int, default=30)
 given = parser.parse_args()
 
-# A floor that looks at nothing but the length of a recording is beaten before anything was learnt of quality.
-# "best-test" takes the epoch that happens to suit the test samples, as published tables do; what it gains over
-# "last" is the price of having looked, and it says "optimistic" wherever it appears.
+# A floor that uses only the length of a recording must be beaten before a method has learnt anything about quality.
+# "best-test" selects the epoch that suits the test samples best, as published tables do. What it gains over "last" is
+# bias from using the test scores, so it is marked "optimistic" wherever it appears.
 table = aqakit.benchmark(
     "manifest:low=0:high=10",
     root=record(given.folder),
@@ -38,4 +38,4 @@ tables.write(table.rows, given.json, "json")
 honest = {row["method"]: row["spearman"] for row in table.rows if row["rule"] == "last"}
 looked = {row["method"]: row["spearman"] for row in table.rows if row["optimistic"]}
 for method, value in honest.items():
-    print(f"{method}: {value:.3f}; with the test scores looked at {looked[method]:.3f}")
+    print(f"{method}: {value:.3f}; epoch selected on test scores: {looked[method]:.3f}")

@@ -1,4 +1,4 @@
-"""Intervals that hold what they promise: recalibrate on validation samples, and count on the test samples.
+"""Calibrated intervals: recalibrate on validation samples, and measure coverage on test samples.
 
 python examples/04_calibrated_intervals.py
 """
@@ -15,13 +15,13 @@ from aqakit.report import tables
 from aqakit.scores.recalibration import Conformal, Isotonic
 
 parser = argparse.ArgumentParser()
-parser.add_argument("--folder", type=Path, default=Path("my_recordings"), help="where the recordings go")
+parser.add_argument("--folder", type=Path, default=Path("my_recordings"), help="folder for the recordings")
 parser.add_argument("--out", type=Path, default=Path("runs/calibrated"), help="folder of the run")
 parser.add_argument("--epochs", type=int, default=30)
 given = parser.parse_args()
 
-# Trained to its limit, a network is surer of unseen samples than it should be. The validation share is never learnt
-# from, which is what makes it good for telling how much surer.
+# A network trained to convergence is overconfident on unseen samples. The validation samples are not trained on, so
+# they show how overconfident it is.
 run = aqakit.train(
     "usdl",
     data="manifest:low=0:high=10",
@@ -34,8 +34,8 @@ run = aqakit.train(
 predicted, held_out = run.prediction("test"), run.prediction("validation")
 true, known = run.truth("test"), torch.from_numpy(run.truth("validation"))
 
-# Conformal keeps the mean and stretches the spread; isotonic keeps the predicted shape. run.predict() does the
-# first of its own accord, since this run has validation samples.
+# Conformal keeps the mean and stretches the spread; isotonic keeps the predicted shape. run.predict() applies the first
+# by default, because this run has validation samples.
 answers = {
     "as predicted": predicted,
     "conformal": Conformal.fit(held_out, known).apply(predicted),
@@ -49,5 +49,5 @@ rows = [
     }
     for name, answer in answers.items()
 ]
-notes = ["Each column should hold the share that it is named after, in intervals as narrow as can be."]
+notes = ["Each column should show the share that it is named after, with intervals as narrow as possible."]
 tables.show(rows, title=f"{len(true)} unseen recordings", notes=notes)

@@ -1,8 +1,9 @@
-"""Mixture density network: several normals, so that a score may be either this or that.
+"""Mixture density network: several normals per score.
 
-This file is a whole method. As ``methods/mdn.py``, in the package or in a folder named by ``AQAKIT_PLUGINS``, it is
-``aqakit train mdn``, a line of ``aqakit methods``, and under the contract tests. This text becomes its help, and its
-page in the docs. Run as a script, the file puts itself into such a folder and is compared with the built-in methods:
+This file is a complete method. Saved as ``methods/mdn.py``, in the package or in a folder named by ``AQAKIT_PLUGINS``,
+it becomes ``aqakit train mdn``, is listed by ``aqakit methods`` and is run by the contract tests. This docstring
+becomes its help and its page in the docs. Run as a script, the file copies itself into such a folder and is compared
+with the built-in methods:
 
     python examples/05_add_a_method.py
 """
@@ -26,7 +27,7 @@ FEATURES = FeatureSpec({"any": (1024,)})  # one vector per clip, of any width
 
 
 class MDN(Method):
-    """A mixture of K normals for each video, trained by its likelihood."""
+    """A mixture of K normals for each video, trained by maximum likelihood."""
 
     def __init__(self, trunk: Trunk, components: int, scale: ScoreScale) -> None:
         super().__init__()
@@ -35,12 +36,12 @@ class MDN(Method):
         self.scale = scale
 
     def losses(self, batch: Batch) -> dict[str, Tensor]:
-        """Negative log-likelihood of the labelled videos, in nats."""
+        """Return the negative log-likelihood of the labelled videos, in nats."""
         known = batch.select(batch.labelled)
         return {"likelihood": mean_loss(-self.predict(known).log_prob(known.score))}
 
     def predict(self, batch: Batch) -> Mixture:
-        """B mixtures, in the units of the sport."""
+        """Return B mixtures, in the units of the sport."""
         weights, mean, log_variance = self.head(self.trunk(batch)).chunk(3, dim=1)  # (B, K) each
         bounded = LOG_VARIANCE_BOUND * torch.tanh(log_variance / LOG_VARIANCE_BOUND)
         spread = (bounded / 2).exp() * self.scale.span / 4
@@ -51,12 +52,12 @@ def build(
     features: FeatureSpec,
     labels: LabelSpec,
     *,
-    components: Annotated[int, Field(gt=0, description="normals in the mixture")] = 3,
+    components: Annotated[int, Field(gt=0, description="number of normals in the mixture")] = 3,
     pooling: PoolingOption = "average",
     hidden: HiddenOption = (256, 128),
     dropout: DropoutOption = 0.0,
 ) -> MDN:
-    """The network for these features and labels; each keyword is an option of ``aqakit train mdn``."""
+    """Build the network for these features and labels; each keyword is an option of ``aqakit train mdn``."""
     return MDN(Trunk(features, pooling=pooling, hidden=hidden, dropout=dropout), components, labels.scale)
 
 
@@ -72,8 +73,8 @@ if __name__ == "__main__":
     from aqakit.report import tables
 
     parser = argparse.ArgumentParser()
-    parser.add_argument("--folder", type=Path, default=Path("my_recordings"), help="where the recordings go")
-    parser.add_argument("--plugins", type=Path, default=Path("my_plugins"), help="where the method goes")
+    parser.add_argument("--folder", type=Path, default=Path("my_recordings"), help="folder for the recordings")
+    parser.add_argument("--plugins", type=Path, default=Path("my_plugins"), help="folder for the method")
     parser.add_argument("--epochs", type=int, default=30)
     given = parser.parse_args()
 

@@ -1,7 +1,7 @@
-"""Stands in for recordings of your own: the motion of a hand that reaches for a target, well or badly.
+"""Simulated recordings, in place of your own: the motion of a hand that reaches for a target, well or badly.
 
-A good reach goes straight to the target; a bad one trembles and wanders off on the way, and the score it gets is less
-certain. Examples 02 to 05 learn from these.
+A good reach goes straight to the target. A bad one trembles and drifts off the path, and its score is noisier. Examples
+02 to 05 train on these.
 """
 
 import csv
@@ -11,7 +11,7 @@ import numpy as np
 
 
 def record(folder: Path, count: int = 150) -> Path:
-    """Write ``count`` signals (rows of x, y, z at 30 Hz) and the CSV file that lists them; the path of that file."""
+    """Write ``count`` signals (rows of x, y, z at 30 Hz) and a CSV file that lists them; return its path."""
     folder.mkdir(parents=True, exist_ok=True)
     rng = np.random.default_rng(0)
     rows = []
@@ -27,7 +27,7 @@ def record(folder: Path, count: int = 150) -> Path:
 
 
 def reach(skill: float, rng: np.random.Generator) -> np.ndarray:
-    """(T, 3) positions in metres, for 3 to 6 seconds."""
+    """Simulate positions (T, 3) in metres, for 3 to 6 seconds."""
     time = np.linspace(0, 1, int(rng.integers(90, 180)))[:, None]
     straight = time**3 * (10 - 15 * time + 6 * time**2) * rng.uniform(0.2, 0.4, size=3)  # minimum jerk
     waves = sum(np.sin(2 * np.pi * (k * time + rng.uniform(size=3))) / k for k in range(2, 6))

@@ -1,13 +1,13 @@
-"""One file, one thing, found by its file name.
+"""Registry of methods, data sets and backbones, which are found by their file names.
 
-``methods/dae.py`` is the method ``dae``: adding the file registers it. In ``methods/``, ``datasets/`` and
-``backbones/`` every file is one such thing; what they share is in subfolders (``parts/``, ``weights/``).
+``methods/dae.py`` is the method ``dae``: adding the file registers it. Every file directly in ``methods/``,
+``datasets/`` and ``backbones/`` is one entry; shared code is in subfolders (``parts/``, ``weights/``).
 
-Names and first lines are read from the files without importing them, so that a listing starts at once.
+Names and first docstring lines are read from the files without importing them, so that listings are fast.
 
 Files may also lie outside the package: the environment variable ``AQAKIT_PLUGINS`` names folders (separated as in
-``PATH``) that have ``methods/``, ``datasets/`` and ``backbones/`` of their own. If a name is used twice, the file of
-the package comes first.
+``PATH``) with ``methods/``, ``datasets/`` and ``backbones/`` of their own. If a name is used twice, the file of the
+package takes precedence.
 """
 
 from __future__ import annotations
@@ -29,26 +29,26 @@ PACKAGE = Path(__file__).parent
 
 
 def names(kind: str) -> list[str]:
-    """File names, without ending, of one kind: ``methods``, ``datasets`` or ``backbones``."""
+    """Return the file names, without suffix, of one kind: ``methods``, ``datasets`` or ``backbones``."""
     return sorted(_files(kind))
 
 
 def first_line(kind: str, name: str) -> str:
-    """The first line of the docstring of a file, read without importing it."""
+    """Return the first line of the docstring of a file, without importing it."""
     return docstring_line(file_of(kind, name))
 
 
 def docstring_line(file: Path, function: str | None = None) -> str:
-    """The first line of the docstring of a function of a Python file, or of the file if it has no such function."""
+    """Return the first docstring line of a function in a Python file, or of the file if it has no such function."""
     tree = ast.parse(file.read_bytes())
     found = (node for node in tree.body if isinstance(node, ast.FunctionDef) and node.name == function)
     return (ast.get_docstring(next(found, tree)) or "").split("\n", 1)[0]
 
 
 def option_names(file: Path, owner: str) -> dict[str, bool]:
-    """Options by name, and whether each is a switch, of a function or dataclass of a file that is not imported.
+    """Return the options of a function or dataclass, and whether each is a switch, without importing the file.
 
-    They are the keyword-only parameters of the function, or the fields of the class.
+    The options are the keyword-only parameters of the function, or the fields of the class.
     """
     tree = ast.parse(file.read_bytes())
     node = next(n for n in tree.body if isinstance(n, ast.FunctionDef | ast.ClassDef) and n.name == owner)
@@ -64,7 +64,7 @@ def find(kind: str, name: str) -> ModuleType:
     """Import the file of that name.
 
     Raises:
-        OptionError: there is none; the message lists what there is and the nearest name.
+        OptionError: there is no such file; the message gives the nearest name and all known names.
     """
     file_of(kind, name)
     package = importlib.import_module(f"aqakit.{kind}")
@@ -78,16 +78,16 @@ def _folders(kind: str) -> list[Path]:
 
 
 def _files(kind: str) -> dict[str, Path]:
-    """Every file of one kind by its name; the first of several files of one name counts."""
+    """Files of one kind by name; of several files with the same name, the first is used."""
     files = [file for folder in reversed(_folders(kind)) for file in folder.glob("*.py")]
     return {file.stem: file for file in files if file.stem.isidentifier() and not file.stem.startswith("_")}
 
 
 def file_of(kind: str, name: str) -> Path:
-    """The file of that name.
+    """Return the path of the file of that name.
 
     Raises:
-        OptionError: there is none; the message lists what there is and the nearest name.
+        OptionError: there is no such file; the message gives the nearest name and all known names.
     """
     known = _files(kind)
     if name not in known:
@@ -96,20 +96,20 @@ def file_of(kind: str, name: str) -> Path:
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
-    """The end of a sentence: what was probably meant, and all there is."""
+    """Return the end of an error message: the probable intention and all known names."""
     known = list(known)
     close = difflib.get_close_matches(name, known, n=1)
     hint = f"; did you mean {close[0]!r}?" if close else "."
-    return f"{hint} There is: {', '.join(known) or 'nothing'}"
+    return f"{hint} Available: {', '.join(known) or 'nothing'}"
 
 
 def summary(thing: object) -> str:
-    """The first line of a docstring."""
+    """Return the first line of an object's docstring."""
     return (inspect.getdoc(thing) or "").split("\n", 1)[0]
 
 
 def parse_spec(text: str) -> tuple[str, dict[str, str]]:
-    """Read ``name:key=value:key=value``, the way a thing and its options are named in one word.
+    """Parse ``name:key=value:key=value``, a name with its options.
 
     >>> parse_spec("huggingface:weights=models/vit:every=10")
     ('huggingface', {'weights': 'models/vit', 'every': '10'})
@@ -121,7 +121,7 @@ def parse_spec(text: str) -> tuple[str, dict[str, str]]:
 
 
 def format_spec(name: str, options: Mapping[str, Any]) -> str:
-    """Write a name and its options as :func:`parse_spec` reads them.
+    """Format a name and its options as :func:`parse_spec` reads them.
 
     >>> format_spec("huggingface", {"every": 10})
     'huggingface:every=10'
@@ -130,12 +130,12 @@ def format_spec(name: str, options: Mapping[str, Any]) -> str:
 
 
 def lazily(package: str, where: Mapping[str, str]) -> tuple[Callable[[str], Any], Callable[[], list[str]]]:
-    """``__getattr__`` and ``__dir__`` for a package whose names are imported when they are first used.
+    """Return ``__getattr__`` and ``__dir__`` for a package whose names are imported on first use.
 
     PyTorch takes seconds to import. A command that only prints a help text must not wait for it.
 
     Args:
-        package: its ``__name__``.
+        package: ``__name__`` of the package.
         where: name → ``module`` for a module of the package, or ``module:attribute``.
     """
 

@@ -1,18 +1,18 @@
-"""What can go wrong for a user, as few kinds as possible.
+"""Exceptions for errors that the user can act on, as few kinds as possible.
 
 Every message says what is wrong, in which file and line or frame, and what to do. The command line prints
-the message alone and exits with :attr:`AqakitError.exit_code`; a traceback means a fault of ours.
+only the message and exits with :attr:`AqakitError.exit_code`; a traceback means a bug in aqakit.
 """
 
 
 class AqakitError(Exception):
-    """A mistake or a limit that the user can act on."""
+    """Base class: a mistake or a limit that the user can act on."""
 
     exit_code = 1
 
 
 class OptionError(AqakitError):
-    """An option, a name or a combination of settings that does not exist or does not fit."""
+    """An option, a name or a combination of settings that does not exist or is invalid."""
 
     exit_code = 2
 
@@ -22,12 +22,12 @@ class DataError(AqakitError):
 
 
 class VideoError(AqakitError):
-    """A video that cannot be read, or not far enough to be scored."""
+    """A video that cannot be read, or too little of it to be scored."""
 
 
 class WeightsError(AqakitError):
-    """A weights file or a checkpoint that does not fit, is damaged or cannot be trusted."""
+    """A weights file or a checkpoint that does not match the model, is damaged or cannot be trusted."""
 
 
 class RunError(AqakitError):
-    """A run folder that is missing, unfinished or does not belong to these settings."""
+    """A run folder that is missing, unfinished or of other settings."""

@@ -1,7 +1,7 @@
-"""All that crosses folders, with its shapes and units stated once.
+"""Data types shared by all subpackages, with their shapes and units.
 
-B is the number of videos in a batch, N the number of clips of the longest of them, F the shape of one clip's
-features, J the number of judges, L the longest caption in tokens.
+B is the number of videos in a batch, N the number of clips of its longest video, F the shape of one clip's features,
+J the number of judges and L the number of tokens of the longest caption.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class ScoreScale:
-    """The lowest and highest score that can be given, in the units of the sport.
+    """Lowest and highest possible score, in the units of the sport.
 
     >>> ScoreScale(0, 104.5).span
     104.5
@@ -44,25 +44,25 @@ class ScoreScale:
 
     @property
     def centre(self) -> float:
-        """The score in the middle of the scale."""
+        """Midpoint of the scale."""
         return (self.low + self.high) / 2
 
 
 @dataclass(frozen=True)
 class Sample:
-    """One performance: where its recordings are and what is known of it.
+    """One performance: the paths of its recordings, and its labels.
 
     Attributes:
         id: unique within its data set.
-        sources: a path for each kind of recording, by what backbones read: ``video``, ``signal``, ``skeleton``,
+        sources: path of each kind of recording that backbones read: ``video``, ``signal``, ``skeleton``,
             ``features``.
-        window: first and last frame (both included) of the action in its recording; None for all of it.
+        window: first and last frame (both included) of the action in its recording; None for the whole recording.
         action: the class name (``Suturing``, ``diving``); a model is trained per action.
-        group: what must not straddle an honest split: an event, an athlete, a surgeon.
-        score: in the units of the sport; None when unlabelled.
-        judges: the marks behind the score, in the order of the file; None when unknown.
-        difficulty: the declared difficulty that multiplies the judges' total; None when there is none.
-        attributes: named integer classes (``somersaults``: 5).
+        group: an event, athlete or surgeon, which an honest split never divides between training and test.
+        score: in the units of the sport; None if unlabelled.
+        judges: the marks behind the score, in the order of the file; None if unknown.
+        difficulty: the declared difficulty that multiplies the judges' total; None if there is none.
+        attributes: integer class of each attribute (``somersaults``: 5).
         caption: the commentary.
     """
 
@@ -80,7 +80,7 @@ class Sample:
 
 @dataclass(frozen=True)
 class Split:
-    """Sample ids of one fold: what may be learnt from and what is judged on."""
+    """Sample ids of one fold: training samples and held-out test samples."""
 
     name: str
     train: tuple[str, ...]
@@ -89,36 +89,36 @@ class Split:
 
 @dataclass(frozen=True)
 class FeatureSpec:
-    """The shape F of one clip's features, for each stream: (D,) vectors, (C, T, H, W) maps, (joints, D)."""
+    """Shape F of one clip's features, for each stream: (D,) vectors, (C, T, H, W) maps, (joints, D)."""
 
     streams: Mapping[str, tuple[int, ...]]
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """F of the first stream."""
+        """Shape F of the first stream."""
         return next(iter(self.streams.values()))
 
     @property
     def width(self) -> int:
-        """D of the first stream, whose features must be vectors."""
+        """Width D of the first stream, whose features must be vectors."""
         if len(self.shape) != 1:
-            raise ValueError(f"this needs one vector per clip, and the features have shape {self.shape}")
+            raise ValueError(f"expected one vector per clip, but the features have shape {self.shape}")
         return self.shape[0]
 
 
 @dataclass(frozen=True)
 class LabelSpec:
-    """What the labels of a data set are.
+    """Description of the labels of a data set.
 
     Attributes:
-        scale: of ``score``.
-        total: scale of score ÷ difficulty, where the sport declares a difficulty; else None. None also for a
-            method whose target is the total already: its score is the rule's without the difficulty.
-        judges: how many marks a sample has (J); 0 when they are unknown.
-        marks: scale of one mark; None when there are no judges.
-        rule: the name in :data:`aqakit.scores.rules.RULES` that makes a score of judges and difficulty.
+        scale: scale of ``score``.
+        total: scale of score ÷ difficulty, if the sport declares a difficulty; else None. Also None for a method
+            whose target already is the total: its score is that of the rule without the difficulty.
+        judges: number of marks of a sample (J); 0 if they are unknown.
+        marks: scale of one mark; None if there are no judges.
+        rule: name in :data:`aqakit.scores.rules.RULES` of the rule that computes the score from judges and difficulty.
         attributes: number of classes of each attribute.
-        vocabulary: the captions' words; a token is its index.
+        vocabulary: words of the captions; a token is an index into it.
     """
 
     scale: ScoreScale
@@ -132,20 +132,20 @@ class LabelSpec:
 
 @dataclass(frozen=True)
 class Stream:
-    """What one backbone saw: ``features`` (B, N, *F) and ``clips`` (B, N) bool, False where padded."""
+    """Features of one backbone: ``features`` (B, N, *F) and the mask ``clips`` (B, N) bool, False where padded."""
 
     features: Tensor
     clips: Tensor
 
     def select(self, index: Tensor) -> Stream:
-        """The rows of ``index`` (b,), without the clips that are padding in all of them."""
+        """Return the rows of ``index`` (b,), without the clips that are padding in all of them."""
         clips = self.clips[index]  # (b, N)
         used = int(clips.any(0).nonzero().max().item()) + 1 if bool(clips.any()) else 1
         return Stream(self.features[index, :used], clips[:, :used])
 
     @staticmethod
     def stack(videos: Sequence[Tensor]) -> Stream:
-        """Pad features (N_i, *F) of several videos with zeros to one stream."""
+        """Stack features (N_i, *F) of several videos into one stream, padded with zeros."""
         longest = max(len(video) for video in videos)
         features = videos[0].new_zeros(len(videos), longest, *videos[0].shape[1:])
         clips = torch.zeros(len(videos), longest, dtype=torch.bool, device=features.device)
@@ -157,7 +157,7 @@ class Stream:
 
 @dataclass(frozen=True)
 class Batch:
-    """Features and labels of B videos; labelled and unlabelled rows travel together.
+    """Features and labels of B videos, which may be labelled and unlabelled.
 
     Attributes:
         streams: one for each backbone, in the order of the run.
@@ -182,12 +182,12 @@ class Batch:
 
     @property
     def features(self) -> Tensor:
-        """(B, N, *F) of the first stream."""
+        """Features (B, N, *F) of the first stream."""
         return next(iter(self.streams.values())).features
 
     @property
     def clips(self) -> Tensor:
-        """(B, N) bool of the first stream."""
+        """Mask (B, N) bool of the first stream."""
         return next(iter(self.streams.values())).clips
 
     @property
@@ -196,11 +196,11 @@ class Batch:
         return ~self.score.isnan()
 
     def replace(self, **changes: Any) -> Self:
-        """A copy with some fields changed."""
+        """Return a copy with some fields changed."""
         return replace(self, **changes)
 
     def select(self, index: Tensor) -> Batch:
-        """The rows of ``index``: int64 (b,) or bool (B,)."""
+        """Return the rows of ``index``: int64 (b,) or bool (B,)."""
         if index.dtype == torch.bool:
             index = index.nonzero().squeeze(1)
         rows = {f.name: getattr(self, f.name) for f in fields(self)}
@@ -212,7 +212,7 @@ class Batch:
 
     @staticmethod
     def cat(batches: Sequence[Batch]) -> Batch:
-        """Several batches of the same streams and labels as one."""
+        """Concatenate batches that have the same streams and labels."""
 
         def join(name: str) -> Tensor:
             return torch.cat([getattr(b, name) for b in batches])
@@ -229,9 +229,9 @@ class Batch:
         )
 
     def unlabelled(self, rows: Tensor | None = None) -> Batch:
-        """The same videos with nothing known of how well they were done; the declared difficulty stays.
+        """Return the same videos without their labels; the declared difficulty stays.
 
-        With ``rows`` (B,) bool only those lose their labels.
+        With ``rows`` (B,) bool, only those rows lose their labels.
         """
         rows = torch.ones_like(self.score, dtype=torch.bool) if rows is None else rows
         return self.replace(
@@ -242,7 +242,7 @@ class Batch:
         )
 
     def to(self, device: torch.device | str) -> Batch:
-        """A copy on another device."""
+        """Return a copy on another device."""
         moved = {name: getattr(self, name).to(device) for name in ("score", "judges", "difficulty", "caption", "group")}
         streams = {n: Stream(s.features.to(device), s.clips.to(device)) for n, s in self.streams.items()}
         return Batch(streams=streams, attributes={n: v.to(device) for n, v in self.attributes.items()}, **moved)
@@ -250,10 +250,10 @@ class Batch:
 
 @dataclass(frozen=True)
 class Description:
-    """What a method says of B videos beside their scores; empty where it says nothing.
+    """Predictions for B videos other than their scores; empty if the method makes none.
 
     Attributes:
-        attributes: (B, classes) probabilities of each attribute it knows.
+        attributes: (B, classes) probabilities of each predicted attribute.
         captions: the tokens of each video's caption, as indices into the vocabulary; empty without captions.
     """
 
@@ -262,7 +262,7 @@ class Description:
 
     @staticmethod
     def cat(parts: Sequence[Description]) -> Description:
-        """What is said of several batches as one."""
+        """Concatenate the descriptions of several batches."""
         names = parts[0].attributes
         attributes = {n: torch.cat([p.attributes[n] for p in parts]) for n in names}
         return Description(attributes, tuple(caption for p in parts for caption in p.captions))

@@ -45,5 +45,5 @@ def test_25_segments_unless_told_otherwise(models: Path) -> None:
 
 
 def test_models_of_clips_are_refused(models: Path) -> None:
-    with pytest.raises(OptionError, match="sees clips"):
+    with pytest.raises(OptionError, match="takes clips"):
         frames.build(weights=str(models / "clip"))

@@ -167,12 +167,12 @@ def _drop_a_tensor(folder: Path) -> None:
         (lambda folder: (folder / "config.json").write_text("{}"), "no model can be loaded"),
         (lambda folder: (folder / "preprocessor_config.json").write_text("{"), "damaged"),
         (lambda folder: (folder / "preprocessor_config.json").write_text("[1]"), "damaged"),
-        (lambda folder: (folder / "preprocessor_config.json").write_text("{}"), "not understood"),
+        (lambda folder: (folder / "preprocessor_config.json").write_text("{}"), "not supported"),
         (
             lambda folder: (folder / "preprocessor_config.json").write_text(
                 json.dumps({"size": 32, "image_mean": [0.5] * 3, "image_std": [0.5] * 3})
             ),
-            "refuses clips of 1×32×32",
+            "rejects clips of 1×32×32",
         ),
     ],
 )

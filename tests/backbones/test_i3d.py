@@ -231,7 +231,7 @@ def test_colours_belong_to_the_weights(
     torch.save(state, tmp_path / name)
     ours = i3d.build(weights=tmp_path / name, size=32)
     assert ours.colours.mean[0] == colours
-    with pytest.warns(UserWarning, match=f"{name} wants .* gets raw-255"):
+    with pytest.warns(UserWarning, match=f"{name} expects .* colours=raw-255"):
         other = i3d.build(weights=tmp_path / name, size=32, colours="raw-255")
     assert other.fingerprint() != ours.fingerprint()
     assert other.fingerprint()["weights"] == ours.fingerprint()["weights"]
@@ -259,7 +259,7 @@ def test_the_published_recipe_is_the_default() -> None:
 
 
 def test_clips_of_another_size_are_refused() -> None:
-    with pytest.raises(ValueError, match="built for clips of 16×32×32×3, and these are 16×40×32×3"):
+    with pytest.raises(ValueError, match="built for clips of 16×32×32×3, but these are 16×40×32×3"):
         i3d.build(size=32)(pixels(1, 16, 40, 32))
     with pytest.raises(OptionError, match="at least 2 frames"):
         i3d.build(size=32, plan="every:step=2")

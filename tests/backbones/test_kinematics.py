@@ -203,7 +203,7 @@ def test_any_signal_can_be_measured(tmp_path: Path) -> None:
     np.save(path, np.random.default_rng(0).normal(size=(40, 6)).astype(np.float32))
     assert next(kinematics.build(channels=6, features="statistics").read(path)).shape == (30,)
     assert kinematics.build(channels=6).layout == "channels"
-    with pytest.raises(DataError, match=r"6 columns .* channels=6"):
+    with pytest.raises(DataError, match=r"6 columns, .* channels=6"):
         list(kinematics.build().read(path))
     with pytest.raises(OptionError, match="76"):
         kinematics.build(channels=6, layout="jigsaws")

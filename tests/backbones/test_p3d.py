@@ -140,10 +140,10 @@ def test_starts_agree_with_the_released_stages(shared_data: Path) -> None:
     ("text", "message"),
     [
         ("", "line 1"),
-        ("a,b\n", "line 1: the columns are to be video,jump"),
+        ("a,b\n", "line 1: the columns should be video,jump"),
         ("video,jump,drop,entry,ending\n\n1,2,3,4\n", "line 3"),
         ("video,jump,drop,entry,ending\n001,5,16,65,x\n", "line 2"),
-        ("video,jump,drop,entry,ending\n001,5,16,10,20\n", "rising order"),
+        ("video,jump,drop,entry,ending\n001,5,16,10,20\n", "increasing order"),
     ],
 )
 def test_a_faulty_table_is_refused(text: str, message: str, tmp_path: Path) -> None:

@@ -80,10 +80,10 @@ FAULTS = {
 @pytest.mark.parametrize(
     ("fault", "sentence"),
     [
-        ("deep.npy", r"clips × channels are expected, not float64 of shape \(2, 3, 4\)"),
+        ("deep.npy", r"clips × channels, not float64 of shape \(2, 3, 4\)"),
         ("nan.npy", r"index \(1, 2\)"),
         ("objects.npy", "cannot be read"),
-        ("wide.npy", "width 5 .* expects 4; give it width=5"),
+        ("wide.npy", "width 5, .* expects 4; give it width=5"),
         ("two.pt", "one named 'features'"),
         ("pickle.pt", "cannot be read"),
         ("danger.pt", "cannot be read"),

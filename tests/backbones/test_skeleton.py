@@ -112,7 +112,7 @@ def test_noise_is_of_the_size_asked_for_and_always_the_same(tmp_path: Path) -> N
 
 def test_what_does_not_fit_is_refused(tmp_path: Path) -> None:
     path = recording(tmp_path)
-    with pytest.raises(DataError, match="5 joints in 2 dimensions, and the backbone skeleton expects 17 joints in 2"):
+    with pytest.raises(DataError, match="5 joints in 2 dimensions, but the backbone skeleton expects 17 joints in 2"):
         list(skeleton.build().read(path))
     with pytest.raises(DataError, match="rows 0 to 39"):
         list(skeleton.build(joints=5).read(path, (30, 50)))

@@ -80,12 +80,12 @@ def test_joints_in_another_order_are_the_same_joints(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "sentence"),
     [
-        ({"columns": "3"}, "position as 0-2"),
-        ({"columns": "2-0"}, "position as 0-2"),
+        ({"columns": "3"}, "position such as 0-2"),
+        ({"columns": "2-0"}, "position such as 0-2"),
         ({"columns": "0-2/3-5"}, "nine of a rotation"),
         ({"columns": "0-2,3-6"}, "same parts"),
         ({"columns": "0-2,3-5/9"}, "same parts"),
-        ({"channels": 6}, "reaches column 75, and channels=6"),
+        ({"channels": 6}, "reaches column 75, .* channels=6"),
         ({"frames": 4}, "features=coordinates"),
     ],
 )
@@ -95,7 +95,7 @@ def test_columns_that_do_not_fit_are_refused(options: dict[str, object], sentenc
 
 
 def test_other_recordings_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="76 columns are expected, and it has 6"):
+    with pytest.raises(DataError, match="expected 76 columns, found 6"):
         list(tools.build().read(recording(tmp_path)))
     with pytest.raises(DataError, match="3 rows are too few"):
         list(tools.build(**TWO).read(recording(tmp_path, length=3)))

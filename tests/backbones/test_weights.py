@@ -82,7 +82,7 @@ SMALL = {"conv5b.weight": torch.ones(3, 2), "conv5b.bias": torch.ones(3)}
 def test_published_i3d_files_are_recognised(
     name: str, state: object, looks_like: str, colours: str, tmp_path: Path
 ) -> None:
-    found = weights.recognise(saved(tmp_path / name, state), "i3d")
+    found = weights.identify(saved(tmp_path / name, state), "i3d")
     assert found.published is not None
     assert (found.published.name, found.colours) == (looks_like, colours)
     assert all(name[0] in "CMlcm" for name in found.tensors)
@@ -93,14 +93,14 @@ def test_files_of_before_2020_are_read_and_floats_of_half_precision_too(tmp_path
     path = saved(tmp_path / "c3d.pickle", half, _use_new_zipfile_serialization=False, pickle_protocol=2)
     assert not path.read_bytes().startswith(b"PK")
     network = Trunk()
-    weights.recognise(path, "c3d").fit(network)
+    weights.identify(path, "c3d").fit(network)
     assert network.trunk["conv5b"].weight.tolist() == [[1.0, 1.0]] * 3
     assert network.trunk["conv5b"].weight.dtype == torch.float32
 
 
 def test_safetensors_are_read(tmp_path: Path) -> None:
     save_file(under("model.", SMALL), tmp_path / "a.safetensors")
-    found = weights.recognise(tmp_path / "a.safetensors", "c3d")
+    found = weights.identify(tmp_path / "a.safetensors", "c3d")
     assert (found.prefix, set(found.tensors)) == ("model.", set(SMALL))
 
 
@@ -110,17 +110,17 @@ def test_every_kind_is_told_from_the_others(tmp_path: Path) -> None:
         path = saved(tmp_path / f"{kind}.pth", state)
         for backbone in kinds:
             if backbone == kind:
-                assert weights.recognise(path, backbone).style.backbone == kind
+                assert weights.identify(path, backbone).style.backbone == kind
             else:
                 with pytest.raises(WeightsError, match=f"holds the weights of {kind}; {backbone} cannot use them"):
-                    weights.recognise(path, backbone)
+                    weights.identify(path, backbone)
 
 
 @pytest.mark.parametrize(
     ("state", "message"),
     [
         ({"conv5b.weight": torch.ones(3, 2)}, r"a.pth looks like .*: conv5b.bias missing$"),
-        (SMALL | {"conv9.bias": torch.ones(1)}, r": conv9.bias left over$"),
+        (SMALL | {"conv9.bias": torch.ones(1)}, r": conv9.bias unexpected$"),
         (SMALL | {"conv5b.bias": torch.ones(4)}, r": conv5b.bias is 4 in the file and 3 in the network$"),
         (
             SMALL | {"conv5b.bias": torch.full((3,), torch.nan)},
@@ -128,7 +128,7 @@ def test_every_kind_is_told_from_the_others(tmp_path: Path) -> None:
         ),
         (
             {"conv5b.weight": torch.ones(2, 2), **{f"x{i}": NOTHING for i in range(5)}},
-            r"conv5b.bias missing; x0, x1, x2 and 2 more left over; conv5b.weight is 2×2 in the file and 3×2",
+            r"conv5b.bias missing; x0, x1, x2 and 2 more unexpected; conv5b.weight is 2×2 in the file and 3×2",
         ),
     ],
 )
@@ -137,7 +137,7 @@ def test_every_mismatch_is_named_and_nothing_is_copied(
 ) -> None:
     network = Trunk()
     before = {n: t.clone() for n, t in network.state_dict().items()}
-    found = weights.recognise(saved(tmp_path / "a.pth", state), "c3d")
+    found = weights.identify(saved(tmp_path / "a.pth", state), "c3d")
     with pytest.raises(WeightsError, match=message):
         found.fit(network)
     assert all(torch.equal(t, before[n]) for n, t in network.state_dict().items())
@@ -145,7 +145,7 @@ def test_every_mismatch_is_named_and_nothing_is_copied(
 
 def test_the_class_layer_is_left_out_silently(tmp_path: Path) -> None:
     state = SMALL | {"fc8.weight": torch.zeros(487, 4), "fc8.bias": torch.zeros(487)}
-    weights.recognise(saved(tmp_path / "a.pth", state), "c3d").fit(Trunk())
+    weights.identify(saved(tmp_path / "a.pth", state), "c3d").fit(Trunk())
 
 
 def content(name: str, folder: Path) -> bytes:
@@ -176,7 +176,7 @@ def content(name: str, folder: Path) -> bytes:
         ("pointer", "git lfs pull"),
         ("cut", "damaged"),
         ("cut old", "damaged"),
-        ("program", "would have to be executed"),
+        ("program", "would execute code"),
         ("number", "no tensors"),
         ("noise", "damaged"),
     ],
@@ -186,7 +186,7 @@ def test_what_is_no_weights_file_is_refused_in_a_sentence(name: str, message: st
     path = tmp_path / f"x{suffix}"
     path.write_bytes(content(name, tmp_path))
     with pytest.raises(WeightsError) as caught:
-        weights.recognise(path, "i3d")
+        weights.identify(path, "i3d")
     assert str(path) in str(caught.value)
     if suffix == ".pth":
         assert message in str(caught.value)
@@ -199,8 +199,8 @@ def test_nothing_in_a_file_is_executed(tmp_path: Path) -> None:
             return (Path.touch, (tmp_path / "harm",))
 
     path = saved(tmp_path / "a.pth", {"conv5b.weight": NOTHING, "more": Harm()})
-    with pytest.raises(WeightsError, match="would have to be executed"):
-        weights.recognise(path, "c3d")
+    with pytest.raises(WeightsError, match="would execute code"):
+        weights.identify(path, "c3d")
     assert not (tmp_path / "harm").exists()
 
 
@@ -210,13 +210,13 @@ def test_nothing_in_a_file_is_executed(tmp_path: Path) -> None:
         (under("fold0.", SMALL) | under("fold1.", SMALL), "holds 2 networks, fold0., fold1."),
         (
             {"layer1.0.conv1.weight": NOTHING},
-            "such as layer1.0.conv1.weight, which is no .* form of c3d; .*conv5b.weight",
+            "such as layer1.0.conv1.weight, which is not .* form of c3d; .*conv5b.weight",
         ),
     ],
 )
 def test_what_is_not_clear_is_refused(state: object, message: str, tmp_path: Path) -> None:
     with pytest.raises(WeightsError, match=message):
-        weights.recognise(saved(tmp_path / "a.pth", state), "c3d")
+        weights.identify(saved(tmp_path / "a.pth", state), "c3d")
 
 
 def test_the_catalogue_is_complete_and_consistent() -> None:
@@ -231,7 +231,7 @@ def test_the_catalogue_is_complete_and_consistent() -> None:
 
 def test_a_file_is_found_by_path_or_by_its_published_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AQAKIT_CACHE", str(tmp_path))
-    with pytest.raises(WeightsError, match=r"no such file; fetch it with: aqakit weights get rgb_imagenet\.pt"):
+    with pytest.raises(WeightsError, match=r"no such file; download it with: aqakit weights get rgb_imagenet\.pt"):
         weights.locate(Path("rgb_imagenet.pt"))
     with pytest.raises(WeightsError, match=r"no such file; get it from https://.* \(an archive in three parts"):
         weights.locate(Path("C3D_small_PyTorch_Trained_12.pth"))
@@ -305,7 +305,7 @@ def test_fetching_shows_progress_and_happens_once(served: Published, tmp_path: P
 
 def test_what_was_broken_off_is_gone_on_with(served: Published, tmp_path: Path) -> None:
     Server.stop = 300_000
-    with pytest.raises(WeightsError, match=r"300000 bytes are kept, run it again to go on"):
+    with pytest.raises(WeightsError, match=r"300000 bytes are kept, run it again to resume"):
         download.fetch(served, tmp_path / "new")
     assert not (tmp_path / "new" / "c3d.pickle").exists()
     Server.stop = -1
@@ -356,7 +356,7 @@ def test_what_cannot_be_fetched_is_said(served: Published, tmp_path: Path) -> No
     for url, message in ((f"{served.url}s", "404"), ("http://127.0.0.1:9/file", "refused")):
         with pytest.raises(WeightsError, match=message):
             download.fetch(replace(served, url=url), tmp_path / "new")
-    with pytest.raises(WeightsError, match="cannot be fetched by a program: get it from https://"):
+    with pytest.raises(WeightsError, match="cannot be downloaded by a program: get it from https://"):
         weights.get("rgb_i3d_pretrained.pt", tmp_path)
     with pytest.raises(OptionError, match=r"did you mean 'rgb_imagenet\.pt'"):
         weights.get("rgb_imagenett.pt", tmp_path)

@@ -80,7 +80,7 @@ ROWS = "id,path,score\nx,a.mp4,1\n"
     [
         ("", "is empty"),
         (b"\xef\xbb\xbf", "is empty"),
-        ("id,path,score\n", "line 1: no row follows"),
+        ("id,path,score\n", "line 1: no rows follow"),
         ("path,score\na.mp4,1\n", "line 1: there is no column 'id'"),
         ("id,score\nx,1\n", "line 1: there is no column 'path'"),
         ("id,path\nx,a.mp4\n", "line 1: there is no column 'score'"),
@@ -101,9 +101,9 @@ ROWS = "id,path,score\nx,a.mp4,1\n"
         (ROWS + "y,a.mp4,-inf\n", "line 3: score '-inf' is not a finite number"),
         (ROWS + "y,gone.mp4,2\n", "line 3: path 'gone.mp4' cannot be used: No such file"),
         (ROWS + f"y,{'n' * 9999}.mp4,2\n", "line 3: path .* cannot be used: File name too long"),
-        (ROWS + "y,,2\n", "line 3: no recording is named"),
+        (ROWS + "y,,2\n", "line 3: no recording is given"),
         (ROWS + "y,mine.doc,2\n", "line 3: path 'mine.doc' cannot be used"),
-        ("id,path,video,score\nx,a.mp4,b.AVI,1\n", "line 2: path and video are two recordings of one kind"),
+        ("id,path,video,score\nx,a.mp4,b.AVI,1\n", "line 2: path and video are two recordings of the same kind"),
         ("id,path,score,start,end\nx,a.mp4,1,9,8\n", "line 2: start 9 is after end 8"),
         ("id,path,score,start,end\nx,a.mp4,1,9,\n", "line 2: start and end go together"),
         (
@@ -114,7 +114,7 @@ ROWS = "id,path,score\nx,a.mp4,1\n"
             "id,path,score,start,end\nx,a.mp4,1,0,5.5\n",
             "line 2: end '5.5' is not a whole number of 0 or more",
         ),
-        ("id,path,score,difficulty\nx,a.mp4,1,0\n", "line 2: difficulty '0' is not more than 0"),
+        ("id,path,score,difficulty\nx,a.mp4,1,0\n", "line 2: difficulty '0' is not greater than 0"),
         ("id,path,score,judge_1,judge_3\nx,a.mp4,1,1,1\n", "line 1: judges should be judge_1 to judge_2"),
         ("id,path,score,judge_1,judge_2\nx,a.mp4,1,1,\n", "line 2: 1 of 2 judges"),
         (
@@ -139,13 +139,13 @@ def test_each_fault_is_named_with_its_line(folder: Path, text: str | bytes, sent
 
 def test_an_unknown_ending_needs_a_column(folder: Path) -> None:
     (folder / "mine.doc").touch()
-    with pytest.raises(DataError, match="unknown ending; put it in a column named video"):
+    with pytest.raises(DataError, match="unknown suffix; put it in a column named video"):
         manifest.samples(write(folder, "id,path,score\n1,mine.doc,2\n"))
 
 
 def test_all_faults_at_once_in_order_of_line(folder: Path) -> None:
     text = 'id,path,score,start,end\nx,a.mp4,"?",9,8\ny,gone.mp4,nan,,\nx,a.mp4,"1\n2",,\nz,a.mp4,oops,,\n'
-    with pytest.raises(DataError, match="has 7 faults") as caught:
+    with pytest.raises(DataError, match="has 7 errors") as caught:
         manifest.samples(write(folder, text))
     lines = [line.split(":")[0].strip() for line in str(caught.value).splitlines()[1:]]
     assert lines == [
@@ -160,7 +160,7 @@ def test_all_faults_at_once_in_order_of_line(folder: Path) -> None:
 
 
 def test_a_long_list_of_faults_is_cut(folder: Path) -> None:
-    with pytest.raises(DataError, match="has 5000 faults") as caught:
+    with pytest.raises(DataError, match="has 5000 errors") as caught:
         manifest.samples(write(folder, "id,path,score\n" + "".join(f"{k},gone.mp4,1\n" for k in range(5000))))
     lines = str(caught.value).splitlines()
     assert len(lines) == 22
@@ -189,7 +189,7 @@ def test_options_that_do_not_fit(folder: Path) -> None:
         manifest.samples(file, rule="divng")
     with pytest.raises(OptionError, match="low=9 should be less than high=3"):
         manifest.samples(file, low=9, high=3)
-    with pytest.raises(DataError, match="line 3: score 99 is off the scale from 0 to 50"):
+    with pytest.raises(DataError, match="line 3: score 99 is outside the scale from 0 to 50"):
         manifest.samples(file, low=0, high=50)
     with pytest.raises(DataError, match="the rule sum_of_items needs 6 columns judge_1, judge_2, …; there are 3"):
         manifest.samples(file, rule="sum_of_items")

@@ -78,12 +78,12 @@ def test_the_two_files_with_judges_differ_in_one_mark(shared_data: Path) -> None
 def test_check_tells_the_known_errors(real: datasets.Dataset) -> None:
     report = health.check(real)
     counts = {finding.sentence.split(" (")[0]: len(finding.subjects) for finding in report.found}
-    assert counts["scores that break the rule diving"] == 28
-    assert counts["marks far from all others of their judge"] == 1
-    assert counts["dives shorter than the published window of 103 frames, which begins before them"] == 758
+    assert counts["scores that do not follow the rule diving"] == 28
+    assert counts["marks far from the other marks of the same judge"] == 1
+    assert counts["dives shorter than the published window of 103 frames, which starts before them"] == 758
     assert counts["test dives of unlv-dive"] == 49
-    assert counts["captions of dives without annotation"] == 4
-    assert counts["official: groups both trained and tested on"] == 15
+    assert counts["captions of dives without annotations"] == 4
+    assert counts["official: groups in both the training and the test set"] == 15
     assert not any("event-held-out" in sentence for sentence in counts)
     assert report.ok  # all of these are warnings
 
@@ -203,14 +203,14 @@ class _Harmful:
         (lambda root: root / "nowhere", "is not a folder"),
         (_without(JUDGES), "MUSDL, or choose annotations=plain"),
         (_without("test_split_0.pkl"), "test_split_0.pkl is missing"),
-        (_dumped(JUDGES, [1, 2]), "does not hold the annotations"),
+        (_dumped(JUDGES, [1, 2]), "does not hold annotations"),
         (_dumped(JUDGES, {"dive": {}}), "by event and number"),
         (_dumped("test_split_0.pkl", 3), "by event and number"),
         (_dumped("final_captions_dict.pkl", {(1, 1): 3}), "lists of words"),
         (_dumped(JUDGES, _Harmful()), "nothing was executed"),
         (_spoilt(final_score="high"), r"dive \(1, 1\) has no number final_score"),
-        (_spoilt(position=7), r"dive \(1, 1\) is of a class that there is not"),
-        (_spoilt(judge_scores=np.ones(6)), r"dive \(1, 1\) has not 7 marks"),
+        (_spoilt(position=7), r"dive \(1, 1\) has an attribute class out of range"),
+        (_spoilt(judge_scores=np.ones(6)), r"dive \(1, 1\) does not have 7 marks"),
     ],
 )
 def test_what_is_wrong_is_said(tmp_path: Path, spoil: Callable[[Path], Path], sentence: str) -> None:

@@ -48,11 +48,11 @@ def test_a_penalty_taken_off_twice_is_seen(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "sentence"),
     [
-        ("", "should begin with a line of the columns Video_Name"),
-        (ROW, "should begin with a line of the columns"),
+        ("", "should start with a header line with the columns Video_Name"),
+        (ROW, "should start with a header line with the columns"),
         (f"{RHYTHMIC_HEADER}\n{ROW}\n\nBall_002\t1.0\t2.0\n", "line 4: expected a name and 5 numbers"),
         (f"{RHYTHMIC_HEADER}\n{ROW.replace('8.30', 'nan')}\n", "line 2: expected"),
-        (f"{RHYTHMIC_HEADER}\n{ROW.replace('Ball', 'Rope')}\n", "line 2: 'Rope_001' should begin with Ball"),
+        (f"{RHYTHMIC_HEADER}\n{ROW.replace('Ball', 'Rope')}\n", "line 2: 'Rope_001' should start with Ball"),
         (None, "train.txt is missing"),
     ],
 )

@@ -96,12 +96,12 @@ def _replace(name: str, array: object) -> object:
         (lambda root: (root / "all_test.npy").unlink(), "all_test.npy is missing"),
         (lambda root: (root / "all_test.npy").write_bytes(b"\x93NUMPY"), "all_test.npy is not a .npy file"),
         (_replace("all_test.npy", np.zeros((2, 70))), "all_test.npy should have three rows"),
-        (_replace("all_train.npy", np.zeros((3, 300))), r"shape \(300, 2048\), and it is \(300, 1\)"),
-        (_replace("overall_scores.npy", np.ones((1, 370))), "not those of overall_scores.npy"),
+        (_replace("all_train.npy", np.zeros((3, 300))), r"shape \(300, 2048\), got \(300, 1\)"),
+        (_replace("overall_scores.npy", np.ones((1, 370))), "differ from overall_scores.npy"),
         (_replace("overall_scores.npy", np.full((1, 370), -1.0)), "numbers above 0"),
         (_replace("difficulty_level.npy", np.ones(370)), r"shape \(1, 370\)"),
-        (_replace("training_idx.npy", np.arange(300)), "different numbers from 1 to 370"),
-        (_replace("training_idx.npy", np.arange(1, 301)), "every one of 370 dives once"),
+        (_replace("training_idx.npy", np.arange(300)), "distinct numbers from 1 to 370"),
+        (_replace("training_idx.npy", np.arange(1, 301)), "each of the 370 dives once"),
     ],
 )
 def test_what_is_wrong_is_said(release: Path, spoil: object, sentence: str) -> None:

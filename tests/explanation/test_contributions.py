@@ -146,7 +146,7 @@ def test_the_command_prints_clips_and_exemplars(run):
     given = ["explain", str(run.folder), str(recording), "--difficulty", "2"]
     shown = CliRunner().invoke(app, given)
     assert shown.exit_code == 0, shown.output
-    assert "most alike in training" in shown.stdout
+    assert "nearest in training" in shown.stdout
     (found,) = json.loads(CliRunner().invoke(app, [*given, "--json", "-"]).stdout)
     again = explain(run, recording, difficulty=2.0)
     assert found == json.loads(json.dumps(again.to_json()))

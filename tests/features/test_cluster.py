@@ -14,7 +14,7 @@ import pytest
 import torch
 
 from aqakit.errors import OptionError
-from aqakit.features.cluster import share_out, shares
+from aqakit.features.cluster import map_distributed, shares
 from aqakit.features.dataset import extract_dataset
 from tests.cli.test_commands import aqakit
 from tests.features.test_dataset import contents, make_manifest
@@ -178,7 +178,7 @@ def test_what_kills_its_process_is_named_and_all_else_is_done(secret) -> None:
 
         return work
 
-    assert dict(share_out(range(12), prepare, workers=1)) == {n: n * n if n != 5 else None for n in range(12)}
+    assert dict(map_distributed(range(12), prepare, workers=1)) == {n: n * n if n != 5 else None for n in range(12)}
 
 
 @pytest.mark.slow
@@ -189,7 +189,7 @@ def test_a_fault_of_the_work_is_raised_where_it_was_asked_for(secret) -> None:
         raise OptionError("the engine cannot run this")
 
     with pytest.raises(OptionError, match=r"^the engine cannot run this"):
-        list(share_out(range(3), prepare, workers=1))
+        list(map_distributed(range(3), prepare, workers=1))
 
 
 @pytest.mark.parametrize("workers", [0, 1, 3, 4, 7, 11, 12, 99])

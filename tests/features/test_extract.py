@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from aqakit.backbones import c3d_small
 from aqakit.errors import AqakitError, OptionError
 from aqakit.features import engines, extract
-from aqakit.system.prefetch import ahead
+from aqakit.system.prefetch import read_ahead
 from aqakit.types import Sample
 from tests.backbones.test_every_backbone import write_video
 
@@ -57,7 +57,7 @@ def test_a_second_run_reads_the_cache_and_mends_what_is_damaged(samples: list[Sa
     first = extract.extract(samples, {"c": small()}, tmp_path)
     files = sorted(tmp_path.rglob("*.safetensors"))
     files[0].write_bytes(files[0].read_bytes()[:-7])
-    found = [clips for _, clips in extract.each(samples, {"c": small()}, tmp_path)]
+    found = [clips for _, clips in extract.iter_features(samples, {"c": small()}, tmp_path)]
     again = [clips["c"] for clips in found if not isinstance(clips, AqakitError)]
     assert sorted(c.fresh for c in again) == [False] * 4 + [True]
     assert all(torch.equal(a, c.features) for a, c in zip(first.streams["c"], again, strict=True))
@@ -130,7 +130,7 @@ def test_the_next_is_read_while_the_caller_works() -> None:
         started.set()
         yield "b"
 
-    opened = ahead([lambda: iter("a"), second], threads=1, depth=1)
+    opened = read_ahead([lambda: iter("a"), second], threads=1, depth=1)
     assert list(next(opened)) == ["a"]
     assert started.wait(5)  # though nobody has asked for it yet
     assert list(next(opened)) == ["b"]
@@ -144,7 +144,7 @@ def test_no_more_than_the_depth_waits() -> None:
             taken[which] += 1
             yield which
 
-    opened = ahead([lambda which=n: read(which) for n in range(4)], threads=2, depth=5)
+    opened = read_ahead([lambda which=n: read(which) for n in range(4)], threads=2, depth=5)
     first = next(opened)
     assert [next(first) for _ in range(10)] == [0] * 10
     time.sleep(0.2)

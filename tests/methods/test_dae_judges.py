@@ -66,5 +66,5 @@ def test_a_dive_is_a_histogram_between_its_judges():
 def test_what_it_cannot_use_is_an_error():
     with pytest.raises(OptionError, match="dae_judges learns the marks of the judges"):
         dae_judges.build(FEATURES, LabelSpec(ScoreScale(0, 100)))
-    with pytest.raises(OptionError, match="noise belong to loss=reconstruction"):
+    with pytest.raises(OptionError, match="noise apply only to loss=reconstruction"):
         dae_judges.build(FEATURES, LABELS, noise="variance")

@@ -120,17 +120,17 @@ def test_a_target_without_the_difficulty_does_without_it():
 
 def test_a_video_without_its_difficulty_is_a_mistake():
     blind = BATCH.replace(difficulty=torch.tensor([2.0, torch.nan, 2.0]))
-    with pytest.raises(DataError, match=r"declared difficulty, and 1 of 3 videos have none; give --difficulty"):
+    with pytest.raises(DataError, match=r"declared difficulty, but 1 of 3 videos have none; give --difficulty"):
         panel_of("m", LABELS).point(torch.zeros(3, 7), blind)
 
 
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"judges": 0, "marks": None}, "m learns the marks of the judges, and these labels have none"),
-        ({"rule": None}, "m needs the rule that makes a score of the 7 marks"),
-        ({"rule": "rhythmic_gymnastics"}, "m adds up marks, and the rule rhythmic_gymnastics does more"),
-        ({"judges": 4}, "m: the rule diving needs 7 or 5 or 3 marks, and these labels have 4"),
+        ({"judges": 0, "marks": None}, "m learns the marks of the judges, but these labels have none"),
+        ({"rule": None}, "m needs the rule that turns the 7 marks into a score"),
+        ({"rule": "rhythmic_gymnastics"}, "m adds up marks, but the rule rhythmic_gymnastics does more"),
+        ({"judges": 4}, "m: the rule diving needs 7 or 5 or 3 marks, but these labels have 4"),
     ],
 )
 def test_labels_that_cannot_be_used(changes, message):

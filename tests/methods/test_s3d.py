@@ -162,7 +162,7 @@ def test_a_segmenter_tells_the_stages(segmenter: s3d.EDTCN, tmp_path: Path) -> N
 def test_a_segmenter_that_does_not_fit(segmenter: s3d.EDTCN, tmp_path: Path) -> None:
     file = tmp_path / "ed-tcn.safetensors"
     segmenter.save(file)
-    with pytest.raises(OptionError, match="tells 4 stages of features of width 12, and here there are 3 of width 12"):
+    with pytest.raises(OptionError, match="4 stages from features of width 12, but here there are 3 of width 12"):
         s3d.build(FEATURES, LABELS, segmenter=file, stages=3)
     with pytest.raises(OptionError, match="here there are 4 of width 5"):
         s3d.build(FeatureSpec({"p3d": (5,)}), LABELS, segmenter=file)

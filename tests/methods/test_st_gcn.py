@@ -143,10 +143,10 @@ def test_a_wider_unit_sees_every_second_frame():
 @pytest.mark.parametrize(
     ("options", "sentence"),
     [
-        ({"graph": "0-7"}, "joints up to 7, and the features have 5"),
-        ({"graph": "coco17"}, "joints up to 16, and the features have 5"),
+        ({"graph": "0-7"}, "joints up to 7, but the features have 5"),
+        ({"graph": "coco17"}, "joints up to 16, but the features have 5"),
         ({"graph": "body"}, "neither full, coco17"),
-        ({"dimensions": 5}, "no whole frames of 5"),
+        ({"dimensions": 5}, "not a multiple of 5"),
         ({"partition": "spatial"}, "partition=distance"),
         ({"kernel": 4}, "odd kernel"),
     ],

@@ -122,9 +122,9 @@ def test_few_videos_equal_scores_and_constant_channels():
 
 
 def test_mistakes_are_sentences():
-    with pytest.raises(OptionError, match="gamma belongs to kernel=rbf"):
+    with pytest.raises(OptionError, match="gamma applies only to kernel=rbf"):
         svr.build(FEATURES, LABELS, gamma=1.0)
-    with pytest.raises(DataError, match="at least 2 labelled videos to learn from, not 1"):
+    with pytest.raises(DataError, match="at least 2 labelled training videos, not 1"):
         svr.build(FEATURES, LABELS).remember(TRAIN.select(torch.tensor([0])))
     wide = svr.build(FeatureSpec({"wide": (7,)}), LABELS, pooling="statistics")
     assert wide.embed.pool.width == 21

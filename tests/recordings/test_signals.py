@@ -33,7 +33,7 @@ def test_kinematics_of_every_kind_are_the_same(name, tmp_path):
     got = signals.kinematics(path, channels=5)
     np.testing.assert_array_equal(got, SIGNAL)
     assert got.dtype == np.float32
-    with pytest.raises(DataError, match="6 columns are expected, and it has 5"):
+    with pytest.raises(DataError, match="expected 6 columns, found 5"):
         signals.kinematics(path, channels=6)
 
 
@@ -50,7 +50,7 @@ def test_hostile_recordings_are_refused_in_one_sentence(name, make, tmp_path):
 @pytest.mark.parametrize(
     ("text", "place"),
     [
-        ("1 2 3\n4 5\n", "line 2: it has 2 columns, and the lines before have 3"),
+        ("1 2 3\n4 5\n", "line 2: it has 2 columns, but the lines before have 3"),
         ("1 2 3\n\n4 5 x\n", "line 3, column 3: 'x'"),
         ("1 2 3\n4 nan 6\n", "line 2, column 2: 'nan'"),
         ("1 -inf 3\n", "line 1, column 2: '-inf'"),
@@ -95,7 +95,7 @@ def test_skeletons_of_every_kind_are_the_same(name, size, tmp_path):
     [
         ("j.csv", "1,2,3,4\n1,2,3,4\n", "line 1"),
         ("j.csv", "a_y,a_x\n1,2\n", "line 1"),
-        ("j.csv", "a_x,a_y\n1,2,3,4\n", "names 2 columns, and it has 4"),
+        ("j.csv", "a_x,a_y\n1,2,3,4\n", "names 2 columns, but it has 4"),
         ("j.json", "[[[1, 2], [3]]]", "equal length"),
         ("j.json", "[[[1, 2], [3, null]]]", "finite"),
         ("j.json", '{"joints": [[[1, 2]]', "line 1"),

@@ -68,7 +68,7 @@ def test_shares_cover_a_batch_and_their_weights_make_its_mean(monkeypatch) -> No
         total, seen = 0.0, []
         for rank in ("0", "1"):
             monkeypatch.setenv("RANK", rank)
-            part, weight = distributed.share(torch.arange(count))
+            part, weight = distributed.shard(torch.arange(count))
             total += weight * float(values[part].mean()) / 2
             seen += part.tolist() if weight else []
         assert sorted(seen) == list(range(count))

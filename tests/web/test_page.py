@@ -73,7 +73,7 @@ def test_a_dive_is_uploaded_scored_and_a_bar_moves_the_video(page, dive):
     page.evaluate(f"{watch}.observe(document.querySelector('#status'), {{childList: true}})")
     score(page, dive)
     assert any(text.startswith("Uploading") for text in told)
-    assert any(re.search(r"clip \d of 3|reading|finding", text) for text in told)
+    assert any(re.search(r"clip \d of 3|reading|explaining", text) for text in told)
     assert float(page.text_content("#score"))
     assert page.locator("#curve path").count() == 3
     page.wait_for_function("() => document.querySelector('#video').readyState > 0")

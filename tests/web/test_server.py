@@ -199,6 +199,7 @@ def test_other_names_and_other_sites_are_refused(client):
     assert client.get("/api/runs", headers={"host": "evil.example"}).status_code == 403
     assert client.get("/api/runs", headers={"origin": "http://evil.example"}).status_code == 403
     assert client.get("/api/runs", headers={"origin": URL}).status_code == 200
+    assert client.get("/api/runs", headers={"origin": "http://["}).status_code == 403
 
 
 def test_runs_limits_and_health_are_told(client):

@@ -1,15 +1,15 @@
 """ONE FILE = ONE BACKBONE: clips of a recording come in, features go out.
 
-May import ``recordings`` and ``datasets`` and the rooms on their left.
+May import ``recordings``, ``datasets`` and the rooms on its left.
 
 A file ``backbones/<name>.py`` has ``PAPER`` (a citation with a link) and ``build(*, …options) -> Backbone``, whose
-keyword-only parameters are the options of the backbone. A backbone is used in two steps, so that what is read can be
-cached and what is computed can carry gradients:
+keyword-only parameters are the options of the backbone. A backbone is used in two steps, so that clips can be cached
+and features can carry gradients:
 
-1. ``read(path, window)`` turns a recording into clips, one after another, as NumPy arrays;
-2. ``forward(clips)`` turns a batch of clips (n, …) into features (n, *shape).
+1. ``read(path, window)`` yields the clips of a recording, one after another, as NumPy arrays;
+2. ``forward(clips)`` maps a batch of clips (n, …) to features (n, *shape).
 
-What backbones share is in ``parts/``; published weights are in ``weights/``.
+Shared code is in ``parts/``; published weights are in ``weights/``.
 """
 
 from typing import TYPE_CHECKING

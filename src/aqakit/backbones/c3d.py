@@ -1,6 +1,6 @@
 """C3D: eight 3-D convolutions; 8192 or 4096 numbers per clip.
 
-8192 numbers behind the convolutions, or 4096 behind the first dense layer.
+8192 features after the convolutions, or 4096 after the first dense layer.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ _STAGES: tuple[tuple[dict[str, int], nn.MaxPool3d], ...] = (
     ({"conv4a": 512, "conv4b": 512}, nn.MaxPool3d(2)),
     ({"conv5a": 512, "conv5b": 512}, nn.MaxPool3d(2, padding=(0, 1, 1))),
 )
-"""Convolutions by name, with their channels, and the pooling after them."""
+"""Output channels of the convolutions by name, and the pooling after them."""
 
 
 def _layers() -> Iterator[tuple[str, nn.Module]]:
@@ -57,7 +57,7 @@ def _layers() -> Iterator[tuple[str, nn.Module]]:
 
 
 class C3D(PretrainedVideo):
-    """The convolutions, and the first dense layer where its features are wanted."""
+    """The convolutions, and the first dense layer if its features are requested."""
 
     def __init__(self, plan: plans.ClipPlan, pixels: PixelRecipe, colours: str, features: Features) -> None:
         super().__init__("c3d", plan, pixels, colours, fewest=16)
@@ -74,7 +74,7 @@ class C3D(PretrainedVideo):
         return (pool5 if self.fc6 is None else self.fc6(pool5).relu()).float()
 
     def fingerprint(self) -> dict[str, Any]:
-        """Plan, pixels, colours, weights and layer."""
+        """Return plan, pixels, colours, weights and layer."""
         return super().fingerprint() | {"features": self.features}
 
 
@@ -83,20 +83,20 @@ def build(
     weights: WeightsOption = None,
     plan: PlanOption = "c3d-avg",
     features: Annotated[Features, Field(description="the last pooling, or the dense layer after it")] = "pool5",
-    size: Annotated[int, Field(ge=16, description="width and height of what is cut from a picture; 112 for fc6")] = 112,
+    size: Annotated[int, Field(ge=16, description="width and height of the centre crop; 112 for fc6")] = 112,
     colours: ColoursOption = None,
     seed: SeedOption = 0,
 ) -> C3D:
-    """The network as the papers use it: pictures of 171×128, of which the centre is seen.
+    """Build the network as in the papers: frames are resized to 171×128 and centre-cropped.
 
     Raises:
         WeightsError: the weights do not fit.
-        OptionError: there is no such plan, or its clips do not suit the network.
+        OptionError: there is no such plan, or its clips do not fit the network.
     """
     found = open_weights(weights, "c3d")
     table = plans.parse(plan)
     if features == "fc6" and (size, table.clips(1).shape[1]) != (112, 16):
-        raise OptionError("c3d: the dense layer fc6 takes clips of 16 frames of 112×112; choose pool5 for others")
+        raise OptionError("c3d: the dense layer fc6 takes clips of 16 frames of 112×112; choose pool5 for other sizes")
     with seeded(seed):
         pixels = PixelRecipe((128 * size // 112, 171 * size // 112), (size, size))
         backbone = C3D(table, pixels, choose_colours(found, colours, "imagenet"), features)

@@ -1,12 +1,12 @@
 """A small 3-D network to train from scratch on a CPU.
 
-It takes a minute or two.
+Training takes a minute or two.
 
-Each block convolves over space and then over time, as R(2+1)D does, and halves the picture. What makes it cheap is few
-channels where the picture is large, and a layout in memory (batch, time, height, width, channel) in which the
-convolutions over space and over time are both plain 2-D ones, without a copy between them. Beside its colours a
-frame brings its change in brightness since the frame before. Time is halved only once and never averaged out: the
-features are those of each moment, side by side, so that what follows can tell the entry from the take-off.
+Each block convolves over space and then over time, as R(2+1)D does, and halves height and width. It is cheap because it
+has few channels at high resolution, and because its memory layout (batch, time, height, width, channel) allows plain
+2-D convolutions over both space and time, without a copy between them. The input has a fourth channel: the change in
+brightness since the previous frame. Time is halved only once and never averaged: the features of all time steps are
+concatenated, so that later layers can tell the entry from the take-off.
 """
 
 from __future__ import annotations
@@ -30,11 +30,11 @@ PAPER = (
     "https://arxiv.org/abs/1711.11248"
 )
 
-_MOMENT = 64  # channels of one moment's features
+_MOMENT = 64  # features per time step
 
 
 class Block(nn.Module):
-    """A convolution over space, then one over three moments, each with batch norm and ReLU."""
+    """A convolution over space, then one over three time steps, each with batch norm and ReLU."""
 
     def __init__(self, channels: int, width: int, time_stride: int) -> None:
         super().__init__()
@@ -53,11 +53,11 @@ class Block(nn.Module):
 
 
 _LIVE = "live.c3d_small."
-"""Its weights in the checkpoint of a run that trained it (``--finetune``)."""
+"""Prefix of the backbone's weights in the checkpoint of a run that trained it (``--finetune``)."""
 
 
 class C3DSmall(VideoBackbone):
-    """Four blocks, then the mean and the maximum over space of every moment."""
+    """Four blocks, then the spatial mean and maximum of every time step."""
 
     def __init__(self, *, size: int, frames: int, clips: int, width: int) -> None:
         together = Starts(tuple(range(0, clips * frames, frames)), tuple(range(frames)), clips * frames, "spread")
@@ -80,10 +80,10 @@ class C3DSmall(VideoBackbone):
         return features.flatten(1).float()
 
     def load(self, path: Path) -> None:
-        """Take the weights of a ``state_dict`` kept as safetensors, or of the checkpoint of a run that trained them.
+        """Load weights from a ``state_dict`` in safetensors format, or from the checkpoint of a run that trained them.
 
         Raises:
-            WeightsError: the file cannot be read, or belongs to a network of another shape.
+            WeightsError: the file cannot be read, or belongs to a network with other shapes.
         """
         try:
             stored = load_file(path)
@@ -91,29 +91,29 @@ class C3DSmall(VideoBackbone):
             self.load_state_dict(trained or stored)
         except (OSError, SafetensorError, RuntimeError) as error:
             reason = " ".join(str(error).split())[:200]
-            raise WeightsError(f"{path}: no weights of a c3d_small with these options: {reason}") from error
+            raise WeightsError(f"{path}: not the weights of a c3d_small with these options: {reason}") from error
         self.source = weights_hash(self)
 
     def fingerprint(self) -> dict[str, Any]:
-        """Plan, pixels, colours, width and where the weights come from."""
+        """Return plan, pixels, colours, width and the source of the weights."""
         return super().fingerprint() | {"width": self.width, "weights": self.source}
 
 
 def build(
     *,
     size: Annotated[int, Field(ge=16, description="width and height of a frame in pixels")] = 64,
-    frames: Annotated[int, Field(ge=2, description="frames of a clip")] = 32,
+    frames: Annotated[int, Field(ge=2, description="frames per clip")] = 32,
     clips: Annotated[
-        int, Field(gt=0, description="clips side by side, their frames spread evenly over the whole video")
+        int, Field(gt=0, description="number of consecutive clips, with frames spread evenly over the whole video")
     ] = 1,
-    width: Annotated[int, Field(gt=0, description="channels of the first block; each next has twice as many")] = 8,
+    width: Annotated[int, Field(gt=0, description="channels of the first block; they double in every block")] = 8,
     weights: Annotated[
         Path | None,
-        Field(description="trained weights, or the checkpoint of a run that trained it; none: from scratch"),
+        Field(description="trained weights, or the checkpoint of a run that trained it; none: random"),
     ] = None,
-    seed: Annotated[int, Field(ge=0, description="of the initial weights, where none are given")] = 0,
+    seed: Annotated[int, Field(ge=0, description="seed of the random initial weights, if no weights are given")] = 0,
 ) -> C3DSmall:
-    """The network, from scratch or with weights.
+    """Build the network, with random or given weights.
 
     Raises:
         WeightsError: the weights do not fit.

@@ -1,8 +1,8 @@
 """Single frames at even intervals through any image model.
 
-One frame from the middle of each of a number of equal parts.
+The video is divided into equal segments, and the middle frame of each one is used.
 
-What the frames agree on (the mean, in the paper) is left to the method, which sees the features of each.
+The method receives the features of every frame and combines them (the paper takes their mean).
 """
 
 from __future__ import annotations
@@ -23,17 +23,17 @@ PAPER = (
 
 def build(
     *,
-    weights: Annotated[str, Field(min_length=1, description="a folder, or the name of an image model on the hub")],
-    segments: Annotated[int, Field(gt=0, description="parts of the video, one frame from each")] = 25,
+    weights: Annotated[str, Field(min_length=1, description="a folder, or an image model on the Hugging Face Hub")],
+    segments: Annotated[int, Field(gt=0, description="segments of the video, one frame from each")] = 25,
     view: ViewOption = "centre",
 ) -> HuggingFace:
-    """An image model over the segments of a video; 25 of them, as the paper does in its tests.
+    """Build an image model for the segments of a video; by default 25, as in the paper's tests.
 
     Raises:
-        OptionError: transformers is not installed, or the model sees clips.
-        WeightsError: no such model, or its weights are damaged or incomplete.
+        OptionError: transformers is not installed, or the model takes clips.
+        WeightsError: there is no such model, or its weights are damaged or incomplete.
     """
     backbone = huggingface.build(weights=weights, segments=segments, view=view)
     if backbone.takes_clips:
-        raise OptionError(f"frames: {weights} sees clips, not single frames; use the backbone huggingface for it")
+        raise OptionError(f"frames: {weights} takes clips, not single frames; use the backbone huggingface for it")
     return backbone

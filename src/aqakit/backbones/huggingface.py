@@ -1,9 +1,9 @@
 """Any image or video model in Hugging Face layout.
 
-A model whose configuration says how many frames it takes (VideoMAE, TimeSformer, ViViT, V-JEPA 2) sees clips of so
-many frames; any other (MobileNetV2, ResNet, ViT, DINOv2 …) sees single frames. Size and colours come from the
-model's own ``preprocessor_config.json``, or from what is known of its type. The features of a clip are the model's
-pooled output where its weights hold one, and else the mean over its tokens or over its map.
+A model whose configuration specifies a number of frames (VideoMAE, TimeSformer, ViViT, V-JEPA 2) takes clips of that
+many frames; any other model (MobileNetV2, ResNet, ViT, DINOv2 …) takes single frames. Image size and normalisation come
+from the model's ``preprocessor_config.json``, or from defaults for its type. The features of a clip are the model's
+pooled output if its weights include the pooler, else the mean over its tokens or over its feature map.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ PAPER = (
 
 ViewOption = Annotated[
     Literal["centre", "whole"],
-    Field(description="the centre of each picture, as the model was trained; or all of it, squeezed"),
+    Field(description="centre: centre crop, as in the model's training; whole: the whole frame, resized"),
 ]
 
 _PREPROCESSING = ("preprocessor_config.json", "video_preprocessor_config.json")
@@ -40,7 +40,7 @@ _FILTERS: Mapping[int, Literal["bilinear", "bicubic"]] = {
     3: "bicubic",
 }  # as Pillow numbers them
 
-_AT_ONCE = 8  # more leave the caches of a CPU: with MobileNetV2 0.35, 32 at once take twice as long each
+_AT_ONCE = 8  # clips per pass; more do not fit the CPU caches: with MobileNetV2 0.35, 32 take twice as long each
 
 _HALF, _IMAGENET = CONVENTIONS["minus-one-to-one"], CONVENTIONS["imagenet"]
 _KNOWN: Mapping[str, Convention] = {
@@ -48,19 +48,19 @@ _KNOWN: Mapping[str, Convention] = {
     **dict.fromkeys(("resnet", "convnext", "convnextv2", "swin", "dinov2", "videomae", "vjepa2"), _IMAGENET),
     "timesformer": Convention((0.45,) * 3, (0.225,) * 3),
 }
-"""How models of a type were trained to see colours, for folders that do not say."""
+"""Normalisation of models by type, for folders without a preprocessor configuration."""
 
 
 class HuggingFace(VideoBackbone):
-    """A pretrained model behind the contract of a backbone.
+    """A pretrained model with the interface of a backbone.
 
     Args:
-        model: from ``transformers.AutoModel``.
-        source: where it came from, for messages.
-        plan: the clips; of one frame each where the model sees single frames.
+        model: a model from ``transformers.AutoModel``.
+        source: where it was loaded from, for messages.
+        plan: the clips; of one frame each if the model takes single frames.
         pixels: resizing and cropping.
         colours: normalisation.
-        pooled: whether the model's own pooled output is to be used where it has one.
+        pooled: whether to use the model's pooled output if it has one.
     """
 
     def __init__(
@@ -76,7 +76,7 @@ class HuggingFace(VideoBackbone):
         super().__init__(plan, pixels, colours)
         self.model, self.pooled = model.float().eval(), pooled
         self.takes_clips = _frames(model.config) is not None
-        # V-JEPA 2 would otherwise also run the predictor of its pretraining
+        # V-JEPA 2 would otherwise also run its pretraining predictor
         known = inspect.signature(model.forward).parameters
         self._more = {"skip_predictor": True} if "skip_predictor" in known else {}
         self._hash = weights_hash(model)
@@ -100,7 +100,7 @@ class HuggingFace(VideoBackbone):
         return (hidden.mean(1) if hidden.ndim == 3 else hidden.mean((2, 3))).float()
 
     def fingerprint(self) -> dict[str, Any]:
-        """Plan, pixels and colours; the weights' hash says which model it is."""
+        """Return plan, pixels, colours and the hash of the weights, which identifies the model."""
         return super().fingerprint() | {"weights": self._hash, "pooled": self.pooled}
 
     @torch.no_grad()
@@ -111,33 +111,33 @@ class HuggingFace(VideoBackbone):
             features: Tensor = self(torch.zeros(1, frames, height, width, 3, dtype=torch.uint8))
         except (RuntimeError, ValueError, TypeError) as error:
             reason = _first_line(error)
-            raise WeightsError(f"{source}: the model refuses clips of {frames}×{height}×{width}: {reason}") from error
+            raise WeightsError(f"{source}: the model rejects clips of {frames}×{height}×{width}: {reason}") from error
         return features
 
 
 def build(
     *,
-    weights: Annotated[str, Field(min_length=1, description="a folder, or the name of a model on the hub")],
+    weights: Annotated[str, Field(min_length=1, description="a folder, or a model on the Hugging Face Hub")],
     every: Annotated[
         int | None,
         Field(
             gt=0,
-            description="from one clip's first frame to the next one's [10; models of clips: their length]",
+            description="frames between the starts of consecutive clips (10; for models of clips, their length)",
         ),
     ] = None,
     segments: Annotated[
-        int | None, Field(gt=0, description="so many clips evenly over the video, in place of every")
+        int | None, Field(gt=0, description="number of clips spread evenly over the video, instead of every")
     ] = None,
     stride: Annotated[
-        int | None, Field(gt=0, description="from one frame of a clip to the next, models of clips only [1]")
+        int | None, Field(gt=0, description="distance between the frames of a clip; models of clips only (1)")
     ] = None,
     view: ViewOption = "centre",
 ) -> HuggingFace:
     """Load a model.
 
     Raises:
-        OptionError: transformers is not installed, or options that do not go together.
-        WeightsError: no such model, weights that are damaged or incomplete, or a model that does not see pixels.
+        OptionError: transformers is not installed, or the options contradict each other.
+        WeightsError: there is no such model, its weights are damaged or incomplete, or its input is not pixels.
     """
     model, pooled = _load(weights)
     plan = _plan(_frames(model.config), every, segments, stride)
@@ -148,7 +148,7 @@ def build(
 
 
 def _load(weights: str) -> tuple[nn.Module, bool]:
-    """The model, and whether its weights hold what makes its pooled output."""
+    """Return the model, and whether its weights include the pooler."""
     try:
         import transformers
     except ImportError:
@@ -161,14 +161,14 @@ def _load(weights: str) -> tuple[nn.Module, bool]:
                 output_loading_info=True,
                 dtype=torch.float32,
             )
-    except Exception as error:  # transformers raises many kinds for a missing or damaged model
+    except Exception as error:  # transformers raises many types of errors for a missing or damaged model
         raise WeightsError(f"{weights}: no model can be loaded from there: {_first_line(error)}") from error
     missing = set(found["missing_keys"])
     lost = sorted(key for key in missing if "pooler" not in key)
     if lost:
         raise WeightsError(f"{weights}: the weights are incomplete; {len(lost)} tensors are missing, such as {lost[0]}")
     if not str(model.main_input_name).startswith("pixel_values"):
-        raise WeightsError(f"{weights}: a {model.config.model_type} reads {model.main_input_name}, not pixels")
+        raise WeightsError(f"{weights}: a {model.config.model_type} takes {model.main_input_name}, not pixels")
     return model, not missing
 
 
@@ -178,7 +178,7 @@ def _first_line(error: Exception) -> str:
 
 @contextmanager
 def _quiet(logging: Any) -> Iterator[None]:
-    """Without its progress bars and without warnings of missing tensors, which are dealt with here."""
+    """Disable progress bars and warnings about missing tensors, which this module checks itself."""
     before = logging.get_verbosity()
     logging.set_verbosity_error()
     logging.disable_progress_bar()
@@ -190,37 +190,37 @@ def _quiet(logging: Any) -> Iterator[None]:
 
 
 def _frames(config: Any) -> int | None:
-    """How many frames a model takes; None where it sees single pictures."""
+    """Return the number of frames a model takes; None if it takes single images."""
     found = getattr(config, "num_frames", None) or getattr(config, "frames_per_clip", None)
     return int(found) if found else None
 
 
 def _plan(frames: int | None, every: int | None, segments: int | None, stride: int | None) -> ClipPlan:
     if every and segments:
-        raise OptionError("huggingface: every and segments are two ways to say the same; give one of them")
+        raise OptionError("huggingface: every and segments are alternatives; give only one of them")
     if frames is None:
         if stride:
-            raise OptionError("huggingface: this model sees single frames, so there is no stride between them")
+            raise OptionError("huggingface: this model takes single frames, so there is no stride between them")
         return Segments(segments) if segments else Every(every or 10)
     stride = stride or 1
     return Uniform(segments, frames, stride) if segments else Sliding(frames, every or frames * stride, stride)
 
 
 def _preprocessing(weights: str, config: Any) -> tuple[PixelRecipe, Convention]:
-    """Resizing and colours as the model's folder says, or else as is known of its type."""
+    """Return resizing and normalisation from the model's folder, else from the defaults for its type."""
     stored = _stored(weights)
     if stored is None:
         if config.model_type not in _KNOWN:
             raise WeightsError(
-                f"{weights}: it has no preprocessor_config.json, and how a {config.model_type} sees colours is not "
-                "known; put the file of the model's authors beside its weights"
+                f"{weights}: it has no preprocessor_config.json, and the normalisation of a {config.model_type} is "
+                "unknown; put the file of the model's authors next to its weights"
             )
         side = _side(getattr(config, "image_size", None) or getattr(config, "crop_size", 224))
         return PixelRecipe(min(side), side), _KNOWN[config.model_type]
     try:
         return _pixels(stored), _colours(stored)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise WeightsError(f"{weights}: its preprocessor_config.json is not understood ({error!r})") from error
+        raise WeightsError(f"{weights}: its preprocessor_config.json is not supported ({error!r})") from error
 
 
 def _stored(weights: str) -> Mapping[str, Any] | None:
@@ -249,7 +249,7 @@ def _pixels(stored: Mapping[str, Any]) -> PixelRecipe:
     edge = size.get("shortest_edge") if isinstance(size, dict) else (size if crop else None)
     if edge is None:
         return PixelRecipe(_side(size), crop, interpolation)
-    if "crop_pct" in stored:  # ConvNeXt and ResNet: the edge is that of the crop
+    if "crop_pct" in stored:  # ConvNeXt and ResNet: shortest_edge is the size of the crop
         return PixelRecipe(int(edge / (stored["crop_pct"] or 1)), (edge, edge), interpolation)
     return PixelRecipe(edge, crop or (edge, edge), interpolation)
 
@@ -262,7 +262,7 @@ def _side(size: Any) -> tuple[int, int]:
 
 
 def _colours(stored: Mapping[str, Any]) -> Convention:
-    """(pixel × factor − offset − mean) / std, brought to the form (pixel / 255 − mean) / std."""
+    """Convert (pixel × factor − offset − mean) / std to the form (pixel / 255 − mean) / std."""
     factor = 255 * stored.get("rescale_factor", 1 / 255) if stored.get("do_rescale", True) else 255.0
     offset = 1.0 if stored.get("offset") else 0.0
     normalised = stored.get("do_normalize", True)

@@ -1,12 +1,12 @@
 """I3D: inflated Inception-v1; 1024 numbers per clip.
 
-There are two ports of the published network, and files of weights for either. They are one network with two
-conventions of how borders are padded and variances are kept from zero:
+There are two PyTorch ports of the published network, each with its own weight files. They differ only in the padding of
+borders and in the ε of batch norm:
 
-- ``same``: as TensorFlow pads, by what the size of each input asks for; ε of batch norm 1e-3;
-- ``fixed``: always kernel − stride, the odd one behind, with a last pooling window that may be incomplete; ε 1e-5.
+- ``same``: padding as in TensorFlow, depending on the input size; ε 1e-3;
+- ``fixed``: padding of kernel − stride, the odd one at the end; the last pooling window may be incomplete; ε 1e-5.
 
-Where every size is divisible by the stride, as with 16 frames of 224×224, only ε sets them apart.
+If every size is divisible by the stride, as for 16 frames of 224×224, they differ only in ε.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ _BATCH_NORM: dict[Convention, dict[str, float]] = {
     "fixed": {"eps": 1e-5, "momentum": 0.1},
 }
 _CONVENTION_OF: dict[str, Convention] = {"hassony2": "fixed"}
-"""By the style of the weights; ``same`` for all others."""
+"""Convention by the style of the weights; ``same`` for all other styles."""
 
 _MIXED: dict[str, tuple[int, ...]] = {
     "mixed_3b": (192, 64, 96, 128, 16, 32, 32),
@@ -58,11 +58,11 @@ _MIXED: dict[str, tuple[int, ...]] = {
     "mixed_5b": (832, 256, 160, 320, 32, 128, 128),
     "mixed_5c": (832, 384, 192, 384, 48, 128, 128),
 }
-"""Channels that come in, and those of the six convolutions."""
+"""Input channels, then the output channels of the six convolutions."""
 
 
 def borders(size: int, kernel: int, stride: int, convention: Convention) -> tuple[int, int]:
-    """How much is padded before and behind an axis of ``size``.
+    """Return the padding before and after an axis of ``size``.
 
     >>> borders(8, 3, 2, "same"), borders(7, 3, 2, "same"), borders(7, 3, 2, "fixed")
     ((0, 1), (1, 1), (0, 1))
@@ -78,7 +78,7 @@ class Unit(nn.Module):
     def __init__(self, channels: int, width: int, kernel: int, convention: Convention, stride: int = 1) -> None:
         super().__init__()
         self.stride, self.kernel, self.convention = stride, kernel, convention
-        padding = kernel // 2 if stride == 1 else 0  # with a stride it depends on the size of what comes in
+        padding = kernel // 2 if stride == 1 else 0  # with a stride it depends on the input size
         self.conv = nn.Conv3d(channels, width, kernel, stride, padding, bias=False)
         self.norm = nn.BatchNorm3d(width, **_BATCH_NORM[convention])  # type: ignore[arg-type]
 
@@ -91,9 +91,9 @@ class Unit(nn.Module):
 
 
 class Pool(nn.Module):
-    """The largest of each window, of inputs that are nowhere negative.
+    """Max pooling of non-negative inputs.
 
-    Zeros and the nothing around an input are then the same to a maximum, which saves padding it in most cases.
+    For such inputs, zero padding and implicit padding give the same maximum, so explicit padding is rarely needed.
     """
 
     def __init__(self, kernel: Triple, stride: Triple, convention: Convention) -> None:
@@ -104,7 +104,7 @@ class Pool(nn.Module):
         """(n, C, T, H, W) → the same with every axis divided by its stride, rounded up."""
         sizes, axes = x.shape[2:], range(3)
         edges = [borders(sizes[a], self.kernel[a], self.stride[a], self.convention) for a in axes]
-        # an incomplete last window stands for the odd one behind, unless the axis ends with a complete one
+        # an incomplete last window replaces the odd padding at the end, unless the axis ends with a complete window
         behind = [edges[a][1] - edges[a][0] if sizes[a] % self.stride[a] else 0 for a in axes]
         if any(behind):
             x = F.pad(x, [n for more in reversed(behind) for n in (0, more)])
@@ -113,7 +113,7 @@ class Pool(nn.Module):
 
 
 class Mixed(nn.Module):
-    """Four branches side by side, their channels joined."""
+    """Four parallel branches with concatenated channels (an Inception block)."""
 
     def __init__(self, channels: tuple[int, ...], convention: Convention) -> None:
         super().__init__()
@@ -129,7 +129,7 @@ class Mixed(nn.Module):
 
 
 def trunk(channels: int, convention: Convention) -> nn.Sequential:
-    """All layers before the last pooling, under the names of the paper's authors: 12.3 million parameters."""
+    """Return all layers before the last pooling, named as by the paper's authors: 12.3 million parameters."""
     mixed = {name: Mixed(sizes, convention) for name, sizes in _MIXED.items()}
     thirds, fourths, fifths = ([(n, m) for n, m in mixed.items() if n.startswith(f"mixed_{k}")] for k in (3, 4, 5))
     return nn.Sequential(
@@ -151,7 +151,7 @@ def trunk(channels: int, convention: Convention) -> nn.Sequential:
 
 
 class I3D(PretrainedVideo):
-    """The trunk and the mean over 2×7×7 windows of its map."""
+    """The trunk and the mean over 2×7×7 windows of its feature map."""
 
     def __init__(
         self, plan: plans.ClipPlan, pixels: PixelRecipe, colours: str, stream: str, convention: Convention
@@ -169,7 +169,7 @@ class I3D(PretrainedVideo):
         return F.avg_pool3d(maps, window, 1).mean((2, 3, 4)).float()
 
     def fingerprint(self) -> dict[str, Any]:
-        """Plan, pixels, colours, weights, stream and convention."""
+        """Return plan, pixels, colours, weights, stream and convention."""
         return super().fingerprint() | {"stream": self.stream, "convention": self.convention}
 
 
@@ -177,21 +177,21 @@ def build(
     *,
     weights: WeightsOption = None,
     plan: PlanOption = "dae",
-    size: Annotated[int, Field(ge=32, description="width and height of what is cut from a picture")] = 224,
+    size: Annotated[int, Field(ge=32, description="width and height of the centre crop")] = 224,
     stream: Annotated[
         Literal["rgb", "flow"],
         Field(
-            description="flow: pictures whose red and green are the motion to the right and down, "
-            "0 to 255 for −20 to 20 pixels a frame"
+            description="flow: images whose red and green channels are the motion to the right and down, "
+            "0 to 255 for −20 to 20 pixels per frame"
         ),
     ] = "rgb",
     convention: Annotated[
-        Convention | None, Field(description="of padding and batch norm, if not that of the weights [same]")
+        Convention | None, Field(description="convention of padding and batch norm (that of the weights, else same)")
     ] = None,
     colours: ColoursOption = None,
     seed: SeedOption = 0,
 ) -> I3D:
-    """The network as the papers use it: pictures of 455×256, of which the centre is seen.
+    """Build the network as in the papers: frames are resized to 455×256 and centre-cropped.
 
     Raises:
         WeightsError: the weights do not fit.

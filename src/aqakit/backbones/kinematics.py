@@ -1,18 +1,18 @@
 """Recorded motion as named measures, without learning.
 
-Every number has a name.
+Every feature has a name.
 
-The recording is cut into equal windows, one after another, each of which becomes one vector of
+The recording is divided into consecutive windows of equal length. Each window becomes one vector of
 
-- ``invariants``: the measures of surgical motion analysis, which do not depend on where and which way round the
-  task was done: for each trajectory path length, speed, jerk, smoothness, idle share, spectral spread, working
-  volume, turning and use of the gripper; then how two arms go together, and the time taken;
-- ``movements``: these, and how many single movements and turns each trajectory is made of, how fast they follow each
-  other, and how far two arms are apart;
-- ``statistics``: mean and spread of each column and the mean size of its first three differences.
+- ``invariants``: measures of surgical motion analysis that do not depend on position and orientation. For each
+  trajectory: path length, speed, jerk, smoothness, idle share, spectral spread, working volume, turning and use of the
+  gripper; then the coordination of two arms, and the duration;
+- ``movements``: these, and for each trajectory the number of movements and turns and the rate of movements, and the
+  distance between two arms;
+- ``statistics``: mean and spread of each column and the mean absolute value of its first three differences.
 
-Lengths, speeds, jerks and times are given as square roots. That tames the long tails of standstill and haste, is
-defined for no motion at all, and a change of units remains a change of scale, which standardisation removes.
+Lengths, speeds, jerks and times are given as square roots. This shortens the long tails, is defined for no motion, and
+keeps a change of units a change of scale, which standardisation removes.
 """
 
 from __future__ import annotations
@@ -47,18 +47,18 @@ Group = Literal["invariants", "movements", "statistics", "both"]
 Array = NDArray[np.float64]
 
 _SHORTEST = 4
-"""Rows of the shortest window: the third difference needs four."""
+"""Rows of the shortest window; the third difference needs four."""
 
 _IDLE = 0.1
-"""Slower than this share of a window's 95 % quantile of speed is idle."""
+"""Idle means slower than this share of the window's 95 % quantile of speed."""
 
 _TREMOR, _RISE = 0.2, 0.02
-"""A movement is a peak of the speed, smoothed over so many seconds, that rises by this share of the highest one."""
+"""Smoothing of the speed in seconds, and the least prominence of a movement's peak as a share of the highest speed."""
 
 
 @dataclass(frozen=True)
 class Trajectory:
-    """Columns of one moving thing; rotation is a matrix in nine columns, row by row."""
+    """Columns of one moving object; rotation is a 3×3 matrix in nine columns, row by row."""
 
     name: str
     position: slice
@@ -71,16 +71,12 @@ JIGSAWS = (
     Trajectory("left", slice(38, 41), slice(41, 50), 56),
     Trajectory("right", slice(57, 60), slice(60, 69), 75),
 )
-"""The two tools ("slaves"). Columns 0–37 are the surgeon's hands, whose motion is theirs at another scale (speeds
-correlate above 0.99 in every trial), so that their invariants would say the same twice."""
+"""The two tools ("slaves"). Columns 0–37, the surgeon's hands, are left out: they move like the tools at another scale
+(speeds correlate above 0.99 in every trial), so their invariants would be redundant."""
 
 
 class Kinematics(Backbone):
-    """Windows of a signal → vectors of named measures.
-
-    Attributes:
-        names: what each of the D numbers of a vector is.
-    """
+    """Windows of a signal → vectors of named measures; ``names`` holds the D names."""
 
     reads = "signal"
     standardise = True
@@ -103,10 +99,10 @@ class Kinematics(Backbone):
         self.shape = (len(self.names),)
 
     def read(self, path: Path, window: tuple[int, int] | None = None) -> Iterator[NDArray[np.float32]]:
-        """One (D,) vector per window of the recording.
+        """Yield one (D,) vector per window of the recording.
 
         Raises:
-            DataError: the recording cannot be read, is shorter than four rows or has other columns.
+            DataError: the recording cannot be read, is shorter than four rows or has another number of columns.
         """
         signal = self._rows(path, window)
         clips = Uniform(self.windows, max(len(signal) // self.windows, _SHORTEST)).clips(len(signal))
@@ -116,11 +112,11 @@ class Kinematics(Backbone):
         yield from found
 
     def forward(self, clips: Tensor) -> Tensor:
-        """(n, D) → the same: there is nothing to learn."""
+        """Return the vectors (n, D) unchanged: there is nothing to learn."""
         return clips.float()
 
     def fingerprint(self) -> dict[str, Any]:
-        """Windows, groups, layout and rate; the whole only where it is asked for, so that older caches stay good."""
+        """Return windows, groups, layout and rate; ``whole`` only if it is set, so that older caches stay valid."""
         keys = ["windows", "features", "layout", "channels", "rate"] + ["whole"] * self.whole
         return {"version": 1} | {key: getattr(self, key) for key in keys}
 
@@ -132,7 +128,7 @@ class Kinematics(Backbone):
         signal = signals.kinematics(path)  # (T, C)
         if signal.shape[1] != self.channels:
             raise DataError(
-                f"{path} has {signal.shape[1]} columns and the backbone kinematics expects {self.channels}; "
+                f"{path} has {signal.shape[1]} columns, but the backbone kinematics expects {self.channels}; "
                 f"give it channels={signal.shape[1]}"
             )
         signal = signals.cut(signal, window, path)
@@ -154,7 +150,7 @@ class Kinematics(Backbone):
 
 
 def invariants(x: Array, trajectories: tuple[Trajectory, ...], rate: float) -> dict[str, Array]:
-    """Named measures of motion, (N,) each, of windows x (N, L, C) sampled at ``rate`` Hz."""
+    """Compute named measures of motion, (N,) each, of windows x (N, L, C) sampled at ``rate`` Hz."""
     found: dict[str, Array] = {}
     for one in trajectories:
         for name, value in _trajectory(x, one, rate).items():
@@ -165,9 +161,9 @@ def invariants(x: Array, trajectories: tuple[Trajectory, ...], rate: float) -> d
 
 
 def movements(x: Array, trajectories: tuple[Trajectory, ...], rate: float) -> dict[str, Array]:
-    """Named measures (N,) of the single movements in windows x (N, L, C) sampled at ``rate`` Hz.
+    """Compute named measures (N,) of the movements in windows x (N, L, C) sampled at ``rate`` Hz.
 
-    Counts and distances are given as square roots, and how fast movements follow each other in Hz.
+    Counts and distances are given as square roots, the rate of movements in Hz.
     """
     found: dict[str, Array] = {}
     for one in trajectories:
@@ -184,7 +180,7 @@ def movements(x: Array, trajectories: tuple[Trajectory, ...], rate: float) -> di
 
 
 def statistics(x: Array) -> dict[str, Array]:
-    """Mean, spread and mean size of the first three differences of each column of windows x (N, L, C)."""
+    """Mean, spread and mean absolute first three differences of each column of windows x (N, L, C)."""
     found = {"mean": x.mean(1), "spread": x.std(1)}
     for order, name in enumerate(("velocity", "acceleration", "jerk"), start=1):
         found[name] = np.abs(np.diff(x, n=order, axis=1)).mean(1)
@@ -216,9 +212,9 @@ def _trajectory(x: Array, one: Trajectory, rate: float) -> dict[str, Array]:
 
 
 def smoothness(speed: Array, rate: float) -> Array:
-    """Log dimensionless jerk of speed profiles (N, L): −ln(1 + D³/v² ∫ v̈² dt), with D duration and v peak.
+    """Log dimensionless jerk of speed profiles (N, L): −ln(1 + D³/v² ∫ v̈² dt), with duration D and peak v.
 
-    The 1 is ours: it bounds the measure at 0 for perfectly even motion, where the published one is infinite.
+    The published measure does not add 1 and is infinite for perfectly even motion; this one is then 0.
     """
     duration = speed.shape[1] / rate
     jerk = np.square(np.diff(speed, n=2, axis=1)).sum(1) * rate**3
@@ -259,14 +255,14 @@ def _angular_speed(rotation: Array, rate: float) -> Array:
 
 
 def _peaks(speed: Array, rate: float) -> Array:
-    """(N, L) → (N,) how many movements: tremor and noise are smoothed away, by a normal kernel."""
+    """Count movements, (N, L) → (N,), after smoothing away tremor and noise with a Gaussian kernel."""
     smooth = gaussian_filter1d(speed, _TREMOR * rate, axis=1)
     counts = [len(find_peaks(row, prominence=_RISE * row.max())[0]) for row in smooth]
     return np.array(counts, dtype=np.float64)
 
 
 def _ratio(above: Array, below: Array) -> Array:
-    """Zero where there is no motion to divide by."""
+    """Divide; the result is 0 where the divisor is not positive, which means no motion."""
     return np.divide(above, below, out=np.zeros_like(above), where=below > 0)
 
 
@@ -278,25 +274,25 @@ def _trajectories(layout: str, channels: int) -> tuple[Trajectory, ...]:
 
 def build(
     *,
-    windows: Annotated[int, Field(gt=0, description="equal windows of a recording; 1 for all of it at once")] = 5,
+    windows: Annotated[int, Field(gt=0, description="number of equal windows; 1 for the whole recording")] = 5,
     whole: Annotated[
-        bool, Field(description="beside those of each window, the measures of the whole recording")
+        bool, Field(description="append the measures of the whole recording to those of each window")
     ] = False,
     features: Annotated[Group, Field(description="which measures; both: invariants and statistics")] = "invariants",
     layout: Annotated[
         Layout,
-        Field(description="what the columns are; channels: each is a motion of its own; auto: jigsaws if there are 76"),
+        Field(description="columns; channels: each is one trajectory; auto: jigsaws if there are 76"),
     ] = "auto",
     channels: Annotated[int, Field(gt=0, description="columns of the signal")] = JIGSAWS_COLUMNS,
     rate: Annotated[float, Field(gt=0, description="rows per second")] = 30.0,
 ) -> Kinematics:
-    """Measures of recorded motion.
+    """Build the backbone.
 
     Raises:
-        OptionError: the JIGSAWS layout with a number of columns other than 76.
+        OptionError: the layout is jigsaws, and the number of columns is not 76.
     """
     if layout == "auto":
         layout = "jigsaws" if channels == JIGSAWS_COLUMNS else "channels"
     if layout == "jigsaws" and channels != JIGSAWS_COLUMNS:
-        raise OptionError(f"kinematics: the jigsaws layout has {JIGSAWS_COLUMNS} columns, and channels is {channels}")
+        raise OptionError(f"kinematics: the jigsaws layout has {JIGSAWS_COLUMNS} columns, but channels is {channels}")
     return Kinematics(windows=windows, whole=whole, features=features, layout=layout, channels=channels, rate=rate)

@@ -1,8 +1,9 @@
 """The body of MSCADC: a dilated C3D, one map per video.
 
-A small C3D whose last two convolutions are dilated reads the whole video as one clip.
+A small C3D, whose last two convolutions are dilated, processes the whole video as one clip.
 
-The last convolution is padded by less than its dilation, which takes two from every side: 2×20×20 with 256 channels.
+The padding of the last convolution is one less than its dilation, so each axis shrinks by two: the map is 2×20×20 with
+256 channels.
 """
 
 from __future__ import annotations
@@ -60,7 +61,7 @@ class MSCADC(PretrainedVideo):
         self.shape = (256, frames // 4 - 2, height // 8 - 2, width // 8 - 2)
 
     def forward(self, clips: Tensor) -> Tensor:
-        """(n, T, H, W, 3) uint8 → (n, 256, T / 4 − 2, H / 8 − 2, W / 8 − 2), rounded down."""
+        """(n, T, H, W, 3) uint8 → (n, 256, T / 4 − 2, H / 8 − 2, W / 8 − 2), with quotients rounded down."""
         maps: Tensor = self.trunk(self.planes(clips)).float()
         return maps
 
@@ -69,11 +70,11 @@ def build(
     *,
     weights: WeightsOption = None,
     plan: PlanOption = "mscadc",
-    size: Annotated[int, Field(ge=24, description="width and height of what is cut from a picture")] = 180,
+    size: Annotated[int, Field(ge=24, description="width and height of the centre crop")] = 180,
     colours: ColoursOption = None,
     seed: SeedOption = 0,
 ) -> MSCADC:
-    """The network as in the paper: pictures of 640×360, of which the centre is seen.
+    """Build the network as in the paper: frames are resized to 640×360 and centre-cropped.
 
     Raises:
         WeightsError: the weights do not fit.

@@ -2,13 +2,13 @@
 
 Each 3×3×3 convolution is split into one over space and one over time.
 
-The two follow one another in three ways that take turns: A, one after the other; B, side by side, and added; C, one
-after the other with a short cut around the second. The last stage sees single moments and has plain 2-D blocks.
+Three block types alternate: in A, the two follow one another; in B, they are parallel and added; in C, they follow one
+another, with a shortcut around the second. The last stage processes single time steps with plain 2-D blocks.
 
-S3D scores a dive from four clips, each of 16 frames, for the jump, the drop, the entry and the ending. Where these
-begin is told by a table of ``video,jump,drop,entry,ending`` (a file name without its ending and four frame numbers
-from 0): the first three clips lie in the middle between their own beginning and the next, the last one begins where
-the ending does, as we read the published code. Without a table, the clips are those of a plan.
+S3D scores a dive from four clips of 16 frames: jump, drop, entry and ending. A table with the columns
+``video,jump,drop,entry,ending`` (a file name without its suffix and four frame numbers from 0) says where these stages
+start. Each of the first three clips is centred between the start of its stage and that of the next; the last clip
+starts with the ending. This is our reading of the published code. Without a table, the clips follow a plan.
 """
 
 from __future__ import annotations
@@ -48,17 +48,17 @@ PAPER = (
 Stages = Mapping[str, tuple[int, ...]]
 
 _DEPTH_3D = 47
-"""Of the 50 blocks, 3 + 8 + 36 in the first three stages."""
+"""3-D blocks: 3 + 8 + 36, in the first three of four stages; there are 50 blocks in all."""
 
 _STAGES = ("jump", "drop", "entry", "ending")
 _FRAMES = 16
 
 _RANDOM_SHARE = 0.2
-"""Of what a block adds, while weights are random: with all of it, fifty blocks would grow beyond half precision."""
+"""Initial scale of each residual branch with random weights; with 1, fifty blocks would overflow half precision."""
 
 
 class Block(nn.Module):
-    """A bottleneck: fewer channels, space and time, more channels, and a short cut around all of it."""
+    """A bottleneck: reduce channels, convolve over space and time, expand channels; with a shortcut around it."""
 
     def __init__(self, channels: int, width: int, kind: str, stride: int) -> None:
         super().__init__()
@@ -81,7 +81,7 @@ class Block(nn.Module):
 
 
 class FlatBlock(nn.Module):
-    """The bottleneck of a ResNet, for the maps of single moments."""
+    """The bottleneck of a ResNet, for the feature maps of single time steps."""
 
     def __init__(self, channels: int, width: int, stride: int) -> None:
         super().__init__()
@@ -106,7 +106,7 @@ def _shortcut(conv: Any, norm: Any, channels: int, width: int, stride: Any) -> n
 
 
 def _layer(blocks: range, channels: int, width: int) -> nn.Sequential:
-    """One stage of the network; every stage but the first halves height and width."""
+    """Return one stage of the network; every stage but the first halves height and width."""
     layers: list[nn.Module] = []
     for number in blocks:
         stride = 2 if number == blocks.start > 0 else 1
@@ -120,10 +120,10 @@ class P3D(PretrainedVideo):
     """The network up to its last pooling.
 
     Args:
-        plan: of the clips, where no table of stages is given.
+        plan: clip plan, used if no table of stages is given.
         pixels: resizing and cropping.
         colours: a name in :data:`aqakit.recordings.transforms.CONVENTIONS`.
-        stages: of each video, where its four stages begin.
+        stages: first frames of the four stages of each video.
     """
 
     def __init__(
@@ -143,7 +143,7 @@ class P3D(PretrainedVideo):
         self.layer4 = _layer(range(_DEPTH_3D, 50), 1024, 512)
 
     def forward(self, clips: Tensor) -> Tensor:
-        """(n, T, H, W, 3) uint8 → (n, 2048); of clips longer than 16 frames, the mean over their moments."""
+        """(n, T, H, W, 3) uint8 → (n, 2048); for clips longer than 16 frames, the mean over time."""
         x = self.stem_norm(self.stem(self.planes(clips))).relu()
         x = F.max_pool3d(x, (2, 3, 3), 2, (0, 1, 1))
         for layer in (self.layer1, self.layer2, self.layer3):
@@ -153,24 +153,24 @@ class P3D(PretrainedVideo):
         return maps.mean((2, 3)).unflatten(0, (n, moments)).mean(1).float()
 
     def randomise(self) -> None:
-        """As all networks are, but with blocks that add little."""
+        """Initialise as all networks, but with a small contribution of each residual block."""
         super().randomise()
         for block in self.modules():
             if isinstance(block, Block | FlatBlock):
                 nn.init.constant_(block.expand_norm.weight, _RANDOM_SHARE)
 
     def clips_of(self, numbers: Frames, length: int, shift: int = 0, window: tuple[int, int] | None = None) -> Frames:
-        """As all backbones do, but for a table of stages, which says nothing of a video without its name.
+        """Return clips as all backbones do; impossible with a table of stages, which needs the name of the video.
 
         Raises:
             OptionError: there is a table of stages.
         """
         if self.stages is not None:
-            raise OptionError("p3d: the clips of a table of stages can be cached but not trained; leave out finetune")
+            raise OptionError("p3d: with a table of stages, the backbone cannot be fine-tuned; leave out finetune")
         return super().clips_of(numbers, length, shift, window)
 
     def fingerprint(self) -> dict[str, Any]:
-        """Plan, pixels, colours, weights and stages."""
+        """Return plan, pixels, colours, weights and stages."""
         return super().fingerprint() | {"stages": self.stages and sorted(self.stages.items())}
 
     def _table(self, path: Path, length: int, window: tuple[int, int] | None, shift: int = 0) -> Frames:
@@ -183,7 +183,7 @@ class P3D(PretrainedVideo):
 
 
 def stage_starts(begins: tuple[int, ...], length: int) -> Frames:
-    """First frame of the clips of jump, drop, entry and ending, within a video of ``length`` frames.
+    """Return the first frame of the clips of jump, drop, entry and ending, in a video of ``length`` frames.
 
     >>> stage_starts((31, 42, 65, 75), 103)
     array([28, 45, 62, 75])
@@ -193,24 +193,24 @@ def stage_starts(begins: tuple[int, ...], length: int) -> Frames:
 
 
 def read_stages(path: Path) -> Stages:
-    """A table ``video,jump,drop,entry,ending``: where in each video its stages begin, in frames from 0.
+    """Read a table ``video,jump,drop,entry,ending`` of the first frames of the stages, from 0.
 
     Raises:
-        DataError: the file cannot be read, or a line of it is not like that.
+        DataError: the file cannot be read, or one of its lines is invalid.
     """
     try:
         rows = list(csv.reader(path.read_text(encoding="utf-8-sig").splitlines()))
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(f"{path} cannot be read: {error}") from error
     if not rows or rows[0] != ["video", *_STAGES]:
-        raise DataError(f"{path}, line 1: the columns are to be {','.join(['video', *_STAGES])}")
+        raise DataError(f"{path}, line 1: the columns should be {','.join(['video', *_STAGES])}")
     return {row[0]: _begins(path, number, row) for number, row in enumerate(rows[1:], 2) if row}
 
 
 def _begins(path: Path, line: int, row: list[str]) -> tuple[int, ...]:
     begins = tuple(int(text) for text in row[1:] if text.strip().isdecimal())
     if len(begins) != len(_STAGES) or len(row) != len(_STAGES) + 1 or list(begins) != sorted(begins):
-        raise DataError(f"{path}, line {line}: a video and four frame numbers in rising order are expected")
+        raise DataError(f"{path}, line {line}: expected a video and four frame numbers in increasing order")
     return begins
 
 
@@ -219,13 +219,13 @@ def build(
     weights: WeightsOption = None,
     plan: PlanOption = "uniform:count=4:frames=16",
     stages: Annotated[
-        Path | None, Field(description="table of where the stages of each video begin, in place of a plan")
+        Path | None, Field(description="table of the first frames of each video's stages, instead of a plan")
     ] = None,
-    size: Annotated[int, Field(ge=32, description="width and height to which pictures are squeezed")] = 160,
+    size: Annotated[int, Field(ge=32, description="width and height to which frames are resized")] = 160,
     colours: ColoursOption = None,
     seed: SeedOption = 0,
 ) -> P3D:
-    """The network as S3D uses it: all of each picture, squeezed to a square.
+    """Build the network as in S3D: whole frames, resized to a square.
 
     Raises:
         WeightsError: the weights do not fit.

@@ -1,11 +1,11 @@
 """Your own pose estimator on video: joints.
 
-The joints are as the backbone ``skeleton`` reads them from files.
+The joints have the format that the backbone ``skeleton`` reads from files.
 
-The model is a file that OpenVINO reads: ONNX, as most pose estimators are published, or its own ``.xml``. It is given
-(n, 3, H, W) pictures and answers either heatmaps (n, J, h, w), whose highest place is taken, or coordinates
-(n, J, 2 or more), of which the first two count. Positions are shares of the picture, taken from the middle of the body
-over the clip, in units of its size there.
+The model is a file that OpenVINO can read: ONNX, the format of most published pose estimators, or OpenVINO's ``.xml``.
+It takes (n, 3, H, W) images and outputs either heatmaps (n, J, h, w), whose maxima are the joints, or coordinates
+(n, J, 2 or more), of which the first two are used. Positions are fractions of the image, relative to the centre of the
+body over the clip and divided by the body size in the clip.
 """
 
 from __future__ import annotations
@@ -34,23 +34,23 @@ PAPER = (
 Layout = Literal["vector", "joints"]
 
 _AT_ONCE = 16
-"""Pictures given to a model that takes any number of them."""
+"""Batch size for models that accept any batch size."""
 
 
 class Pose(VideoBackbone):
-    """Clips (T, H, W, 3) uint8 → where J joints are in every frame: (J, 2 T), or all of it as one vector.
+    """Clips (T, H, W, 3) uint8 → positions of J joints in every frame: (J, 2 T), or the same as one vector.
 
     Args:
-        model: a file that OpenVINO reads.
-        plan: which frames make which clip.
-        size: width and height of the pictures that the model sees.
-        colours: how they are normalised, a name in :data:`aqakit.recordings.transforms.CONVENTIONS`.
-        order: whether coordinates come as x, y or as y, x.
+        model: a file that OpenVINO can read.
+        plan: clip plan.
+        size: width and height of the model's input images.
+        colours: their normalisation, a name in :data:`aqakit.recordings.transforms.CONVENTIONS`.
+        order: whether coordinates are in the order x, y or y, x.
         layout: ``vector`` or ``joints``.
 
     Raises:
         OptionError: OpenVINO is not installed.
-        WeightsError: the file is no model, or answers neither heatmaps nor coordinates.
+        WeightsError: the file is not a model, or its output is neither heatmaps nor coordinates.
     """
 
     def __init__(
@@ -77,26 +77,26 @@ class Pose(VideoBackbone):
         return features if self.layout == "joints" else features.flatten(1)
 
     def _joints(self, pictures: Tensor, source: Path | None = None) -> Tensor:
-        """(n, 3, H, W) → (n, J, 2) x and y as shares of the picture."""
+        """(n, 3, H, W) → (n, J, 2) x and y as fractions of the image."""
         try:
             answer = torch.from_numpy(np.array(self._model(pictures.cpu().numpy())[0], np.float32)).to(pictures.device)
         except RuntimeError as error:
             reason = " ".join(str(error).split())[-200:]
-            raise WeightsError(f"{source}: cannot be given pictures of {tuple(pictures.shape)}: {reason}") from None
+            raise WeightsError(f"{source}: the model rejects images of {tuple(pictures.shape)}: {reason}") from None
         if answer.ndim == 4:
             return _peaks(answer)
         if answer.ndim == 3 and answer.shape[2] >= 2:
             return answer[..., :2] if self.order == "xy" else answer[..., :2].flip(-1)
-        raise WeightsError(f"{source}: answers {tuple(answer.shape)}, neither heatmaps nor coordinates of joints")
+        raise WeightsError(f"{source}: output {tuple(answer.shape)} is neither heatmaps nor coordinates of joints")
 
     def fingerprint(self) -> dict[str, Any]:
-        """Plan, pixels, colours, the model's content and options."""
+        """Return plan, pixels, colours, a hash of the model file and the options."""
         own = {"model": self.content, "order": self.order, "layout": self.layout}
         return super().fingerprint() | own
 
 
 def _peaks(heatmaps: Tensor) -> Tensor:
-    """(n, J, h, w) → (n, J, 2): the middle of the highest place, x and y as shares of the picture.
+    """(n, J, h, w) → (n, J, 2): the centre of the highest pixel, x and y as fractions of the image.
 
     >>> _peaks(torch.tensor([[[[0.0, 0.0], [0.0, 1.0]]]])).tolist()
     [[[0.75, 0.75]]]
@@ -110,28 +110,28 @@ def _open(model: Path) -> Any:
     try:
         import openvino
     except ImportError:
-        raise OptionError("a pose estimator is run by openvino, not installed: pip install 'aqakit[fast]'") from None
+        raise OptionError("a pose estimator needs openvino: pip install 'aqakit[fast]'") from None
     try:
-        # Left to itself it computes in bfloat16 where the processor can, and joints would depend on the machine.
+        # By default it computes in bfloat16 on processors that support it, and joints would depend on the machine.
         return openvino.Core().compile_model(model, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
     except RuntimeError as error:
         reason = " ".join(str(error).split())[-200:]
-        raise WeightsError(f"{model}: is no model that OpenVINO reads (.onnx or .xml): {reason}") from None
+        raise WeightsError(f"{model}: not a model that OpenVINO can read (.onnx or .xml): {reason}") from None
 
 
 def build(
     *,
     model: Annotated[Path, Field(description="the pose estimator: an .onnx or OpenVINO .xml file")],
     plan: PlanOption = "uniform:count=10:frames=16",
-    size: Annotated[int, Field(ge=16, description="width and height of the pictures that it sees")] = 256,
-    colours: Annotated[Colours, Field(description="how they are normalised")] = "imagenet",
-    order: Annotated[Literal["xy", "yx"], Field(description="of the coordinates, where it answers those")] = "xy",
-    layout: Annotated[Layout, Field(description="one vector; or one for each joint, for methods on graphs")] = "vector",
+    size: Annotated[int, Field(ge=16, description="width and height of its input images")] = 256,
+    colours: Annotated[Colours, Field(description="normalisation of its input images")] = "imagenet",
+    order: Annotated[Literal["xy", "yx"], Field(description="order of the coordinates, if it outputs those")] = "xy",
+    layout: Annotated[Layout, Field(description="one vector; or one per joint, for graph methods")] = "vector",
 ) -> Pose:
-    """Joints by a pose estimator.
+    """Build the backbone from a pose estimator.
 
     Raises:
         OptionError: OpenVINO is not installed, or there is no such plan.
-        WeightsError: the file is no model, or one of another kind.
+        WeightsError: the file is not a model, or not a pose estimator.
     """
     return Pose(model, plans.parse(plan), size=size, colours=colours, order=order, layout=layout)

@@ -1,10 +1,10 @@
 """Features that you already have, one file per video.
 
-Each file has one vector for each clip of a video.
+Each file has one vector per clip of a video.
 
-A file is ``.npy``; or ``.npz``, ``.safetensors`` or ``.pt`` with one array or one named ``features``. The array has the
-shape (clips, width), in the order of time, or (width,) for one vector of the whole video. A sample names it as its
-recording of the kind ``features``; a window counts the rows of the file, both ends included.
+A file is ``.npy``; or ``.npz``, ``.safetensors`` or ``.pt`` with a single array or one named ``features``. The array
+has shape (clips, width), in time order, or (width,) for one vector of the whole video. It is the sample's recording of
+kind ``features``; a window counts the rows of the file, both ends included.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ PAPER = "None: the features are yours. The format ``.npy`` is that of NumPy, htt
 
 
 class Precomputed(Backbone):
-    """Rows of a file → the same, (D,) for each clip."""
+    """Rows of a file, one (D,) vector per clip, as features."""
 
     reads = "features"
 
@@ -34,7 +34,7 @@ class Precomputed(Backbone):
         self.shape = (width,)
 
     def read(self, path: Path, window: tuple[int, int] | None = None) -> Iterator[Signal]:
-        """The (D,) float32 vectors of a file.
+        """Yield the (D,) float32 vectors of a file.
 
         Raises:
             DataError: the file cannot be read, has vectors of another width, or the window is not inside it.
@@ -43,20 +43,20 @@ class Precomputed(Backbone):
         (width,) = self.shape
         if vectors.shape[1] != width:
             raise DataError(
-                f"{path} has features of width {vectors.shape[1]} and the backbone precomputed expects {width}; "
+                f"{path} has features of width {vectors.shape[1]}, but the backbone precomputed expects {width}; "
                 f"give it width={vectors.shape[1]}"
             )
         yield from signals.cut(vectors, window, path)
 
     def forward(self, clips: Tensor) -> Tensor:
-        """(n, D) → the same: they are what they are."""
+        """Return the features (n, D) unchanged."""
         return clips.float()
 
     def fingerprint(self) -> dict[str, Any]:
-        """The width."""
+        """Return the width."""
         return {"version": 1, "width": self.shape[0]}
 
 
-def build(*, width: Annotated[int, Field(gt=0, description="numbers in the vector of a clip")] = 1024) -> Precomputed:
-    """Features from files."""
+def build(*, width: Annotated[int, Field(gt=0, description="length of the vector of a clip")] = 1024) -> Precomputed:
+    """Build the backbone for features from files."""
     return Precomputed(width)

@@ -1,7 +1,7 @@
 """Joints of a body over time: positions or motion.
 
-The joints may be in pixels, metres or shares of a picture: each clip is taken from its own centre, and lengths are
-measured in the size of the body, which is the typical distance of a joint from the middle of all joints.
+The joints may be in pixels, metres or fractions of an image: each clip is centred and divided by the body size, the
+root mean square distance of the joints from their centre.
 """
 
 from __future__ import annotations
@@ -34,25 +34,25 @@ Centre = Literal["clip", "frame", "none"]
 Layout = Literal["vector", "joints"]
 
 _SHORTEST = 4
-"""Frames of the shortest clip with a third difference."""
+"""Frames of the shortest clip that has a third difference."""
 
 Array = NDArray[np.float32]
 
 
 class Skeleton(Backbone):
-    """Clips (T, J, C) of J joints in C dimensions → (J, D), or all of it as one vector.
+    """Clips (T, J, C) of J joints in C dimensions → (J, D), or the same as one vector.
 
     Args:
-        plan: which rows make which clip.
+        plan: clip plan, which assigns rows to clips.
         joints: J.
         dimensions: C, 2 or 3.
-        features: ``coordinates``: D = T C, the position in every frame. ``motion``: D = 5 C, for each axis mean and
-            spread of the position and the mean size of velocity, acceleration and jerk, per row of the recording.
-        centre: what positions are taken from: the middle of the body over the clip; in each frame; or nothing,
-            which leaves the coordinates of the recording, in its units.
+        features: ``coordinates``: D = T C, the position in every frame. ``motion``: D = 5 C, for each axis the mean and
+            spread of the position and the mean absolute velocity, acceleration and jerk, per row of the recording.
+        centre: origin of the positions: ``clip``, the centre of the body over the clip; ``frame``, in each frame; or
+            ``none``, which leaves the recorded coordinates in their units.
         layout: ``vector`` or ``joints``.
-        noise: standard deviation of an error in every coordinate, in body sizes, the same whenever the recording is
-            read: how a method would do on the joints of a pose estimator.
+        noise: standard deviation of an error added to every coordinate, in body sizes, to simulate the joints of a
+            pose estimator; the same every time a recording is read.
     """
 
     reads = "skeleton"
@@ -75,17 +75,18 @@ class Skeleton(Backbone):
         self.shape = (joints, width) if layout == "joints" else (joints * width,)
 
     def read(self, path: Path, window: tuple[int, int] | None = None) -> Iterator[Array]:
-        """Clips (T, J, C) in the order of the plan, centred and scaled.
+        """Yield clips (T, J, C) in the order of the plan, centred and scaled.
 
         Raises:
-            DataError: the recording cannot be read, has other joints, or the window is not inside it.
+            DataError: the recording cannot be read, has another number of joints or dimensions, or the window is not
+                inside it.
         """
         joints = signals.skeleton(path)
         if joints.shape[1:] != (self.joints, self.dimensions):
             has, wants = (
                 f"{j} joints in {d} dimensions" for j, d in (joints.shape[1:], (self.joints, self.dimensions))
             )
-            raise DataError(f"{path} has {has}, and the backbone skeleton expects {wants}; give it what the file has")
+            raise DataError(f"{path} has {has}, but the backbone skeleton expects {wants}; set joints and dimensions")
         joints = self._disturbed(joints)
         inside = signals.cut(joints, window, path)
         scale = body_size(inside) if self.centre != "none" else 1.0
@@ -108,20 +109,20 @@ class Skeleton(Backbone):
         return x if self.layout == "joints" else x.flatten(1)
 
     def fingerprint(self) -> dict[str, Any]:
-        """Plan and options."""
+        """Return plan and options."""
         keys = ("joints", "dimensions", "features", "centre", "layout", "noise")
         return {"version": 1, "plan": self.plan.fingerprint()} | {key: getattr(self, key) for key in keys}
 
 
 def centred(clip: Array, centre: Centre) -> Array:
-    """A clip (T, J, C) as seen from the middle of its joints."""
+    """Subtract from a clip (T, J, C) the centre of its joints."""
     if centre == "none":
         return clip
     return clip - clip.mean((0, 1) if centre == "clip" else 1, keepdims=True)
 
 
 def body_size(joints: Array) -> float:
-    """Root mean square distance of the joints from the middle of all, over a recording (T, J, C); 1 if it is 0.
+    """Root mean square distance of the joints from their centre, over a recording (T, J, C); 1 if it is 0.
 
     >>> body_size(np.array([[[0.0, 0.0], [6.0, 8.0]]], np.float32))
     5.0
@@ -139,26 +140,26 @@ def _motion(x: Tensor) -> Tensor:
 def build(
     *,
     plan: Annotated[
-        str, Field(description="which rows make which clip: a name, or kind/number=value, as sliding/frames=16/step=8")
+        str, Field(description="clip plan: a name, or a kind with its numbers such as sliding/frames=16/step=8")
     ] = "uniform:count=10:frames=16",
-    joints: Annotated[int, Field(gt=0, description="joints of the body")] = 17,
-    dimensions: Annotated[int, Field(ge=2, le=3, description="coordinates of a joint")] = 2,
+    joints: Annotated[int, Field(gt=0, description="number of joints")] = 17,
+    dimensions: Annotated[int, Field(ge=2, le=3, description="coordinates per joint")] = 2,
     features: Annotated[
-        Features, Field(description="positions in every frame; or means and spreads of how they change")
+        Features, Field(description="positions in every frame; or statistics of position and motion")
     ] = "coordinates",
     centre: Annotated[
         Centre,
-        Field(description="positions from the middle of the body over the clip, in each frame, or as they are"),
+        Field(description="origin: centre of the body over the clip, or in each frame; none: unchanged positions"),
     ] = "clip",
-    layout: Annotated[Layout, Field(description="one vector; or one for each joint, for methods on graphs")] = "vector",
+    layout: Annotated[Layout, Field(description="one vector; or one per joint, for graph methods")] = "vector",
     noise: Annotated[
-        float, Field(ge=0, description="error added to every coordinate, in body sizes, as a pose estimator makes")
+        float, Field(ge=0, description="standard deviation of an error added to every coordinate, in body sizes")
     ] = 0.0,
 ) -> Skeleton:
-    """Joint sequences.
+    """Build the backbone.
 
     Raises:
-        OptionError: there is no such plan, or its clips are too short to have a jerk.
+        OptionError: there is no such plan, or its clips are too short to compute a jerk.
     """
     table = plans.parse(plan)
     if features == "motion" and table.clips(1).shape[1] < _SHORTEST:

@@ -1,11 +1,12 @@
 """Tools and hands of a recorded motion as a graph.
 
-A recording of many columns holds several moving things: the two hands of a surgeon and the two tools that follow. Each
-becomes a joint, and the recording is cut into equal windows, one after another, of each of which a joint has
+The columns of a recording belong to several moving objects: the two hands of a surgeon and the two tools that follow
+them. Each object becomes a joint. The recording is divided into consecutive windows of equal length; in each window, a
+joint has one of these features:
 
-- ``invariants``: its measures of motion, as the backbone kinematics takes them of the whole; or
-- ``coordinates``: its columns in some rows of the window, evenly spread: positions from their mean over the window,
-  since hands and tools live in frames of reference of their own; rotation and gripper as they are.
+- ``invariants``: its measures of motion, as in the backbone ``kinematics``;
+- ``coordinates``: its columns in evenly spaced rows of the window. Positions are relative to their mean over the
+  window, because hands and tools have different coordinate systems; rotation and gripper are unchanged.
 """
 
 from __future__ import annotations
@@ -32,24 +33,24 @@ PAPER = (
 )
 
 JIGSAWS = "0-2/3-11/18,19-21/22-30/37,57-59/60-68/75,38-40/41-49/56"
-"""Position, rotation matrix and gripper angle of the two hands, then of the tool that follows each: the first hand of
-the columns moves the last tool, and the second hand the first (their speeds correlate above 0.98 in every trial)."""
+"""Position, rotation matrix and gripper angle of the two hands, then of the tools that follow them. By column order,
+the first hand moves the last tool, and the second hand the first (speeds correlate above 0.98 in every trial)."""
 
 Features = Literal["invariants", "coordinates"]
 Array = NDArray[np.float64]
 
 _SHORTEST = 4
-"""Rows of the shortest window: a jerk needs four."""
+"""Rows of the shortest window; a jerk needs four."""
 
 
 class Tools(Backbone):
     """Windows of a signal (T, C) → (J, D).
 
     Args:
-        joints: what moves, J of the same kind.
-        windows: equal parts of a recording.
+        joints: the J moving objects, all with the same parts.
+        windows: number of equal windows of a recording.
         features: ``invariants``: D named measures. ``coordinates``: D = ``frames`` × columns of a joint, row by row.
-        frames: rows of a window that are kept, coordinates only.
+        frames: rows kept per window; coordinates only.
         channels: columns of the signal.
         rate: rows per second.
     """
@@ -73,10 +74,10 @@ class Tools(Backbone):
         self.shape = self._measure(np.zeros((1, _SHORTEST, channels))).shape[1:]
 
     def read(self, path: Path, window: tuple[int, int] | None = None) -> Iterator[NDArray[np.float32]]:
-        """One (J, D) table per window of the recording.
+        """Yield one (J, D) table per window of the recording.
 
         Raises:
-            DataError: the recording cannot be read, is shorter than four rows or has other columns.
+            DataError: the recording cannot be read, is shorter than four rows or has another number of columns.
         """
         signal = signals.cut(signals.kinematics(path, channels=self.channels), window, path)
         if len(signal) < _SHORTEST:
@@ -85,11 +86,11 @@ class Tools(Backbone):
         yield from self._measure(signal[clips].astype(np.float64)).astype(np.float32)
 
     def forward(self, clips: Tensor) -> Tensor:
-        """(n, J, D) → the same: there is nothing to learn."""
+        """Return the tables (n, J, D) unchanged: there is nothing to learn."""
         return clips.float()
 
     def fingerprint(self) -> dict[str, Any]:
-        """Joints, windows, features and rate."""
+        """Return joints, windows, features and rate."""
         keys = ("windows", "features", "frames", "channels", "rate")
         return {"version": 1, "joints": [str(j) for j in self.joints]} | {key: getattr(self, key) for key in keys}
 
@@ -113,13 +114,13 @@ def _coordinates(x: Array, joint: Trajectory) -> Array:
 
 
 def parse_columns(text: str) -> tuple[Trajectory, ...]:
-    """Read the columns of joints, counted from 0: ``position/rotation/gripper``, the latter two where there are any.
+    """Parse the columns of joints, counted from 0: ``position/rotation/gripper``, the latter two optional.
 
     >>> parse_columns("0-2/3-11/12")
     (Trajectory(name='0-2/3-11/12', position=slice(0, 3, None), rotation=slice(3, 12, None), gripper=12),)
 
     Raises:
-        OptionError: the text is of another form, or the joints are not of one kind.
+        OptionError: the text has another form, or the joints do not have the same parts.
     """
     joints = tuple(_joint(part) for part in text.split(","))
     if len({_kind(joint) for joint in joints}) > 1:
@@ -132,8 +133,8 @@ def _joint(text: str) -> Trajectory:
     position, rotation = (_range(part) for part in match.groups()[:2]) if match else (None, None)
     if match is None or position is None or (rotation and rotation.stop - rotation.start != 9):
         raise OptionError(
-            f"tools: {text!r} should be the columns of a joint: position as 0-2, then perhaps the nine of a rotation "
-            "matrix and the one of a gripper, as 0-2/3-11/18"
+            f"tools: {text!r} should be the columns of a joint: position such as 0-2, optionally nine of a rotation "
+            "matrix and one of a gripper, such as 0-2/3-11/18"
         )
     return Trajectory(text.strip(), position, rotation, int(match[3]) if match[3] else None)
 
@@ -154,26 +155,24 @@ def _last(joint: Trajectory) -> int:
 def build(
     *,
     columns: Annotated[
-        str, Field(description="position/rotation/gripper of each joint, from 0, as 0-2/3-11/18 or 0-2,3-5")
+        str, Field(description="position/rotation/gripper of each joint, from 0, such as 0-2/3-11/18 or 0-2,3-5")
     ] = JIGSAWS,
-    windows: Annotated[int, Field(gt=0, description="equal windows of a recording; 1 for all of it at once")] = 10,
+    windows: Annotated[int, Field(gt=0, description="number of equal windows; 1 for the whole recording")] = 10,
     features: Annotated[
-        Features, Field(description="measures of each joint's motion; or where it is in some rows of a window")
+        Features, Field(description="measures of each joint's motion; or its columns in some rows of a window")
     ] = "invariants",
-    frames: Annotated[
-        int | None, Field(gt=0, description="rows of a window that are kept, coordinates only (16)")
-    ] = None,
+    frames: Annotated[int | None, Field(gt=0, description="rows kept per window; coordinates only (16)")] = None,
     channels: Annotated[int, Field(gt=0, description="columns of the signal")] = JIGSAWS_COLUMNS,
     rate: Annotated[float, Field(gt=0, description="rows per second")] = 30.0,
 ) -> Tools:
-    """Joints of recorded motion.
+    """Build the backbone.
 
     Raises:
-        OptionError: the columns are not those of joints, or not in the signal; or ``frames`` without coordinates.
+        OptionError: ``columns`` is invalid or not in the signal, or ``frames`` is given without coordinates.
     """
     joints = parse_columns(columns)
     if (last := max(map(_last, joints))) >= channels:
-        raise OptionError(f"tools: columns={columns} reaches column {last}, and channels={channels}, counted from 0")
+        raise OptionError(f"tools: columns={columns} reaches column {last}, counted from 0, but channels={channels}")
     if frames is not None and features == "invariants":
-        raise OptionError("tools: frames belongs to features=coordinates; leave it out")
+        raise OptionError("tools: frames is only used with features=coordinates; leave it out")
     return Tools(joints=joints, windows=windows, features=features, frames=frames or 16, channels=channels, rate=rate)

@@ -1,4 +1,4 @@
-"""The command ``aqakit``: a group whose commands are files of this folder, loaded when they are called."""
+"""The command ``aqakit``: a group whose commands are files in this folder, imported when they are called."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ COMMANDS = (
     "demo", "check", "extract", "train", "predict", "evaluate", "explain", "report", "serve", "benchmark", "reproduce",
     "methods", "datasets", "backbones", "weights",
 )  # fmt: skip
-"""In the order in which they are used."""
+"""In the order of a typical workflow."""
 
 
 def _lines() -> dict[str, str]:
@@ -28,7 +28,7 @@ def _lines() -> dict[str, str]:
 
 def _load(name: str, completing: bool) -> Command:
     module = importlib.import_module(f"aqakit.cli.{name}")
-    if hasattr(module, "command"):  # made from signatures that PyTorch must be loaded for, or with commands of its own
+    if hasattr(module, "command"):  # options from signatures that need PyTorch, or subcommands
         made: Command = module.command(completing)
         return made
     return command_of(getattr(module, name), name)
@@ -59,12 +59,12 @@ def _app(
 
 
 def main() -> None:
-    """Run the command line; a user's mistake is one sentence and an exit code, never a traceback."""
+    """Run the command line. A user error prints one sentence and sets the exit code, without a traceback."""
     try:
         app()
     except AqakitError as error:
         complain(f"aqakit: {error}")
         sys.exit(error.exit_code)
-    except OSError as error:  # a full disk, a folder that may not be written
+    except OSError as error:  # a full disk, a folder without write permission
         complain(f"aqakit: {error.filename or 'a file'}: {error.strerror or error}")
         sys.exit(1)

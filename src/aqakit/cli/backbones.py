@@ -13,10 +13,10 @@ from aqakit.cli.common import JsonFile
 
 
 def backbones(
-    name: Annotated[str | None, typer.Argument(help="One backbone, to see all that is known of it.")] = None,
+    name: Annotated[str | None, typer.Argument(help="Show this backbone in full.")] = None,
     json: JsonFile = None,
 ) -> None:
-    """Every backbone in a line; of one, its paper and options."""
+    """List backbones, or show one with its paper and options."""
     listing.show("backbones", name, json, facts=_facts, function="build")
 
 

@@ -1,4 +1,8 @@
-"""Methods × folds × seeds in one honest table, with floors; a column for each of several shares of labels."""
+"""Compare methods over folds and seeds in one table.
+
+The table includes floors. With several shares of labels, it has a column
+for each share.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +23,7 @@ from aqakit.system import configuration, processes
 if TYPE_CHECKING:
     from aqakit.evaluation.benchmark import Table
 
-_SWEEP = {"ablation", "grid", "figures"}  # options that ask for more than one table
+_SWEEP = {"ablation", "grid", "figures"}  # options that make more than one table
 
 
 def command(completing: bool) -> Command:
@@ -29,7 +33,7 @@ def command(completing: bool) -> Command:
 
 def _benchmark(**given: Any) -> None:
     if processes.size() > 1:
-        raise OptionError("a benchmark runs in one process: torchrun is for train")
+        raise OptionError("benchmark runs in one process; use torchrun for train only")
     values = given_only(given)
     values["backbones"] = with_weights(values.pop("backbone", []), values.pop("weights", None))
     values["methods"] = names(values.pop("methods", ""))
@@ -44,7 +48,7 @@ def _sweep(
     *, labels: str | None = None, figures: str | None = None, out: str | None = None, **values: Any
 ) -> list[dict[str, Any]]:
     sweep = evaluation.sweep
-    with evaluation.benchmark.folder_of(out) as folder:  # the figures look into the runs
+    with evaluation.benchmark.folder_of(out) as folder:  # the figures read the run folders
         found = sweep.sweep(labels=(labels or sweep.EVERY).split(","), out=folder, **values)
         for table in found.tables:
             _show(table)
@@ -61,7 +65,7 @@ def _show(table: Table) -> list[dict[str, Any]]:
 
 
 def _rules() -> tuple[str, str]:
-    """The published protocols and the rules that choose an epoch."""
+    """Return the published protocols and the rules that select an epoch."""
     return ", ".join(evaluation.selection.PUBLISHED), ", ".join(evaluation.selection.RULES)
 
 
@@ -72,22 +76,22 @@ def _parameters(completing: bool) -> list[inspect.Parameter]:
     dataset = Annotated[str, typer.Argument(help="Data set, as name or name:option=value.")]
     own = [
         inspect.Parameter("dataset", inspect.Parameter.KEYWORD_ONLY, annotation=dataset),
-        option("root", "its folder; for manifest the CSV file", "--root"),
-        option("backbone", f"{BACKBONE}; neither backbone nor methods: the floors alone", "--backbone", kind=list[str]),
+        option("root", "folder of the data set; for manifest, the CSV file", "--root"),
+        option("backbone", f"{BACKBONE}; without backbone and methods, only the floors", "--backbone", kind=list[str]),
         option("weights", "weights for the backbone that takes them", "--weights"),
-        option("methods", "names, with commas; options as name:option=value", "--methods"),
-        option("labels", f"{labels}; several with commas for a column each", "--labels"),
+        option("methods", "methods, separated by commas, each as name or name:option=value", "--methods"),
+        option("labels", f"{labels}; several, separated by commas, give a column each", "--labels"),
         option(
-            "ablation", "the variants of each method that has some, compared with the first", "--ablation", kind=bool
+            "ablation", "compare the variants of each method that has some with the first one", "--ablation", kind=bool
         ),
-        option("grid", "all combinations of the weights of each method that has a grid", "--grid", kind=bool),
-        option("task", "one task, or all for each and a Fisher-z mean", "--task"),
-        option("protocol", f"name of the splits, or published: {published}", "--protocol"),
-        option("rules", f"which epoch counts, with commas: {rules} (last)", "--rules"),
-        option("seeds", "how many seeds, counted from 0 (1)", "--seeds", kind=int, min=1),
-        option("out", "folder for the runs, to go on after a stop (a temporary one)", "--out", "-o"),
+        option("grid", "run all combinations of the loss weights of each method with a grid", "--grid", kind=bool),
+        option("task", "one task; or all, for each task and the Fisher-z mean", "--task"),
+        option("protocol", f"name of the splits, or a published protocol: {published}", "--protocol"),
+        option("rules", f"rules that select the epoch, separated by commas: {rules} (last)", "--rules"),
+        option("seeds", "number of seeds, starting at 0 (1)", "--seeds", kind=int, min=1),
+        option("out", "folder for the runs, to resume later (a temporary one)", "--out", "-o"),
         option("json", "write the table as JSON; - for standard output", "--json"),
-        option("figures", "folder for PNG and SVG: labels, representations, losses, grid", "--figures"),
+        option("figures", "folder for figures as PNG and SVG: labels, representations, losses, grid", "--figures"),
     ]
     without = {p.name for p in own} | {"fold", "seed", "select"}
     return [*own, *(p for name, p in more.items() if name not in without)]

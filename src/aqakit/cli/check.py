@@ -14,15 +14,19 @@ from aqakit.report import tables
 
 def check(
     dataset: Annotated[str, typer.Argument(help="Data set, as name or name:option=value.")],
-    path: Annotated[Path | None, typer.Argument(help="Its folder; for manifest the CSV file.")] = None,
+    path: Annotated[Path | None, typer.Argument(help="Folder of the data set; for manifest, the CSV file.")] = None,
     root: Annotated[Path | None, typer.Option(help="The same as PATH.")] = None,
     json: JsonFile = None,
 ) -> None:
-    """Health report of a data set: counts, broken files, straddling groups, impossible scores."""
+    """Check a data set for broken files and wrong labels.
+
+    Print counts, broken files, groups on both sides of a split and impossible
+    scores. Exit with code 1 if there is an error.
+    """
     name, options = discovery.parse_spec(dataset)
     report = datasets.health.check(datasets.load(name, path or root, **options))
     findings = [f"{severity}: {sentence}" for severity, sentence in report.findings]
-    tables.show(report.rows(), title=name, notes=findings or ["nothing found that is wrong"])
+    tables.show(report.rows(), title=name, notes=findings or ["no problems found"])
     tables.write(report.rows(), json, "json")
     if any(severity == "error" for severity, _ in report.findings):
         raise typer.Exit(1)

@@ -1,4 +1,4 @@
-"""What the commands share: options of several, and words to standard error."""
+"""Options shared by several commands, and output to standard error."""
 
 from __future__ import annotations
 
@@ -22,21 +22,21 @@ CsvFile = Annotated[Path | None, typer.Option("--csv", help="Write the table as 
 
 
 def complain(sentence: str) -> None:
-    """Say it in red on standard error."""
+    """Print a sentence in red to standard error."""
     errors.print(sentence, style="red", highlight=False, markup=False, soft_wrap=True)
 
 
 def show_descriptions(run: Run) -> None:
-    """Print how good the attributes and captions of a run are, if it says any."""
+    """Print the accuracy of the attributes and captions of a run, if it predicts any."""
     finished = evaluation.finished_run
     if rows := finished.describe_run(run):
-        notes = ["accuracy of attributes; BLEU and ROUGE-L from 0 to 1, CIDEr-D from 0 to 10."]
+        notes = ["Attributes: accuracy. Captions: BLEU and ROUGE-L from 0 to 1, CIDEr-D from 0 to 10."]
         notes += finished.examples(run, 3)
-        tables.show(rows, title="beside the score", notes=notes)
+        tables.show(rows, title="attributes and captions", notes=notes)
 
 
 def print_epoch(epochs: int) -> EpochReport:
-    """Print the losses to standard error: of each epoch on a terminal, of a tenth of them in a log."""
+    """Return a callback that prints losses to standard error: every epoch on a terminal, about ten times in a log."""
 
     def report(epoch: int, losses: dict[str, float]) -> None:
         if errors.is_terminal or (epoch + 1) % max(1, epochs // 10) == 0:

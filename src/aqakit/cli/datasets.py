@@ -13,10 +13,10 @@ from aqakit.cli.common import JsonFile
 
 
 def datasets(
-    name: Annotated[str | None, typer.Argument(help="One data set, to see all that is known of it.")] = None,
+    name: Annotated[str | None, typer.Argument(help="Show this data set in full.")] = None,
     json: JsonFile = None,
 ) -> None:
-    """Every data set in a line; of one, its licence and options."""
+    """List data sets, or show one with its licence and options."""
     listing.show("datasets", name, json, facts=_facts, function="samples")
 
 

@@ -13,12 +13,14 @@ from aqakit.report import tables
 
 
 def demo(
-    out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the run, the table and the figure.")] = Path(
-        "demo"
-    ),
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the run and the figure.")] = Path("demo"),
     json: JsonFile = None,
 ) -> None:
-    """Render dives, train on their pixels, evaluate on unseen ones and score one file: needs nothing."""
+    """Train, evaluate and predict on rendered dives.
+
+    Render dives, train on their pixels, evaluate on held-out dives and score
+    one file. Needs no data. Write the run and demo.png to a folder.
+    """
     result = report.demo.demo(out, print_epoch(report.demo.SETTINGS["epochs"]))
     tables.show(result.rows, title=result.title, notes=result.notes)
     tables.write(result.rows, json, "json")

@@ -13,15 +13,18 @@ from aqakit.report import tables
 
 
 def evaluate(
-    run: Annotated[Path, typer.Argument(help="Folder of a finished run; or anybody's predictions, a CSV.")],
+    run: Annotated[Path, typer.Argument(help="Folder of a finished run, or a CSV file of predictions.")],
     span: Annotated[
-        float | None, typer.Option(min=0, help="Of a CSV: highest minus lowest score there can be, for relative l2.")
+        float | None, typer.Option(min=0, help="For a CSV file: highest minus lowest possible score, for relative l2.")
     ] = None,
     json: JsonFile = None,
 ) -> None:
-    """Judge a run on the splits it watched: rank, error, probability and calibration.
+    """Evaluate a run on its validation and test splits.
 
-    A CSV has columns id, true, mean; and std, or quantiles such as q05, q50, q95; and split or fold, if there is one.
+    Print metrics of rank, error, predicted probability and calibration.
+
+    A CSV file of predictions has columns id, true, mean; and std, or quantiles
+    such as q05, q50, q95; and split or fold, if there is one.
     """
     finished = evaluation.finished_run
     if run.is_file():

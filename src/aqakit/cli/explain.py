@@ -15,17 +15,20 @@ from aqakit.report import tables
 def explain(
     run: Annotated[Path, typer.Argument(help="Folder of a finished run.")],
     recording: Annotated[Path, typer.Argument(help="A video, a folder of frames, or a signal.")],
-    difficulty: Annotated[
-        float | None, typer.Option(help="Declared difficulty, for a run on the target total.")
-    ] = None,
+    difficulty: Annotated[float | None, typer.Option(help="Declared difficulty, for a run with target total.")] = None,
     json: JsonFile = None,
 ) -> None:
-    """What each clip adds to the score of a recording, in points, and the training videos most like it."""
+    """Explain a score: how many points each clip adds.
+
+    Also list the training videos most similar to the recording.
+    """
     loaded = training.run.load(run)
     found = explanation.contributions.explain(loaded, recording, difficulty=difficulty)
     if str(json) != "-":
         unit = loaded.labels.scale.unit
-        title = f"{recording}: {found.prediction:.2f} {unit}, {found.baseline:.2f} if every clip were the usual one"
-        tables.show([vars(clip) for clip in found.clips], title=title, notes=["points: what the clip adds or takes."])
-        tables.show([vars(exemplar) for exemplar in found.exemplars], title="most alike in training")
+        title = f"{recording}: {found.prediction:.2f} {unit}, {found.baseline:.2f} if every clip were average"
+        tables.show(
+            [vars(clip) for clip in found.clips], title=title, notes=["points: added to the score by the clip."]
+        )
+        tables.show([vars(exemplar) for exemplar in found.exemplars], title="nearest in training")
     tables.write([found.to_json()], json, "json")

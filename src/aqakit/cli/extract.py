@@ -18,23 +18,26 @@ from aqakit.system.files import default_cache
 def extract(
     dataset: Annotated[str, typer.Argument(help="Data set, as name or name:option=value.")],
     backbone: Annotated[list[str], typer.Option(help=BACKBONE.capitalize() + ".")],
-    root: Annotated[Path | None, typer.Option(help="Its folder; for manifest the CSV file.")] = None,
+    root: Annotated[Path | None, typer.Option(help="Folder of the data set; for manifest, the CSV file.")] = None,
     weights: Annotated[str | None, typer.Option(help="Weights for the backbone that takes them.")] = None,
-    engine: Annotated[str, typer.Option(help="What runs the network: torch or openvino.")] = "torch",
-    precision: Annotated[str, typer.Option(help="Its arithmetic: float32, bfloat16 or int8.")] = "float32",
-    calibration: Annotated[Path | None, typer.Option(help="A recording like those to come, for int8.")] = None,
-    workers: Annotated[int, typer.Option(min=0, help="Processes that share the work; 0: none but this one.")] = 0,
+    engine: Annotated[str, typer.Option(help="Inference engine: torch or openvino.")] = "torch",
+    precision: Annotated[str, typer.Option(help="Precision: float32, bfloat16 or int8.")] = "float32",
+    calibration: Annotated[Path | None, typer.Option(help="A representative recording, for int8.")] = None,
+    workers: Annotated[int, typer.Option(min=0, help="Number of worker processes; 0: only this one.")] = 0,
     cluster: Annotated[
         str | None,
-        typer.Option(help="Ray cluster that shares the work: host:port, or auto for the one of this machine."),
+        typer.Option(help="Ray cluster to use: host:port, or auto for the one on this machine."),
     ] = None,
-    pack: Annotated[bool, typer.Option("--pack", help="Pack the cache: few files in place of many.")] = False,
-    cache: Annotated[Path | None, typer.Option(help="Where the features are kept.")] = None,
+    pack: Annotated[bool, typer.Option("--pack", help="Pack the cache into few files.")] = False,
+    cache: Annotated[Path | None, typer.Option(help="Folder of the feature cache.")] = None,
     failures: Annotated[
-        Path | None, typer.Option(help="Where broken recordings are listed (failures.csv in the cache).")
+        Path | None, typer.Option(help="CSV file that lists broken recordings (failures.csv in the cache).")
     ] = None,
 ) -> None:
-    """Compute the features of a data set ahead of training; a second call does only what is missing."""
+    """Compute the features of a data set ahead of training.
+
+    Write them to the cache. A second call computes only what is missing.
+    """
     file = failures or (cache or default_cache()) / "failures.csv"
     done = features.dataset.extract_dataset(
         dataset,
@@ -49,8 +52,8 @@ def extract(
         pack=pack,
     )
     Console().print(done.sentence(), highlight=False, soft_wrap=True)
-    file.unlink(missing_ok=True)  # an older list is not of this run
+    file.unlink(missing_ok=True)  # of an earlier run
     if done.failures:
         file.parent.mkdir(parents=True, exist_ok=True)
         tables.write([{"id": name, "problem": why} for name, why in done.failures.items()], file, "csv")
-        raise DataError(f"{len(done.failures)} could not be read; {file} says which and why")
+        raise DataError(f"{len(done.failures)} recordings could not be read; see {file}")

@@ -1,4 +1,4 @@
-"""Groups of commands that are loaded when they are called: until then only their first lines are read."""
+"""Groups whose commands are loaded when they are called; until then only their help lines are read."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from typer.core import TyperCommand, TyperGroup
 
 Command = TyperCommand | TyperGroup
 Load = Callable[[str, bool], Command]
-"""(name, whether a shell only asks for completions) → the command."""
+"""(name, whether the shell only asks for completions) → the command."""
 
 
 def lazy_group(lines: Callable[[], Mapping[str, str]], load: Load) -> type[TyperGroup]:
-    """A class of group for :class:`typer.Typer`.
+    """Return a group class for :class:`typer.Typer` that loads commands when they are called.
 
     Args:
-        lines: gives the first line of help of each command, by name and in order.
-        load: gives the command itself.
+        lines: returns the first help line of each command, by name and in order.
+        load: returns the command itself.
     """
 
     class LazyGroup(TyperGroup):
@@ -36,7 +36,7 @@ def lazy_group(lines: Callable[[], Mapping[str, str]], load: Load) -> type[Typer
 
 
 def command_of(function: Callable[..., None], name: str, help: str | None = None) -> Command:  # noqa: A002
-    """The command that typer makes of a function."""
+    """Make a typer command from a function."""
     app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
     app.command(name, help=help)(function)
     made: Any = typer.main.get_command(app)
@@ -44,6 +44,6 @@ def command_of(function: Callable[..., None], name: str, help: str | None = None
 
 
 def group_of(app: typer.Typer) -> Command:
-    """The group that typer makes of an app."""
+    """Make a typer group from an app."""
     made: Any = typer.main.get_command(app)
     return made

@@ -1,4 +1,4 @@
-"""Methods, data sets and backbones listed: a line for each without importing any, or one of them in full."""
+"""Listings of methods, data sets and backbones: one line each, without importing any, or one in full."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from aqakit.report import tables
 from aqakit.system import configuration
 
 Facts = Callable[[str], Mapping[str, Any]]
-"""What is known of one of them, by its name."""
+"""Returns the facts of one item, by name."""
 
 
 def show(kind: str, name: str | None, json: Path | None, *, facts: Facts, function: str) -> None:
-    """Print one line for each, or all facts and options of one; the JSON has the facts of each in any case.
+    """Print one line for each item, or all facts and options of one. The JSON always has all facts.
 
     Args:
         kind: ``methods``, ``datasets`` or ``backbones``.
         name: one of them; None for all.
-        json: a file for the facts; - for standard output.
-        facts: of one.
-        function: whose keyword-only parameters are the options.
+        json: file for the facts; ``-`` for standard output.
+        facts: returns the facts of one item.
+        function: name of the function whose keyword-only parameters are the options.
     """
     names = [name] if name else discovery.names(kind)
     if str(json) != "-":
@@ -31,13 +31,13 @@ def show(kind: str, name: str | None, json: Path | None, *, facts: Facts, functi
             _details(kind, name, facts(name), function)
         else:
             tables.show([{"name": n, "what": discovery.first_line(kind, n)} for n in names])
-            tables.note(f"`aqakit {kind} NAME` tells more of one.")
+            tables.note(f"`aqakit {kind} NAME` shows one in full.")
     if json:
         tables.write([facts(n) for n in names], json, "json")
 
 
 def option_text(function: Callable[..., Any]) -> str:
-    """All options with their defaults, in one line."""
+    """Return all options with their defaults, in one line."""
     found = configuration.options(function)
     return ", ".join(o.name if o.required else f"{o.name}={shown(o.default)}" for o in found)
 

@@ -13,10 +13,14 @@ from aqakit.cli.common import JsonFile
 
 
 def methods(
-    name: Annotated[str | None, typer.Argument(help="One method, to see all that is known of it.")] = None,
+    name: Annotated[str | None, typer.Argument(help="Show this method in full.")] = None,
     json: JsonFile = None,
 ) -> None:
-    """Every method in a line; of one, what it reads, its parameters, what it minimises, its paper and options."""
+    """List methods, or show one with its paper and options.
+
+    For one method, also show what it reads, its number of parameters and the
+    losses that it minimises.
+    """
     listing.show("methods", name, json, facts=_facts, function="build")
 
 

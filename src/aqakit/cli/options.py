@@ -12,11 +12,11 @@ from aqakit import discovery, training
 from aqakit.errors import OptionError
 from aqakit.system import configuration
 
-BACKBONE = "backbone, as name or name:option=value; may be given again"
+BACKBONE = "backbone, as name or name:option=value; may be repeated"
 
 
 def generated(panel: str, function: Callable[..., Any]) -> list[inspect.Parameter]:
-    """An option for each keyword-only parameter; values stay text, and are checked where they belong."""
+    """Make an option from each keyword-only parameter. Values stay text; their owner validates them."""
     made = []
     for one in configuration.options(function):
         flags = _flags(one.name, isinstance(one.default, bool))
@@ -30,7 +30,7 @@ def generated(panel: str, function: Callable[..., Any]) -> list[inspect.Paramete
 
 
 def run_and_loop(completing: bool) -> list[inspect.Parameter]:
-    """The options of the run and of the training loop."""
+    """Return the options of the run and of the training loop."""
     if completing:
         room = discovery.PACKAGE / "training"
         run = discovery.option_names(room / "recipe.py", "run_options")
@@ -40,14 +40,14 @@ def run_and_loop(completing: bool) -> list[inspect.Parameter]:
 
 
 def named(names: Mapping[str, bool]) -> list[inspect.Parameter]:
-    """Options of which a shell only needs the names, and which of them are switches."""
+    """Make options for shell completion, which only needs their names and which of them are switches."""
     return [option(n, "", *_flags(n, switch), kind=bool if switch else str) for n, switch in names.items()]
 
 
 def option(
     name: str, text: str, *flags: str, required: bool = False, kind: Any = str, **more: Any
 ) -> inspect.Parameter:
-    """One option; without a value it is None, so that the default is the one of the signature it came from."""
+    """Make one option. It is None if not given, so that the default of the original signature applies."""
     info = typer.Option(*flags, help=text, show_default=False, **more)
     wanted: Any = kind if required else kind | None
     annotation = Annotated[wanted, info]
@@ -56,7 +56,7 @@ def option(
 
 
 def with_signature(function: Callable[..., None], parameters: list[inspect.Parameter]) -> Callable[..., None]:
-    """A function that typer sees with these parameters."""
+    """Return a function that typer sees with these parameters."""
 
     def command(**given: Any) -> None:
         function(**given)
@@ -73,7 +73,7 @@ def _flags(name: str, switch: bool) -> list[str]:
 
 
 def shown(value: object) -> str:
-    """A default as it would be typed."""
+    """Format a default as a user would type it."""
     return ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
 
 
@@ -87,7 +87,7 @@ def _metavar(annotation: Any) -> str:
 
 
 def with_weights(chosen: Sequence[str], weights: str | None) -> list[str]:
-    """Give ``--weights`` to the one backbone that has such an option."""
+    """Pass ``--weights`` to the one backbone that has such an option."""
     if weights is None:
         return list(chosen)
     takers = [c for c in chosen if "weights" in _backbone_options(c)]
@@ -102,10 +102,10 @@ def _backbone_options(spec: str) -> list[str]:
 
 
 def given_only(values: Mapping[str, Any]) -> dict[str, Any]:
-    """The options that were given."""
+    """Return the options that were given."""
     return {name: value for name, value in values.items() if value is not None}
 
 
 def names(text: str) -> list[str]:
-    """Of a list with commas."""
+    """Split a comma-separated list."""
     return [name for name in text.split(",") if name]

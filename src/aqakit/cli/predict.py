@@ -17,15 +17,16 @@ def predict(
     run: Annotated[Path, typer.Argument(help="Folder of a finished run.")],
     recordings: Annotated[list[Path] | None, typer.Argument(help="Videos, folders of frames, or signals.")] = None,
     manifest: Annotated[
-        Path | None, typer.Option(help="A CSV of recordings, as the data set manifest reads it.")
+        Path | None, typer.Option(help="CSV file of recordings, in the format of the data set manifest.")
     ] = None,
-    difficulty: Annotated[
-        float | None, typer.Option(help="Declared difficulty, for a run on the target total.")
-    ] = None,
+    difficulty: Annotated[float | None, typer.Option(help="Declared difficulty, for a run with target total.")] = None,
     json: JsonFile = None,
     csv: CsvFile = None,
 ) -> None:
-    """Score recordings: score, standard deviation and 90 % interval."""
+    """Predict the scores of recordings with a finished run.
+
+    Print score, standard deviation and 90 % interval of each recording.
+    """
     if (manifest is None) == (not recordings):
         raise OptionError("give recordings to score, or --manifest FILE")
     loaded = training.run.load(run)

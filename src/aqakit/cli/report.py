@@ -16,11 +16,15 @@ def report(
         list[Path], typer.Argument(metavar="RUN...", help="Folders of runs or benchmarks, or CSV files of predictions.")
     ],
     out: Annotated[Path, typer.Option("--out", "-o", help="The HTML file.")] = Path("report.html"),
-    figures: Annotated[Path | None, typer.Option(help="A folder for the figures as PNG and SVG.")] = None,
+    figures: Annotated[Path | None, typer.Option(help="Folder for the figures as PNG and SVG.")] = None,
     data: Annotated[
-        bool, typer.Option(help="Open the data set for floors, pictures, a map of the features and health.")
+        bool, typer.Option(help="Open the data set, to add floors, pictures, a feature map and health.")
     ] = True,
 ) -> None:
-    """One self-contained HTML file: comparison, uncertainty, learning curves, worst cases, how to rerun."""
+    """Write an HTML report that compares finished runs.
+
+    The file is self-contained. It shows the comparison, uncertainty, learning
+    curves, worst cases and how to rerun.
+    """
     report_room.write.write_report(folders, out, figures=figures, data=data)
     Console().print(f"{out} ({out.stat().st_size / 1e6:.1f} MB)", highlight=False, soft_wrap=True)

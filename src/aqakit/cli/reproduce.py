@@ -16,21 +16,22 @@ from aqakit.report import tables
 
 def reproduce(
     name: Annotated[str | None, typer.Argument(help="A recipe, such as mtl-aqa/dae-mt.")] = None,
-    listing: Annotated[bool, typer.Option("--list", help="The table of the papers: every recipe.")] = False,
+    listing: Annotated[bool, typer.Option("--list", help="List all recipes and published results.")] = False,
     root: Annotated[Path | None, typer.Option(help="Folder of the data set.")] = None,
-    videos: Annotated[Path | None, typer.Option(help="Folder of its recordings, if they are elsewhere.")] = None,
-    weights: Annotated[
-        str | None, typer.Option(help="A file in place of the weights that the recipe names, or random.")
-    ] = None,
-    task: Annotated[str | None, typer.Option(help="One task of several.")] = None,
-    epochs: Annotated[int | None, typer.Option(min=1, help="How many, to try it out.")] = None,
-    seeds: Annotated[int | None, typer.Option(min=1, help="How many, counted from 0.")] = None,
-    out: Annotated[Path | None, typer.Option("--out", "-o", help="Folder for the runs, to go on after a stop.")] = None,
+    videos: Annotated[Path | None, typer.Option(help="Folder of the recordings, if they are elsewhere.")] = None,
+    weights: Annotated[str | None, typer.Option(help="Weights file to use instead of the recipe's, or random.")] = None,
+    task: Annotated[str | None, typer.Option(help="Run only this task.")] = None,
+    epochs: Annotated[int | None, typer.Option(min=1, help="Number of epochs, for a quick trial.")] = None,
+    seeds: Annotated[int | None, typer.Option(min=1, help="Number of seeds, starting at 0.")] = None,
+    out: Annotated[Path | None, typer.Option("--out", "-o", help="Folder for the runs, to resume later.")] = None,
     json: JsonFile = None,
 ) -> None:
-    """Run a published result again: ours beside the published figure."""
+    """Reproduce a published result.
+
+    Run a recipe and print our result beside the published one.
+    """
     if listing == (name is not None):
-        raise OptionError("give a recipe, or --list to see which there are")
+        raise OptionError("give a recipe, or --list to see all recipes")
     if name is None:
         rows: Sequence[Mapping[str, Any]] = evaluation.reproduction.listing()
         tables.show(rows, title="published results", hide=("source", "by_task", "runs_here", "notes", "data_set"))

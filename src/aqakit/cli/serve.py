@@ -17,13 +17,16 @@ def serve(
     host: Annotated[str, typer.Option(help="Address to listen on; 0.0.0.0 for the whole network.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=1, max=65535, help="Port to listen on.")] = 8000,
     token: Annotated[
-        str | None, typer.Option(envvar="AQAKIT_TOKEN", help="What visitors must know; none: anybody may use it.")
+        str | None, typer.Option(envvar="AQAKIT_TOKEN", help="Secret that visitors must give; none: open to anyone.")
     ] = None,
-    folder: Annotated[Path | None, typer.Option(help="Where queue, videos and scores are kept (the cache).")] = None,
-    megabytes: Annotated[int, typer.Option(min=1, help="The largest video that is taken.")] = 200,
-    hours: Annotated[float, typer.Option(min=0, help="How long an uploaded video is kept.")] = 24,
+    folder: Annotated[Path | None, typer.Option(help="Folder for the queue, videos and scores (in the cache).")] = None,
+    megabytes: Annotated[int, typer.Option(min=1, help="Largest video accepted, in MB.")] = 200,
+    hours: Annotated[float, typer.Option(min=0, help="Hours for which an uploaded video is kept.")] = 24,
 ) -> None:
-    """A page in the browser: upload a video, see its score and what made it."""
+    """Serve a web page that scores uploaded videos.
+
+    The page shows each score and which part of the video made it.
+    """
     try:
         web = importlib.import_module("aqakit.web.server")
     except ModuleNotFoundError as error:

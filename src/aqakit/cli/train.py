@@ -27,7 +27,7 @@ from aqakit.system import configuration, processes
 
 
 def command(completing: bool) -> Command:
-    """``aqakit train METHOD``: a command for every file of ``methods/``."""
+    """``aqakit train METHOD``: one command for each file in ``methods/``."""
     app = typer.Typer(cls=lazy_group(_lines, _method), no_args_is_help=True, add_completion=False, help=__doc__)
     app.callback()(lambda: None)
     return group_of(app)
@@ -50,10 +50,10 @@ def _parameters(name: str, completing: bool) -> list[inspect.Parameter]:
     )
     return [
         option("data", "data set, as name or name:option=value", "--data", required=True),
-        option("root", "its folder; for manifest the CSV file", "--root"),
+        option("root", "folder of the data set; for manifest, the CSV file", "--root"),
         option("backbone", BACKBONE, "--backbone", required=True, kind=list[str]),
         option("weights", "weights for the backbone that takes them", "--weights"),
-        option("out", "folder of the run", "--out", "-o", required=True),
+        option("out", "folder to write the run to", "--out", "-o", required=True),
         *own,
         *run_and_loop(completing),
     ]

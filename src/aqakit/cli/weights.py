@@ -1,4 +1,4 @@
-"""Published weights: list them, or get one."""
+"""List published weights, or download one."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _app = typer.Typer(add_completion=False, help=__doc__)
 
 @_app.callback(invoke_without_command=True)
 def list_weights(context: typer.Context, json: JsonFile = None) -> None:
-    """Published weights: whose they are, what they were trained on, and how to get them."""
+    """List published weights: their origin, what they were trained on, and how to get them."""
     if context.invoked_subcommand is None:
         rows = weights.catalogue()
         tables.show(rows, hide=("get", "input"))
@@ -28,15 +28,15 @@ def list_weights(context: typer.Context, json: JsonFile = None) -> None:
 
 @_app.command("get")
 def get_weights(
-    name: Annotated[str, typer.Argument(help="As `aqakit weights` lists it.")],
-    folder: Annotated[Path | None, typer.Option(help="Where to put it (the cache).")] = None,
+    name: Annotated[str, typer.Argument(help="Name, as listed by `aqakit weights`.")],
+    folder: Annotated[Path | None, typer.Option(help="Folder to download to (the cache).")] = None,
 ) -> None:
-    """Download one file, with resume and a check."""
+    """Download and verify one file; resume if interrupted."""
     with downloading(name) as progress:
         path = weights.get(name, folder, progress)
     Console().print(str(path), highlight=False, soft_wrap=True)
 
 
 def command(completing: bool) -> Command:
-    """The group of both."""
+    """Return the group with both commands."""
     return group_of(_app)

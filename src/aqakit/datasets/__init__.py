@@ -4,14 +4,14 @@ May import ``recordings`` and the rooms on its left.
 
 A file ``datasets/<name>.py`` has
 
-- ``SCALE`` (a :class:`~aqakit.types.ScoreScale`, or None where the user's own file sets it), ``LICENCE``, ``CITATION``;
-- ``samples(root, *, …options) -> list[Sample]``: what is there, in a fixed order; its keyword-only parameters are
-  the options of the data set;
-- ``labels(samples, *, …some of those options) -> LabelSpec``: what the labels are;
-- ``splits(samples, root) -> dict[str, list[Split]]``: every published protocol by its name, the usual one first;
-- optionally ``known_errors(samples, root)``: what is known to be wrong with its files, for ``aqakit check``.
+- ``SCALE`` (a :class:`~aqakit.types.ScoreScale`, or None if the user's own file sets it), ``LICENCE``, ``CITATION``;
+- ``samples(root, *, …options) -> list[Sample]``: the samples, in a fixed order; its keyword-only parameters are the
+  options of the data set;
+- ``labels(samples, *, …some of those options) -> LabelSpec``: the description of the labels;
+- ``splits(samples, root) -> dict[str, list[Split]]``: every published protocol by name, the default one first;
+- optionally ``known_errors(samples, root)``: known errors of the released files, for ``aqakit check``.
 
-What data sets share is in ``parts/``.
+Shared code is in ``parts/``.
 """
 
 from typing import TYPE_CHECKING

@@ -1,19 +1,20 @@
 """AQA-7: 1106 performances in six sports.
 
-Diving, synchronised diving, gymnastics and big air, each performance with its final score.
+Diving, synchronised diving, gymnastic vault and big air. Each performance has its final score.
 
 Parmar and Morris, "Action Quality Assessment Across Multiple Actions", WACV 2019.
-http://rtis.oit.unlv.edu/datasets.html (of its seven actions, trampoline is not in the lists and used by no one)
+http://rtis.oit.unlv.edu/datasets.html (of its seven actions, trampoline is not in the lists, and no one uses it)
 
 ``root`` holds ``consolidated_train_list.mat`` and ``consolidated_test_list.mat`` as released, or
-``Split_4/split_4_train_list.mat`` and ``Split_4/split_4_test_list.mat`` as in CoRe. In ``videos``, or else in
-``root``, ``root/frames`` or ``root/videos``, performance 21 of diving is ``diving-out/021/``, a folder of its frames,
-or ``diving-out/021.avi``; ``diving`` alone does for ``diving-out``. Without any, the scores still load.
+``Split_4/split_4_train_list.mat`` and ``Split_4/split_4_test_list.mat`` as in CoRe. The recordings are in ``videos``,
+or by default in ``root``, ``root/frames`` or ``root/videos``. Performance 21 of diving is ``diving-out/021/`` (a folder
+of frames) or ``diving-out/021.avi``; instead of ``diving-out``, the folder may be named ``diving``. Without recordings,
+the scores still load.
 
-The scores of the six actions have little in common: those of the vault are between 12.3 and 16.9, those of diving
-between 21.6 and 102.6. So one model is trained for each action, and ``action=NAME`` puts it on that action's own scale;
-of all actions together the scale is that of diving. ``scores=percent`` puts every action on 0 to 100 by its lowest and
-highest score, as the published systems do, of which diving's lowest is that of a test sample.
+The six actions have different score ranges: 12.3 to 16.9 for the vault, 21.6 to 102.6 for diving. So one model is
+trained per action, and ``action=NAME`` uses that action's own scale; all actions together use the scale of diving.
+``scores=percent`` maps the lowest and highest score of each action to 0 and 100, as the published systems do. Note that
+the lowest diving score is that of a test sample.
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ CITATION = (
     "Parmar and Morris, Action Quality Assessment Across Multiple Actions, WACV 2019. https://arxiv.org/abs/1812.06367"
 )
 
-SCALES = {  # in the order of the files' class numbers, which begin with 1
+SCALES = {  # in the order of the class numbers in the files, which start at 1
     "diving": SCALE,
     "gym_vault": ScoreScale(0, 17),
     "ski_big_air": ScoreScale(0, 50),
@@ -45,7 +46,7 @@ SCALES = {  # in the order of the files' class numbers, which begin with 1
     "sync_diving_3m": SCALE,
     "sync_diving_10m": SCALE,
 }
-RANGES = {  # lowest and highest score of the release
+RANGES = {  # lowest and highest score in the release
     "diving": (21.6, 102.6),
     "gym_vault": (12.3, 16.87),
     "ski_big_air": (8.0, 50.0),
@@ -64,16 +65,16 @@ def samples(
     *,
     action: Annotated[
         Literal["all", "diving", "gym_vault", "ski_big_air", "snowboard_big_air", "sync_diving_3m", "sync_diving_10m"],
-        Field(description="one action, on a scale of its own, or all"),
+        Field(description="one action, on its own scale, or all"),
     ] = "all",
     scores: Annotated[
-        Literal["points", "percent"], Field(description="percent: from an action's lowest score to its highest")
+        Literal["points", "percent"], Field(description="percent: 0 to 100 between an action's extreme scores")
     ] = "points",
     videos: Annotated[
         Path | None, Field(description="folder of the recordings (root, root/frames, root/videos)")
     ] = None,
 ) -> list[Sample]:
-    """The performances of the training list, then those of the test list; ids are ``<action>-<number>``.
+    """Return the performances of the training list, then those of the test list; ids are ``<action>-<number>``.
 
     Raises:
         DataError: a list is missing or cannot be read.
@@ -85,7 +86,7 @@ def samples(
 
 
 def labels(samples: Sequence[Sample], *, scores: Literal["points", "percent"] = "points") -> LabelSpec:
-    """Only a score is known; its scale is the action's own where there is but one."""
+    """Return the label description: a score only, on the scale of the action if there is just one."""
     if scores == "percent":
         return LabelSpec(PERCENT)
     actions = {str(sample.action) for sample in samples}
@@ -93,7 +94,7 @@ def labels(samples: Sequence[Sample], *, scores: Literal["points", "percent"] = 
 
 
 def splits(samples: Sequence[Sample], root: Path | None) -> dict[str, list[Split]]:
-    """``official``: 803 performances and 303, a fold for each action."""
+    """Return ``official``: 803 training and 303 test performances, with one fold per action."""
     folder = release.folder(root, "aqa7", _LISTS)
     train, test = ([(name, _id(name, number)) for name, number, _ in _rows(folder, part)] for part in ("train", "test"))
     actions = dict.fromkeys(str(sample.action) for sample in samples)
@@ -118,7 +119,10 @@ def _id(action: str, number: int) -> str:
 
 
 def _rows(root: Path, part: str) -> list[tuple[str, int, float]]:
-    """Action, number and score in points of one list; the released files hold hundredths, CoRe's points."""
+    """Return action, number and score in points for each row of one list.
+
+    The released files hold scores in hundredths of a point, those of CoRe in points.
+    """
     names = [f"consolidated_{part}_list.mat", f"Split_4/split_4_{part}_list.mat", f"split_4_{part}_list.mat"]
     path = release.file(root, names, "take it from AQA-7's owners, http://rtis.oit.unlv.edu/datasets.html")
     table = _table(path, f"consolidated_{part}_list")
@@ -127,13 +131,13 @@ def _rows(root: Path, part: str) -> list[tuple[str, int, float]]:
 
 
 def _table(path: Path, variable: str) -> np.ndarray[Any, Any]:
-    """(n, 3) class, number and score."""
+    """Return the (n, 3) table of class, number and score."""
     try:
         table = np.asarray(loadmat(path)[variable], dtype=float)
     except _BROKEN as error:
         raise DataError(f"{path} has no table {variable}: {' '.join(str(error).split())}") from error
     if table.ndim != 2 or table.shape[1] != 3 or not np.isfinite(table).all():
-        raise DataError(f"{path}: {variable} should have a class, a number and a score in each row")
+        raise DataError(f"{path}: each row of {variable} should have a class, a number and a score")
     if bad := sorted(set(table[:, 0]) - set(range(1, len(SCALES) + 1))):
-        raise DataError(f"{path}: there is no class {bad[0]:g}; AQA-7's are 1 to {len(SCALES)}")
+        raise DataError(f"{path}: there is no class {bad[0]:g}; the classes of AQA-7 are 1 to {len(SCALES)}")
     return table

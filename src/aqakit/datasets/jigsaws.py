@@ -1,12 +1,13 @@
 """JIGSAWS: robotic surgery, video and kinematics.
 
-Trials on a bench model are scored by six items.
+Trials on a bench-top model, each rated on six items.
 
 Gao et al., "The JHU-ISI Gesture and Skill Assessment Working Set", M2CAI 2014.
 
 ``root`` holds one folder per task, as released: ``<task>/meta_file_<task>.txt``,
 ``<task>/video/<trial>_capture1.avi`` and ``<task>/kinematics/AllGestures/<trial>.txt`` (or ``.txt.gz``).
-A trial is named ``<task>_<surgeon letter><repetition>``. The score is the global rating: six items of 1 to 5.
+A trial is named ``<task>_<surgeon letter><repetition>``. The score is the global rating: the sum of six items, each
+from 1 to 5.
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ ITEMS = (
 )
 LEVELS = "NIE"  # self-proclaimed: novice, intermediate, expert
 
-# The folds behind the published numbers since USDL (Tang et al., CVPR 2020); surgeons straddle them.
+# The folds of the results published since USDL (Tang et al., CVPR 2020); a surgeon may be in several of them.
 FOLDS = {
     "Suturing": (
         "I002 G004 F004 B001 C003 C002 E001 D004 E004",
@@ -65,37 +66,37 @@ def samples(
     *,
     task: Annotated[
         Literal["all", "Suturing", "Needle_Passing", "Knot_Tying"],
-        Field(description="one task, or all there are"),
+        Field(description="one task, or all tasks found"),
     ] = "all",
 ) -> list[Sample]:
-    """The scored trials with a recording, by task and name; a trial may lack its kinematics or its video.
+    """Return the scored trials that have a recording, by task; a trial may lack its kinematics or its video.
 
     Raises:
-        DataError: ``root`` is not the released layout, or an annotation cannot be read.
+        DataError: ``root`` does not have the released layout, or an annotation cannot be read.
     """
     folder = _checked(root)
     wanted = FOLDS if task == "all" else (task,)
     tasks = [t for t in wanted if (folder / t).is_dir()]
     if not tasks:
         raise DataError(
-            f"{folder} has no folder {' or '.join(wanted)}; root is the folder of JIGSAWS "
+            f"{folder} has no folder {' or '.join(wanted)}; root should be the JIGSAWS folder "
             "that holds one folder per task"
         )
     return [sample for t in tasks for sample in _trials(folder, t)]
 
 
 def labels(samples: Sequence[Sample]) -> LabelSpec:
-    """The global rating scale, 6 to 30, as the sum of six items."""
+    """Return the label description: the global rating scale, 6 to 30, as the sum of six items."""
     return LabelSpec(
         SCALE, judges=len(ITEMS), marks=ScoreScale(1, 5, "GRS"), rule="sum_of_items", attributes={"skill": len(LEVELS)}
     )
 
 
 def splits(samples: Sequence[Sample], root: Path | None) -> dict[str, list[Split]]:
-    """The three protocols of the literature, each within a task.
+    """Return the three protocols of the literature, each applied to one task at a time.
 
-    ``four-fold`` has the published folds, which surgeons straddle; ``leave-one-user-out`` holds out one
-    surgeon; ``leave-one-supertrial-out`` holds out the i-th repetition of every surgeon.
+    ``four-fold`` uses the published folds, in which a surgeon may be on both sides; ``leave-one-user-out`` holds
+    out one surgeon; ``leave-one-supertrial-out`` holds out the i-th repetition of every surgeon.
     """
     protocols: dict[str, Callable[[Sample], str | None]] = {
         "four-fold": _published_fold,
@@ -112,7 +113,7 @@ def _published_fold(sample: Sample) -> str | None:
 
 
 def _hold_out(trials: Sequence[Sample], fold: Callable[[Sample], str | None]) -> Iterable[Split]:
-    """One split per value of ``fold``; a trial without one is in none of them."""
+    """Yield one split per value of ``fold``; trials without a value are in none of them."""
     folds = {sample.id: fold(sample) for sample in trials}
     for held_out in sorted({value for value in folds.values() if value is not None}):
         train = tuple(i for i, value in folds.items() if value not in (held_out, None))
@@ -124,9 +125,9 @@ def _checked(root: Path | None) -> Path:
     if root is None:
         raise DataError("JIGSAWS needs root: the folder that holds Suturing, Needle_Passing and Knot_Tying")
     if not root.is_dir():
-        raise DataError(f"{root} is not a folder; root is the folder that holds JIGSAWS's tasks")
+        raise DataError(f"{root} is not a folder; root should be the JIGSAWS folder that holds one folder per task")
     if list(root.glob("meta_file_*.txt")):
-        raise DataError(f"{root} is the folder of one task; root is the folder above it, {root.absolute().parent}")
+        raise DataError(f"{root} is the folder of one task; use the folder above it as root, {root.absolute().parent}")
     return root
 
 
@@ -141,21 +142,21 @@ def _trials(root: Path, task: str) -> list[Sample]:
     if len(present) < len(found):
         warnings.warn(
             f"{root / task}: {len(found) - len(present)} of {len(found)} scored trials have neither video "
-            "nor kinematics and are left out",
+            "nor kinematics and are skipped",
             stacklevel=2,
         )
     return present
 
 
 def _lines(root: Path, task: str) -> list[tuple[str, str]]:
-    """Where each line of the annotations stands, and the line."""
+    """Return the location (file and line number) and the text of each annotation line."""
     path = root / task / f"meta_file_{task}.txt"
     if not path.is_file():
-        raise DataError(f"{path} is missing; the scores of {task} are in it, so take it from the release")
+        raise DataError(f"{path} is missing; it holds the scores of {task}, take it from the release")
     text = path.read_text(encoding="utf-8", errors="replace")
     lines = [(f"{path}, line {n}", line) for n, line in enumerate(text.splitlines(), 1) if line.strip()]
     if not lines:
-        raise DataError(f"{path} is empty; the scores of {task} should be in it, so take it from the release")
+        raise DataError(f"{path} is empty; it should hold the scores of {task}, take it from the release")
     return lines
 
 

@@ -1,14 +1,14 @@
 """Your own recordings, listed in a CSV file.
 
-``root`` is the file. It has the columns ``id``, ``path``, ``score`` (empty where unlabelled) and, if wanted,
+``root`` is the file. It has the columns ``id``, ``path``, ``score`` (empty if unlabelled) and, optionally,
 
-- ``video``, ``signal``, ``skeleton``, ``features``: recordings by kind; of ``path``, the ending tells the kind;
+- ``video``, ``signal``, ``skeleton``, ``features``: recordings by kind; the kind of ``path`` follows from its suffix;
 - ``start``, ``end``: first and last frame of the action; ``action``, ``group``, ``caption``;
-- ``difficulty``, ``judge_1`` … ``judge_J``: what the score was made of;
-- ``split``: ``train``, ``validation`` (learnt from, like ``train``) or ``test``;
+- ``difficulty``, ``judge_1`` … ``judge_J``: the values the score is computed from;
+- ``split``: ``train``, ``validation`` (used for training, like ``train``) or ``test``;
 - any other column of whole numbers: an attribute, such as ``somersaults``.
 
-Relative paths start at the folder of the file.
+Paths are relative to the folder of the file.
 """
 
 from __future__ import annotations
@@ -41,22 +41,22 @@ ENDINGS = {
 }
 PARTS = {"train": "train", "validation": "train", "val": "train", "test": "test"}
 MOST_CLASSES = 1000
-"""Of an attribute: a larger number is a measurement or a name, and would make a head of that width."""
+"""Most classes of an attribute. A larger number is a measurement or an id, and would need an output head that wide."""
 
 
 def samples(
     root: Path | None,
     *,
-    low: Annotated[float | None, Field(description="lowest possible score; else the lowest given")] = None,
-    high: Annotated[float | None, Field(description="highest possible score; else the highest given")] = None,
+    low: Annotated[float | None, Field(description="lowest possible score (lowest in the file)")] = None,
+    high: Annotated[float | None, Field(description="highest possible score (highest in the file)")] = None,
     unit: Annotated[str, Field(description="unit of the score")] = "points",
-    rule: Annotated[str | None, Field(description="how judges and difficulty make the score")] = None,
+    rule: Annotated[str | None, Field(description="how the score is computed from judges and difficulty")] = None,
 ) -> list[Sample]:
-    """The rows, in order.
+    """Return one sample per row, in order.
 
     Raises:
-        OptionError: a rule that does not exist, or a scale without extent.
-        DataError: every fault of the file at once, with its line.
+        OptionError: the rule does not exist, or ``low`` is not less than ``high``.
+        DataError: the file has errors; the message lists all of them with their lines.
     """
     if rule is not None and rule not in RULES:
         raise OptionError(f"there is no rule {rule!r}{discovery.nearest(rule, RULES)}")
@@ -67,7 +67,7 @@ def samples(
     found = [_sample(row, sheet, attributes) for row in sheet.rows]
     _check_names(sheet)
     _check_scores(sheet, found, low, high)
-    sheet.raise_faults()
+    sheet.raise_errors()
     return found
 
 
@@ -79,7 +79,7 @@ def labels(
     unit: str = "points",
     rule: str | None = None,
 ) -> LabelSpec:
-    """What the rows' labels are; the options are those of :func:`samples`."""
+    """Return the label description of the rows; the options are those of :func:`samples`."""
     scores = [s.score for s in samples if s.score is not None]
     totals = [s.score / s.difficulty for s in samples if s.score is not None and s.difficulty is not None]
     judges = max((len(s.judges) for s in samples if s.judges is not None), default=0)
@@ -98,9 +98,9 @@ def labels(
 
 
 def splits(samples: Sequence[Sample], root: Path | None) -> dict[str, list[Split]]:
-    """``split``, where the file has that column; else ``five-fold``, which keeps a group on one side.
+    """Return ``split`` if the file has that column, else ``five-fold``, which never divides a group.
 
-    Unlabelled rows may be learnt from, but are never judged on.
+    Unlabelled rows may be in a training set, but never in a test set.
     """
     rows = Sheet.read(_checked(root)).rows
     parts = {row.cells["id"]: _part(row.cells["split"]) for row in rows if "split" in row.cells}
@@ -117,7 +117,7 @@ def _given(action: str | None, trials: Sequence[Sample], parts: Mapping[str, str
 
 
 def _five_fold(action: str | None, trials: Sequence[Sample]) -> Iterator[Split]:
-    """Folds of about equal size, fewer where there are fewer groups, none where there is one."""
+    """Yield five folds of about equal size: fewer if there are fewer groups, none if there is only one."""
     labelled = [s for s in trials if s.score is not None]
     units = [_unit(s) for s in labelled]
     folds = min(5, len(set(units)))
@@ -133,7 +133,7 @@ def _five_fold(action: str | None, trials: Sequence[Sample]) -> Iterator[Split]:
 
 
 def _unit(sample: Sample) -> str:
-    """What must stay together: the group, or the row itself where it has none."""
+    """Return the unit that must not be divided: the group, or the row itself if it has no group."""
     return f"group {sample.group}" if sample.group else f"row {sample.id}"
 
 
@@ -145,7 +145,7 @@ def _by_action(samples: Iterable[Sample]) -> dict[str | None, list[Sample]]:
 
 
 def _scale(values: Sequence[float], low: float | None, high: float | None, unit: str) -> ScoreScale:
-    """From the lowest to the highest value, or one unit long where no two values tell its length."""
+    """Return a scale from the lowest to the highest value, or of length 1 if there are no two different values."""
     if low is not None and high is not None and not low < high:
         raise OptionError(f"low={low:g} should be less than high={high:g}")
     known = [*values, *(end for end in (low, high) if end is not None)] or [0.0]
@@ -157,7 +157,7 @@ def _scale(values: Sequence[float], low: float | None, high: float | None, unit:
 
 def _checked(root: Path | None) -> Path:
     if root is None or not root.is_file():
-        what = "a manifest needs root" if root is None else f"{root} is not a file; root is"
+        what = "a manifest needs root" if root is None else f"{root} is not a file; root should be"
         raise DataError(f"{what}: a CSV file with the columns id, path and score")
     return root
 
@@ -176,25 +176,25 @@ def _check_columns(sheet: Sheet, rule: str | None) -> None:
     if not {"path", *KINDS} & set(sheet.columns):
         missing.append("path")
     for name in missing:
-        sheet.fault(1, f"there is no column {name!r}; there is: {', '.join(sheet.columns)}")
+        sheet.add_error(1, f"there is no column {name!r}; the columns are: {', '.join(sheet.columns)}")
     judges = _judges(sheet)
     if set(judges) != {f"judge_{k}" for k in range(1, len(judges) + 1)}:
-        sheet.fault(1, f"judges should be judge_1 to judge_{len(judges)}; there is: {', '.join(judges)}")
+        sheet.add_error(1, f"judges should be judge_1 to judge_{len(judges)}; the file has: {', '.join(judges)}")
     if rule is not None and len(judges) not in RULES[rule].judges:
         known = " or ".join(map(str, RULES[rule].judges))
-        sheet.fault(1, f"the rule {rule} needs {known} columns judge_1, judge_2, …; there are {len(judges)}")
+        sheet.add_error(1, f"the rule {rule} needs {known} columns judge_1, judge_2, …; there are {len(judges)}")
     if rule is not None and RULES[rule].difficulty and "difficulty" not in sheet.columns:
-        sheet.fault(1, f"the rule {rule} needs a column 'difficulty'")
+        sheet.add_error(1, f"the rule {rule} needs a column 'difficulty'")
 
 
 def _is_attribute(sheet: Sheet, name: str) -> bool:
-    """Whether a column holds classes; if not, one fault for all of its rows."""
+    """Return whether a column holds classes; if not, report only the first bad row."""
     for row in sheet.rows:
         try:
             _class(row.cells[name] or "0")
         except ValueError as error:
-            what = f"column {name!r} is no attribute, as {row.cells[name][:40]!r} {error}"
-            sheet.fault(row.line, what + discovery.nearest(name, COLUMNS))
+            what = f"column {name!r} is not an attribute: {row.cells[name][:40]!r} {error}"
+            sheet.add_error(row.line, what + discovery.nearest(name, COLUMNS))
             return False
     return True
 
@@ -202,7 +202,7 @@ def _is_attribute(sheet: Sheet, name: str) -> bool:
 def _class(text: str) -> int:
     value = whole(text)
     if value >= MOST_CLASSES:
-        raise ValueError(f"is too large for a class: classes are counted from 0 to {MOST_CLASSES - 1}")
+        raise ValueError(f"is too large for a class: classes are numbered from 0 to {MOST_CLASSES - 1}")
     return value
 
 
@@ -233,12 +233,12 @@ def _sources(row: Row, sheet: Sheet) -> dict[str, Path]:
     sources = {kind: path for kind, path in named.items() if path is not None}
     kind, path = sheet.cell(row, "path", lambda text: _by_ending(_existing(folder / text))) or ("", None)
     if kind in sources:
-        sheet.fault(row.line, f"path and {kind} are two recordings of one kind")
+        sheet.add_error(row.line, f"path and {kind} are two recordings of the same kind")
     elif path is not None:
         sources[kind] = path
     cells = [row.cells[column] for column in ("path", *KINDS) if column in row.cells]
     if cells and not any(cells):
-        sheet.fault(row.line, "no recording is named")
+        sheet.add_error(row.line, "no recording is given")
     return sources
 
 
@@ -253,18 +253,18 @@ def _existing(path: Path) -> Path:
 def _by_ending(path: Path) -> tuple[str, Path]:
     kinds = [kind for kind, ending in ENDINGS.items() if ending.fullmatch(path.name)]
     if not kinds and not path.is_dir():
-        raise ValueError(f"has an unknown ending; put it in a column named {', '.join(KINDS)}")
+        raise ValueError(f"has an unknown suffix; put it in a column named {', '.join(KINDS)}")
     return ("video" if path.is_dir() else kinds[0]), path
 
 
 def _window(row: Row, sheet: Sheet) -> tuple[int, int] | None:
     start, end = sheet.cell(row, "start", whole), sheet.cell(row, "end", whole)
     if bool(row.cells.get("start")) != bool(row.cells.get("end")):
-        sheet.fault(row.line, "start and end go together: give both, or neither")
+        sheet.add_error(row.line, "start and end go together: give both, or neither")
     if start is None or end is None:
         return None
     if start > end:
-        sheet.fault(row.line, f"start {start} is after end {end}")
+        sheet.add_error(row.line, f"start {start} is after end {end}")
     return start, end
 
 
@@ -273,7 +273,7 @@ def _marks(row: Row, sheet: Sheet) -> tuple[float, ...] | None:
     marks = [sheet.cell(row, name, number) for name in names]
     given = sum(bool(row.cells[name]) for name in names)
     if 0 < given < len(names):
-        sheet.fault(row.line, f"{given} of {len(names)} judges; give all marks, or none")
+        sheet.add_error(row.line, f"{given} of {len(names)} judges; give all marks, or none")
     known = tuple(mark for mark in marks if mark is not None)
     return known if known and len(known) == len(names) else None
 
@@ -282,7 +282,7 @@ def _check_scores(sheet: Sheet, found: Sequence[Sample], low: float | None, high
     bottom, top = (-math.inf if low is None else low), (math.inf if high is None else high)
     for row, sample in zip(sheet.rows, found, strict=True):
         if sample.score is not None and not bottom <= sample.score <= top:
-            sheet.fault(row.line, f"score {sample.score:g} is off the scale from {bottom:g} to {top:g}")
+            sheet.add_error(row.line, f"score {sample.score:g} is outside the scale from {bottom:g} to {top:g}")
 
 
 def _check_names(sheet: Sheet) -> None:
@@ -291,6 +291,6 @@ def _check_names(sheet: Sheet) -> None:
     for row in sheet.rows:
         sheet.cell(row, "split", _part)
         if row.cells.get("split") == "":
-            sheet.fault(row.line, "split is empty; it is train, validation or test")
+            sheet.add_error(row.line, "split is empty; it should be train, validation or test")
         if acted and not row.cells["action"]:
-            sheet.fault(row.line, "action is empty, and other rows have one")
+            sheet.add_error(row.line, "action is empty, but other rows have one")

@@ -1,23 +1,23 @@
 """MTL-AQA: 1412 dives with judges, attributes, commentary.
 
-The dives are of 15 events, with seven judges and five attributes each.
+The dives come from 15 events and have seven judges' marks and five attributes each.
 
 Parmar and Morris, "What and How Well You Performed? A Multitask Learning Approach to Action Quality Assessment",
 CVPR 2019. https://github.com/ParitoshParmar/MTL-AQA (folder ``MTL-AQA_dataset_release``)
 
 ``root`` holds the annotations: the release's folder ``Ready_2_Use`` as it is, or the files of its folder
-``MTL-AQA_split_0_data`` in ``root`` or in ``root/info``, as MUSDL and CoRe have them. With it come, for the judges,
+``MTL-AQA_split_0_data`` in ``root`` or in ``root/info``, as in MUSDL and CoRe. The judges' marks are in a further file:
 ``augmented_final_annotations_dict.pkl`` of MUSDL, or ``final_annotations_dict_with_dive_number.pkl`` of CoRe, which
 corrects the one mark of 45 in the former.
 
-The videos are on YouTube and not in the release. In ``videos``, or else in ``root``, ``root/frames`` or
-``root/videos``, the first of these is taken for dive 3 of event 1: ``01_03/``, a folder of the frames of the dive
-(MUSDL, DAE); ``01/``, a folder of all frames of the event (C3D-AVG, CoRe); ``01.mp4``, the event untrimmed. Without
-any, the annotations still load, and floors can be had of them.
+The videos are on YouTube and not in the release. They are looked up in ``videos``, or by default in ``root``,
+``root/frames`` and ``root/videos``. For dive 3 of event 1, the first of these that exists is used: ``01_03/``, a folder
+of the frames of the dive (MUSDL, DAE); ``01/``, a folder of all frames of the event (C3D-AVG, CoRe); ``01.mp4``, the
+untrimmed event. Without videos, the annotations still load and the floor baselines can be computed.
 
-The score is that of the event: the judges' total of the three marks in the middle × difficulty, 0 to 104.5 in the
-release. The vocabulary is that of ``vocab.json`` (5781) without its two marks of begin and end, ``<sos>`` and
-``<eos>``, which are not words: a method that needs them adds its own. The published code's 5779 left out two words.
+The score is that of the event: the sum of the three middle marks × difficulty, 0 to 104.5 in the release. The
+vocabulary is that of ``vocab.json`` (5781) without the begin and end tokens ``<sos>`` and ``<eos>``: a method that
+needs them adds its own. The vocabulary of the published code (5779) omits two words.
 """
 
 from __future__ import annotations
@@ -40,15 +40,15 @@ LICENCE = "none stated by its owners"
 CITATION = "Parmar and Morris, What and How Well You Performed?, CVPR 2019. https://arxiv.org/abs/1904.04346"
 
 Key = tuple[int, int]
-"""Event and dive."""
+"""Event number and dive number."""
 
 ATTRIBUTES = {"position": 3, "armstand": 2, "rotation_type": 4, "somersaults": 10, "twists": 8}
-COLUMNS = {"somersaults": "ss_no", "twists": "tw_no"}  # where the files have another name
+COLUMNS = {"somersaults": "ss_no", "twists": "tw_no"}  # attributes with another name in the files
 JUDGES = 7
-PUBLISHED = 103  # frames of the window of every published system
+PUBLISHED = 103  # frames in the window that every published system uses
 SIZES = (140, 280, 450)
 
-# Words of the release's vocabulary that occur only in captions of dives without annotation.
+# Words of the released vocabulary that occur only in captions of dives without annotations.
 UNSPOKEN = ("diabolical", "restart")
 
 FILES = {
@@ -81,10 +81,10 @@ def samples(
         Path | None, Field(description="folder of the recordings (root, root/frames, root/videos)")
     ] = None,
 ) -> list[Sample]:
-    """The annotated dives, in the order of the file; ids are ``<event>_<dive>``, the names of the dives' folders.
+    """Return the annotated dives, in file order; ids are ``<event>_<dive>``, the names of the dives' folders.
 
     Raises:
-        DataError: a file is missing or cannot be read, or a dive is not described as it should be.
+        DataError: a file is missing or cannot be read, or the annotation of a dive is invalid.
     """
     folder = release.folder(root, "mtl_aqa", _ANNOTATIONS)
     dives = _annotations(_file(folder, FILES[annotations], OWNERS[annotations]))
@@ -100,7 +100,7 @@ def samples(
 
 
 def labels(samples: Sequence[Sample]) -> LabelSpec:
-    """Scores to 104.5, totals to 30; seven marks where they are known; attributes and words."""
+    """Return the label description: scores to 104.5, totals to 30, seven marks if known, attributes, vocabulary."""
     words = {word for sample in samples for word in (sample.caption or "").split()}
     numbers = [s.attributes["dive_number"] for s in samples if "dive_number" in s.attributes]
     classes = ATTRIBUTES | ({"dive_number": max(numbers) + 1} if numbers else {})
@@ -112,11 +112,11 @@ def labels(samples: Sequence[Sample]) -> LabelSpec:
 
 
 def splits(samples: Sequence[Sample], root: Path | None) -> dict[str, list[Split]]:
-    """The official split, an honest one, and those of the release's smaller sets, where they are there.
+    """Return the official split, a group-wise one, and those of the release's smaller sets, if present.
 
-    ``official``: 1059 dives and 353, with every event on both sides. ``event-held-out``: five folds that keep an
-    event on one side. ``size-140``, ``size-280``, ``size-450``: the smaller training sets, tested on the official
-    test split less the dives of it that they train on. ``unlv-dive``: the subset of the data set UNLV-Dive.
+    ``official``: 1059 training and 353 test dives, with every event on both sides. ``event-held-out``: five folds
+    that never divide an event. ``size-140``, ``size-280``, ``size-450``: the smaller training sets, tested on the
+    official test set without the dives that they train on. ``unlv-dive``: the subset that is the data set UNLV-Dive.
     """
     folder = release.folder(root, "mtl_aqa", _ANNOTATIONS)
     official = _official(folder)
@@ -132,21 +132,21 @@ def splits(samples: Sequence[Sample], root: Path | None) -> dict[str, list[Split
 
 
 def known_errors(samples: Sequence[Sample], root: Path | None) -> Iterator[tuple[str, str, Iterable[str]]]:
-    """What is wrong with the release and cannot be seen from its samples: severity, sentence and ids."""
+    """Yield errors of the release that its samples do not show, as severity, sentence and ids."""
     folder = release.folder(root, "mtl_aqa", _ANNOTATIONS)
     dives = next(_annotations(path) for name in FILES.values() if (path := _optional(folder, name)))
     ids = {_name(key): dive["end_frame"] - dive["start_frame"] for key, dive in dives.items()}
     short = [name for name, frames in ids.items() if frames < PUBLISHED]
     official = _official(folder)
-    yield "warning", f"dives shorter than the published window of {PUBLISHED} frames, which begins before them", short
-    yield "note", "captions of dives without annotation", set(_captions(folder)) - set(ids)
+    yield "warning", f"dives shorter than the published window of {PUBLISHED} frames, which starts before them", short
+    yield "note", "captions of dives without annotations", set(_captions(folder)) - set(ids)
     for name, train in _smaller(folder).items():
         leaked = set(train) & set(official.test)
-        yield "warning", f"official test dives that {name} trains on, and is therefore not tested on", leaked
+        yield "warning", f"official test dives that {name} trains on, and that are left out of its test set", leaked
     if unlv := _unlv(folder):
         leaked = set(unlv.test) & set(official.train)
         yield "warning", f"test dives of unlv-dive ({len(unlv.test)}) that the official split trains on", leaked
-        yield "note", "dives of unlv-dive without annotation", {*unlv.train, *unlv.test} - set(ids)
+        yield "note", "dives of unlv-dive without annotations", {*unlv.train, *unlv.test} - set(ids)
 
 
 def _sample(
@@ -172,9 +172,9 @@ def _sample(
 
 
 def _window(dive: Mapping[str, Any], window: str, *, own: bool) -> tuple[int, int] | None:
-    """First and last frame, counted as the published loaders do: places in the sorted list, the end not included.
+    """Return the first and last frame, counted as in the published loaders: sorted index, annotated end excluded.
 
-    The recording of a dive of its ``own`` was cut for them, with frames to spare behind the 103 that are tested on.
+    A dive with a recording of its ``own`` was trimmed for those loaders; extra frames follow the 103 used in tests.
     """
     if own:
         return (0, PUBLISHED - 1) if window == "published103" else None
@@ -198,20 +198,20 @@ def _optional(root: Path, name: str) -> Path | None:
 def _annotations(path: Path) -> dict[Key, Mapping[str, Any]]:
     found = pickles.load(path)
     if not isinstance(found, dict) or not found or not all(isinstance(dive, dict) for dive in found.values()):
-        raise DataError(f"{path} does not hold the annotations by dive; take it from the release")
+        raise DataError(f"{path} does not hold annotations by dive; take it from the release")
     dives = dict(zip(_keys(path, found), found.values(), strict=True))
     for key, dive in dives.items():
         if wrong := [name for name in _NUMBERS if not isinstance(dive.get(name), int | float | np.number)]:
             raise DataError(f"{path}: dive {key} has no number {' or '.join(wrong)}; take the file from the release")
         if not all(0 <= dive[COLUMNS.get(name, name)] < count for name, count in ATTRIBUTES.items()):
-            raise DataError(f"{path}: dive {key} is of a class that there is not; take the file from the release")
+            raise DataError(f"{path}: dive {key} has an attribute class out of range; take the file from the release")
         if "judge_scores" in dive and np.shape(dive["judge_scores"]) != (JUDGES,):
-            raise DataError(f"{path}: dive {key} has not {JUDGES} marks; take the file from the release")
+            raise DataError(f"{path}: dive {key} does not have {JUDGES} marks; take the file from the release")
     return dives
 
 
 def _captions(root: Path) -> dict[str, str]:
-    """Words by dive, without the marks of begin and end; none where the file is not there."""
+    """Return the caption of each dive, without begin and end tokens; empty if the file is missing."""
     path = _optional(root, "final_captions_dict.pkl")
     if path is None:
         return {}
@@ -223,12 +223,12 @@ def _captions(root: Path) -> dict[str, str]:
 
 
 def _keys(path: Path, found: Iterable[Any]) -> list[Key]:
-    """Pairs of whole numbers, which the files keep in several types."""
+    """Return (event, dive) pairs as int; the files store them in several types."""
     try:
         return [(int(event), int(dive)) for event, dive in found]
     except (TypeError, ValueError):
         raise DataError(
-            f"{path} should name dives by event and number, such as (1, 3); take it from the release"
+            f"{path} should identify dives by event and number, such as (1, 3); take it from the release"
         ) from None
 
 
@@ -242,19 +242,19 @@ def _official(root: Path) -> Split:
 
 
 def _smaller(root: Path) -> dict[str, tuple[str, ...]]:
-    """Training dives of the smaller sets that are there, by protocol."""
+    """Return the training dives of the smaller sets that exist, by protocol."""
     paths = {f"size-{n}": _beside(root, f"smaller_training_sets/size_{n}/train_split_0.pkl") for n in SIZES}
     return {name: _ids(path) for name, path in paths.items() if path}
 
 
 def _unlv(root: Path) -> Split | None:
-    """The subset UNLV-Dive; the files ``*_split_0.pkl`` beside it are copies of a smaller training set's."""
+    """Return the subset UNLV-Dive; the ``*_split_0.pkl`` files next to it are copies from a smaller training set."""
     train, test = (_beside(root, f"UNLV_Dive_split_4/{part}_split_370_4.pkl") for part in ("train", "test"))
     return Split("unlv-dive", _ids(train), _ids(test)) if train and test else None
 
 
 def _beside(root: Path, name: str) -> Path | None:
-    """A file of another folder of the release."""
+    """Return a file from another folder of the release, or None."""
     return release.optional(root, [f"Ready_2_Use/{name}", name])
 
 

@@ -1,16 +1,16 @@
 """Rhythmic Gymnastics: 1000 routines with four apparatus.
 
-Ball, clubs, hoop or ribbon, with the three scores behind each total.
+Ball, clubs, hoop or ribbon, with the three component scores of each total.
 
 Zeng et al., "Hybrid Dynamic-static Context-aware Attention Network for Action Assessment in Long Videos", ACM MM 2020.
 https://github.com/qinghuannn/ACTION-NET
 
-``root`` holds ``train.txt`` and ``test.txt`` as released. In ``videos``, or else in ``root``, ``root/frames`` or
-``root/videos``, routine ``Ball_001`` is a folder of its frames or a video file of that name, there or in a folder
-``Ball``. Without any, the scores still load.
+``root`` holds ``train.txt`` and ``test.txt`` as released. The recordings are in ``videos``, or by default in ``root``,
+``root/frames`` or ``root/videos``: routine ``Ball_001`` is a folder of frames or a video file of that name, directly
+there or in a subfolder ``Ball``. Without recordings, the scores still load.
 
-The marks are the difficulty score, the execution score and the penalty; their rule is difficulty + execution − penalty,
-which ``Total_Score`` already is: the penalty must not be taken off again.
+The marks are the difficulty score, the execution score and the penalty. ``Total_Score`` is difficulty + execution −
+penalty: do not subtract the penalty again.
 """
 
 from __future__ import annotations
@@ -47,10 +47,10 @@ def samples(
         Path | None, Field(description="folder of the recordings (root, root/frames, root/videos)")
     ] = None,
 ) -> list[Sample]:
-    """The routines of ``train.txt``, then those of ``test.txt``.
+    """Return the routines of ``train.txt``, then those of ``test.txt``.
 
     Raises:
-        DataError: a file is missing, or a line of it cannot be read.
+        DataError: a file is missing, or one of its lines cannot be read.
     """
     folder = release.folder(root, "rhythmic_gymnastics", _LISTS)
     places = release.places(folder, videos)
@@ -58,12 +58,12 @@ def samples(
 
 
 def labels(samples: Sequence[Sample]) -> LabelSpec:
-    """Totals to 25, of three marks: difficulty score, execution score and penalty."""
+    """Return the label description: totals to 25 and three marks, the difficulty score, execution score and penalty."""
     return LabelSpec(SCALE, judges=3, marks=MARKS, rule="rhythmic_gymnastics")
 
 
 def splits(samples: Sequence[Sample], root: Path | None) -> dict[str, list[Split]]:
-    """``official``: 200 routines and 50 with each apparatus, a fold for each."""
+    """Return ``official``: one fold per apparatus, each with 200 training and 50 test routines."""
     folder = release.folder(root, "rhythmic_gymnastics", _LISTS)
     train, test = ([name for name, _ in _rows(folder, part)] for part in ("train", "test"))
     actions = dict.fromkeys(str(sample.action) for sample in samples)
@@ -88,19 +88,19 @@ def _action(name: str) -> str:
 
 
 def _rows(root: Path, part: str) -> Iterator[tuple[str, list[float]]]:
-    """Name and five numbers of each routine, in the order of the columns."""
+    """Yield the name and the five numbers of each routine, in column order."""
     path = release.file(root, [f"{part}.txt"], "take it from https://github.com/qinghuannn/ACTION-NET")
     text = path.read_text(encoding="utf-8-sig", errors="replace")
     lines = [(number, line.split()) for number, line in enumerate(text.splitlines(), 1) if line.strip()]
     if not lines or lines[0][1] != list(COLUMNS):
-        raise DataError(f"{path} should begin with a line of the columns {', '.join(COLUMNS)}")
+        raise DataError(f"{path} should start with a header line with the columns {', '.join(COLUMNS)}")
     for number, (name, *cells) in lines[1:]:
         yield _checked(name, path, number), _numbers(cells, path, number)
 
 
 def _checked(name: str, path: Path, line: int) -> str:
     if _action(name) not in APPARATUS:
-        raise DataError(f"{path}, line {line}: {name[:40]!r} should begin with {', '.join(APPARATUS[:-1])} or Ribbon")
+        raise DataError(f"{path}, line {line}: {name[:40]!r} should start with {', '.join(APPARATUS[:-1])} or Ribbon")
     return name
 
 

@@ -2,10 +2,10 @@
 
 Videos are rendered from an explicit model.
 
-A dive is drawn from a catalogue of real dive numbers, executed well or badly, rendered, and marked by seven judges
-who disagree more the more unusual it is. The model of the execution, the marks and the score is that of
-``_dive_judging``; the difficulty is modelled on the FINA formula (``_dive_catalogue``). Every file is made on
-first use, from the seed alone, below ``root`` or else ``$AQAKIT_CACHE`` or ``~/.cache/aqakit``.
+Each dive is sampled from a catalogue of real dive numbers, executed well or badly, rendered, and marked by seven judges
+who disagree more on more unusual dives. The execution, the marks and the score are modelled in
+``parts/dives/judging.py``; the difficulty follows the FINA formula (``parts/dives/catalogue.py``). Files are created on
+first use, from the seed alone, in ``root`` or by default in ``$AQAKIT_CACHE`` or ``~/.cache/aqakit``.
 """
 
 from __future__ import annotations
@@ -37,22 +37,22 @@ __all__ = ["CITATION", "JOINTS", "LICENCE", "SCALE", "Dive", "Execution", "Truth
 SCALE = ScoreScale(0, 123)  # 30 × 4.1, a perfect 409C
 LICENCE = "Apache-2.0, as aqakit itself"
 CITATION = "aqakit, synthetic platform dives (https://github.com/aqakit/aqakit)"
-VERSION = 3  # of the model and the renderer: another number, another folder
+VERSION = 3  # of the model and the renderer; each version has its own folder
 EVENTS = 20
 
 
 @dataclass(frozen=True)
 class Truth:
-    """What no real data set knows of a dive.
+    """Ground truth of a dive, which no real data set has.
 
     Attributes:
         execution: how well it was done.
-        mean: of the final score, over all panels of judges that might have seen it.
-        spread: standard deviation of the final score, likewise.
-        total_mean: mean of the judges' total (the three marks in the middle).
+        mean: mean of the final score over all possible panels of judges.
+        spread: standard deviation of the final score over all possible panels of judges.
+        total_mean: mean of the judges' total (the three middle marks).
         total_spread: standard deviation of the judges' total.
-        joints: (T, 17, 2) float32 pixels in every frame, in the order of :data:`JOINTS`; a joint may be out of
-            the picture.
+        joints: (T, 17, 2) float32 pixels in every frame, in the order of :data:`JOINTS`; a joint may be outside
+            the image.
     """
 
     execution: Execution
@@ -64,7 +64,7 @@ class Truth:
 
 
 def dives(count: int = 600, seed: int = 0) -> list[Dive]:
-    """The first dives of a seed, not yet rendered."""
+    """Return the first ``count`` dives of a seed, not yet rendered."""
     return [_dive(seed, number) for number in range(count)]
 
 
@@ -79,13 +79,13 @@ def _dive(seed: int, number: int) -> Dive:
 def samples(
     root: Path | None,
     *,
-    count: Annotated[int, Field(ge=1, le=100_000, description="how many dives")] = 600,
-    seed: Annotated[int, Field(ge=0, description="another seed, other dives")] = 0,
+    count: Annotated[int, Field(ge=1, le=100_000, description="number of dives")] = 600,
+    seed: Annotated[int, Field(ge=0, description="seed of the dives")] = 0,
     size: Annotated[
         int, Field(ge=64, le=1024, multiple_of=2, description="width and height of a frame in pixels")
     ] = 128,
 ) -> list[Sample]:
-    """The dives, rendered where they are not there yet (about half a minute for 600 on two processors).
+    """Return the dives; render those whose files are missing (about half a minute for 600 on two processors).
 
     Raises:
         DataError: the folder cannot be written, or its index is damaged.
@@ -102,7 +102,7 @@ def samples(
 
 
 def _row(dive: Dive) -> files.Row:
-    """All that is known of a dive, as JSON values."""
+    """Return everything known about a dive, as JSON values."""
     what, how, degree = dive.element, dive.execution, difficulty(dive.element)
     mean, spread = judging.total_moments(what, how)
     marks = judging.marks(what, how, dive.rng(7).normal(size=8))
@@ -138,7 +138,7 @@ def _sample(folder: Path, row: files.Row) -> Sample:
 
 
 def truth(sample: Sample) -> Truth:
-    """The truth behind one of :func:`samples`."""
+    """Return the ground truth of one of the :func:`samples`."""
     row = files.read_index(sample.sources["video"].parent)[sample.id]
     mean, spread, degree = row["total_mean"], row["total_spread"], row["difficulty"]
     joints = np.load(sample.sources["skeleton"])
@@ -146,15 +146,16 @@ def truth(sample: Sample) -> Truth:
 
 
 def labels(samples: Sequence[Sample]) -> LabelSpec:
-    """Seven judges, the rule of diving, and the attributes of MTL-AQA; totals from 0 to 30."""
+    """Return the label description: seven judges, rule of diving, attributes of MTL-AQA, totals from 0 to 30."""
     words = {word for sample in samples for word in (sample.caption or "").split()}
     return LabelSpec(SCALE, ScoreScale(0, 30), 7, ScoreScale(0, 10), "diving", ATTRIBUTES, tuple(sorted(words)))
 
 
 def splits(samples: Sequence[Sample], root: Path | None) -> dict[str, list[Split]]:
-    """``standard``: one dive in five is tested on, whatever its event, as in MTL-AQA's official split.
+    """Return two protocols.
 
-    ``event-held-out``: one event in five is, of which nothing is learnt.
+    ``standard``: one dive in five is in the test set, regardless of its event, as in MTL-AQA's official split.
+    ``event-held-out``: one event in five is held out entirely.
     """
     names = [sample.id for sample in samples]
     protocols = {"standard": [_split("standard", samples, _fifth(names))]}

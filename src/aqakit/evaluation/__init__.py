@@ -1,6 +1,6 @@
 """Evaluate runs in tables: trivial baselines (floors), epoch selection rules, benchmarks, published results.
 
-May import ``training`` and everything that ``training`` may import.
+May import ``training`` and the rooms on its left.
 """
 
 from typing import TYPE_CHECKING

@@ -25,7 +25,7 @@ from aqakit.metrics import comparison
 from aqakit.metrics.accuracy import fisher_mean
 from aqakit.metrics.bootstrap import interval
 from aqakit.training.data import one_task, prepare, prepare_labels
-from aqakit.training.recipe import Recipe, make_recipe, supervision
+from aqakit.training.recipe import Recipe, label_notes, make_recipe
 from aqakit.types import Floats
 
 MEAN = "mean (Fisher z)"
@@ -198,7 +198,7 @@ def _add_means(table: Table) -> list[str]:
 
 def _notes(options: Mapping[str, Any], rules: Sequence[str]) -> list[str]:
     return [
-        *supervision(options.get("labels"), bool(options.get("transductive"))),
+        *label_notes(options.get("labels"), bool(options.get("transductive"))),
         "spearman: arithmetic mean over folds, then over seeds.",
         "low, high: 95 % bootstrap over test samples within folds, and over seeds.",
         "group: methods that share a letter do not differ beyond noise (the same bootstrap, paired; Holm, 5 %).",

@@ -14,7 +14,7 @@ from aqakit.metrics.bootstrap import bootstrap_interval
 from aqakit.metrics.summary import evaluate
 from aqakit.scores.distributions import ScoreDistribution
 from aqakit.training import run_files
-from aqakit.training.recipe import supervision
+from aqakit.training.recipe import label_notes
 from aqakit.training.run import Run
 from aqakit.training.run_files import LEVEL
 
@@ -84,7 +84,7 @@ def _notes(run: Run) -> list[str]:
     notes = [
         f"epoch {epoch} ({settings.select}); seed {settings.seed}; fold {run.recipe.fold}; target {run.recipe.target}.",
         f"{_COLUMNS} span {run.labels.scale.span:g}.",
-        *supervision(run.recipe.labels, run.recipe.transductive),
+        *label_notes(run.recipe.labels, run.recipe.transductive),
     ]
     if run.recalibration is None:
         notes.append("Intervals are as predicted: --validation SHARE holds out training samples to recalibrate them.")

@@ -52,13 +52,13 @@ def read(file: Path) -> list[Predictions]:
     """
     sheet = Sheet.read(file)
     levels = _levels(sheet)
-    sheet.raise_faults()
+    sheet.raise_errors()
     names = [*_NEEDED[1:], *(levels or [name for name in ("std",) if name in sheet.columns])]
     part = next((name for name in ("split", "fold") if name in sheet.columns), "")
     judged = [row for row in sheet.rows if row.cells["true"]]
     numbers = [_numbers(sheet, row, names) for row in judged]
     _check_ids(sheet, judged, part)
-    sheet.raise_faults()
+    sheet.raise_errors()
     if not judged:
         raise DataError(f"{file}: no row has a true score, so there is nothing to evaluate")
     table, where = np.array(numbers), np.array([row.cells.get(part, "") for row in judged])
@@ -74,16 +74,18 @@ def _levels(sheet: Sheet) -> dict[str, float]:
     """Return the quantile columns and their levels, in increasing order."""
     for name in _NEEDED:
         if name not in sheet.columns:
-            sheet.fault(1, f"there is no column {name!r}; the columns are: {', '.join(sheet.columns)}")
+            sheet.add_error(1, f"there is no column {name!r}; the columns are: {', '.join(sheet.columns)}")
     matched = {name: _QUANTILE.fullmatch(name) for name in sheet.columns}
     levels = {name: float(f"0.{found[1]}") for name, found in matched.items() if found}
     if len(set(levels.values())) < len(levels) or 0.0 in levels.values():
-        sheet.fault(1, f"quantile columns need distinct levels above 0; the columns are: {', '.join(levels)}")
+        sheet.add_error(1, f"quantile columns need distinct levels above 0; the columns are: {', '.join(levels)}")
     if len(levels) == 1:
-        sheet.fault(1, f"one quantile column, {next(iter(levels))}, is not a distribution; give two or more, or std")
+        sheet.add_error(
+            1, f"one quantile column, {next(iter(levels))}, is not a distribution; give two or more, or std"
+        )
     for name in sheet.columns:
         if re.fullmatch(r"q\d", name):
-            sheet.fault(1, f"{name} is ambiguous; write q0{name[1]} or {name}0")
+            sheet.add_error(1, f"{name} is ambiguous; write q0{name[1]} or {name}0")
     return dict(sorted(levels.items(), key=lambda item: item[1]))
 
 
@@ -91,13 +93,13 @@ def _numbers(sheet: Sheet, row: Row, names: Sequence[str]) -> list[float]:
     """Return the cells of the named columns as numbers; the first two are the true score and the mean."""
     for name in names:
         if not row.cells[name]:
-            sheet.fault(row.line, f"{name} is empty")
+            sheet.add_error(row.line, f"{name} is empty")
     values = [sheet.cell(row, name, number) for name in names]
     known = [np.nan if value is None else value for value in values]
     if "std" in names and known[-1] < 0:
-        sheet.fault(row.line, f"std {known[-1]:g} is negative")
+        sheet.add_error(row.line, f"std {known[-1]:g} is negative")
     if "std" not in names and bool((np.diff(known[2:]) < 0).any()):
-        sheet.fault(row.line, "a quantile is below that of a lower level")
+        sheet.add_error(row.line, "a quantile is below that of a lower level")
     return known
 
 
@@ -108,7 +110,7 @@ def _check_ids(sheet: Sheet, rows: Sequence[Row], part: str) -> None:
         name = row.cells["id"]
         line = first.setdefault((name, row.cells.get(part, "")), row.line)
         if line != row.line:
-            sheet.fault(row.line, f"id {name!r} is already on line {line}")
+            sheet.add_error(row.line, f"id {name!r} is already on line {line}")
 
 
 def _distribution(numbers: Floats, levels: dict[str, float]) -> ScoreDistribution:

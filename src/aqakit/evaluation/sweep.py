@@ -22,7 +22,7 @@ from aqakit.evaluation.task import named
 from aqakit.metrics import comparison
 from aqakit.system import configuration
 from aqakit.system.files import folder_name
-from aqakit.training.recipe import supervision
+from aqakit.training.recipe import label_notes
 
 EVERY = "100%"
 """The share that keeps all labels."""
@@ -195,7 +195,7 @@ def _summary(shares: Sequence[str], tables: Sequence[Table]) -> Table:
         | {share: own.get((method, task, rule)) for share, own in zip(shares, cells)}
         for method, task, rule in dict.fromkeys(key for own in cells for key in own)
     ]
-    said = {sentence for share in shares for sentence in supervision(share, transductive=False)}
+    said = {sentence for share in shares for sentence in label_notes(share, transductive=False)}
     notes = [[note for note in table.notes if note not in said] for table in tables]
     shared = [note for note in notes[0] if all(note in other for other in notes)]
     columns = (

@@ -1,4 +1,4 @@
-"""A run and a recording come in, what made the score goes out: contributions of clips, occlusion.
+"""A run and a recording come in, an explanation of the score goes out: contributions of clips, occlusion.
 
 May import ``evaluation`` and the rooms on its left.
 """

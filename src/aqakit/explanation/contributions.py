@@ -1,13 +1,13 @@
-"""Which part made the difference: what each clip adds to a score, and the training videos most like this one.
+"""Explain a score: what each clip adds to it, and the training videos most similar to this one.
 
 The contribution of a clip is its Shapley value (Shapley 1953): what it adds to the predicted score, averaged over all
-orders in which clips may join. A clip that has not joined yet is the usual one: the mean of the training videos' clips
-at that place, if all have as many clips, else of all their clips. (Masking it instead would change how many clips there
-are, which methods with a fixed number of them cannot take, and would leave no answer for an empty video.) So a
-contribution says how much better or worse than usual that moment was, in points of the sport, and all of them add up
-to the prediction minus the prediction for a video that is usual throughout. The declared difficulty stays.
+orders in which the clips may be added. The mean clip stands in for a clip that is not added yet: the mean of the
+training videos' clips at that position if all have the same number of clips, else of all their clips. (Masking instead
+would change the number of clips, which methods with a fixed number cannot handle, and an empty video would have no
+answer.) So a contribution says how much better or worse than usual that moment was, in points of the sport. The
+contributions add up to the prediction minus the prediction for a video of mean clips. The declared difficulty is kept.
 
-Up to :data:`EXACT` clips the values are exact. Beyond, they are means over random orders, each taken forwards and
+Up to :data:`EXACT` clips the values are exact. For more clips they are means over random orders, each used forwards and
 backwards (Mitchell et al. 2022), with a fixed seed; they still add up exactly, and their standard errors are given.
 """
 
@@ -34,12 +34,12 @@ from aqakit.types import Batch, Floats, Sample, Stream
 Coalitions = NDArray[np.bool_]
 
 EXACT = 12
-"""Players up to which all coalitions are looked at: 4096 of them."""
+"""Up to this number of players all coalitions are evaluated: 4096 of them."""
 
 EVALUATIONS = 4096
-"""Coalitions looked at beyond, about."""
+"""Approximate number of coalitions evaluated if there are more players."""
 
-_NUMBERS_AT_ONCE = 2**24  # features of the coalitions that are predicted together
+_NUMBERS_AT_ONCE = 2**24  # feature values of the coalitions predicted together
 
 
 @dataclass(frozen=True)
@@ -47,10 +47,10 @@ class Attribution:
     """Shapley values of n players.
 
     Attributes:
-        values: (n,) of sum ``prediction`` − ``baseline``.
-        errors: (n,) standard errors; 0 where the values are exact.
-        baseline: worth of nobody.
-        prediction: worth of all.
+        values: (n,); their sum is ``prediction`` − ``baseline``.
+        errors: (n,) standard errors; 0 if the values are exact.
+        baseline: worth of the empty coalition.
+        prediction: worth of all players together.
     """
 
     values: Floats
@@ -61,7 +61,7 @@ class Attribution:
 
 @dataclass(frozen=True)
 class Contribution:
-    """A clip, its frames from ``first`` to ``last``, and the points that it adds, with their standard error."""
+    """A clip with its frames from ``first`` to ``last``, the points that it adds, and their standard error."""
 
     clip: int
     first: int
@@ -76,9 +76,9 @@ class Explanation:
 
     Attributes:
         prediction: the predicted score.
-        baseline: the score of a video whose every clip is the usual one; contributions add up from here.
+        baseline: the score of a video of mean clips; contributions add up from here.
         clips: in order of time.
-        exemplars: the training videos most like it, the most alike first.
+        exemplars: the most similar training videos, most similar first.
     """
 
     prediction: float
@@ -92,7 +92,7 @@ class Explanation:
         return max(self.clips, key=lambda one: abs(one.points)).clip
 
     def to_json(self) -> dict[str, Any]:
-        """JSON values."""
+        """Return JSON values."""
         return asdict(self) | {"decisive": self.decisive}
 
 
@@ -106,19 +106,19 @@ def explain(
     evaluations: int = EVALUATIONS,
     seed: int = 0,
 ) -> Explanation:
-    """Explain the score of one recording; its features are computed once.
+    """Explain the score of one recording. Its features are computed once.
 
     Args:
         run: a finished run.
         recording: as in :meth:`Run.predict <aqakit.training.run.Run.predict>`, with ``difficulty`` and ``window``.
         difficulty: the declared difficulty.
         window: first and last frame of the action.
-        count: how many exemplars.
-        evaluations: about how many coalitions are looked at where there are too many for all.
-        seed: of their choice.
+        count: number of exemplars.
+        evaluations: approximate number of coalitions to evaluate, if there are too many to evaluate all.
+        seed: for the choice of coalitions.
 
     Raises:
-        RunError: the run was made before runs kept what this needs.
+        RunError: the run was made before runs stored what this needs.
     """
     sample = run.sample(recording, difficulty, window)
     video = run.embed([sample])
@@ -140,14 +140,14 @@ def attribute(
     evaluations: int = EVALUATIONS,
     seed: int = 0,
 ) -> Attribution:
-    """Shapley values of the clips of the first stream; clips of other streams go with the one at the same time.
+    """Shapley values of the clips of the first stream. Clips of other streams join with the one at the same time.
 
     Args:
-        predict: of embedded batches.
+        predict: predicts scores of embedded batches.
         video: one video (B = 1), without padding.
-        usual: for each stream the mean clip (1, *F), or the mean clip of each place (N, *F).
+        usual: for each stream the mean clip (1, *F), or the mean clip at each position (N, *F).
         evaluations: as in :func:`shapley`, with ``seed``.
-        seed: of the orders.
+        seed: for the random orders.
     """
     players = video.clips.shape[1]
     size = max(1, _NUMBERS_AT_ONCE // sum(stream.features.numel() for stream in video.streams.values()))
@@ -166,12 +166,12 @@ def shapley(
     """Shapley values of a game.
 
     Args:
-        worth: coalitions (m, n), True for those who joined, → their worth (m,).
+        worth: maps coalitions (m, n), True for members, to their worth (m,).
         players: n.
-        evaluations: about how many coalitions are looked at where n is above :data:`EXACT`.
-        seed: of the orders that are drawn then.
+        evaluations: approximate number of coalitions to evaluate if n is above :data:`EXACT`.
+        seed: for the random orders drawn in that case.
 
-    A majority game of three, in which the first has two votes and is needed:
+    A majority game of three players, in which the first has two votes and is always needed:
 
     >>> shapley(lambda joined: (joined @ [2, 1, 1] >= 3).astype(float), 3).values.round(4).tolist()
     [0.6667, 0.1667, 0.1667]
@@ -180,7 +180,7 @@ def shapley(
 
 
 def clip_frames(run: Run, sample: Sample, count: int) -> NDArray[np.int64]:
-    """(count, 2) first and last frame of each clip, or row of a signal, as the first backbone reads it."""
+    """Return the first and last frame (or row of a signal) of each clip, (count, 2), as the first backbone reads it."""
     name, backbone = next(iter(run.backbones.items()))
     spans = _spans(backbone, extract.source(sample, name, backbone), sample.window, count)
     shares = [spans[k * len(spans) // count : -(-(k + 1) * len(spans) // count)] for k in range(count)]
@@ -188,7 +188,7 @@ def clip_frames(run: Run, sample: Sample, count: int) -> NDArray[np.int64]:
 
 
 def _mixed(video: Batch, usual: Mapping[str, Tensor], joined: Tensor) -> Batch:
-    """The video once for each coalition (m, n), with usual clips in place of those that have not joined."""
+    """Repeat the video for each coalition (m, n), with mean clips in place of those that have not joined."""
     rows = video.select(torch.zeros(len(joined), dtype=torch.int64, device=joined.device))
     return rows.replace(streams={name: _mix(stream, usual[name], joined) for name, stream in rows.streams.items()})
 
@@ -231,7 +231,7 @@ def _sampled(worth: Callable[[Coalitions], Floats], players: int, evaluations: i
 
 
 def _spans(backbone: Backbone, path: Path, window: tuple[int, int] | None, count: int) -> NDArray[np.int64]:
-    """(N, 2) first and last frame of each clip of a plan; equal shares of the recording where there is no plan."""
+    """First and last frame (N, 2) of each clip of a plan; equal shares of the recording if there is no plan."""
     first, last = window or (0, extract.length(path, backbone, None) - 1)
     plan = getattr(backbone, "plan", None)
     if plan is not None:

@@ -1,4 +1,4 @@
-"""Where in a clip to look: how the score changes when a patch of its pixels is greyed out (Zeiler and Fergus 2014)."""
+"""Occlusion maps: how the score changes when a patch of a clip is greyed out (Zeiler and Fergus 2014)."""
 
 from __future__ import annotations
 
@@ -33,20 +33,20 @@ def occlusion(
     cells: int = 8,
     moments: int = 8,
 ) -> NDArray[np.float64]:
-    """(T, cells, cells) change of the score when a patch of one clip is greyed out for a while.
+    """Return the change of the score, (T, cells, cells), when a patch of one clip is greyed out for some frames.
 
-    One patch after another is given the clip's mean colour. Where the change is negative, what is seen there raised
-    the score. It takes moments × cells² passes of the backbone over one clip.
+    Each patch in turn is filled with the clip's mean colour. If the change is negative, the content of the patch raised
+    the score. This takes moments × cells² forward passes of the backbone over one clip.
 
     Args:
-        run: one that reads videos, live or frozen.
+        run: a run that reads videos, with a live or frozen backbone.
         recording: a video file.
-        clip: its number, counted from 0; usually the decisive one of an
+        clip: index of the clip, from 0; usually the decisive one of an
             :class:`~aqakit.explanation.contributions.Explanation`.
         difficulty: the declared difficulty.
         window: first and last frame of the action.
-        cells: patches to a side.
-        moments: into how many equal shares the clip's T frames are cut; a patch is grey for one of them.
+        cells: number of patches along each side.
+        moments: number of equal parts that the clip's T frames are split into; a patch is grey during one part.
 
     Raises:
         OptionError: the run does not read pixels with one backbone, summarises clips, or has no such clip.
@@ -59,7 +59,7 @@ def occlusion(
     sample = run.sample(recording, difficulty, window)
     path, video = extract.source(sample, name, backbone), run.embed([sample])
     if not 0 <= clip < video.clips.shape[1]:
-        raise OptionError(f"{path}: has {video.clips.shape[1]} clips, counted from 0, and no clip {clip}")
+        raise OptionError(f"{path}: has {video.clips.shape[1]} clips, numbered from 0, and no clip {clip}")
     pixels = next(islice(backbone.read(path, window), clip, None))
     changed = _greyed(pixels, cells, moments)
     before = run.assessor.predict_embedded(video).mean
@@ -69,7 +69,7 @@ def occlusion(
 
 
 def _seen_as(run: Run, backbone: VideoBackbone, video: Batch, clip: int, pixels: Sequence[Pixels]) -> Tensor:
-    """(m,) scores of the video with one clip replaced by each of m others."""
+    """Scores (m,) of the video with one clip replaced by each of m others."""
     seen = run.engine.embed(backbone, np.stack(pixels))
     seen = seen if run.assessor.live else extract.compact(seen, backbone).float()
     rows = video.select(torch.zeros(len(seen), dtype=torch.int64))
@@ -83,7 +83,7 @@ def _chunks(clips: Iterator[Pixels]) -> Iterator[list[Pixels]]:
 
 
 def _greyed(pixels: Pixels, cells: int, moments: int) -> Iterator[Pixels]:
-    """The clip (T, H, W, 3) with one patch after another in its mean colour."""
+    """Yield the clip (T, H, W, 3) with each patch in turn filled with the clip's mean colour."""
     time, down, right = (_shares(size, parts) for size, parts in zip(pixels.shape, (moments, cells, cells)))
     colour = pixels.mean((0, 1, 2)).round().astype(np.uint8)
     for moment, row, column in np.ndindex(moments, cells, cells):
@@ -93,5 +93,5 @@ def _greyed(pixels: Pixels, cells: int, moments: int) -> Iterator[Pixels]:
 
 
 def _shares(size: int, parts: int) -> NDArray[np.int64]:
-    """(size,) in which of so many equal parts each place is."""
+    """For each of ``size`` positions, the index of the equal part it is in: (size,)."""
     return np.arange(size) * parts // size

@@ -1,6 +1,6 @@
 """Compute the clip features of samples with backbones, once, and cache them on disk.
 
-May import ``backbones`` and everything that ``backbones`` may import.
+May import ``backbones`` and the rooms on its left.
 """
 
 from typing import TYPE_CHECKING

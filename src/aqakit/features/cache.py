@@ -17,7 +17,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from aqakit.system.files import replacing
+from aqakit.system.files import atomic_path
 from aqakit.system.progress import track
 
 PACK_ABOVE = 100_000
@@ -32,7 +32,7 @@ def load(file: Path) -> dict[str, Tensor] | None:
 def save(file: Path, tensors: Mapping[str, Tensor]) -> None:
     """Write tensors to a cache file atomically."""
     file.parent.mkdir(parents=True, exist_ok=True)
-    with replacing(file) as temporary:
+    with atomic_path(file) as temporary:
         save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, temporary)
 
 
@@ -64,7 +64,7 @@ def _merge(letters: Path, loose: list[Path]) -> None:
             tensors |= {name: pack.get_tensor(name) for name in pack.keys()}  # noqa: SIM118  not a mapping
     for file in loose:
         tensors |= {f"{file.stem}/{name}": tensor for name, tensor in (_loose(file) or {}).items()}
-    with replacing(target) as temporary:
+    with atomic_path(target) as temporary:
         save_file(tensors, temporary)
     for file in loose:
         file.unlink(missing_ok=True)

@@ -34,7 +34,7 @@ _FRUITLESS = 2
 """Number of consecutive rounds without any answer after which the remaining items are given up."""
 
 
-def share_out(
+def map_distributed(
     items: Sequence[T], prepare: Prepare[T, R], *, workers: int = 0, address: str | None = None
 ) -> Generator[tuple[T, R | None], None, None]:
     """Yield items with their answers as they complete; None if every process that had the item died.
@@ -190,7 +190,7 @@ def _check(address: str) -> None:
 def _silence(ray: Any) -> None:
     context = ray.data.DataContext.get_current()
     context.enable_progress_bars = context.print_on_execution_start = False
-    context.max_errored_blocks = -1  # lost items are retried by :func:`share_out`
+    context.max_errored_blocks = -1  # lost items are retried by :func:`map_distributed`
     logging.getLogger("ray.data").setLevel(logging.CRITICAL)
 
 

@@ -18,16 +18,16 @@ from aqakit.datasets.parts.loading import load as load_dataset
 from aqakit.errors import AqakitError
 from aqakit.features import cache as packs
 from aqakit.features import engines, extract
-from aqakit.features.cluster import share_out
+from aqakit.features.cluster import map_distributed
 from aqakit.features.engines import Engine
 from aqakit.features.extract import Clips
 from aqakit.system.files import default_cache
-from aqakit.system.progress import Clock, track
+from aqakit.system.progress import ThroughputLogger, track
 from aqakit.types import Sample
 
 
 @dataclass(frozen=True)
-class Outcome:
+class RecordingResult:
     """Result of feature extraction for one recording.
 
     Attributes:
@@ -44,7 +44,7 @@ class Outcome:
 
 
 @dataclass
-class Extracted:
+class ExtractionSummary:
     """Result of feature extraction for a data set.
 
     Attributes:
@@ -61,7 +61,7 @@ class Extracted:
     short: int = 0
     failures: dict[str, str] = field(default_factory=dict)
 
-    def add(self, name: str, outcome: Outcome) -> None:
+    def add(self, name: str, outcome: RecordingResult) -> None:
         """Add the outcome of one recording."""
         if outcome.problem is not None:
             self.failures[name] = outcome.problem
@@ -74,7 +74,7 @@ class Extracted:
     def sentence(self) -> str:
         """Return a one-line summary.
 
-        >>> Extracted(recordings=9, fresh=2, clips=90, short=1).sentence()
+        >>> ExtractionSummary(recordings=9, fresh=2, clips=90, short=1).sentence()
         '9 recordings have their features (90 clips), 2 of them new; 1 shorter than the clip plan, frames repeat'
         """
         text = f"{self.recordings} recordings have their features ({self.clips} clips), {self.fresh} of them new"
@@ -94,7 +94,7 @@ def extract_dataset(
     workers: int = 0,
     cluster: str | None = None,
     pack: bool = False,
-) -> Extracted:
+) -> ExtractionSummary:
     """Compute all features that are missing in the cache; after an interruption, the next call resumes.
 
     Args:
@@ -119,7 +119,7 @@ def extract_dataset(
     prepare = partial(_Work, chosen, runner, (cache or default_cache()).absolute())
     work = prepare()  # raises errors here, even if other processes do the work
     samples = load_dataset(name, root, **options).samples
-    done = Extracted()
+    done = ExtractionSummary()
     shared = workers > 0 or cluster is not None
     outcomes = _elsewhere(samples, prepare, workers, cluster) if shared else zip(samples, work(samples))
     for sample, outcome in outcomes:
@@ -136,16 +136,18 @@ class _Work:
     def __init__(self, chosen: Sequence[tuple[str, Mapping[str, str]]], engine: partial[Engine], cache: Path) -> None:
         self._engine, self._backbones, self._cache = engine(), build_backbones(chosen, seed=0), cache
 
-    def __call__(self, samples: Sequence[Sample]) -> Iterator[Outcome]:
+    def __call__(self, samples: Sequence[Sample]) -> Iterator[RecordingResult]:
         """Yield the outcome of each sample, in order."""
         if self._engine.name == "torch" and torch.cuda.is_available():
             for backbone in self._backbones.values():
                 backbone.cuda()
-        for sample, found in extract.each(samples, self._backbones, self._cache, self._engine):
-            yield Outcome(problem=str(found)) if isinstance(found, AqakitError) else self._outcome(sample, found)
+        for sample, found in extract.iter_features(samples, self._backbones, self._cache, self._engine):
+            yield (
+                RecordingResult(problem=str(found)) if isinstance(found, AqakitError) else self._result(sample, found)
+            )
 
-    def _outcome(self, sample: Sample, found: Mapping[str, Clips]) -> Outcome:
-        return Outcome(
+    def _result(self, sample: Sample, found: Mapping[str, Clips]) -> RecordingResult:
+        return RecordingResult(
             clips=sum(len(c.features) for c in found.values()),
             fresh=sum(len(c.features) for c in found.values() if c.fresh),
             short=any(_is_short(sample, found[name], backbone) for name, backbone in self._backbones.items()),
@@ -154,18 +156,18 @@ class _Work:
 
 def _elsewhere(
     samples: Sequence[Sample], prepare: partial[_Work], workers: int, address: str | None
-) -> Iterator[tuple[Sample, Outcome]]:
+) -> Iterator[tuple[Sample, RecordingResult]]:
     """Process samples in other processes; yield each with its outcome when it is done."""
-    clock = Clock(len(samples))
-    with closing(share_out(samples, prepare, workers=workers, address=address)) as answers:
+    clock = ThroughputLogger(len(samples))
+    with closing(map_distributed(samples, prepare, workers=workers, address=address)) as answers:
         for _ in track(samples, "features"):
             sample, outcome = next(answers)
-            outcome = outcome or Outcome(
+            outcome = outcome or RecordingResult(
                 problem=f"{sample.id}: every process that read it died; is there enough memory?"
             )
-            clock.count(outcome.fresh)
+            clock.update(outcome.fresh)
             yield sample, outcome
-    clock.tell()
+    clock.close()
 
 
 def _is_short(sample: Sample, clips: Clips, backbone: Backbone) -> bool:

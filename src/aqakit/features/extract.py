@@ -30,8 +30,8 @@ from aqakit.features import engines
 from aqakit.features.cache import load, save
 from aqakit.features.engines import Engine
 from aqakit.recordings import signals, video
-from aqakit.system.prefetch import ahead
-from aqakit.system.progress import Clock, track
+from aqakit.system.prefetch import read_ahead
+from aqakit.system.progress import ThroughputLogger, track
 from aqakit.types import Sample
 
 _LAYOUT = 1
@@ -115,7 +115,7 @@ def extract(
         engine: runs the networks; if None, PyTorch in float32.
     """
     done = Extraction({name: [] for name in backbones})
-    for sample, found in each(samples, backbones, cache, engine):
+    for sample, found in iter_features(samples, backbones, cache, engine):
         if isinstance(found, AqakitError):
             done.failures[sample.id] = str(found)
             continue
@@ -125,7 +125,7 @@ def extract(
     return done
 
 
-def each(
+def iter_features(
     samples: Sequence[Sample], backbones: Mapping[str, Backbone], cache: Path | None, engine: Engine | None = None
 ) -> Iterator[tuple[Sample, dict[str, Clips] | AqakitError]]:
     """Yield each sample with its features by backbone, or with the error; features are not kept in memory.
@@ -134,8 +134,8 @@ def each(
     """
     engine = engine or engines.make()
     reads = [partial(_read, s, name, b, cache, engine) for s in samples for name, b in backbones.items()]
-    clock = Clock(len(samples))
-    with closing(ahead(reads, threads=_AHEAD, depth=_CLIPS_AT_ONCE)) as opened:
+    clock = ThroughputLogger(len(samples))
+    with closing(read_ahead(reads, threads=_AHEAD, depth=_CLIPS_AT_ONCE)) as opened:
         for sample in track(samples, f"features ({', '.join(backbones)})"):
             found: dict[str, Clips] = {}
             wrong: AqakitError | None = None
@@ -146,9 +146,9 @@ def each(
                     raise  # raised by the engine; it would fail for every recording
                 except AqakitError as error:
                     wrong = wrong or error
-            clock.count(sum(len(c.features) for c in found.values() if c.fresh))
+            clock.update(sum(len(c.features) for c in found.values() if c.fresh))
             yield sample, wrong or found
-    clock.tell()
+    clock.close()
 
 
 def clips_of(sample: Sample, name: str, backbone: Backbone, cache: Path | None, engine: Engine | None = None) -> Clips:

@@ -2,18 +2,18 @@
 
 May import ``features`` and the rooms on its left.
 
-A file ``methods/<name>.py`` has ``PAPER`` (a citation with a link), ``FEATURES`` (the
-:class:`~aqakit.types.FeatureSpec` of the published system: one vector, map or set of joints per clip, for each of its
-streams) and ``build(features: FeatureSpec, labels: LabelSpec, *, …options) -> Method``. The keyword-only parameters
-are the whole configuration: command-line options, tables in the documentation and ``run.json`` are made from them. An
-option that the method would ignore is an error. A method takes features of any size and any number of streams, as long
-as they are of the kind of ``FEATURES``; what it cannot use is an :class:`~aqakit.errors.OptionError`.
+A file ``methods/<name>.py`` defines ``PAPER`` (a citation with a link), ``FEATURES`` (the
+:class:`~aqakit.types.FeatureSpec` of the published system: one vector, map or set of joints per clip, for each stream)
+and ``build(features: FeatureSpec, labels: LabelSpec, *, …options) -> Method``. The keyword-only parameters are the
+whole configuration: command-line options, tables in the documentation and ``run.json`` are generated from them. An
+option that the method would ignore is an error. A method accepts features of any size and any number of streams, as
+long as they are of the same kind as ``FEATURES``; otherwise it raises :class:`~aqakit.errors.OptionError`.
 
-If a paper has an ablation study, the file may have ``ABLATION``, a dictionary from the name of each variant to the
-options that make it, the plainest first, and ``GRID``, a dictionary from two numeric options to the factors by which
-they are varied: :mod:`aqakit.evaluation.sweep` runs them.
+If the paper has an ablation study, the file may define ``ABLATION``, a dictionary from the name of each variant to its
+options, simplest variant first, and ``GRID``, a dictionary from two numeric options to the factors by which they are
+varied. :mod:`aqakit.evaluation.sweep` runs both.
 
-What methods share is in ``parts/``.
+Shared code is in ``parts/``.
 """
 
 from typing import TYPE_CHECKING

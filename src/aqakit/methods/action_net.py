@@ -1,13 +1,13 @@
 """ACTION-NET: context-aware attention on two streams.
 
-In each stream a graph convolution over time tells every moment of its neighbours, whose weights fall by e with each
-step, and attention reads from a moment and its context how much it counts (Zeng et al. 2020). The streams, motion from
-I3D clips and posture from single frames, are pooled apart and joined for the score, the sigmoid's share of the scale.
-Sizes, the ReLU of the attention and the symmetric normalisation are those of the public code. Videos may differ in
-length here: padding is no neighbour of anything. With one stream, that branch alone is the system.
+In each stream, a graph convolution over time aggregates the neighbours of every clip, with weights that decay by a
+factor of e per step; attention then weights each clip from its features and its context (Zeng et al. 2020). The two
+streams (motion from I3D clips, posture from single frames) are pooled separately and concatenated. A sigmoid gives the
+score as a share of the scale. Sizes, the ReLU of the attention and the symmetric normalisation follow the public code.
+Videos may differ in length here: padding is never a neighbour. With one stream, only that branch is used.
 
-Published training: SGD with rate 0.01, weight decay 1e-4, batches of 32; and a random window of 26 clips of a longer
-video, which here is the choice of the clip plan.
+Published training: SGD with learning rate 0.01, weight decay 1e-4, batches of 32, and a random window of 26 clips of
+longer videos, which here is a setting of the clip plan.
 """
 
 import torch
@@ -29,15 +29,15 @@ WIDTH = 256
 
 
 def neighbours(clips: Tensor) -> Tensor:
-    """(B, N) → (B, N, N): exp(−|i−j|) between clips, symmetrically normalised by the root of their row sums."""
+    """Return weights exp(−|i−j|) between the clips (B, N), normalised symmetrically by their row sums, as (B, N, N)."""
     time = torch.arange(clips.shape[1], device=clips.device)
     near = (-(time[:, None] - time).abs()).float().exp() * (clips[:, :, None] & clips[:, None])
-    scale = near.sum(2).clamp(min=1).rsqrt()  # a clip is its own neighbour with weight 1: only padding is below
+    scale = near.sum(2).clamp(min=1).rsqrt()  # own weight is 1: only padding has a smaller sum
     return scale[:, :, None] * near * scale[:, None]
 
 
 class ContextAttention(nn.Module):
-    """One stream to one vector: a clip and its context decide how much it counts."""
+    """Pool one stream into one vector; attention weights each clip from its features and its context."""
 
     width = 2 * WIDTH
 
@@ -49,7 +49,7 @@ class ContextAttention(nn.Module):
         self.attention = nn.Sequential(nn.Linear(2 * WIDTH, 128), nn.ReLU(), nn.Linear(128, 1))
 
     def forward(self, stream: Stream) -> Tensor:
-        """(B, 512)."""
+        """Return (B, 512)."""
         near = neighbours(stream.clips)
         x = self.embedding(torch.where(stream.clips[..., None], stream.features, 0.0))
         context = x
@@ -61,7 +61,7 @@ class ContextAttention(nn.Module):
 
 
 class ActionNet(Method):
-    """A point for each video, inside the scale."""
+    """Predict a point within the score scale for each video."""
 
     def __init__(self, widths: list[int], scale: ScoreScale, *, dropout: float) -> None:
         super().__init__()
@@ -72,21 +72,21 @@ class ActionNet(Method):
         self.scale = scale
 
     def losses(self, batch: Batch) -> dict[str, Tensor]:
-        """Mean squared error, in squared shares of the scale, as the sigmoid answers."""
+        """Mean squared error of the score as a share of the scale."""
         known = batch.select(batch.labelled)
         return {"squared_error": mean_loss(squared_error(self.predict(known), known.score)) / self.scale.span**2}
 
     def predict(self, batch: Batch) -> Point:
-        """B points."""
+        """Return B points."""
         pooled = [pool(stream) for pool, stream in zip(self.streams, batch.streams.values(), strict=True)]
         share = self.head(torch.cat(pooled, dim=1)).squeeze(1).sigmoid()
         return Point(self.scale.low + share * self.scale.span)
 
 
 def build(features: FeatureSpec, labels: LabelSpec, *, dropout: DropoutOption = 0.5) -> ActionNet:
-    """ACTION-NET for these features and labels: a branch for each stream.
+    """Build ACTION-NET with one branch for each stream.
 
     Raises:
-        OptionError: the features of a stream are not one vector per clip.
+        OptionError: If the features of a stream are not one vector per clip.
     """
     return ActionNet(vectors(features, "action_net"), labels.scale, dropout=dropout)

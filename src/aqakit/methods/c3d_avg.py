@@ -1,16 +1,17 @@
 """C3D-AVG: mean clip features; score, attributes, commentary.
 
-The clips' features are averaged; one body answers with a score, the action's attributes and a commentary.
+The clip features are averaged; one shared network predicts the score, the attributes of the action and a caption.
 
-A video is the mean of its clips, as its score is the sum of what its parts earn. A new dense layer (8192 → 4096 at
-the published size) reads the mean for the score and the attributes; the commentary is made from the clips one by one,
-by an encoder–decoder of two GRUs of two layers. ``tasks`` names the published variants: ``stl`` is C3D-AVG-STL,
-``mtl`` C3D-AVG-MTL, ``cls`` and ``cap`` the two between. What is to know of the public code:
+A video is represented by the mean of its clips, because its score is the sum of what its parts earn. A new dense layer
+(8192 → 4096 at the published size) maps the mean to the input of the score and attribute heads. The caption decoder
+reads the clips one by one: an encoder–decoder of two GRUs with two layers each. ``tasks`` selects the published
+variants: ``stl`` is C3D-AVG-STL, ``mtl`` is C3D-AVG-MTL, ``cls`` and ``cap`` are the two in between. Compared with the
+public code:
 
-- *dense layer*: it has the size of C3D's fc6 and begins at random, as in the public code; C3D's own is not used.
-- *vocabulary*: the code has room for 5779 words where its file lists 5781; here it is as large as the labels say, with
-  start and end added, so the published decoder of 24.8 M parameters is the one of 5777 words.
-- *search*: the code only says the likeliest next word; ``search="beam"`` keeps several sentences.
+- *dense layer*: it has the size of C3D's fc6 and is initialised randomly, as in the public code; C3D's own is not used.
+- *vocabulary*: the code reserves 5779 words although its file lists 5781. Here the size is that of the labels plus
+  start and end tokens, so the published decoder with 24.8 M parameters corresponds to 5777 words.
+- *search*: the code decodes greedily; ``search="beam"`` uses beam search.
 """
 
 from __future__ import annotations
@@ -42,7 +43,7 @@ FEATURES = FeatureSpec({"c3d": (8192,)})
 
 
 class C3DAvg(MultiTask):
-    """Score and attributes from the mean of the clips, captions from the clips."""
+    """Predict score and attributes from the mean of the clips, and captions from the clips."""
 
     def __init__(self, plan: Plan, trunk: Trunk, width: int) -> None:
         super().__init__(
@@ -54,11 +55,11 @@ class C3DAvg(MultiTask):
         self.trunk = trunk
 
     def shared(self, batch: Batch) -> Tensor:
-        """(B, 4096)."""
+        """Return (B, 4096) at the default size."""
         return self.trunk(batch)
 
     def seen(self, batch: Batch, shared: Tensor) -> Stream:
-        """The clips themselves."""
+        """Return the clips themselves."""
         return Stream(batch.features, batch.clips)
 
 
@@ -79,10 +80,10 @@ def build(
     hidden: HiddenOption = (4096,),
     dropout: DropoutOption = 0.0,
 ) -> C3DAvg:
-    """C3D-AVG for these features and labels.
+    """Build C3D-AVG for these features and labels.
 
     Raises:
-        OptionError: a task that the labels do not have, or an option that nothing would read.
+        OptionError: If the labels lack a requested task, or an option would be ignored.
     """
     chosen = plan(
         "c3d_avg",

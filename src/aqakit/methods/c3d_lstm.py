@@ -1,17 +1,18 @@
 """C3D-LSTM: an LSTM over the fc6 features of the clips.
 
-Its last state becomes the score.
+A linear layer maps the last hidden state to the score.
 
-Two ways of teaching it are published, and both are here:
+Both published kinds of supervision are available:
 
-- ``supervision="final"``: the loss sees the score after the last clip alone;
-- ``supervision="incremental"``: the score rises in equal steps from nothing to what was given, and the loss sees what
-  the network says after every clip. The answer is what it says after the last. As every video counts the same, the
-  losses of its clips are averaged.
+- ``supervision="final"``: the loss uses only the prediction after the last clip;
+- ``supervision="incremental"``: the target rises in equal steps from zero to the score, and the loss uses the
+  prediction after every clip. The losses are averaged over the clips of a video, so that all videos weigh the same.
+  The final prediction is the one after the last clip.
 
-The public code divides scores by their spread over the data set before it takes the squared error; here the output
-layer works in quarters of the score scale, which conditions it as well and needs no statistics of the test set. It
-also loses the last of six clips to an off-by-one; the clips here are those of the backbone's plan, all of them.
+The public code divides scores by their standard deviation over the data set before it takes the squared error. Here the
+output layer works in units of a quarter of the score scale, which conditions training equally well and needs no
+statistics of the test set. The code also drops the last of six clips because of an off-by-one error; here all clips of
+the backbone's plan are used.
 """
 
 from typing import Annotated, Literal
@@ -31,14 +32,14 @@ FEATURES = FeatureSpec({"c3d": (4096,)})
 
 
 class C3DLSTM(Method):
-    """A point for each video: what the network says after its last clip."""
+    """Predict a point for each video: the output after its last clip."""
 
     def __init__(self, lstm: nn.LSTM, head: PointHead, *, incremental: bool) -> None:
         super().__init__()
         self.lstm, self.head, self.incremental = lstm, head, incremental
 
     def losses(self, batch: Batch) -> dict[str, Tensor]:
-        """Squared error after the last clip, or after all of them, in squared units of the sport."""
+        """Squared error after the last clip, or averaged over all clips, in squared score units."""
         known = batch.select(batch.labelled)
         if not self.incremental:
             return {"squared_error": mean_loss(squared_error(self.predict(known), known.score))}
@@ -48,12 +49,12 @@ class C3DLSTM(Method):
         return {"squared_error": mean_loss(torch.where(known.clips, error, 0.0).sum(1) / counts)}
 
     def predict(self, batch: Batch) -> Point:
-        """B points."""
+        """Return B points."""
         said = self._after_each_clip(batch)
         return Point(said.gather(1, batch.clips.sum(1, keepdim=True) - 1).squeeze(1))
 
     def _after_each_clip(self, batch: Batch) -> Tensor:
-        """(B, N) in units of the sport."""
+        """Return the prediction after each clip, (B, N) in score units."""
         states, _ = self.lstm(batch.features)  # (B, N, hidden)
         return self.head(states.flatten(0, 1)).value.unflatten(0, states.shape[:2])
 
@@ -63,10 +64,11 @@ def build(
     labels: LabelSpec,
     *,
     supervision: Annotated[
-        Literal["final", "incremental"], Field(description="the loss sees the last clip, or a rising score at each")
+        Literal["final", "incremental"],
+        Field(description="target of the loss: the score after the last clip, or a rising score after each clip"),
     ] = "final",
-    units: Annotated[int, Field(gt=0, description="of the LSTM")] = 256,
+    units: Annotated[int, Field(gt=0, description="hidden units of the LSTM")] = 256,
 ) -> C3DLSTM:
-    """C3D-LSTM for these features and labels."""
+    """Build C3D-LSTM for these features and labels."""
     lstm = nn.LSTM(features.width, units, batch_first=True)
     return C3DLSTM(lstm, PointHead(units, labels.scale), incremental=supervision == "incremental")

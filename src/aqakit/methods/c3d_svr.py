@@ -2,8 +2,8 @@
 
 Features are averaged over the clips and scaled to unit length.
 
-Published without code and without the C and ε that were used; both are selected inside the training set here, and can
-be given. The answer is a point, as published.
+The paper was published without code and without the values of C and ε. Here both are selected inside the training set
+unless they are given. The prediction is a point, as published.
 """
 
 from aqakit.methods.parts.base import Method
@@ -22,6 +22,6 @@ def build(
     cost: CostOption = None,
     epsilon: EpsilonOption = None,
 ) -> Method:
-    """C3D-SVR for these features and labels."""
+    """Build C3D-SVR for these features and labels."""
     embed = PooledClips(features, "average")
     return SupportVectors(embed, scaling="unit", kernel="linear", cost=cost, epsilon=epsilon)

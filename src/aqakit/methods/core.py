@@ -1,23 +1,24 @@
 """CoRe: contrastive regression against known exemplars.
 
-It predicts the difference to exemplars of known score.
+It predicts the score difference between a video and exemplars with known scores.
 
-A tree classifies the difference between the scores of two videos into intervals that are equally frequent in training,
-and regresses where in its interval it lies (Yu et al., section 3). Published: with ``target=total`` the exemplars are
-of the same difficulty; with ``target=score`` they are any, ``match=none``. Where paper and public code differ, and
-where we differ from both:
+A regression tree classifies the difference into intervals that are equally frequent in training, and regresses the
+position within the interval (Yu et al., section 3). Published settings: with ``target=total`` the exemplars have the
+same difficulty; with ``target=score`` they are arbitrary (``match=none``). Where paper, public code and this
+implementation differ:
 
-- *differences outside of every leaf* are labelled as the most negative leaf by the code; here they belong to the
-  outermost leaf on their side. The scale's span is the last edge, so on a true scale there are none;
-- *position loss*: the code adds up means leaf by leaf over its batch of one or two videos; here it is the mean over
-  pairs, so that rare leaves do not weigh more in larger batches. Only the true leaf learns, as published;
-- *exemplars at prediction* are random in the code, so that its answer is too. Here they are fixed: those of the same
-  declared difficulty, then of the nearest, taken evenly over their scores;
-- *exemplars in training* come from the memory, which is renewed every epoch where the backbone learns: gradients reach
-  a live backbone through one video of a pair, in both of its roles, and the published code's through both;
-- *answer*: the code takes the most probable leaf, and the mean over the voters: ``answer="votes"``, a point. The
-  default keeps every voter's every leaf, as a normal around the regressed position as wide as the interval is (its
-  width ÷ √12, the spread of a uniform), for the tree tells nothing finer of its error.
+- *differences outside every leaf*: the code labels them as the most negative leaf; here they belong to the outermost
+  leaf on their side. The last edge is the span of the score scale, so scores within the scale never cause them;
+- *position loss*: the code sums the means of the leaves over its batch of one or two videos; here it is the mean over
+  pairs, so that rare leaves do not weigh more in larger batches. Only the true leaf is trained, as published;
+- *exemplars at prediction*: random in the code, so its predictions are random too. Here they are fixed: those with the
+  same declared difficulty, then those with the nearest, spread evenly over their scores;
+- *exemplars in training*: they come from the memory, which is recomputed every epoch if the backbone is fine-tuned. The
+  gradient reaches the backbone through one video of a pair, in both of its roles; in the published code through both;
+- *answer*: the code takes the most probable leaf and averages over the voters; ``answer="votes"`` gives this point. The
+  default keeps all leaves of all voters as a mixture of normals. Each is centred on the regressed position and has the
+  standard deviation of a uniform distribution over the interval (its width ÷ √12), because the tree predicts its own
+  error no more finely.
 """
 
 import math
@@ -48,11 +49,11 @@ FEATURES = FeatureSpec({"i3d": (1024,)})
 Answer = Literal["distribution", "votes"]
 
 _SHARPEST = 1 / 200
-"""Least spread of an answer, as a share of the score scale, for intervals that are empty or nearly so."""
+"""Smallest standard deviation of a component, as a share of the score scale, for (almost) empty intervals."""
 
 
 class CoRe(ExemplarRegression):
-    """A mixture over exemplars and leaves, or the exemplars' mean vote, for each video."""
+    """Predict a mixture over exemplars and leaves, or the mean vote of the exemplars, for each video."""
 
     def __init__(
         self,
@@ -73,7 +74,7 @@ class CoRe(ExemplarRegression):
         return (outputs.squeeze(-1) - position).square()
 
     def predict(self, batch: Batch) -> Mixture | Point:
-        """B mixtures of normals, or B points."""
+        """Return B mixtures of normals, or B points."""
         log_probability, outputs, base = self.votes(batch)
         _, width = intervals(self.edges)
         score = base + outputs.squeeze(-1) * width  # (B, V, L)
@@ -93,8 +94,8 @@ def build(
     voters: VotersOption = 10,
     match: MatchOption = "difficulty",
     answer: Annotated[
-        Answer, Field(description="all leaves of all voters, or the mean of their most probable leaves")
+        Answer, Field(description="prediction: all leaves of all voters, or the mean of their most probable leaves")
     ] = "distribution",
 ) -> CoRe:
-    """CoRe for these features and labels."""
+    """Build CoRe for these features and labels."""
     return CoRe(features, labels, depth=depth, node_width=node_width, voters=voters, match=match, answer=answer)

@@ -1,11 +1,11 @@
 """CoRe + DAE: contrastive regression with normal leaves.
 
-The DAE paper says that it plugs DAE into CoRe, and gives numbers (its DAE-CoRe rows); no code is public and the text
-does not say where. Our reading: the tree, the exemplars and the classification of leaves are CoRe's
-(:mod:`aqakit.methods.core`), and each leaf's regression of the position in its interval is a DAE head: a mean and a
-bounded log-variance, trained on the true leaf by DAE's likelihood loss α (p−μ)²/σ² + β log σ². The answer is the
-mixture of these normals over all leaves of all exemplars, so that its spread is learnt, where CoRe's own comes from
-the widths of the intervals.
+The DAE paper plugs DAE into CoRe and reports results (its DAE-CoRe rows), but has no public code and does not say
+where. Our interpretation: the tree, the exemplars and the classification of leaves are those of CoRe
+(:mod:`aqakit.methods.core`). In each leaf, a DAE head regresses the position within the interval: a mean and a bounded
+log-variance, trained on the true leaf with DAE's likelihood loss α (p−μ)²/σ² + β log σ². The prediction is the mixture
+of these normals over all leaves of all exemplars. Its spread is therefore learnt, while that of CoRe comes from the
+widths of the intervals.
 """
 
 from typing import Annotated
@@ -37,7 +37,7 @@ FEATURES = FeatureSpec({"i3d": (1024,)})
 
 
 class CoReDAE(ExemplarRegression):
-    """A mixture of normals over exemplars and leaves for each video."""
+    """Predict a mixture of normals over exemplars and leaves for each video."""
 
     def __init__(
         self,
@@ -59,7 +59,7 @@ class CoReDAE(ExemplarRegression):
         return normal_nll(_normal(outputs), position, alpha=self.alpha, beta=self.beta)
 
     def predict(self, batch: Batch) -> Mixture:
-        """B mixtures of normals."""
+        """Return B mixtures of normals."""
         log_probability, outputs, base = self.votes(batch)
         _, width = intervals(self.edges)
         position = _normal(outputs)  # (B, V, L)
@@ -67,7 +67,7 @@ class CoReDAE(ExemplarRegression):
 
 
 def _normal(outputs: Tensor) -> Normal:
-    """(…, 2) mean and unbounded log-variance → normals (…) of the position."""
+    """Convert mean and unbounded log-variance (…, 2) to normals (…) of the position."""
     log_variance = LOG_VARIANCE_BOUND * torch.tanh(outputs[..., 1] / LOG_VARIANCE_BOUND)
     return Normal(outputs[..., 0], (log_variance / 2).exp())
 
@@ -80,10 +80,10 @@ def build(
     node_width: NodeWidthOption = 256,
     voters: VotersOption = 10,
     match: MatchOption = "difficulty",
-    alpha: Annotated[float, Field(gt=0, description="weight of the error over the variance")] = 0.6,
+    alpha: Annotated[float, Field(gt=0, description="weight of squared error ÷ variance")] = 0.6,
     beta: Annotated[float, Field(gt=0, description="weight of the log-variance")] = 0.4,
 ) -> CoReDAE:
-    """CoRe with DAE leaves for these features and labels."""
+    """Build CoRe with DAE leaves for these features and labels."""
     return CoReDAE(
         features,
         labels,

@@ -1,14 +1,15 @@
 """COREG: co-training of two nearest-neighbour regressors.
 
-The two have different metrics and label unlabelled videos for each other.
+The two use different metrics and label unlabelled videos for each other.
 
-Each regressor looks, in a pool of unlabelled videos, for the one whose own estimate, added to its memory, would lower
-its error on the labelled neighbours of that video most; that video goes, with the estimate, to the other regressor
-(Zhou and Li 2005, Table 1). A video that would not lower the error is never added. The answer is the mean of the two.
-There are no weights and no epochs: :meth:`~aqakit.methods.Method.remember` is all the training.
+Each regressor searches a pool of unlabelled videos for the one that, added to its memory with its own estimate, would
+reduce its error on the labelled neighbours of that video most. That video is added, with the estimate, to the other
+regressor (Zhou and Li 2005, Table 1). A video that would not reduce the error is never added. The prediction is the
+mean of the two. There are no weights and no epochs: :meth:`~aqakit.methods.Method.remember` does all the training.
 
-The published settings are the defaults: 3 neighbours, Minkowski orders 2 and 5, a pool of 100 and up to 100 rounds.
-Videos are compared by their mean clip features, each channel brought to unit spread over the training set.
+The defaults are the published settings: 3 neighbours, Minkowski orders 2 and 5, a pool of 100 and up to 100 rounds.
+Videos are compared by their mean clip features, with each channel scaled to unit standard deviation over the training
+set.
 """
 
 from typing import Annotated, Literal
@@ -31,21 +32,21 @@ FEATURES = FeatureSpec({"i3d": (1024,)})
 
 
 class COREG(Method):
-    """A point for each video, the mean of two nearest-neighbour regressors.
+    """Predict a point for each video: the mean of two nearest-neighbour regressors.
 
     Args:
-        features: vectors.
-        neighbours: k.
-        orders: of the two Minkowski distances.
-        pool: unlabelled videos looked at in a round.
-        rounds: at most.
-        pooling: how clips become one vector.
+        features: Spec of the input features, which must be vectors.
+        neighbours: Number of neighbours k.
+        orders: Orders of the two Minkowski distances.
+        pool: Number of unlabelled videos examined in a round.
+        rounds: Maximum number of rounds.
+        pooling: How the clips of a video are pooled into one vector.
 
     Attributes:
         centre: (D',) mean of the training videos.
-        spread: (D',) that a vector is divided by.
-        vectors_0, vectors_1: (M, D') what each regressor remembers.
-        scores_0, scores_1: (M,).
+        spread: (D',) standard deviation by which vectors are divided.
+        vectors_0, vectors_1: (M, D') vectors stored by each regressor.
+        scores_0, scores_1: (M,) their scores.
     """
 
     remembers_unlabelled = True
@@ -69,18 +70,18 @@ class COREG(Method):
             self.register_memory(name)
 
     def losses(self, batch: Batch) -> dict[str, Tensor]:
-        """Nothing: :meth:`remember` is all the training."""
+        """Nothing: :meth:`remember` does all the training."""
         return {}
 
     @torch.no_grad()
     def remember(self, train: Batch) -> None:
-        """Start from the labelled videos, and let the regressors teach each other.
+        """Start from the labelled videos and run the co-training.
 
         Raises:
-            DataError: no labelled video.
+            DataError: If no video is labelled.
         """
         if not bool(train.labelled.any()):
-            raise DataError("coreg needs at least one labelled video to learn from")
+            raise DataError("coreg needs at least one labelled training video")
         x = self.embed(train.features, train.clips)  # (n, D')
         spread = x.std(0, correction=0)
         self.centre, self.spread = x.mean(0), torch.where(spread > 1e-8, spread, 1.0)
@@ -97,23 +98,23 @@ class COREG(Method):
             waiting = waiting[kept]
 
     def predict(self, batch: Batch) -> Point:
-        """B points."""
+        """Return B points."""
         x = (self.embed(batch.features, batch.clips) - self.centre) / self.spread
         return Point((self.estimate(0, x) + self.estimate(1, x)) / 2)
 
     def memory(self, j: int) -> tuple[Tensor, Tensor]:
-        """Vectors (M, D') and scores (M,) of regressor j."""
+        """Return the vectors (M, D') and scores (M,) of regressor j."""
         return getattr(self, f"vectors_{j}"), getattr(self, f"scores_{j}")
 
     def estimate(self, j: int, x: Tensor) -> Tensor:
-        """(B, D') → (B,) mean score of the nearest that regressor j remembers."""
+        """Return the mean score (B,) of the nearest neighbours of x (B, D') in the memory of regressor j."""
         vectors, scores = self.memory(j)
         return scores[self._nearest(j, x, vectors)].mean(1)
 
     def gains(self, j: int, x: Tensor) -> Tensor:
-        """(B, D') → (B,) by how much each, with its estimate, lowers the error of j on its own neighbours.
+        """Return how much adding each video of x (B, D') with its estimate reduces the error of regressor j, as (B,).
 
-        The error is the sum of squares over the video's nearest in the memory (Zhou and Li 2005, eq. 3).
+        The error is the sum of squares over the video's nearest neighbours in the memory (Zhou and Li 2005, eq. 3).
         """
         vectors, scores = self.memory(j)
         guess = self.estimate(j, x)
@@ -126,7 +127,7 @@ class COREG(Method):
         return before - torch.stack(after).square().sum(1)
 
     def _teach(self, pool: Tensor) -> set[int]:
-        """One round: each regressor gives the other its surest video; the places of the videos that were given."""
+        """Run one round: each regressor gives the other its best video. Return the indices of these videos."""
         given: dict[int, tuple[int, Tensor]] = {}
         for j in range(2):
             free = [i for i in range(len(pool)) if i not in {place for place, _ in given.values()}]
@@ -146,13 +147,13 @@ class COREG(Method):
         setattr(self, f"scores_{j}", scores)
 
     def _nearest(self, j: int, x: Tensor, vectors: Tensor) -> Tensor:
-        """(B, D'), (M, D') → (B, k) places of the nearest, k at most M."""
+        """Return the indices (B, k) of the nearest vectors (M, D') to x (B, D'); k is at most M."""
         k = min(self.neighbours, len(vectors))
         return torch.cdist(x, vectors, p=self.orders[j]).topk(k, largest=False).indices
 
 
 def _mean_of(rows: Tensor, scores: Tensor, last: Tensor) -> Tensor:
-    """(k, k) places → (k,) mean scores, where one more score comes after those given."""
+    """Return the mean scores (k,) of the rows (k, k), with ``last`` appended to the scores."""
     return torch.cat([scores, last[None]])[rows].mean(1)
 
 
@@ -164,17 +165,17 @@ def build(
     features: FeatureSpec,
     labels: LabelSpec,
     *,
-    neighbours: Annotated[int, Field(gt=0, description="whose mean score is the answer")] = 3,
+    neighbours: Annotated[int, Field(gt=0, description="number of neighbours whose scores are averaged")] = 3,
     orders: Annotated[
         tuple[Annotated[float, Field(ge=1)], Annotated[float, Field(ge=1)]],
         BeforeValidator(_orders),
-        Field(description="of the two Minkowski distances, as 2,5"),
+        Field(description="orders of the two Minkowski distances, as 2,5"),
     ] = (2.0, 5.0),
-    pool: Annotated[int, Field(gt=0, description="unlabelled videos looked at in a round")] = 100,
-    rounds: Annotated[int, Field(gt=0, description="at most so many; each adds at most two videos")] = 100,
+    pool: Annotated[int, Field(gt=0, description="number of unlabelled videos examined in a round")] = 100,
+    rounds: Annotated[int, Field(gt=0, description="maximum number of rounds; each adds at most two videos")] = 100,
     pooling: Annotated[
-        Literal["average", "statistics"], Field(description="how the clips of a video become one vector")
+        Literal["average", "statistics"], Field(description="how the clips of a video are pooled into one vector")
     ] = "average",
 ) -> COREG:
-    """COREG for these features and labels."""
+    """Build COREG for these features and labels."""
     return COREG(features, neighbours=neighbours, orders=orders, pool=pool, rounds=rounds, pooling=pooling)

@@ -1,16 +1,16 @@
 """DAE: a distribution auto-encoder for the score.
 
-An encoder gives each video a normal distribution of scores, mean μ and log-variance (Zhang et al., eq. 1–3). Two
-readings of its loss are in circulation, and both are here:
+An encoder predicts a normal distribution of the score for each video: mean μ and log-variance (Zhang et al., eq. 1–3).
+Two versions of its loss were published, and both are available:
 
 - ``loss="likelihood"`` (the journal version): weighted Gaussian likelihood α (g−μ)²/σ² + β log σ², α = 0.6, β = 0.4.
-  The released code divides by the squared error instead and cuts the spread off from its gradient; it cannot run. This
-  is the only reading under which the spread means something, and so the default.
-- ``loss="reconstruction"`` (the first version): α (y−g)² of a reparametrised sample y in every epoch, and the support
-  term β (μ−g)² beside it once every ``support_every`` epochs (the paper: ten), or always (1, the released code).
-  ``noise`` is the other ambiguity: y = μ + ε σ in the code, y = μ + ε σ² in print.
+  The released code divides by the squared error instead and detaches the spread from the gradient; it cannot run. This
+  is the only version with a meaningful spread, and therefore the default.
+- ``loss="reconstruction"`` (the first version): α (y−g)² of a reparametrised sample y in every epoch, plus the support
+  term β (μ−g)² once every ``support_every`` epochs (ten in the paper; 1, every epoch, in the released code). ``noise``
+  covers a second ambiguity: y = μ + ε σ in the code, y = μ + ε σ² in the paper.
 
-The released code answers with a random sample; here the answer is the distribution itself, whose mean is μ.
+The released code predicts a random sample; here the prediction is the distribution itself, whose mean is μ.
 """
 
 from typing import Annotated, Literal
@@ -33,7 +33,7 @@ PAPER = (
 FEATURES = FeatureSpec({"i3d": (1024,)})
 
 LossOption = Annotated[
-    Literal["likelihood", "reconstruction"], Field(description="the journal's loss, or the first version's")
+    Literal["likelihood", "reconstruction"], Field(description="loss of the journal version, or of the first version")
 ]
 AlphaOption = Annotated[float | None, Field(gt=0, description="weight of the error or reconstruction term (0.6, or 1)")]
 BetaOption = Annotated[float | None, Field(gt=0, description="weight of the log-variance or support term (0.4, or 1)")]
@@ -42,24 +42,24 @@ SupportOption = Annotated[
 ]
 NoiseOption = Annotated[
     Literal["deviation", "variance"] | None,
-    Field(description="what scales the noise of a sample, reconstruction loss only (deviation)"),
+    Field(description="scale of the sampling noise: σ or σ², reconstruction loss only (deviation)"),
 ]
 
 
 class DAE(Method):
-    """A normal distribution for each video, trained by one of the two readings of the loss."""
+    """Predict a normal distribution for each video; subclasses define the loss."""
 
     def __init__(self, trunk: Trunk, head: NormalHead) -> None:
         super().__init__()
         self.trunk, self.head = trunk, head
 
     def predict(self, batch: Batch) -> Normal:
-        """B normals."""
+        """Return B normals."""
         return self.head(self.trunk(batch))
 
 
 class LikelihoodDAE(DAE):
-    """Weighted Gaussian likelihood."""
+    """DAE trained with the weighted Gaussian likelihood."""
 
     def __init__(self, trunk: Trunk, head: NormalHead, *, alpha: float, beta: float) -> None:
         super().__init__(trunk, head)
@@ -73,7 +73,7 @@ class LikelihoodDAE(DAE):
 
 
 class ReconstructionDAE(DAE):
-    """Squared error of a sample in every epoch, and of the mean in some."""
+    """DAE trained with the squared error of a sample in every epoch, and of the mean in some."""
 
     def __init__(
         self,
@@ -113,10 +113,10 @@ def build(
     hidden: HiddenOption = (256, 128),
     dropout: DropoutOption = 0.0,
 ) -> DAE:
-    """DAE for these features and labels.
+    """Build DAE for these features and labels.
 
     Raises:
-        OptionError: ``support_every`` or ``noise`` with the likelihood loss, which would ignore them.
+        OptionError: If ``support_every`` or ``noise`` is given with the likelihood loss, which would ignore it.
     """
     trunk = Trunk(features, pooling=pooling, hidden=hidden, dropout=dropout)
     head = NormalHead(trunk.width, labels.scale)
@@ -130,5 +130,5 @@ def build(
             noise=noise or "deviation",
         )
     if support_every is not None or noise is not None:
-        raise OptionError("dae: support_every and noise belong to loss=reconstruction; leave them out")
+        raise OptionError("dae: support_every and noise apply only to loss=reconstruction; remove them")
     return LikelihoodDAE(trunk, head, alpha=alpha or 0.6, beta=beta or 0.4)

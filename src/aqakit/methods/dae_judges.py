@@ -1,14 +1,15 @@
 """DAE with judges: a distribution auto-encoder per judge.
 
-The judges' answers are combined by the sport's rule.
+The scoring rule of the sport combines the judges' predictions.
 
-"DAE-MT" has two readings. The paper plugs DAE into MUSDL: a normal distribution for the mark of every judge, trained by
-DAE's loss on that mark and combined as MUSDL combines its own. That is this method, in our reading; no public code has
-it. The public code of that name multiplies the output of one DAE by the declared difficulty, which is
+"DAE-MT" can mean two things. The paper plugs DAE into MUSDL: a normal distribution for the mark of every judge, trained
+with DAE's loss on that mark and combined as in MUSDL. This method is our interpretation of it; no public code exists.
+The public code of that name multiplies the output of one DAE by the declared difficulty, which is
 :mod:`~aqakit.methods.dae` with the target ``total``.
 
-The score is distributed as the rule makes it of independent normals: a normal where all marks are added, a fine
-histogram where some are dropped. The marks are not rounded to half points or cut off at the ends of their scale.
+The predicted distribution of the score follows from the rule applied to independent normals: a normal if all marks are
+added, a fine histogram if some are dropped. Marks are not rounded to half points or truncated at the ends of their
+scale.
 """
 
 from typing import cast
@@ -27,10 +28,10 @@ FEATURES = FeatureSpec({"i3d": (1024,)})
 
 
 class JudgesDAE(JudgeMethods):
-    """A normal distribution of each judge's mark, and what the rule makes of them."""
+    """Predict a normal distribution of each judge's mark, and combine them by the rule."""
 
     def predict(self, batch: Batch) -> ScoreDistribution:
-        """B scores."""
+        """Return B distributions of the score."""
         judges = [cast(Normal, mark) for mark in self.marks(batch)]
         marks = Normal(torch.stack([j.loc for j in judges], 1), torch.stack([j.scale for j in judges], 1))  # (B, J)
         return self.panel.normal(marks, batch)
@@ -49,11 +50,11 @@ def build(
     hidden: HiddenOption = (256, 128),
     dropout: DropoutOption = 0.0,
 ) -> JudgesDAE:
-    """One DAE for every judge; the options are those of :func:`aqakit.methods.dae.build`.
+    """Build one DAE for every judge; the options are those of :func:`aqakit.methods.dae.build`.
 
     Raises:
-        OptionError: labels without judges, or without a rule that adds up their marks; ``support_every`` or ``noise``
-            with the likelihood loss, which would ignore them.
+        OptionError: If the labels have no judges or no rule that adds up their marks, or if ``support_every`` or
+            ``noise`` is given with the likelihood loss, which would ignore it.
     """
     panel = panel_of("dae_judges", labels)
     judges = [

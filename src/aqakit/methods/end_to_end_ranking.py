@@ -2,18 +2,18 @@
 
 It reads several clips of a video together.
 
-Li et al. cut a video into nine clips, each with a network of its own, join what the networks say in dense layers and
-teach them the score and the order of every two videos of a batch. There is no public code, and this is our reading:
+Li et al. cut a video into nine clips, each with its own network, combine their outputs in dense layers and train on the
+score and on the order of every pair of videos in a batch. There is no public code; our interpretation is:
 
-- the clips of a video, however many, are brought to ``segments`` in order: segment s is the mean of the s-th equal
-  share of the clips; shares overlap where there are fewer clips than segments;
-- each segment has a dense layer of its own, as it has a network of its own in the paper, or all have one (``shared``);
-  its outputs are concatenated, or averaged (``fusion``);
-- the ranking loss is max(0, margin − (ŷᵢ − ŷⱼ)) for every two videos of a batch of which i is truly the better one,
-  averaged over these pairs. Equal scores are no pair.
+- the clips of a video, however many, are reduced to ``segments`` in order: segment s is the mean of the s-th equal
+  share of the clips. Shares overlap if there are fewer clips than segments;
+- each segment has its own dense layer, as it has its own network in the paper, or all share one (``shared``); the
+  outputs are concatenated or averaged (``fusion``);
+- the ranking loss is max(0, margin − (ŷᵢ − ŷⱼ)), averaged over all pairs of videos in a batch where i has the higher
+  true score. Pairs with equal scores are skipped.
 
-Both losses are counted in quarters of the score scale, so that their weights mean the same in every sport. With
-``finetune`` the backbone is trained too, which is the end-to-end of the title; it is then one network for all clips.
+Both losses are in units of a quarter of the score scale, so that their weights mean the same in every sport. With
+``finetune`` the backbone is trained too, hence the "end-to-end" of the title; it is then one network for all clips.
 """
 
 from typing import Annotated, Literal
@@ -37,7 +37,7 @@ FEATURES = FeatureSpec({"c3d": (4096,)})
 
 
 class EndToEndRanking(Method):
-    """A point for each video."""
+    """Predict a point for each video."""
 
     def __init__(self, trunk: nn.Module, head: PointHead, *, mse: float, ranking: float, margin: float) -> None:
         super().__init__()
@@ -45,7 +45,7 @@ class EndToEndRanking(Method):
         self.mse, self.ranking, self.margin = mse, ranking, margin
 
     def losses(self, batch: Batch) -> dict[str, Tensor]:
-        """Squared error and ranking loss, each with its weight."""
+        """Weighted squared error and weighted ranking loss."""
         known = batch.select(batch.labelled)
         unit = self.head.scale.span / 4
         answer = self.predict(known)
@@ -55,12 +55,12 @@ class EndToEndRanking(Method):
         }
 
     def predict(self, batch: Batch) -> Point:
-        """B points."""
+        """Return B points."""
         return self.head(self.trunk(batch))
 
 
 class Segments(nn.Module):
-    """Batch → (B, width): equal shares of the clips through dense layers, then joined."""
+    """Pass equal shares of the clips through dense layers and join them: batch → (B, width)."""
 
     def __init__(
         self, width: int, hidden: int, *, segments: int, shared: bool, fusion: Literal["concatenate", "average"]
@@ -71,7 +71,7 @@ class Segments(nn.Module):
         self.width = hidden * (segments if fusion == "concatenate" else 1)
 
     def forward(self, batch: Batch) -> Tensor:
-        """(B, width)."""
+        """Return (B, width)."""
         parts = segment_means(batch.features, batch.clips, self.segments).unbind(1)
         layers = [self.layers[s % len(self.layers)] for s in range(self.segments)]
         said = torch.stack([layer(part).relu() for layer, part in zip(layers, parts, strict=True)], 1)
@@ -79,7 +79,7 @@ class Segments(nn.Module):
 
 
 def segment_means(features: Tensor, clips: Tensor, segments: int) -> Tensor:
-    """(B, N, D), (B, N) → (B, segments, D): the mean clip of each equal share of a video, in order.
+    """Return the mean of each equal share of the clips: (B, N, D), (B, N) → (B, segments, D).
 
     >>> segment_means(torch.tensor([[[1.0], [2.0], [6.0], [9.0]]]), torch.tensor([[True, True, True, False]]), 2)
     tensor([[[1.5000],
@@ -90,7 +90,7 @@ def segment_means(features: Tensor, clips: Tensor, segments: int) -> Tensor:
 
 
 def ranking_loss(answer: Tensor, score: Tensor, margin: float) -> Tensor:
-    """Mean hinge of the pairs whose true order is known: (B,), (B,) → (); 0 without a pair.
+    """Mean hinge loss of the pairs with different scores: (B,), (B,) → (); 0 if there is no pair.
 
     >>> float(ranking_loss(torch.tensor([1.0, 3.0]), torch.tensor([8.0, 5.0]), margin=0.5))  # 0.5 − (1 − 3)
     2.5
@@ -103,20 +103,24 @@ def build(
     features: FeatureSpec,
     labels: LabelSpec,
     *,
-    segments: Annotated[int, Field(gt=0, description="equal shares that a video's clips are brought to")] = 9,
-    shared: Annotated[bool, Field(description="one dense layer for all segments, not one for each")] = False,
+    segments: Annotated[int, Field(gt=0, description="equal shares into which a video's clips are averaged")] = 9,
+    shared: Annotated[bool, Field(description="share one dense layer among all segments")] = False,
     fusion: Annotated[
-        Literal["concatenate", "average"], Field(description="how the segments become one vector")
+        Literal["concatenate", "average"], Field(description="how the segments are joined into one vector")
     ] = "concatenate",
     units: Annotated[int, Field(gt=0, description="outputs of a segment's dense layer")] = 256,
     dropout: DropoutOption = 0.0,
-    mse_weight: Annotated[float, Field(gt=0, description="of the squared error, in quarters of the score scale")] = 1.0,
-    ranking_weight: Annotated[float, Field(ge=0, description="of the ranking loss, in quarters of the scale")] = 1.0,
+    mse_weight: Annotated[
+        float, Field(gt=0, description="weight of the squared error, in quarters of the scale")
+    ] = 1.0,
+    ranking_weight: Annotated[
+        float, Field(ge=0, description="weight of the ranking loss, in quarters of the scale")
+    ] = 1.0,
     margin: Annotated[
-        float, Field(ge=0, description="by which the better video should lead, in quarters of the scale")
+        float, Field(ge=0, description="required lead of the better video, in quarters of the scale")
     ] = 0.1,
 ) -> EndToEndRanking:
-    """End-to-end ranking for these features and labels."""
+    """Build end-to-end ranking for these features and labels."""
     joined = Segments(features.width, units, segments=segments, shared=shared, fusion=fusion)
     trunk = nn.Sequential(joined, nn.Dropout(dropout))
     head = PointHead(joined.width, labels.scale)

@@ -2,18 +2,18 @@
 
 Joints are compared with their neighbours: what they do together, and how each differs.
 
-A video is a row of segments with a feature vector for each joint. Over learnt graphs of joints, one for each number
-of bones between them, the *commonality* module weighs the neighbours' features, and the *difference* module what
-sets a joint apart from its neighbours in the same and in the next segment (Pan et al. 2019). Every outcome is
-encoded to 256 numbers, and their mean over joints, segments and modules is regressed. A second stream, of the whole
-picture, joins as two modules more: itself, and its change from segment to segment.
+A video is a sequence of segments with a feature vector for each joint. Each learnt graph connects joints a certain
+number of bones apart. On these graphs, the *commonality* module computes weighted sums of the neighbours' features, and
+the *difference* module the differences between a joint and its neighbours in the same and in the next segment (Pan et
+al. 2019). Each output is encoded to 256 numbers, and their mean over joints, segments and modules is regressed. A
+second stream, of the whole picture, adds two modules: its features, and their change from segment to segment.
 
-Layers, sizes and the graphs by number of bones are those of the public code, which the authors' group released with
-a later work. That code adds what it makes of RGB and of flow, and puts the sum twice side by side; here each has its
-own half of the 256, as in a line that the code leaves unused: ``modalities=2``. Its graphs and weights begin at
-random, ours as the mean over neighbours. Its loss is the squared error of scores standardised within the batch, or
-1 − Pearson's r: the same but for a factor, and blind to units. Ours is the squared error of the score in quarters of
-the scale, to which ``correlation`` adds 1 − r.
+Layers, sizes and the graphs by number of bones are those of the public code, which the authors' group released with a
+later work. That code adds the encodings of RGB and flow and concatenates the sum with itself; with ``modalities=2``,
+each has its own half of the 256 here, as in an unused line of that code. The code initialises graphs and weights
+randomly; here they start as the mean over neighbours. Its loss is the squared error of scores standardised within the
+batch, or 1 − Pearson's r; these are equal up to a factor and ignore units. Here the loss is the squared error in
+quarters of the score scale; ``correlation`` adds 1 − r.
 """
 
 from typing import Annotated
@@ -42,7 +42,7 @@ WIDTH = 256
 
 
 class Encoder(nn.Module):
-    """Modalities side by side, each by a layer of its own: (…, D) → (…, 256)."""
+    """Encode each modality by its own layer and concatenate them: (…, D) → (…, 256)."""
 
     def __init__(self, width: int, modalities: int, dropout: float) -> None:
         super().__init__()
@@ -50,13 +50,13 @@ class Encoder(nn.Module):
         self.dropout = nn.Dropout(dropout)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(…, D) → (…, 256)."""
+        """Map (…, D) to (…, 256)."""
         parts = x.chunk(len(self.layers), dim=-1)
         return self.dropout(torch.cat([layer(part) for layer, part in zip(self.layers, parts)], dim=-1)).relu()
 
 
 class Relations(nn.Module):
-    """The modules of the joints; graphs (H, J, J) of as many numbers of bones."""
+    """Modules over the joints, with graphs (H, J, J): one for each number of bones."""
 
     reach: Tensor
 
@@ -69,28 +69,28 @@ class Relations(nn.Module):
         self.temporal_weight = nn.Parameter(torch.ones(reach.shape[:2]))
 
     def commonality(self, x: Tensor) -> Tensor:
-        """(B, N, J, D) → (B, N, 1 + H, J, D): the joints, and the weighted sums of their neighbours."""
+        """Return the joints and the weighted sums of their neighbours: (B, N, J, D) → (B, N, 1 + H, J, D)."""
         sums = torch.einsum("hij,bnjd->bnhid", (self.spatial * self.reach).abs(), x)
         return torch.cat([x[:, :, None], sums], dim=2)
 
     def difference(self, x: Tensor) -> Tensor:
-        """(B, N, J, D) → (B, N, H, J, D): neighbours in the same segment, minus the joint."""
+        """Return neighbours in the same segment minus the joint: (B, N, J, D) → (B, N, H, J, D)."""
         return _differences(self.spatial * self.reach, self.spatial_weight, x, x)
 
     def change(self, x: Tensor, later: Tensor) -> Tensor:
-        """(B, N, J, D) → (B, N, H, J, D): neighbours in the next segment, minus the joint now."""
+        """Return neighbours in the next segment minus the joint now: (B, N, J, D) → (B, N, H, J, D)."""
         return _differences(self.temporal * self.reach, self.temporal_weight, x, later)
 
 
 def _differences(graph: Tensor, weight: Tensor, x: Tensor, others: Tensor) -> Tensor:
-    """Over j, the sum of |G_ij| w_j (others_j − x_i), with the two parts of the difference summed apart."""
+    """Sum |G_ij| w_j (others_j − x_i) over j; the two parts of the difference are summed separately."""
     strength = graph.abs() * weight[:, None]  # (H, J, J)
     sums = torch.einsum("hij,bnjd->bnhid", strength, others)
     return sums - strength.sum(2)[..., None] * x[:, :, None]
 
 
 def following(stream: Stream) -> Tensor:
-    """Features of the next clip; those of the last clip of a video stay."""
+    """Return the features of the next clip; the last clip of a video keeps its own."""
     x, clips = stream.features, stream.clips
     later = torch.cat([x[:, 1:], x[:, -1:]], dim=1)
     there = torch.cat([clips[:, 1:], torch.zeros_like(clips[:, :1])], dim=1)
@@ -98,7 +98,7 @@ def following(stream: Stream) -> Tensor:
 
 
 class JRG(Method):
-    """A point for each video."""
+    """Predict a point for each video."""
 
     def __init__(
         self,
@@ -115,7 +115,7 @@ class JRG(Method):
         self.regressor = nn.Sequential(nn.Dropout(0.5), nn.Linear(WIDTH, head.value.in_features), nn.ReLU())
 
     def losses(self, batch: Batch) -> dict[str, Tensor]:
-        """Mean squared error, in squared units of the head, and the weighted 1 − r where it is asked for."""
+        """Mean squared error in quarters of the score scale, and optionally the weighted 1 − r."""
         known = batch.select(batch.labelled)
         answer = self.predict(known)
         unit = self.head.scale.span / 4
@@ -125,7 +125,7 @@ class JRG(Method):
         return terms
 
     def predict(self, batch: Batch) -> Point:
-        """B points."""
+        """Return B points."""
         first, *more = batch.streams.values()
         modules = self._of_joints(_clean(first))
         if self.whole:
@@ -148,7 +148,7 @@ class JRG(Method):
 
 
 def pearson(a: Tensor, b: Tensor) -> Tensor:
-    """Pearson's r of two (B,); 0 where one of them does not vary."""
+    """Return Pearson's r of two (B,) tensors; 0 if one of them is constant."""
     a, b = (v - v.sum() / max(1, len(v)) for v in (a, b))
     return (a * b).sum() / (a.square().sum() * b.square().sum() + 1e-12).sqrt()
 
@@ -159,7 +159,7 @@ def _clean(stream: Stream) -> Stream:
 
 
 def _encoded(encoder: nn.Module, x: Tensor, clips: Tensor) -> Tensor:
-    """(B, N, M, J, D), (B, N) → (B, M, 256): encoded, then the mean over the joints and clips of each video."""
+    """Encode, then average over the joints and clips of each video: (B, N, M, J, D), (B, N) → (B, M, 256)."""
     inside = encoder(x[clips]).mean(2)  # (n, M, 256)
     total = inside.new_zeros(len(x), *inside.shape[1:]).index_add(0, clips.nonzero()[:, 0], inside)
     return total / clips.sum(1).clamp(min=1)[:, None, None]
@@ -169,7 +169,7 @@ def _whole_width(features: FeatureSpec) -> int | None:
     others = list(features.streams.items())[1:]
     if any(len(shape) != 1 for _, shape in others) or len(others) > 1:
         shown = ", ".join(f"{name} {shape}" for name, shape in others)
-        raise OptionError(f"jrg: beside the joints there may be one stream of vectors, the whole picture, not {shown}")
+        raise OptionError(f"jrg: besides the joints it accepts one stream of vectors (the whole picture), not {shown}")
     return others[0][1][0] if others else None
 
 
@@ -178,24 +178,24 @@ def build(
     labels: LabelSpec,
     *,
     graph: GraphOption = "full",
-    bones: Annotated[int, Field(gt=0, description="longest way between related joints, in edges of the graph")] = 4,
+    bones: Annotated[int, Field(gt=0, description="longest path between related joints, in edges of the graph")] = 4,
     modalities: Annotated[
-        int, Field(gt=0, le=4, description="equal parts of the features that are encoded apart; RGB and flow are 2")
+        int, Field(gt=0, le=4, description="equal parts of the features, encoded separately; 2 for RGB and flow")
     ] = 1,
     correlation: Annotated[
-        float, Field(ge=0, description="weight of 1 − Pearson's r within a batch beside the squared error")
+        float, Field(ge=0, description="weight of 1 − Pearson's r within a batch, added to the squared error")
     ] = 0.0,
     dropout: DropoutOption = 0.1,
 ) -> JRG:
-    """JRG for these features and labels.
+    """Build JRG for these features and labels.
 
     Raises:
-        OptionError: the streams are not joints and perhaps one of vectors, or graph or modalities do not fit them.
+        OptionError: If the streams are not joints and optionally one of vectors, or the graph or modalities do not fit.
     """
     count, width = joints(features, "jrg")
     whole = _whole_width(features)
     if any(size % modalities for size in (width, whole or 0, WIDTH)):
-        raise OptionError(f"jrg: {modalities} modalities of one size do not fit features of shape {features.shape}")
+        raise OptionError(f"jrg: features of shape {features.shape} do not split into {modalities} modalities")
     relations = Relations(rings(hops(graph, count), bones))
     parts = {n: Encoder(width, modalities, dropout) for n in ("commonality", "difference", "change")}
     views = {n: Encoder(whole, modalities, dropout) for n in ("itself", "change")} if whole else {}

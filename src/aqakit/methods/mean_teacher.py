@@ -1,12 +1,12 @@
 """Mean Teacher: the student's averaged weights teach it.
 
-Student and teacher see every unlabelled video each with noise and dropout of its own, and the student's answer is
-drawn to the teacher's, with a weight that grows over the first epochs (Tarvainen and Valpola 2017). The teacher's
-weights are the exponential mean of the student's, updated when a step begins, so that the last step of a run is not
-in them; in the first steps the mean is a plain one. The teacher answers, and where no video is unlabelled there is
-none, so that the student does.
+Student and teacher see every unlabelled video, each with its own noise and dropout. A consistency loss, whose weight
+ramps up over the first epochs, draws the student's prediction to the teacher's (Tarvainen and Valpola 2017). The
+teacher's weights are the exponential moving average of the student's (in the first steps, the plain average). They are
+updated at the start of a step, so they do not include the last step of a run. The teacher makes the predictions;
+without unlabelled videos there is no teacher, and the student makes them.
 
-The papers add noise to pixels; here it goes to the features, as a share of each video's root mean square.
+The papers add noise to pixels; here it is added to the features, as a share of each video's root mean square.
 """
 
 import copy
@@ -39,19 +39,19 @@ FEATURES = FeatureSpec({"i3d": (1024,)})
 
 
 class MeanTeacher(SemiSupervised):
-    """A base, and the mean of what it was.
+    """A base (the student) and the moving average of its weights (the teacher).
 
     Args:
-        base: the student.
-        scale: of the score.
-        weight: of the consistency after the ramp.
-        decay: of the mean, for each step.
-        noise: of the features, as a share of a video's root mean square.
-        ramp: epochs until the full weight.
-        answer: whose answer counts.
+        base: Student.
+        scale: Score scale.
+        weight: Weight of the consistency loss after the ramp.
+        decay: Decay of the moving average per step.
+        noise: Noise added to the features, as a share of a video's root mean square.
+        ramp: Epochs until the full weight.
+        answer: Whether the teacher or the student makes the predictions.
 
     Attributes:
-        steps: () of training with unlabelled videos.
+        steps: () number of training steps with unlabelled videos.
     """
 
     steps: Tensor
@@ -75,26 +75,28 @@ class MeanTeacher(SemiSupervised):
         self.ramp, self.answer = ramp, answer
 
     def unlabelled_losses(self, batch: Batch) -> dict[str, Tensor]:
-        """Weight × mean divergence of the student's answer from the teacher's."""
+        """Return weight × mean divergence of the student's predictions from the teacher's."""
         self._update()
         unlabelled = batch.select(~batch.labelled)
         with torch.no_grad():
             taught = self.teacher.predict(noisy(unlabelled, self.noise))
         distance = divergence(taught, self.base.predict(noisy(unlabelled, self.noise)), self.scale).mean()
         if not distance.requires_grad:
-            raise OptionError("mean_teacher: the base's answer has no gradient; choose one that gives a distribution")
+            raise OptionError(
+                "mean_teacher: the base's prediction has no gradient; use one that predicts a distribution"
+            )
         return {"consistency": self.weight * ramp(self.epoch, self.ramp) * distance}
 
     def predict(self, batch: Batch) -> ScoreDistribution:
-        """The teacher's answer, or the student's where there is no teacher or it was asked for."""
+        """Return the teacher's prediction, or the student's if there is no teacher yet or ``answer`` is "student"."""
         return self._speaker().predict(batch)
 
     def describe(self, batch: Batch) -> Description:
-        """What the one who answers says."""
+        """Return the description of the model that makes the predictions."""
         return self._speaker().describe(batch)
 
     def remember(self, train: Batch) -> None:
-        """Both remember."""
+        """Pass the training set to student and teacher."""
         super().remember(train)
         self.teacher.remember(train)
 
@@ -116,12 +118,16 @@ def build(
     labels: LabelSpec,
     *,
     base: BaseOption = "usdl:dropout=0.3",
-    weight: Annotated[float, Field(gt=0, description="of the consistency of unlabelled videos' answers")] = 1.0,
-    decay: Annotated[float, Field(ge=0, lt=1, description="of the teacher's mean, for each step")] = 0.99,
-    noise: Annotated[float, Field(ge=0, description="in the features, as a share of their root mean square")] = 0.1,
+    weight: Annotated[float, Field(gt=0, description="weight of the consistency loss of unlabelled videos")] = 1.0,
+    decay: Annotated[float, Field(ge=0, lt=1, description="decay of the teacher's moving average, per step")] = 0.99,
+    noise: Annotated[
+        float, Field(ge=0, description="noise added to the features, as a share of their root mean square")
+    ] = 0.1,
     ramp: RampOption = 20,
-    answer: Annotated[Literal["teacher", "student"], Field(description="whose answer counts")] = "teacher",
+    answer: Annotated[
+        Literal["teacher", "student"], Field(description="which model makes the predictions")
+    ] = "teacher",
 ) -> MeanTeacher:
-    """Mean Teacher around a base method."""
+    """Build Mean Teacher around a base method."""
     student = build_base("mean_teacher", base, features, labels)
     return MeanTeacher(student, labels.scale, weight=weight, decay=decay, noise=noise, ramp=ramp, answer=answer)

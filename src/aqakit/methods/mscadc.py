@@ -1,17 +1,17 @@
 """MSCADC: a context net of dilated convolutions per task.
 
-Each of the three tasks (score, attributes, commentary) has a head of its own: a 1×1×1 convolution to 12 channels,
-the context net, after whose five dilated convolutions a place has seen 3, 5, 9, 17 and 19 in a row, and two more
-convolutions. The mean over the places is the score, or the attributes' logits; the commentary's head gives a vector,
-which the decoder of :mod:`aqakit.methods.parts.captions` reads as a video of one clip. ``tasks`` names the published
-variants: ``stl`` is MSCADC-STL, ``mtl`` MSCADC-MTL, ``cls`` and ``cap`` the two between. The losses are those of
-C3D-AVG. Where the public code differs from here:
+Each of the three tasks (score, attributes, captions) has its own head: a 1×1×1 convolution to 12 channels, the context
+net of five dilated convolutions with receptive fields of 3, 5, 9, 17 and 19, and two more convolutions. The mean over
+positions gives the score, or the logits of the attributes. The caption head gives a vector, which the decoder of
+:mod:`aqakit.methods.parts.captions` reads as a video of one clip. ``tasks`` selects the published variants: ``stl`` is
+MSCADC-STL, ``mtl`` is MSCADC-MTL, ``cls`` and ``cap`` are the two in between. The losses are those of C3D-AVG.
+Differences from the public code:
 
-- *size*: its maps are 256×2×20×20. On a map with less than 19 places to a side, the context net ends with the last
-  layer that sees no farther than the map, since beyond is only the repeated edge, at most of the cost;
-  ``context_layers=5`` keeps them all. Of a map with less than 24 channels, half of them remain.
-- *clips*: the published system sees one clip of 16 frames. Of several, the mean map is read.
-- *batches of one video*, which the public code cannot train on, are trained on.
+- *size*: its maps are 256×2×20×20. If a map has fewer than 19 positions per side, the context net ends with the last
+  layer whose receptive field fits in the map: later layers would see only the replicated border and take most of the
+  computation. ``context_layers=5`` keeps them all. If a map has fewer than 24 channels, the heads keep half of them.
+- *clips*: the published system sees one clip of 16 frames. For several clips, the mean map is used.
+- *batches of one video*: the public code cannot train on them; this method can.
 """
 
 from __future__ import annotations
@@ -52,13 +52,13 @@ PAPER = (
 FEATURES = FeatureSpec({"mscadc": (256, 2, 20, 20)})
 
 _CONTEXT = ((2, 1), (2, 1), (4, 2), (8, 4), (8, 1))
-"""The layers of the context net: how many times the head's channels they give, and their dilation."""
+"""Layers of the context net: width as a multiple of the head's channels, and dilation."""
 _REACH = tuple(1 + 2 * far for far in accumulate(dilation for _, dilation in _CONTEXT))
-"""How many places in a row a place has seen after each layer of the context net."""
+"""Receptive field after each layer of the context net."""
 
 
 class _BatchNorm(nn.BatchNorm3d):
-    """Of fewer than two values there is no spread: they are normalised by the running statistics, and not counted."""
+    """Batch norm that normalises a single value per channel by the running statistics, without updating them."""
 
     def forward(self, x: Tensor) -> Tensor:
         few = x.numel() < 2 * self.num_features
@@ -69,12 +69,12 @@ class _BatchNorm(nn.BatchNorm3d):
 
 @dataclass(frozen=True)
 class Size:
-    """What the heads are made for.
+    """Sizes of the heads.
 
     Attributes:
         shape: (C, T, H, W) of a map.
-        channels: that a head keeps of C.
-        layers: of the context net.
+        channels: Channels that a head keeps of C.
+        layers: Layers of the context net.
     """
 
     shape: tuple[int, ...]
@@ -83,12 +83,12 @@ class Size:
 
     @property
     def sides(self) -> list[int]:
-        """What a head makes of (T, H, W)."""
+        """Size of a head's output map along (T, H, W)."""
         return [side // 2 + 1 for side in self.shape[1:]]
 
 
 def _context(size: Size) -> Iterator[nn.Module]:
-    """The context net, which keeps the sides of a map."""
+    """Yield the layers of the context net, which keeps the size of a map."""
     yield nn.ReplicationPad3d(_REACH[size.layers - 1] // 2)
     channels = size.channels
     for times, dilation in _CONTEXT[: size.layers]:
@@ -99,7 +99,7 @@ def _context(size: Size) -> Iterator[nn.Module]:
 
 
 def _head(size: Size, outputs: int) -> nn.Sequential:
-    """From maps (B, C, T, H, W) to maps (B, outputs, *sides)."""
+    """Build a head that maps (B, C, T, H, W) to (B, outputs, *sides)."""
     kept = size.channels
     return nn.Sequential(
         nn.Conv3d(size.shape[0], kept, 1, padding=1),
@@ -111,7 +111,7 @@ def _head(size: Size, outputs: int) -> nn.Sequential:
 
 
 class _MeanHead(nn.Module):
-    """Maps → (B, outputs): the mean over the places of a head."""
+    """Map (B, C, T, H, W) to (B, outputs): the mean of a head over positions."""
 
     def __init__(self, size: Size, outputs: int) -> None:
         super().__init__()
@@ -122,7 +122,7 @@ class _MeanHead(nn.Module):
 
 
 class _CaptionHead(nn.Module):
-    """Maps → (B, width): the places of a head, each the largest of its neighbours; 1200 numbers at published size."""
+    """Map (B, C, T, H, W) to (B, width): a head, max-pooled and flattened; width is 1200 at the published size."""
 
     def __init__(self, size: Size) -> None:
         super().__init__()
@@ -135,7 +135,7 @@ class _CaptionHead(nn.Module):
 
 
 class MSCADC(MultiTask):
-    """Score, attributes and captions from a map."""
+    """Predict score, attributes and captions from a map."""
 
     def __init__(self, plan: Plan, size: Size) -> None:
         watch = _CaptionHead(size) if plan.captions else None
@@ -149,11 +149,11 @@ class MSCADC(MultiTask):
         self.pool = pooling.Average(math.prod(size.shape))
 
     def shared(self, batch: Batch) -> Tensor:
-        """(B, C, T, H, W) the mean map of the clips."""
+        """Return the mean map of the clips, (B, C, T, H, W)."""
         return self.pool(batch.features.flatten(2), batch.clips).unflatten(1, batch.features.shape[2:])
 
     def seen(self, batch: Batch, shared: Tensor) -> Stream:
-        """One clip."""
+        """Return the output of the caption head as a stream of one clip."""
         assert self.watch is not None
         return Stream(self.watch(shared)[:, None], torch.ones_like(batch.clips[:, :1]))
 
@@ -173,17 +173,17 @@ def build(
     beams: BeamsOption = None,
     channels: Annotated[
         int | None,
-        Field(gt=0, description="channels that a head keeps of the map (12, or half of them if that is less)"),
+        Field(gt=0, description="channels that a head keeps of the map (12, or half of the map's channels if fewer)"),
     ] = None,
     context_layers: Annotated[
-        int | None, Field(ge=1, le=5, description="of the context net (5, or as many as see no farther than the map)")
+        int | None,
+        Field(ge=1, le=5, description="layers of the context net (5, or as many as see no farther than the map)"),
     ] = None,
 ) -> MSCADC:
-    """MSCADC for these features and labels.
+    """Build MSCADC for these features and labels.
 
     Raises:
-        OptionError: a task that the labels do not have, an option that nothing would read, or features that are
-            not maps.
+        OptionError: If the labels lack a requested task, an option would be ignored, or the features are not maps.
     """
     if len(features.shape) != 4:
         raise OptionError(f"mscadc reads maps (C, T, H, W), and these features have shape {features.shape}")

@@ -1,20 +1,20 @@
 """MUSDL: a score distribution for every judge.
 
-The judges' distributions are combined by the sport's rule.
+The scoring rule of the sport combines the judges' distributions.
 
-USDL on the marks of each judge (Tang et al. 2020, section 3.4): an MLP of its own, soft labels over the marks that can
-be given, and the divergences summed over the judges. Then the rule of the sport: the middle three × difficulty in
-diving, the sum of the items in surgery. The judges are those of the file, in its order: judge 1 is another person at
-another event. Where paper and public code differ from what is meant, or from each other:
+Each judge has its own USDL model (Tang et al. 2020, section 3.4): an MLP with soft labels over the possible marks. The
+divergences are summed over the judges. The rule of the sport then gives the score: the middle three marks × difficulty
+in diving, the sum of the items in surgery. Judges are identified by their position in the file: judge 1 of another
+event is another person. Where paper, public code and this implementation differ:
 
-- *answer*: the code puts the most probable mark of each judge into the rule; ``answer="argmax"`` gives that point. The
-  default is the distribution of the ruled score itself, exact for judges that are independent given the video.
-- *sigma*: the code keeps the 5 bins of USDL for diving, where a bin is half a point. Labels of 2.5 points on a scale of
-  10, cut off at its ends, rank well, but draw every mean to the middle and widen the spread. The default is one point
-  of the marks: 2 bins of diving, and the code's 1 bin of surgery.
-- *reduction*: as in :mod:`~aqakit.methods.usdl`, ``"mean"`` is the code's, the default ``"sum"`` the paper's.
+- *answer*: the code applies the rule to the most probable mark of each judge; ``answer="argmax"`` gives that point. The
+  default is the distribution of the score under the rule, exact if the judges are independent given the video.
+- *sigma*: the code keeps USDL's 5 bins for diving, where a bin is half a point. Soft labels with a standard deviation
+  of 2.5 points on a scale of 10, truncated at its ends, rank well, but pull every mean to the middle and widen the
+  spread. The default is one point of the marks: 2 bins in diving, and 1 bin in surgery as in the code.
+- *reduction*: as in :mod:`~aqakit.methods.usdl`: ``"mean"`` follows the code, the default ``"sum"`` the paper.
 
-Published settings: MTL-AQA ``bins=21, sigma=5``; JIGSAWS ``bins=5, sigma=1``. Sigma is counted in bins.
+Published settings: MTL-AQA ``bins=21, sigma=5``; JIGSAWS ``bins=5, sigma=1``. Sigma is in bins.
 """
 
 import math
@@ -36,18 +36,18 @@ PAPER = (
 FEATURES = FeatureSpec({"i3d": (1024,)})
 
 _STEPS = {"diving": 0.5, "synchronised_diving": 0.5, "sum_of_items": 1.0}
-"""Between the marks that a judge can give, by rule."""
+"""Step between the marks that a judge can give, for each rule."""
 
 
 class MUSDL(JudgeMethods):
-    """A histogram of each judge's mark, and what the rule makes of them."""
+    """Predict a histogram of each judge's mark, and combine them by the rule."""
 
     def __init__(self, judges: list[usdl.USDL], panel: Panel, *, answer: Literal["distribution", "argmax"]) -> None:
         super().__init__(judges, panel)
         self.answer = answer
 
     def predict(self, batch: Batch) -> ScoreDistribution:
-        """B histograms of the score, or the scores of the most probable marks as points."""
+        """Return B histograms of the score, or the scores of the most probable marks as points."""
         judges = [cast(Binned, mark) for mark in self.marks(batch)]
         marks = Binned(torch.stack([judge.logits for judge in judges], 1), judges[0].edges)  # (B, J)
         if self.answer == "argmax":
@@ -60,26 +60,26 @@ def build(
     labels: LabelSpec,
     *,
     bins: Annotated[
-        int | None, Field(ge=2, description="bins from the lowest to the highest mark (the marks that can be given)")
+        int | None, Field(ge=2, description="bins from the lowest to the highest mark (one for each possible mark)")
     ] = None,
     sigma: Annotated[
-        float | None, Field(gt=0, description="spread of the soft labels, in bins (as many as make one point)")
+        float | None, Field(gt=0, description="standard deviation of the soft labels, in bins (one point)")
     ] = None,
     reduction: Annotated[
-        Literal["sum", "mean"], Field(description="over bins: the paper's sum, or the public code's mean")
+        Literal["sum", "mean"], Field(description="reduction over bins: the paper's sum, or the public code's mean")
     ] = "sum",
     answer: Annotated[
         Literal["distribution", "argmax"],
-        Field(description="of the ruled score, or of the judges' most probable marks"),
+        Field(description="prediction: the distribution of the score, or the score of the most probable marks"),
     ] = "distribution",
     pooling: PoolingOption = "average",
     hidden: HiddenOption = (256, 128),
     dropout: DropoutOption = 0.0,
 ) -> MUSDL:
-    """MUSDL for these features and labels.
+    """Build MUSDL for these features and labels.
 
     Raises:
-        OptionError: labels without judges, or without a rule that adds up their marks.
+        OptionError: If the labels have no judges, or no rule that adds up their marks.
     """
     panel = panel_of("musdl", labels)
     scale, count = _grid(cast(ScoreScale, labels.marks), _STEPS[panel.rule.name], bins)
@@ -100,7 +100,7 @@ def build(
 
 
 def _grid(marks: ScoreScale, step: float, bins: int | None) -> tuple[ScoreScale, int]:
-    """Scale and number of bins; by default a bin for each mark that can be given, from the lowest to the highest."""
+    """Return the scale and the number of bins; by default one bin for each mark from the lowest to the highest."""
     if bins is not None:
         return marks, bins
     low, high = math.floor(marks.low / step), math.ceil(marks.high / step)

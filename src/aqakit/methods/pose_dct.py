@@ -1,16 +1,16 @@
 """Pose+DCT: low frequencies of the joints and a linear SVR.
 
-Pirsiavash et al. take the path of every joint relative to the head, transform it by the DCT over time, keep the sizes
-of the lowest coefficients and regress the score on them with a linear SVR. Where we must choose:
+Pirsiavash et al. take the trajectory of every joint relative to the head, apply a DCT over time, keep the magnitudes of
+the lowest coefficients and regress the score on them with a linear SVR. Our choices:
 
 - *length*: the coefficients of the orthonormal DCT grow with the square root of the number of frames; here they are
-  divided by it, so that a path sampled twice as finely has the same coefficients. A path shorter than the number of
-  coefficients has zeros for the rest.
-- *which frames*: the clips of a video are put one after another, so that a plan of clips side by side gives its whole
-  path: ``skeleton:layout=joints:plan=jigsaws`` is 160 moments spread over any recording, the plan ``every:step=1`` all
-  its frames.
-- *how many coefficients* are kept the notes at hand do not say; ten are five sways of the body.
-- *C and ε* are selected inside the training set, and can be given; each coefficient is brought to unit spread.
+  divided by it, so that a trajectory sampled twice as finely has the same coefficients. If it is shorter than the
+  number of coefficients, the remaining ones are zero.
+- *frames*: the clips of a video are concatenated, so that a plan of adjacent clips gives the whole trajectory:
+  ``skeleton:layout=joints:plan=jigsaws`` is 160 moments spread over any recording, the plan ``every:step=1`` all its
+  frames.
+- *number of coefficients*: our sources do not state it; ten cover five oscillations of the body.
+- *C and ε* are selected inside the training set unless given; each coefficient is scaled to unit standard deviation.
 """
 
 import math
@@ -30,14 +30,14 @@ FEATURES = FeatureSpec({"skeleton": (17, 32)})
 
 
 class PoseDCT(nn.Module):
-    """Batch of joints (J, T C) per clip → (B, (J − 1) C K) sizes of the lowest coefficients."""
+    """Map joints (J, T C) per clip to the magnitudes of the lowest coefficients: batch → (B, (J − 1) C K)."""
 
     def __init__(self, *, head: int, dimensions: int, coefficients: int) -> None:
         super().__init__()
         self.head, self.dimensions, self.coefficients = head, dimensions, coefficients
 
     def forward(self, batch: Batch) -> Tensor:
-        """(B, (J − 1) C K); the head itself, which never moves, is left out."""
+        """Return (B, (J − 1) C K); the head itself, always at the origin, is left out."""
         path = batch.features.unflatten(3, (-1, self.dimensions))  # (B, N, J, T, C)
         frames = batch.clips.repeat_interleave(path.shape[3], 1)  # (B, N T)
         path = path.transpose(2, 3).flatten(1, 2)  # (B, N T, J, C)
@@ -47,12 +47,14 @@ class PoseDCT(nn.Module):
 
 
 def lowest_coefficients(path: Tensor, frames: Tensor, count: int) -> Tensor:
-    """The DCT-II over time of paths of different lengths L: the orthonormal one ÷ √L, zero from the L-th on.
+    """Compute the DCT-II over time of trajectories of different lengths L.
+
+    It is the orthonormal DCT ÷ √L; coefficients from the L-th on are zero.
 
     Args:
-        path: (B, T, D).
-        frames: (B, T) bool, False behind the last frame of a video.
-        count: K.
+        path: (B, T, D) trajectories.
+        frames: (B, T) bool, False after the last frame of a video.
+        count: Number of coefficients K.
 
     Returns:
         (B, K, D).
@@ -69,21 +71,21 @@ def build(
     features: FeatureSpec,
     labels: LabelSpec,
     *,
-    head: Annotated[int, Field(ge=0, description="number of the joint that the others are seen from")] = 0,
+    head: Annotated[int, Field(ge=0, description="index of the joint to which the others are relative")] = 0,
     dimensions: Annotated[int, Field(ge=2, le=3, description="coordinates of a joint")] = 2,
-    coefficients: Annotated[int, Field(gt=0, description="lowest coefficients that are kept of each path")] = 10,
+    coefficients: Annotated[int, Field(gt=0, description="number of lowest coefficients kept of each trajectory")] = 10,
     cost: CostOption = None,
     epsilon: EpsilonOption = None,
 ) -> Method:
-    """Pose+DCT for these features and labels.
+    """Build Pose+DCT for these features and labels.
 
     Raises:
-        OptionError: the features are not coordinates of several joints, the head among them.
+        OptionError: If the features are not coordinates of at least two joints including the head.
     """
     if len(features.shape) != 2 or features.shape[1] % dimensions or not head < features.shape[0] > 1:
         raise OptionError(
-            f"pose_dct reads coordinates of at least two joints, {dimensions} of them in each frame, joint {head} "
-            f"being the head; the features have shape {features.shape}: use the backbone skeleton:layout=joints with "
+            f"pose_dct reads coordinates of at least two joints, {dimensions} per joint and frame, joint {head} being "
+            f"the head; the features have shape {features.shape}: use the backbone skeleton:layout=joints with "
             "the same dimensions"
         )
     embed = PoseDCT(head=head, dimensions=dimensions, coefficients=coefficients)

@@ -1,13 +1,14 @@
 """Pseudo-labels: the base's confident answers as labels.
 
-Training goes in rounds. At the end of each a copy of the base becomes the labeller; in the next, the unlabelled
-videos of a batch about which it is surest take its answers as their scores (Lee 2013). Labels from the model of the
-same step, as in Lee's classification, would teach a regression nothing: the error of one's own answer is zero.
+Training runs in rounds. At the end of each round, a copy of the base becomes the labeller. In the next round, the
+unlabelled videos of a batch about which it is most confident take its predictions as scores (Lee 2013). Labels from the
+model of the same step, as in Lee's classification, would not train a regression: the error of a model's own prediction
+is zero.
 
-How sure the labeller is, the spread of its distribution says. A base that answers by points has none; there it is the
-spread of the answers to noisy copies of the video.
+Confidence is measured by the spread of the predicted distribution. A base that predicts points has none; then it is the
+spread of the predictions for noisy copies of the video.
 
-A base that learns from judges' marks, not from scores, learns nothing here: there are no pseudo-marks.
+A base that is trained on judges' marks instead of scores learns nothing here: there are no pseudo-marks.
 """
 
 import copy
@@ -39,21 +40,21 @@ PAPER = (
 FEATURES = FeatureSpec({"i3d": (1024,)})
 
 _NOISE, _COPIES = 0.1, 8
-"""Of the noisy copies that stand in for a point's spread: share of the root mean square, and how many."""
+"""Noisy copies that give a point its spread: noise as a share of the root mean square, and number of copies."""
 
 
 class PseudoLabel(SemiSupervised):
-    """A base that learns from its own surest answers.
+    """A base trained on its own most confident predictions.
 
     Args:
-        base: answers.
-        weight: of the pseudo-labelled rows after the ramp.
-        confident: share of a batch's unlabelled rows that are sure enough.
-        round_epochs: epochs between one labeller and the next; the first round has none.
-        ramp: epochs until the full weight, counted from the first labeller.
+        base: Method that makes the predictions.
+        weight: Weight of the pseudo-labelled rows after the ramp.
+        confident: Share of a batch's unlabelled rows that get a label.
+        round_epochs: Epochs between two labellers; the first round has none.
+        ramp: Epochs until the full weight, counted from the first labeller.
 
     Attributes:
-        made: () number of the round whose end made the labeller; 0 before the first.
+        made: () number of the round that produced the labeller; 0 before the first.
     """
 
     made: Tensor
@@ -66,7 +67,7 @@ class PseudoLabel(SemiSupervised):
         self.weight, self.confident, self.round_epochs, self.ramp = weight, confident, round_epochs, ramp
 
     def unlabelled_losses(self, batch: Batch) -> dict[str, Tensor]:
-        """Weight × the base's losses on the rows that the labeller is sure of; nothing in the first round."""
+        """Return weight × the base's losses on the most confident rows; empty in the first round."""
         if self.epoch < self.round_epochs:
             return {}
         self._take_over()
@@ -76,7 +77,7 @@ class PseudoLabel(SemiSupervised):
 
     @torch.no_grad()
     def label(self, batch: Batch) -> Batch:
-        """The surest rows of an unlabelled batch, at least one, with the labeller's answers as scores."""
+        """Select the most confident rows of an unlabelled batch, at least one, and label them by the labeller."""
         with still(self.labeller):
             answer = self.labeller.predict(batch)
             spread = self._spread(batch, answer)
@@ -85,12 +86,12 @@ class PseudoLabel(SemiSupervised):
         return batch.select(rows).replace(score=answer.mean[rows])
 
     def remember(self, train: Batch) -> None:
-        """Both remember."""
+        """Pass the training set to base and labeller."""
         super().remember(train)
         self.labeller.remember(train)
 
     def _spread(self, batch: Batch, answer: ScoreDistribution) -> Tensor:
-        """(B,)."""
+        """Return the spread (B,) of the predictions."""
         if not isinstance(answer, Point):
             return answer.std
         return torch.stack([self.labeller.predict(noisy(batch, _NOISE)).mean for _ in range(_COPIES)]).std(0)
@@ -107,11 +108,11 @@ def build(
     labels: LabelSpec,
     *,
     base: BaseOption = "usdl",
-    weight: Annotated[float, Field(gt=0, description="of the pseudo-labelled videos")] = 1.0,
+    weight: Annotated[float, Field(gt=0, description="weight of the pseudo-labelled videos")] = 1.0,
     confident: Annotated[float, Field(gt=0, le=1, description="share of unlabelled videos that get a label")] = 0.5,
-    round_epochs: Annotated[int, Field(gt=0, description="epochs from one labeller to the next")] = 20,
+    round_epochs: Annotated[int, Field(gt=0, description="epochs between two labellers")] = 20,
     ramp: RampOption = 20,
 ) -> PseudoLabel:
-    """Pseudo-labels around a base method."""
+    """Build pseudo-labelling around a base method."""
     scorer = build_base("pseudo_label", base, features, labels)
     return PseudoLabel(scorer, weight=weight, confident=confident, round_epochs=round_epochs, ramp=ramp)

@@ -1,8 +1,8 @@
 """Regression baseline: one number from an MLP, squared error.
 
-The row "Regression baseline" of the DAE paper (Table V): USDL's trunk with mean squared error on the score. The
-published number used raw scores as targets; here the output layer works in quarters of the score scale, which changes
-the conditioning and not the model.
+The row "Regression baseline" of the DAE paper (Table V): the trunk of USDL trained with the mean squared error of the
+score. The published number used raw scores as targets. Here the output layer works in units of a quarter of the score
+scale, which changes the conditioning but not the model.
 """
 
 from torch import Tensor
@@ -21,19 +21,19 @@ FEATURES = FeatureSpec({"i3d": (1024,)})
 
 
 class Regression(Method):
-    """A point for each video."""
+    """Predict a point for each video."""
 
     def __init__(self, trunk: Trunk, head: PointHead) -> None:
         super().__init__()
         self.trunk, self.head = trunk, head
 
     def losses(self, batch: Batch) -> dict[str, Tensor]:
-        """Mean squared error, in squared units of the sport."""
+        """Mean squared error, in squared score units."""
         known = batch.select(batch.labelled)
         return {"squared_error": mean_loss(squared_error(self.predict(known), known.score))}
 
     def predict(self, batch: Batch) -> Point:
-        """B points."""
+        """Return B points."""
         return self.head(self.trunk(batch))
 
 
@@ -45,6 +45,6 @@ def build(
     hidden: HiddenOption = (256, 128),
     dropout: DropoutOption = 0.0,
 ) -> Regression:
-    """The baseline for these features and labels."""
+    """Build the baseline for these features and labels."""
     trunk = Trunk(features, pooling=pooling, hidden=hidden, dropout=dropout)
     return Regression(trunk, PointHead(trunk.width, labels.scale))

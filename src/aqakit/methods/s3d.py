@@ -1,23 +1,23 @@
 """S3D: one model for each stage of the action, then fusion.
 
-A dive is cut in stages (jump, drop, entry, ending). A P3D per stage learns the score with the squared error, and their
-answers are fused (Xiang et al. 2018): ``fusion="mean"`` is the mean of the stage models' scores; ``"linear"`` is a
-linear regression and ``"svr"`` a support vector regression on the mean of the stages' features, which reached the
-published number. What makes the stages here:
+A dive is cut into stages (jump, drop, entry, ending). One P3D per stage learns the score with the squared error, and
+the stages are fused (Xiang et al. 2018): ``fusion="mean"`` is the mean of the scores of the stage models; ``"linear"``
+is a linear regression and ``"svr"`` a support vector regression on the mean of the stages' features; the latter gave
+the published number. The stages are determined as follows:
 
-- clips whose number is that of the stages are the stages (backbone ``p3d``, whose clips are those of S3D, or its
-  released features); of more or fewer clips, a stage is an equal share;
-- with ``segmenter``, an ED-TCN tells the stage of every clip. It is learnt by :func:`fit_segmenter` from videos whose
-  stages are labelled, and its first stage is what comes before the action, of which there is no model. Its
-  :meth:`~EDTCN.begins` also make the table of stages that the backbone ``p3d`` reads, which is the way of the paper:
-  segment by frames, then show P3D 16 frames of each stage.
+- if there are as many clips as stages, the clips are the stages (backbone ``p3d``, whose clips are those of S3D, or its
+  released features); otherwise each stage is an equal share of the clips;
+- with ``segmenter``, an ED-TCN predicts the stage of every clip. :func:`fit_segmenter` trains it on videos with
+  labelled stages. Its first stage is what precedes the action and has no model. Its :meth:`~EDTCN.begins` can also
+  produce the table of stages that the backbone ``p3d`` reads. This is the procedure of the paper: segment by frames,
+  then show P3D 16 frames of each stage.
 
-The stage models are linear, as the last layer of P3D is. They are what trains a live backbone, one for all stages; the
-paper has four. A linear or support vector fusion of cached features learns all it needs before the first epoch, so that
+The stage models are linear, like the last layer of P3D. Their losses train a fine-tuned backbone, one for all stages;
+the paper has four. On cached features, a linear or support vector fusion is fitted before the first epoch, so
 ``epochs=1`` is enough.
 
-The published SVR had C = 221 and ε = 0.01, selected on the test set; here, what is not given is selected inside the
-training set. Its kernel is the RBF with γ = 1 / D. The code rounds features to one decimal: ``decimals=1``.
+The published SVR had C = 221 and ε = 0.01, selected on the test set; here, values that are not given are selected
+inside the training set. Its kernel is the RBF with γ = 1 / D. The code rounds features to one decimal: ``decimals=1``.
 """
 
 from pathlib import Path
@@ -48,11 +48,11 @@ FEATURES = FeatureSpec({"p3d": (2048,)})
 
 
 class Stages(nn.Module):
-    """Batch → (B, S, D): the mean of the clips of each stage.
+    """Compute the mean of the clips of each stage: batch → (B, S, D).
 
     Args:
-        count: S.
-        segmenter: tells S + 1 stages, of which the first is left out; None for equal shares of the clips.
+        count: Number of stages S.
+        segmenter: Predicts S + 1 stages, of which the first is left out; None for equal shares of the clips.
     """
 
     def __init__(self, count: int, segmenter: EDTCN | None) -> None:
@@ -60,7 +60,7 @@ class Stages(nn.Module):
         self.count, self.segmenter = count, segmenter
 
     def forward(self, batch: Batch) -> Tensor:
-        """(B, S, D)."""
+        """Return (B, S, D)."""
         inside = equal_shares(batch.clips, self.count)
         if self.segmenter is not None:
             self._segment(batch, inside, self.segmenter)
@@ -68,7 +68,7 @@ class Stages(nn.Module):
         return weight.to(batch.features.dtype) @ batch.features
 
     def _segment(self, batch: Batch, inside: Tensor, segmenter: EDTCN) -> None:
-        """Overwrite the shares of videos that have a clip for each stage."""
+        """Overwrite the shares of videos with enough clips by the predicted stages."""
         for row, clips in enumerate(batch.clips):
             video = batch.features[row, clips]  # (n, D)
             if len(video) > self.count:
@@ -77,20 +77,20 @@ class Stages(nn.Module):
 
 
 class Mean(nn.Module):
-    """Batch → (B, D): the mean of the stages' features, perhaps rounded."""
+    """Compute the mean of the stages' features, optionally rounded: batch → (B, D)."""
 
     def __init__(self, decimals: int | None) -> None:
         super().__init__()
         self.decimals = decimals
 
     def forward(self, staged: Batch) -> Tensor:
-        """(B, D), of a batch whose clips are the stages."""
+        """Return (B, D) for a batch whose clips are the stages."""
         mean = staged.features.mean(1)
         return mean if self.decimals is None else mean.round(decimals=self.decimals)
 
 
 class LeastSquares(Method):
-    """A point for each video, by a linear regression of the stages' :class:`Mean`; of many solutions the smallest."""
+    """Predict a point for each video by the minimum-norm linear regression on the stages' :class:`Mean`."""
 
     weights: Tensor
     intercept: Tensor
@@ -102,29 +102,29 @@ class LeastSquares(Method):
         self.register_memory("intercept", torch.float64)
 
     def losses(self, batch: Batch) -> dict[str, Tensor]:
-        """Nothing: :meth:`remember` is all the training."""
+        """Nothing: :meth:`remember` does all the training."""
         return {}
 
     @torch.no_grad()
     def remember(self, train: Batch) -> None:
-        """Fit."""
+        """Fit the regression."""
         x = self.embed(train).double()
         fitted = LinearRegression().fit(x.cpu().numpy(), train.score.double().cpu().numpy())
         self.weights, self.intercept = x.new_tensor(fitted.coef_), x.new_tensor(fitted.intercept_)
 
     def predict(self, batch: Batch) -> Point:
-        """B points."""
+        """Return B points."""
         value = self.embed(batch).double() @ self.weights + self.intercept
         return Point(value.to(batch.features.dtype))
 
 
 class S3D(Method):
-    """A point for each video.
+    """Predict a point for each video.
 
     Args:
-        stages: makes (B, S, D) of the clips.
-        models: one for each stage.
-        fusion: answers from all stages, and learns by remembering; None for the mean of the models.
+        stages: Computes the features (B, S, D) of the stages from the clips.
+        models: One model per stage.
+        fusion: Predicts from all stages and is fitted in :meth:`remember`; None for the mean of the models.
     """
 
     def __init__(self, stages: Stages, models: list[PointHead], fusion: LeastSquares | SupportVectors | None) -> None:
@@ -140,23 +140,23 @@ class S3D(Method):
         }
 
     def answers(self, batch: Batch) -> list[Point]:
-        """B points of each stage model."""
+        """Return the B points of each stage model."""
         x = self._staged(batch).features
         return [model(x[:, k]) for k, model in enumerate(self.models)]
 
     def remember(self, train: Batch) -> None:
-        """Fit the fusion, where it is one that learns."""
+        """Fit the fusion, if there is one."""
         if self.fusion is not None:
             self.fusion.remember(self._staged(train))
 
     def predict(self, batch: Batch) -> Point:
-        """B points."""
+        """Return B points."""
         if self.fusion is not None:
             return self.fusion.predict(self._staged(batch))
         return Point(torch.stack([answer.mean for answer in self.answers(batch)]).mean(0))
 
     def _staged(self, batch: Batch) -> Batch:
-        """The same with one clip for each stage."""
+        """Return the batch with one clip for each stage."""
         stages = self.stages(batch)  # (B, S, D)
         clips = torch.ones(stages.shape[:2], dtype=torch.bool, device=stages.device)
         return batch.replace(streams={"stages": Stream(stages, clips)})
@@ -168,28 +168,28 @@ def build(
     *,
     fusion: Annotated[
         Literal["mean", "linear", "svr"],
-        Field(description="mean of the stage scores; or linear or support vector regression of the stages' features"),
+        Field(description="mean of the stage scores, or linear or support vector regression on the stages' features"),
     ] = "svr",
-    stages: Annotated[int, Field(gt=0, description="stages of the action, without what comes before it")] = 4,
+    stages: Annotated[int, Field(gt=0, description="number of stages of the action, without what precedes it")] = 4,
     segmenter: Annotated[
-        Path | None, Field(description="weights of an ED-TCN that tells the stages; equal shares of the clips if none")
+        Path | None, Field(description="weights of an ED-TCN that predicts stages; equal shares of the clips if none")
     ] = None,
     decimals: Annotated[
-        int | None, Field(ge=0, description="features are rounded to so many decimals before a regression (code: 1)")
+        int | None, Field(ge=0, description="round features to this many decimals before a regression (public code: 1)")
     ] = None,
     cost: CostOption = None,
     epsilon: EpsilonOption = None,
 ) -> S3D:
-    """S3D for these features and labels.
+    """Build S3D for these features and labels.
 
     Raises:
-        OptionError: an option that the fusion would ignore, or a segmenter of other stages or features.
-        DataError: the segmenter cannot be read.
+        OptionError: If the fusion would ignore an option, or the segmenter has other stages or features.
+        DataError: If the segmenter cannot be read.
     """
     if fusion != "svr" and (cost, epsilon) != (None, None):
-        raise OptionError("s3d: cost and epsilon belong to fusion=svr; leave them out")
+        raise OptionError("s3d: cost and epsilon apply only to fusion=svr; leave them out")
     if fusion == "mean" and decimals is not None:
-        raise OptionError("s3d: decimals belongs to fusion=linear and fusion=svr; leave it out")
+        raise OptionError("s3d: decimals applies only to fusion=linear and fusion=svr; leave it out")
     parts = Stages(stages, _checked(segmenter, stages, features.width) if segmenter else None)
     models = [PointHead(features.width, labels.scale) for _ in range(stages)]
     if fusion == "mean":
@@ -206,7 +206,7 @@ def _checked(file: Path, stages: int, width: int) -> EDTCN:
     segmenter = EDTCN.load(file).requires_grad_(False)
     if (segmenter.classes, segmenter.width) != (stages + 1, width):
         raise OptionError(
-            f"s3d: {file} tells {segmenter.classes - 1} stages of features of width {segmenter.width}, "
-            f"and here there are {stages} of width {width}"
+            f"s3d: {file} predicts {segmenter.classes - 1} stages from features of width {segmenter.width}, "
+            f"but here there are {stages} of width {width}"
         )
     return segmenter

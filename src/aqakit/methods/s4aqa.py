@@ -1,36 +1,39 @@
 """S4AQA: masked segment recovery and adversarial alignment.
 
-One hidden segment of every unlabelled video is recovered, and all representations are aligned.
+A masked segment of every unlabelled video is recovered, and all representations are aligned.
 
-The base reads what a temporal encoder, shared by labelled and unlabelled videos, makes of the segments. Of every
-unlabelled video one random segment is hidden, encoded with the others and recovered by a two-layer decoder (mean
-absolute error). A discriminator behind a gradient-reversal layer tells labelled from unlabelled videos, whole or with
-a hidden segment, which makes their representations alike. L = L_reg + λ₁ L_recovery + λ₂ L_adversarial.
+The base reads the output of a temporal encoder that labelled and unlabelled videos share. In every unlabelled video,
+one random segment is masked, encoded with the others and recovered by a two-layer decoder (mean absolute error). A
+discriminator behind a gradient-reversal layer separates labelled and unlabelled videos (complete or masked), which
+makes their representations alike. L = L_reg + λ₁ L_recovery + λ₂ L_adversarial.
 
-The paper's ablation: AA is ``recovery=0 alignment=0``, the base over the encoder alone; AA+MSFR ``alignment=0``;
-AA+RDA ``recovery=0``.
+The paper's ablation: AA is ``recovery=0 alignment=0``, the base on the encoder alone; AA+MSFR is ``alignment=0``;
+AA+RDA is ``recovery=0``.
 
-No code was published, and the paper leaves open
+No code was published. The paper leaves open:
 
-- the *encoder*: ``residual``, which encodes each segment by itself before a convolution over the codes, ``reach``
-  segments on either side; or ``convolution``, a linear layer and a convolution side by side, where what recovery
-  teaches goes to the weights that read neighbours alone;
-- what is *decoded*: the encoding at the place of the hidden segment, which a decoder of the whole video could not know;
-- the *mask token*: ``learned``, or the mean of the features (``zero`` where they are standardised);
-- the *normalisation* of the adversarial terms: the printed min–max averages labelled and unlabelled rows apart and
-  halves the two unlabelled terms, the printed loss sums all rows. Here it is the former, which does not depend on the
-  batch's labelled share;
-- λ₁ and λ₂, which weigh against the base's loss in its own units: a divergence or likelihood for ``usdl`` and ``dae``,
-  squared units of the score for ``regression``, where they are to be larger: 30 and 3 on the 24 points of JIGSAWS;
-- the *dropout* of a hidden view: that of the whole video, but for the hidden segment, so that it is read only once.
+- the *encoder*: ``residual`` encodes each segment separately before a convolution over these codes, with ``reach``
+  segments on either side; ``convolution`` sums a linear layer and a convolution over the segments, so that
+  recovery trains only the weights that read the neighbours;
+- the *input of the decoder*: here the encoding at the position of the masked segment; a decoder of the whole video
+  could not know this position;
+- the *mask token*: ``learned``, or the mean of the features (``zero`` if they are standardised);
+- the *normalisation* of the adversarial terms: the printed min–max objective averages labelled and unlabelled rows
+  separately and halves the two unlabelled terms; the printed loss sums over all rows. Here it is the former, which does
+  not depend on the share of labelled rows in the batch;
+- λ₁ and λ₂, which are relative to the base's loss in its own units: a divergence or likelihood for ``usdl`` and
+  ``dae``, squared score units for ``regression``, which needs larger weights: 30 and 3 on the 24 points of JIGSAWS;
+- the *dropout* of the masked video: that of the complete video except at the masked segment, so that the video is
+  encoded only once.
 
-Dropout and the weights of ``regression`` were compared on JIGSAWS kinematics with a dozen labels, by the rank
-correlation on training samples that were held back for that; the rest on 2,000 synthetic dives of other seeds than the
-default one with 10 % labels. On joints with noise 0.3 recovery (λ₁ = 10) took the rank correlation on the unlabelled
-training dives from 0.66 to 0.80 with ``residual`` and from 0.63 to 0.66 with ``convolution``; on features of pixels and
-on joints found in them, that on test dives from 0.48 to 0.51 and from 0.78 to 0.81, and λ₁ = 1 to 0.48 and 0.80. Part
-of this regularises: AA with dropout 0.5, trained three times as long, reaches 0.77 on the noisy joints, and on pixels
-0.51 with dropout 0.7. It also removes noise: with noise 0.15 the gain is 0.02 to 0.03, and less the longer one trains.
+Dropout and the weights for ``regression`` were compared on JIGSAWS kinematics with a dozen labels, by the rank
+correlation on held-out training samples; the rest on 2,000 synthetic dives with other seeds than the default and 10 %
+labels. On joints with noise 0.3, recovery (λ₁ = 10) raised the rank correlation on the unlabelled training dives from
+0.66 to 0.80 with ``residual``, and from 0.63 to 0.66 with ``convolution``. On test dives, the rank correlation rose
+from 0.48 to 0.51 with pixel features and from 0.78 to 0.81 with joints found in the pixels; with λ₁ = 1 it was 0.48 and
+0.80. Part of the gain is regularisation: AA with dropout 0.5, trained three times as long, reaches 0.77 on the noisy
+joints, and 0.51 on pixels with dropout 0.7. Recovery also removes noise: with noise 0.15 the gain is 0.02 to 0.03, and
+less with longer training.
 """
 
 from typing import Annotated, Any, Literal
@@ -79,21 +82,21 @@ class _Reversal(torch.autograd.Function):
 
 
 def reverse_gradient(x: Tensor) -> Tensor:
-    """The same values; what is behind it learns the opposite (Ganin and Lempitsky 2015)."""
+    """Return ``x`` unchanged; reverse its gradient in the backward pass (Ganin and Lempitsky 2015)."""
     reversed_: Tensor = _Reversal.apply(x)  # type: ignore[no-untyped-call]
     return reversed_
 
 
 class S4AQA(Encoded):
-    """A base over an encoder that unlabelled videos shape.
+    """A base on an encoder that is also trained on unlabelled videos.
 
     Args:
-        encoder: shared by all rows.
-        base: reads its output.
-        inputs: channels of a segment.
+        encoder: Encoder shared by labelled and unlabelled rows.
+        base: Method that reads the encoder's output.
+        inputs: Channels of a segment.
         recovery: λ₁.
         alignment: λ₂.
-        mask: what stands for a hidden segment.
+        mask: What replaces a masked segment.
     """
 
     token: Tensor
@@ -122,7 +125,7 @@ class S4AQA(Encoded):
             self.discriminator = nn.Sequential(nn.Linear(width, width), nn.ReLU(), nn.Linear(width, 1))
 
     def unlabelled_losses(self, batch: Batch, codes: Stream, encoded: Stream) -> dict[str, Tensor]:
-        """λ₁ × the error of recovered segments, and λ₂ × the discriminator's, whose gradient is reversed."""
+        """Return λ₁ × the recovery error and λ₂ × the discriminator's loss, whose gradient is reversed."""
         if not self.recovery and not self.alignment:
             return {}
         free = ~batch.labelled
@@ -139,18 +142,21 @@ class S4AQA(Encoded):
         return terms
 
     def represent(self, encoded: Stream) -> Tensor:
-        """(B, width) mean of the encoded segments."""
+        """Return the mean of the encoded segments, (B, width)."""
         found: Tensor = self.pool(encoded.features, encoded.clips)
         return found
 
     def representations(self, batch: Batch) -> dict[str, Tensor]:
-        """Mean encoded segments of every video, whole and ``masked``: with one random segment hidden."""
+        """Return the mean encoded segments of every video: ``whole``, and ``masked`` with one random segment hidden."""
         codes = self.encoder.read(first(batch))
         views = {"whole": codes, "masked": self._hide(codes, _places(codes.clips))}
         return {name: self.represent(self.encoder.tell(view)) for name, view in views.items()}
 
     def adversarial(self, labelled: Tensor, unlabelled: Tensor, hidden: Tensor) -> Tensor:
-        """Cross-entropy of the discriminator, mean over each kind; (b, width) each, of any b."""
+        """Cross-entropy of the discriminator, averaged over each kind of row.
+
+        Each argument has shape (b, width), with any b.
+        """
         kinds = ((labelled, 1.0, 1.0), (unlabelled, 0.0, 0.5), (hidden, 0.0, 0.5))
         truth = torch.cat([rows.new_full((len(rows),), known) for rows, known, _ in kinds])
         weight = torch.cat([rows.new_full((len(rows),), share / max(1, len(rows))) for rows, _, share in kinds])
@@ -158,13 +164,16 @@ class S4AQA(Encoded):
         return F.binary_cross_entropy_with_logits(answer, truth, weight, reduction="sum")
 
     def _hide(self, codes: Stream, place: Tensor) -> Stream:
-        """Codes with that of the token at ``place`` (B,) of each row; dropout is that of the whole video elsewhere."""
+        """Replace the code at ``place`` (B,) of each row by that of the mask token.
+
+        The dropout of the other codes stays that of the complete video.
+        """
         tokens = Stream(self.token.expand(len(place), 1, -1), codes.clips.new_ones(len(place), 1))
         at = F.one_hot(place, codes.clips.shape[1]).bool()[..., None]  # (B, N, 1)
         return Stream(torch.where(at, self.encoder.read(tokens).features, codes.features), codes.clips)
 
     def _recovery(self, encoded: Stream, whole: Stream, place: Tensor) -> Tensor:
-        """Mean absolute error of the hidden segments; a video of one segment says nothing of it."""
+        """Return the mean absolute error of the masked segments; videos of one segment are ignored."""
         rows = torch.arange(len(place), device=place.device)
         error = (self.decoder(encoded.features[rows, place]) - whole.features[rows, place].detach()).abs().mean(1)
         several = whole.clips.sum(1) > 1
@@ -172,7 +181,7 @@ class S4AQA(Encoded):
 
 
 def _places(clips: Tensor) -> Tensor:
-    """(B, N) → (B,) a random segment of each video."""
+    """Pick a random segment of each video: (B, N) → (B,)."""
     return torch.multinomial(clips.float(), 1).squeeze(1)
 
 
@@ -181,20 +190,20 @@ def build(
     labels: LabelSpec,
     *,
     base: BaseOption = "usdl",
-    recovery: Annotated[float, Field(ge=0, description="λ₁, weight of the recovery; 0: without")] = 10.0,
-    alignment: Annotated[float, Field(ge=0, description="λ₂, weight of the alignment; 0: without")] = 0.1,
+    recovery: Annotated[float, Field(ge=0, description="λ₁, weight of the recovery loss; 0 disables it")] = 10.0,
+    alignment: Annotated[float, Field(ge=0, description="λ₂, weight of the alignment loss; 0 disables it")] = 0.1,
     encoder: EncoderOption = "residual",
     width: WidthOption = 128,
     reach: ReachOption = 1,
     mask: Annotated[
-        Literal["learned", "zero"], Field(description="what stands for a hidden segment: a learned vector, or zeros")
+        Literal["learned", "zero"], Field(description="what replaces a masked segment: a learned vector, or zeros")
     ] = "learned",
     dropout: DropoutOption = 0.5,
 ) -> S4AQA:
-    """S4AQA for these features and labels.
+    """Build S4AQA for these features and labels.
 
     Raises:
-        OptionError: a base that does not exist, or that keeps a memory of what it read.
+        OptionError: If the base does not exist, or keeps a memory of the training videos.
     """
     shared, scorer = build_encoded(
         "s4aqa", base, labels, encoder, inputs=features.width, width=width, reach=reach, dropout=dropout

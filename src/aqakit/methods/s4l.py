@@ -1,19 +1,21 @@
 """S4L: self-supervised tasks on unlabelled videos.
 
-The questions are
+The tasks are
 
-- ``rotation``, the published one (Zhai et al. 2019): the video is turned by 0, 90, 180 or 270 degrees: by how much?
-- ``order``: the video is cut into three parts, which come in one of their six orders: which one?
-- ``speed``: every clip is shown, every second one, or every fourth: how fast is it?
+- ``rotation``, the published task (Zhai et al. 2019): predict whether the video is rotated by 0, 90, 180 or 270
+  degrees;
+- ``order``: the video is cut into three parts, which are shuffled; predict which of the six orders it is;
+- ``speed``: every clip is shown, every second one, or every fourth; predict which.
 
-Features cannot be turned, but they have an order and a pace. Turned pixels need backbones that are trained in the run
-(``--finetune``), which an unlabelled video passes a second time: a step of ``c3d_small`` takes 1.4 times as long as
-one of the base on as many videos where half of the batch is unlabelled, 1.5 times where three quarters are.
+Features cannot be rotated, but their order and speed can be changed. ``rotation`` needs backbones that are trained in
+the run (``--finetune``), and unlabelled videos pass through them a second time. With ``c3d_small``, a step takes 1.4
+times as long as a step of the base on the same number of videos if half of the batch is unlabelled, and 1.5 times if
+three quarters are.
 
-The base and the question read one encoder, the same that :mod:`~aqakit.methods.s4aqa` shares; where no video is
-unlabelled it is the base over that encoder. The paper asks labelled pictures too; here they teach the base alone. It
-asks all four turns of a picture in each step; here each video is turned by one of them, drawn anew, in all its frames
-and clips, which is the same on average for a quarter of the price.
+The base and the task's classifier share one encoder, the same as in :mod:`~aqakit.methods.s4aqa`. Without unlabelled
+videos, the method is the base on that encoder. The paper also applies the task to labelled images; here they train only
+the base. It applies all four rotations to an image in each step; here each video gets one random rotation per step, the
+same for all its frames and clips, which is equal on average at a quarter of the cost.
 """
 
 from collections.abc import Callable
@@ -51,13 +53,13 @@ _ANSWERS = {"order": len(_ORDERS), "speed": len(_STEPS), "rotation": 4}
 
 
 class S4L(Encoded):
-    """A base over an encoder that also knows how a video was changed.
+    """A base on an encoder that is also trained to recognise how a video was changed.
 
     Args:
-        encoder: shared by all rows.
-        base: reads its output.
-        question: how videos are changed.
-        weight: of the question.
+        encoder: Encoder shared by labelled and unlabelled rows.
+        base: Method that reads the encoder's output.
+        question: Self-supervised task, which decides how videos are changed.
+        weight: Weight of the task's loss.
     """
 
     def __init__(self, encoder: Encoder, base: Method, *, question: Question, weight: float) -> None:
@@ -68,14 +70,14 @@ class S4L(Encoded):
         self.needs_pixels |= question == "rotation"
 
     def unlabelled_losses(self, batch: Batch, codes: Stream, encoded: Stream) -> dict[str, Tensor]:
-        """Weight × cross-entropy of the answer on changed features; nothing where pixels are to be turned."""
+        """Return weight × cross-entropy of the task on changed features; empty for ``rotation``."""
         if self.question == "rotation":
             return {}
         changed, truth = self.change(codes.select(~batch.labelled))
         return self.asked(self.encoder.tell(changed), truth)
 
     def pixel_losses(self, pixels: Batch, embed: Callable[[Batch], Batch]) -> dict[str, Tensor]:
-        """Weight × cross-entropy of the answer on turned videos, where that is the question."""
+        """Return weight × cross-entropy of the task on rotated videos, for ``rotation`` only."""
         terms = super().pixel_losses(pixels, embed)
         if self.question != "rotation" or bool(pixels.labelled.all()):
             return terms
@@ -83,12 +85,12 @@ class S4L(Encoded):
         return {**terms, **self.asked(self.encoder(first(embed(turned))), truth)}
 
     def asked(self, encoded: Stream, truth: Tensor) -> dict[str, Tensor]:
-        """The term of encoded changed videos whose true answers are (B,) classes."""
+        """Return the task's loss for encoded changed videos with true classes (B,)."""
         answer = self.head(self.pool(encoded.features, encoded.clips))
         return {self.question: self.weight * F.cross_entropy(answer, truth)}
 
     def change(self, stream: Stream) -> tuple[Stream, Tensor]:
-        """Each video changed at random, and the class (B,) of the change."""
+        """Change each video at random; return the videos and the class (B,) of each change."""
         views = _ORDERS if self.question == "order" else _STEPS
         truth = torch.randint(len(views), (len(stream.clips),), device=stream.clips.device)
         counts = stream.clips.sum(1).tolist()
@@ -101,16 +103,19 @@ class S4L(Encoded):
 
 
 def _shown(clips: int, view: tuple[int, ...] | int) -> list[int]:
-    """Places of the clips shown, in turn: every ``view``-th, or the parts in that order, of which some may be empty."""
+    """Return the indices of the clips to show: every ``view``-th, or the parts in that order; parts may be empty."""
     if isinstance(view, int):
         return list(range(0, clips, view))
     size, more = divmod(clips, len(view))
-    starts = [part * size + min(part, more) for part in range(len(view) + 1)]  # the first parts are the longer ones
+    starts = [part * size + min(part, more) for part in range(len(view) + 1)]  # the first parts are longer
     return [clip for part in view for clip in range(starts[part], starts[part + 1])]
 
 
 def turn(pixels: Batch) -> tuple[Batch, Tensor]:
-    """Each video turned at random, alike in all frames and streams, and by how many quarters counter-clockwise (B,)."""
+    """Rotate each video at random, in the same way in all frames and streams.
+
+    Return the videos and the number of counter-clockwise quarter turns (B,).
+    """
     truth = torch.randint(4, (len(pixels),), device=pixels.score.device)
     streams = {}
     for name, stream in pixels.streams.items():
@@ -120,10 +125,10 @@ def turn(pixels: Batch) -> tuple[Batch, Tensor]:
 
 
 def _turned(clips: Tensor, quarters: int) -> Tensor:
-    """(N, T, H, W, 3) of the same shape.
+    """Rotate frames (N, T, H, W, 3) and keep their shape.
 
-    Of pictures that are not square the central square is turned and stretched to their size, whatever the turn: were
-    only some of them stretched, that would be the answer.
+    If frames are not square, the central square is rotated and stretched to their size, for every rotation: stretching
+    only some of them would give the answer away.
     """
     height, width = clips.shape[-3:-1]
     side = min(height, width)
@@ -141,18 +146,18 @@ def build(
     *,
     base: BaseOption = "usdl",
     question: Annotated[
-        Question, Field(description="what an unlabelled video is asked; rotation needs --finetune")
+        Question, Field(description="self-supervised task of unlabelled videos; rotation needs --finetune")
     ] = "order",
-    weight: Annotated[float, Field(gt=0, description="of the question")] = 1.0,
+    weight: Annotated[float, Field(gt=0, description="weight of the self-supervised loss")] = 1.0,
     encoder: EncoderOption = "residual",
     width: WidthOption = 128,
     reach: ReachOption = 1,
     dropout: DropoutOption = 0.0,
 ) -> S4L:
-    """S4L for these features and labels.
+    """Build S4L for these features and labels.
 
     Raises:
-        OptionError: a base that does not exist, or that keeps a memory of what it read.
+        OptionError: If the base does not exist, or keeps a memory of the training videos.
     """
     shared, scorer = build_encoded(
         "s4l", base, labels, encoder, inputs=features.width, width=width, reach=reach, dropout=dropout

@@ -1,14 +1,14 @@
 """ST-GCN: spatio-temporal graph convolution on a skeleton.
 
-Each unit mixes a joint with its neighbours, whose subsets have weights of their own and whose edges a learnt
-importance, and then every joint with its past and future (Yan et al. 2018). The mean over joints and time gives the
-score. The public code is followed where the paper differs: the neighbours' mean instead of the symmetric
+Each unit mixes every joint with its neighbours and then with its past and future (Yan et al. 2018). Subsets of
+neighbours have separate weights, and edges a learnt importance. The score is regressed on the mean over joints and
+time. Where paper and public code differ, the code is followed: the mean over neighbours instead of the symmetric
 normalisation, ten units instead of nine, distance from the centre counted in bones instead of measured. Videos may
 differ in length: padding takes no part in convolutions, norms or the mean.
 
-Published: ``channels=64,64,64,64,128,128,128,256,256,256``, ``dimensions`` the coordinates of a joint, and
-``dropout=0.5``; 3,083,669 parameters on a skeleton of 25 joints. The default is a network for hundreds of videos, not
-for the hundreds of thousands of action recognition.
+Published: ``channels=64,64,64,64,128,128,128,256,256,256``, ``dimensions`` the number of coordinates of a joint, and
+``dropout=0.5``; 3,083,669 parameters on a skeleton of 25 joints. The default network is sized for hundreds of videos,
+not for the hundreds of thousands of action recognition.
 """
 
 from typing import Annotated
@@ -36,13 +36,13 @@ FEATURES = FeatureSpec({"skeleton": (17, 3)})
 
 
 class FrameNorm(nn.BatchNorm1d):
-    """Batch normalisation over the frames that are not padding; padding becomes zero."""
+    """Batch normalisation over frames that are not padding; padding becomes zero."""
 
     def forward(self, x: Tensor, frames: Tensor) -> Tensor:  # type: ignore[override]
-        """(B, T, J, C), (B, T) → (B, T, J, C)."""
+        """Normalise: (B, T, J, C), (B, T) → (B, T, J, C)."""
         inside = x[frames]  # (n, J, C)
         rows = inside.flatten(0, 1)
-        # a single row has no spread: what was learnt so far stands for it
+        # a single row has no variance: use the running statistics
         normed = super().forward(rows) if len(rows) > 1 else self._as_learnt(rows)
         return torch.zeros_like(x).index_put((frames,), normed.view_as(inside))
 
@@ -51,7 +51,7 @@ class FrameNorm(nn.BatchNorm1d):
 
 
 class Unit(nn.Module):
-    """Graph convolution over joints, then convolution over time, around a shortcut."""
+    """Graph convolution over joints, then convolution over time, with a residual connection."""
 
     adjacency: Tensor
 
@@ -72,14 +72,14 @@ class Unit(nn.Module):
         self.shortcut_norm = FrameNorm(out) if self.shortcut is not None else None
 
     def forward(self, x: Tensor, frames: Tensor) -> tuple[Tensor, Tensor]:
-        """(B, T, J, C), (B, T) → (B, T / stride, J, C'), (B, T / stride)."""
+        """Map (B, T, J, C), (B, T) to (B, T / stride, J, C'), (B, T / stride)."""
         later = frames[:, :: self.stride]
         y = self.before(self.graph(x), frames).relu() * frames[..., None, None]
         y = self.dropout(self.after(self._over_time(y), later))
         return (y + self._short(x, later)).relu(), later
 
     def graph(self, x: Tensor) -> Tensor:
-        """(B, T, J, C) → (B, T, J, C'): over the subsets k, the sum of A_k x W_k (section 3.6 of the paper)."""
+        """Sum A_k x W_k over the subsets k (section 3.6 of the paper): (B, T, J, C) → (B, T, J, C')."""
         weighted = self.spatial(x).unflatten(3, (len(self.adjacency), -1))  # (B, T, J, K, C')
         return torch.einsum("kij,btjkc->btic", self.adjacency * self.importance, weighted)
 
@@ -98,7 +98,7 @@ class Unit(nn.Module):
 
 
 class STGCN(Method):
-    """A point for each video."""
+    """Predict a point for each video."""
 
     def __init__(self, adjacency: Tensor, units: list[Unit], head: PointHead, *, dimensions: int) -> None:
         super().__init__()
@@ -107,12 +107,12 @@ class STGCN(Method):
         self.units, self.head = nn.ModuleList(units), head
 
     def losses(self, batch: Batch) -> dict[str, Tensor]:
-        """Mean squared error, in squared units of the sport."""
+        """Mean squared error, in squared score units."""
         known = batch.select(batch.labelled)
         return {"squared_error": mean_loss(squared_error(self.predict(known), known.score))}
 
     def predict(self, batch: Batch) -> Point:
-        """B points."""
+        """Return B points."""
         x, frames = self._frames(Stream(batch.features, batch.clips))
         x = self.norm(x.flatten(2)[:, :, None], frames).view_as(x)
         for unit in self.units:
@@ -120,20 +120,20 @@ class STGCN(Method):
         return self.head(x.mean(2).sum(1) / frames.sum(1, keepdim=True).clamp(min=1))
 
     def _frames(self, stream: Stream) -> tuple[Tensor, Tensor]:
-        """Clips (B, N, J, T C) in a row: (B, N T, J, C), (B, N T)."""
+        """Concatenate clips (B, N, J, T C) over time: (B, N T, J, C), (B, N T)."""
         x = stream.features.unflatten(3, (-1, self.dimensions)).transpose(2, 3)  # (B, N, T, J, C)
         return x.flatten(1, 2), stream.clips.repeat_interleave(x.shape[2], dim=1)
 
 
 def _partition(chosen: Partition | None, graph: str) -> Partition:
     if graph == "full" and chosen == "spatial":
-        raise OptionError("st_gcn: in a full graph no joint is nearer to the centre; give graph, or partition=distance")
+        raise OptionError("st_gcn: a full graph has no centre; set graph, or partition=distance")
     return chosen or ("distance" if graph == "full" else "spatial")
 
 
 def _dimensions(chosen: int | None, width: int) -> int:
     if chosen is not None and width % chosen:
-        raise OptionError(f"st_gcn: {width} numbers of a joint are no whole frames of {chosen} dimensions")
+        raise OptionError(f"st_gcn: {width} values per joint are not a multiple of {chosen} dimensions")
     return chosen or width
 
 
@@ -144,28 +144,28 @@ def build(
     graph: GraphOption = "full",
     partition: Annotated[
         Partition | None,
-        Field(description="subsets of neighbours with weights of their own (spatial; distance in a full graph)"),
+        Field(description="split of neighbours into subsets with separate weights (spatial; distance in a full graph)"),
     ] = None,
     dimensions: Annotated[
         int | None,
-        Field(gt=0, description="coordinates of a joint, where a clip is a row of frames; none: a clip is one frame"),
+        Field(gt=0, description="coordinates of a joint, if a clip has several frames; none: a clip is one frame"),
     ] = None,
     channels: Annotated[
         tuple[Annotated[int, Field(gt=0)], ...],
         Field(min_length=1, description="width of each unit, as 64,64,128; where it grows, time is halved"),
         BeforeValidator(lambda value: value.split(",") if isinstance(value, str) else value),
     ] = (32, 32, 64),
-    kernel: Annotated[int, Field(gt=0, description="frames of a temporal convolution, odd")] = 9,
+    kernel: Annotated[int, Field(gt=0, description="kernel size of the temporal convolutions in frames, odd")] = 9,
     dropout: DropoutOption = 0.0,
 ) -> STGCN:
-    """ST-GCN for these features and labels.
+    """Build ST-GCN for these features and labels.
 
     Raises:
-        OptionError: the features are no joints, the graph is not one of so many, or options do not fit each other.
+        OptionError: If the features are not joints, the graph has another number of joints, or options conflict.
     """
     count, width = joints(features, "st_gcn")
     if kernel % 2 == 0:
-        raise OptionError(f"st_gcn: the middle of {kernel} frames is none of them; give an odd kernel")
+        raise OptionError(f"st_gcn: a kernel of {kernel} frames has no middle frame; set an odd kernel")
     size = _dimensions(dimensions, width)
     adjacency = partitions(hops(graph, count), _partition(partition, graph))
     units = [

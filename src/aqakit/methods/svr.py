@@ -1,11 +1,11 @@
 """SVR: support vector regression of the mean clip features.
 
-The baseline of many papers, and the last step of some systems (S3D among them). C and ε, and γ of the RBF kernel, are
-selected inside the training set; the S3D release selects them on its test set, which no option of this method does.
-A fixed machine, as published, has them given: ``kernel=rbf, scaling=none, cost=221, epsilon=0.01, gamma=0.00048828125``
-(one by the 2048 channels, scikit-learn's ``auto``) is S3D's.
+A baseline of many papers, and the last step of some systems such as S3D. C, ε and the γ of the RBF kernel are selected
+inside the training set; the S3D release selects them on its test set, which no option of this method does. To reproduce
+the published S3D machine, set
+``kernel=rbf, scaling=none, cost=221, epsilon=0.01, gamma=0.00048828125`` (1 / 2048 channels, scikit-learn's ``auto``).
 
-The answer is a point, as published: the tube ε is a tolerance of the loss and says nothing of the error to expect.
+The prediction is a point, as published: ε is a tolerance of the loss and says nothing about the expected error.
 """
 
 from typing import Annotated, Literal
@@ -28,14 +28,14 @@ FEATURES = FeatureSpec({"i3d": (1024,)})
 
 
 class PooledClips(nn.Module):
-    """Batch → (B, D): the clips as one vector, without learning."""
+    """Pool the clips of each video into one vector, without learning."""
 
     def __init__(self, features: FeatureSpec, pooling: Literal["average", "statistics"]) -> None:
         super().__init__()
         self.pool = poolings.build(pooling, features.width)
 
     def forward(self, batch: Batch) -> Tensor:
-        """(B, D), or (B, 3 D) of ``statistics``."""
+        """Return (B, D), or (B, 3 D) for ``statistics``."""
         return self.pool(batch.features, batch.clips)
 
 
@@ -43,23 +43,23 @@ def build(
     features: FeatureSpec,
     labels: LabelSpec,
     *,
-    kernel: Annotated[Kernel, Field(description="linear, or a Gaussian of the distance")] = "linear",
+    kernel: Annotated[Kernel, Field(description="kernel: linear, or Gaussian (RBF)")] = "linear",
     pooling: Annotated[
-        Literal["average", "statistics"], Field(description="how the clips of a video become one vector")
+        Literal["average", "statistics"], Field(description="how the clips of a video are pooled into one vector")
     ] = "average",
     scaling: Annotated[
-        Scaling, Field(description="of the vectors: none, to unit length, or each channel to unit spread")
+        Scaling, Field(description="scaling: none, vectors to unit length, or channels to unit standard deviation")
     ] = "standard",
     cost: CostOption = None,
     epsilon: EpsilonOption = None,
-    gamma: Annotated[float | None, Field(gt=0, description="γ of the kernel rbf; selected if not given")] = None,
+    gamma: Annotated[float | None, Field(gt=0, description="γ of the RBF kernel; selected if not given")] = None,
 ) -> Method:
-    """SVR for these features and labels.
+    """Build the SVR for these features and labels.
 
     Raises:
-        OptionError: ``gamma`` with the linear kernel, which would ignore it.
+        OptionError: If ``gamma`` is given with the linear kernel, which would ignore it.
     """
     if kernel == "linear" and gamma is not None:
-        raise OptionError("svr: gamma belongs to kernel=rbf; leave it out")
+        raise OptionError("svr: gamma applies only to kernel=rbf; remove it")
     embed = PooledClips(features, pooling)
     return SupportVectors(embed, scaling=scaling, kernel=kernel, cost=cost, epsilon=epsilon, gamma=gamma)

@@ -1,13 +1,13 @@
 """TSN: the consensus of the scores of segments.
 
-A video is cut into segments, one network scores a snippet of each, and the consensus of the snippets is trained
-against the video's score (Wang et al. 2016, eq. 1–2); Pan et al. (2019) use it so for action quality. The streams,
-appearance and motion, are networks of their own whose scores are averaged. A clip of the features is a snippet.
+A video is cut into segments, one network scores a snippet of each, and the consensus of the snippets is trained against
+the score of the video (Wang et al. 2016, eq. 1–2). Pan et al. (2019) use it like this for action quality. The streams
+(appearance and motion) have separate networks whose scores are averaged. A snippet is one clip of the features.
 
 The published network ends in one linear layer after dropout: ``hidden= dropout=0.8``. On frozen features that would be
-linear regression on the mean snippet, so a hidden layer is the default: then a snippet is judged before the mean, and
-not after. ``max`` is another consensus of the paper; ``attention`` that of the journal version (Wang et al. 2018),
-whose weights follow the snippet.
+linear regression on the mean snippet, so the default has a hidden layer: snippets are scored before averaging, not
+after. ``max`` is another consensus of the paper; ``attention`` is that of the journal version (Wang et al. 2018), whose
+weights depend on the snippet.
 """
 
 from typing import Annotated, Literal
@@ -34,7 +34,7 @@ Consensus = Literal["average", "max", "attention"]
 
 
 class SegmentScores(nn.Module):
-    """One stream: snippets to scores to their consensus."""
+    """Score the snippets of one stream and combine the scores by the consensus."""
 
     def __init__(self, width: int, *, consensus: Consensus, hidden: tuple[int, ...], dropout: float) -> None:
         super().__init__()
@@ -44,7 +44,7 @@ class SegmentScores(nn.Module):
         self.weight = nn.Linear((width, *hidden)[-1], 1, bias=False) if consensus == "attention" else None
 
     def forward(self, stream: Stream) -> Tensor:
-        """(B,) in the head's units."""
+        """Return (B,) scores, in quarters of the score scale around its centre."""
         clips = stream.clips
         x = self.trunk(torch.where(clips[..., None], stream.features, 0.0))  # (B, N, width)
         score = self.score(x).squeeze(2)
@@ -55,19 +55,19 @@ class SegmentScores(nn.Module):
 
 
 class TSN(Method):
-    """A point for each video: the mean over the streams of the consensus over its snippets."""
+    """Predict a point for each video: the mean over streams of the consensus over snippets."""
 
     def __init__(self, streams: list[SegmentScores], scale: ScoreScale) -> None:
         super().__init__()
         self.streams, self.scale = nn.ModuleList(streams), scale
 
     def losses(self, batch: Batch) -> dict[str, Tensor]:
-        """Mean squared error of the consensus, in squared units of the sport."""
+        """Mean squared error of the consensus, in squared score units."""
         known = batch.select(batch.labelled)
         return {"squared_error": mean_loss(squared_error(self.predict(known), known.score))}
 
     def predict(self, batch: Batch) -> Point:
-        """B points."""
+        """Return B points."""
         scores = [score(stream) for score, stream in zip(self.streams, batch.streams.values(), strict=True)]
         return Point(in_units(torch.stack(scores).mean(0), self.scale))
 
@@ -77,15 +77,15 @@ def build(
     labels: LabelSpec,
     *,
     consensus: Annotated[
-        Consensus, Field(description="of the snippets' scores: their mean, the highest, or a mean of learnt weights")
+        Consensus, Field(description="consensus of the snippets' scores: mean, maximum, or mean with learnt weights")
     ] = "average",
     hidden: HiddenOption = (256,),
     dropout: DropoutOption = 0.5,
 ) -> TSN:
-    """TSN for these features and labels.
+    """Build TSN for these features and labels.
 
     Raises:
-        OptionError: the features of a stream are not one vector per clip.
+        OptionError: If the features of a stream are not one vector per clip.
     """
     streams = [
         SegmentScores(width, consensus=consensus, hidden=hidden, dropout=dropout) for width in vectors(features, "tsn")

@@ -1,14 +1,14 @@
 """USDL: uncertainty-aware score distribution learning.
 
-The score becomes a discrete Gaussian over K bins, a softmax predicts it, and the loss is the Kullback–Leibler
-divergence between the two (Tang et al. 2020, eq. 1–4). Where paper and public code differ:
+The target is a discrete Gaussian around the score over K bins, the prediction is a softmax over the same bins, and the
+loss is the Kullback–Leibler divergence between the two (Tang et al. 2020, eq. 1–4). Where paper and public code differ:
 
-- *reduction*: the code divides the divergence by the number of bins as well as of samples; ``reduction="mean"`` does
-  that, the default ``"sum"`` is the divergence of the paper.
-- *answer*: the code answers with the most probable bin; ``answer="argmax"`` gives that point, the default keeps the
-  whole distribution, whose mean ranks without steps.
+- *reduction*: the code divides the divergence by the number of bins as well as by the number of samples;
+  ``reduction="mean"`` does this. The default ``"sum"`` is the divergence of the paper.
+- *answer*: the code predicts the most probable bin; ``answer="argmax"`` gives that point. The default keeps the whole
+  distribution, whose mean is continuous and thus ranks without ties.
 
-Published settings: MTL-AQA ``bins=101, sigma=5``; JIGSAWS ``bins=25, sigma=1``. Sigma is counted in bins.
+Published settings: MTL-AQA ``bins=101, sigma=5``; JIGSAWS ``bins=25, sigma=1``. Sigma is in bins.
 """
 
 from typing import Annotated, Literal
@@ -30,7 +30,7 @@ FEATURES = FeatureSpec({"i3d": (1024,)})
 
 
 class USDL(Method):
-    """A histogram for each video."""
+    """Predict a histogram for each video."""
 
     def __init__(
         self,
@@ -46,14 +46,14 @@ class USDL(Method):
         self.sigma, self.reduction, self.answer = sigma, reduction, answer
 
     def losses(self, batch: Batch) -> dict[str, Tensor]:
-        """Divergence of the predicted histogram from the soft label, in nats."""
+        """Kullback–Leibler divergence between soft label and predicted histogram, in nats."""
         known = batch.select(batch.labelled)
         histogram = self._histogram(known)
         divergence = soft_label_kl(histogram, known.score, sigma=self.sigma, reduction=self.reduction)
         return {"divergence": mean_loss(divergence)}
 
     def predict(self, batch: Batch) -> Binned | Point:
-        """B histograms, or their most probable bins as points."""
+        """Return B histograms, or their most probable bins as points."""
         histogram = self._histogram(batch)
         return Point(histogram.mode) if self.answer == "argmax" else histogram
 
@@ -66,18 +66,18 @@ def build(
     labels: LabelSpec,
     *,
     bins: Annotated[int, Field(ge=2, description="number of bins from the lowest to the highest score")] = 101,
-    sigma: Annotated[float, Field(gt=0, description="spread of the soft label, in bins")] = 5.0,
+    sigma: Annotated[float, Field(gt=0, description="standard deviation of the soft label, in bins")] = 5.0,
     reduction: Annotated[
-        Literal["sum", "mean"], Field(description="over bins: the paper's sum, or the public code's mean")
+        Literal["sum", "mean"], Field(description="reduction over bins: the paper's sum, or the public code's mean")
     ] = "sum",
     answer: Annotated[
-        Literal["distribution", "argmax"], Field(description="the histogram, or its most probable bin")
+        Literal["distribution", "argmax"], Field(description="prediction: the histogram, or its most probable bin")
     ] = "distribution",
     pooling: PoolingOption = "average",
     hidden: HiddenOption = (256, 128),
     dropout: DropoutOption = 0.0,
 ) -> USDL:
-    """USDL for these features and labels."""
+    """Build USDL for these features and labels."""
     trunk = Trunk(features, pooling=pooling, hidden=hidden, dropout=dropout)
     head = BinnedHead(trunk.width, labels.scale, bins)
     return USDL(trunk, head, sigma=sigma, reduction=reduction, answer=answer)

@@ -1,16 +1,17 @@
 """VAT: virtual adversarial training on unlabelled videos.
 
-Answers are made smooth in the direction in which they change most.
+Predictions are smoothed in the direction in which they change most.
 
-For every unlabelled video the small change of its features is sought that moves the base's answer most (a power
-iteration on the divergence, Miyato et al. 2018, Algorithm 1), and the answer is taught not to move. The distance is
-the Kullback–Leibler divergence of the answers' distributions where the base gives one, and their squared difference
-where it gives a point, as the S4AQA paper has it.
+For every unlabelled video, a power iteration on the divergence finds the small change of its features that moves the
+base's prediction most (Miyato et al. 2018, Algorithm 1); the loss then penalises this movement. The distance is the
+Kullback–Leibler divergence if the base predicts distributions, and the squared difference if it predicts points, as in
+the S4AQA paper.
 
 - Features have no unit of their own, so ``epsilon``, the size of the change, is a share of the norm of the video's
-  features. A clip that is padding never changes.
-- Dropout and batch norm stand still while distances are measured: two passes differ by the change alone.
-- The paper smooths labelled videos too; here the labelled ones teach the base alone.
+  features. Padded clips never change.
+- Dropout is off and batch norm uses its running statistics while distances are measured, so that two passes differ only
+  by the change.
+- The paper also smooths labelled videos; here they only train the base.
 """
 
 from typing import Annotated
@@ -41,18 +42,18 @@ PAPER = (
 FEATURES = FeatureSpec({"i3d": (1024,)})
 
 _PROBE = 1e-2
-"""Size, as a share of ``epsilon``'s unit, of the change at which the divergence's curvature is felt."""
+"""Norm, relative to that of the features, of the change with which the power iteration probes the divergence."""
 
 
 class VAT(SemiSupervised):
-    """A base whose answers on unlabelled videos are smooth.
+    """A base with smooth predictions on unlabelled videos.
 
     Args:
-        base: answers.
-        scale: of the score.
-        weight: of the term.
-        epsilon: norm of the change ÷ norm of the features.
-        iterations: of the power method.
+        base: Method that makes the predictions.
+        scale: Score scale.
+        weight: Weight of the smoothness loss.
+        epsilon: Norm of the change ÷ norm of the features.
+        iterations: Number of power iterations.
     """
 
     def __init__(self, base: Method, scale: ScoreScale, *, weight: float, epsilon: float, iterations: int) -> None:
@@ -60,7 +61,7 @@ class VAT(SemiSupervised):
         self.scale, self.weight, self.epsilon, self.iterations = scale, weight, epsilon, iterations
 
     def unlabelled_losses(self, batch: Batch) -> dict[str, Tensor]:
-        """Weight × mean divergence between the answers before and after the change."""
+        """Return weight × mean divergence between the predictions before and after the change."""
         unlabelled = batch.select(~batch.labelled)
         with still(self.base):
             with torch.no_grad():
@@ -69,10 +70,10 @@ class VAT(SemiSupervised):
             return {"smoothness": self.weight * self.distance(unlabelled, answer, change).mean()}
 
     def direction(self, batch: Batch, answer: ScoreDistribution) -> Tensor:
-        """(B, N, *F) the change that moves an answer most, of the norm of each video's features.
+        """Return the change (B, N, *F) that moves a prediction most, with the norm of each video's features.
 
         Raises:
-            OptionError: the base's answer has no gradient.
+            OptionError: If the base's prediction has no gradient.
         """
         stream = first(batch)
         mask = mask_of(stream)
@@ -83,24 +84,24 @@ class VAT(SemiSupervised):
             probe = (_PROBE * change).requires_grad_()
             distance = self.distance(batch, answer, probe).sum()
             if not distance.requires_grad:
-                raise OptionError("vat: the base's answer has no gradient; choose one that answers by a distribution")
+                raise OptionError("vat: the base's prediction has no gradient; use one that predicts a distribution")
             (gradient,) = torch.autograd.grad(distance, probe)
             change = _unit(torch.where(mask, gradient, 0.0)) * norm
         return change.detach()
 
     def distance(self, batch: Batch, answer: ScoreDistribution, change: Tensor) -> Tensor:
-        """(B,) divergence of the answer to changed features from a given one."""
+        """Return the divergence (B,) between a given prediction and that for the changed features."""
         moved = self.base.predict(with_first(batch, first(batch).features.detach() + change))
         return divergence(answer, moved, self.scale)
 
 
 def _norm(x: Tensor) -> Tensor:
-    """(B, 1, …) of the entries of each row."""
+    """Return the norm of each row, (B, 1, …)."""
     return x.flatten(1).norm(dim=1).reshape(-1, *[1] * (x.ndim - 1))
 
 
 def _unit(x: Tensor) -> Tensor:
-    """Rows of norm 1, or 0 where there is nothing."""
+    """Scale each row to norm 1; rows of zeros stay 0."""
     return x / _norm(x).clamp(min=torch.finfo(x.dtype).tiny)
 
 
@@ -109,10 +110,10 @@ def build(
     labels: LabelSpec,
     *,
     base: BaseOption = "usdl",
-    weight: Annotated[float, Field(gt=0, description="of the smoothness of unlabelled videos' answers")] = 1.0,
+    weight: Annotated[float, Field(gt=0, description="weight of the smoothness loss of unlabelled videos")] = 1.0,
     epsilon: Annotated[float, Field(gt=0, description="size of the change, as a share of the features' norm")] = 0.1,
-    iterations: Annotated[int, Field(gt=0, description="power iterations that find the direction")] = 1,
+    iterations: Annotated[int, Field(gt=0, description="number of power iterations")] = 1,
 ) -> VAT:
-    """VAT around a base method."""
+    """Build VAT around a base method."""
     scorer = build_base("vat", base, features, labels)
     return VAT(scorer, labels.scale, weight=weight, epsilon=epsilon, iterations=iterations)

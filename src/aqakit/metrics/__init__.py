@@ -1,7 +1,7 @@
-"""Answers and true scores come in, numbers that judge them go out.
+"""Evaluation metrics of predictions, given the true scores.
 
-May import ``scores`` and ``system``. ``accuracy`` looks at the means only, ``scoring`` and ``calibration`` at the whole
-distributions, ``summary`` gives one row of all of them; ``comparison`` tells which methods differ beyond noise.
+May import ``scores`` and ``system``. ``accuracy`` uses only the means, ``scoring`` and ``calibration`` the whole
+distributions, ``summary`` computes one row of all of them; ``comparison`` tests which methods differ beyond noise.
 """
 
 from typing import TYPE_CHECKING

@@ -1,6 +1,6 @@
-"""How near and how well ranked the predicted scores are.
+"""Errors and correlations of predicted scores.
 
-All take ``true`` and ``predicted`` (…, n) and work along the last axis, so that a thousand resamplings are one call.
+All functions take ``true`` and ``predicted`` (…, n) and work along the last axis, so a thousand resamples are one call.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from aqakit.types import Floats
 
 
 def spearman(true: ArrayLike, predicted: ArrayLike) -> Floats:
-    """Rank correlation, ties sharing their mean rank; NaN where either side is constant.
+    """Spearman's rank correlation, with ties at their mean rank; NaN where either side is constant.
 
     >>> float(spearman([1, 2, 3, 4], [10, 20, 40, 30]))
     0.8
@@ -23,7 +23,7 @@ def spearman(true: ArrayLike, predicted: ArrayLike) -> Floats:
 
 
 def pearson(true: ArrayLike, predicted: ArrayLike) -> Floats:
-    """Linear correlation; NaN where either side is constant."""
+    """Pearson's linear correlation; NaN where either side is constant."""
     true, predicted = _centred(true), _centred(predicted)
     variance = (true**2).sum(-1) * (predicted**2).sum(-1)
     covariance = (true * predicted).sum(-1)
@@ -38,7 +38,7 @@ def kendall(true: ArrayLike, predicted: ArrayLike) -> Floats:
 
 
 def fisher_mean(correlations: ArrayLike) -> Floats:
-    """Mean in atanh, and back: how the field averages correlations over actions. NaN stays NaN.
+    """Mean of correlations by atanh and tanh (Fisher's z), as is usual over actions. NaN stays NaN.
 
     USDL's six actions of AQA-7:
 
@@ -50,7 +50,7 @@ def fisher_mean(correlations: ArrayLike) -> Floats:
 
 
 def relative_l2(true: ArrayLike, predicted: ArrayLike, span: float) -> Floats:
-    """R-ℓ2 × 100, as the papers' tables print it: 100 · mean((predicted − true)² / span²).
+    """R-ℓ2 × 100, as in the papers' tables: 100 · mean((predicted − true)² / span²).
 
     Args:
         true: (…, n).

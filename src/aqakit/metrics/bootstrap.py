@@ -1,4 +1,4 @@
-"""How far a number would move on other test samples: the bootstrap, within folds."""
+"""Bootstrap of a statistic: how much it would vary on other test samples, within folds."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from aqakit.types import Floats
 
 Statistic = Callable[[Floats, Floats], Floats]
 
-_AT_ONCE = 2_000_000  # resampled scores held in memory
+_AT_ONCE = 2_000_000  # maximum number of resampled scores in memory
 
 
 def bootstrap(
@@ -23,7 +23,7 @@ def bootstrap(
     draws: int = 1000,
     seed: int = 0,
 ) -> Floats:
-    """(draws,) means over folds of a statistic, resampling samples within each fold; NaN where it is undefined.
+    """Return (draws,) means over folds of a statistic, with samples resampled within each fold; NaN if undefined.
 
     The same seed, folds and number of samples give the same resamples, so that two methods can be compared in pairs.
 
@@ -31,9 +31,9 @@ def bootstrap(
         statistic: ``(true (…, n), predicted (…, n)) -> (…)``, as in :mod:`aqakit.metrics.accuracy`.
         true: (n,) scores.
         predicted: (n,) scores.
-        folds: (n,) which fold each sample was tested in; without it, all are one fold.
-        draws: number of resamplings.
-        seed: of the resampling.
+        folds: (n,) test fold of each sample; None for a single fold.
+        draws: number of resamples.
+        seed: seed of the resampling.
     """
     true, predicted = np.asarray(true, dtype=np.float64), np.asarray(predicted, dtype=np.float64)
     fold = np.zeros(len(true)) if folds is None else np.asarray(folds)
@@ -57,17 +57,17 @@ def bootstrap_interval(
     draws: int = 1000,
     seed: int = 0,
 ) -> tuple[float, float]:
-    """Percentile interval, of probability ``level``, of what :func:`bootstrap` draws.
+    """Return the percentile interval, of probability ``level``, of the draws of :func:`bootstrap`.
 
     Returns:
-        Low and high end, without the draws where the statistic is undefined (all one value); NaN when all are.
+        Low and high end, ignoring draws where the statistic is undefined (all values equal); NaN if all are.
     """
     means = bootstrap(statistic, true, predicted, folds, draws=draws, seed=seed)
     return interval(means, level)
 
 
 def interval(draws: Floats, level: float = 0.95) -> tuple[float, float]:
-    """Central percentile interval of draws (n,), those that are NaN left out; NaN when all are."""
+    """Return the central percentile interval of draws (n,), ignoring NaN; NaN if all are."""
     known = draws[~np.isnan(draws)]
     if not len(known):
         return float("nan"), float("nan")

@@ -1,4 +1,4 @@
-"""Whether the stated uncertainty is true: of 90 % intervals, nine in ten should hold the score."""
+"""Calibration of predicted uncertainty: of 90 % intervals, nine in ten should contain the true score."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ LEVELS = np.linspace(0.05, 0.95, 19)
 
 
 class RiskCoverage(NamedTuple):
-    """What is lost when only the surest predictions are used.
+    """Risk–coverage curve: the error if only the most certain predictions are used.
 
     Attributes:
-        coverage: (n,) shares 1/n, 2/n … 1 of the predictions, the surest first.
-        risk: (n,) their mean absolute error; predictions of equal spread come in any order, on average.
+        coverage: (n,) shares 1/n, 2/n … 1 of the predictions, the most certain first.
+        risk: (n,) their mean absolute error, averaged over all orders of predictions with equal spread.
     """
 
     coverage: Floats
@@ -28,7 +28,7 @@ class RiskCoverage(NamedTuple):
 
     @property
     def area(self) -> float:
-        """Mean of the risk over all shares: low where errors are small and the unsure ones are the large ones."""
+        """Mean of the risk over all shares: low if errors are small and large errors have a large spread."""
         return float(self.risk.mean())
 
 
@@ -40,7 +40,7 @@ class RankAgreement(NamedTuple):
 
 
 def coverage(distribution: ScoreDistribution, score: ArrayLike, level: float = 0.9) -> float:
-    """Share of the true scores (n,) inside the central interval, its ends included."""
+    """Share of the true scores (n,) inside the central interval, including its ends."""
     low, high = distribution.detach().interval(level)
     true = as_tensor(distribution, score)
     return float(((low <= true) & (true <= high)).double().mean())
@@ -53,7 +53,7 @@ def width(distribution: ScoreDistribution, level: float = 0.9) -> float:
 
 
 def pit(distribution: ScoreDistribution, score: ArrayLike) -> Floats:
-    """(n,) cdf of each true score under its prediction: uniform on 0 to 1 when calibrated."""
+    """Probability integral transform (n,): the cdf of each true score, uniform on 0 to 1 if calibrated."""
     return distribution.detach().cdf(as_tensor(distribution, score)).cpu().double().numpy()
 
 
@@ -65,7 +65,7 @@ def expected_calibration_error(distribution: ScoreDistribution, score: ArrayLike
 
 
 def error_spread_correlation(distribution: ScoreDistribution, score: ArrayLike) -> RankAgreement:
-    """Whether larger errors |mean − score| come with larger standard deviations; NaN when those are constant.
+    """Rank correlations of the errors |mean − score| with the standard deviations; NaN if either is constant.
 
     Kendall's τ is over single videos; RICA² (Majeedi et al. 2024) reports it over bins of equal size, as
     :func:`binned_error_spread` does.
@@ -75,18 +75,18 @@ def error_spread_correlation(distribution: ScoreDistribution, score: ArrayLike) 
 
 
 def binned_error_spread(distribution: ScoreDistribution, score: ArrayLike, bins: int = 10) -> float:
-    """Kendall's τ of mean error against spread, over bins of equal size in the order of the spread."""
+    """Kendall's τ of mean error and spread, over bins of equal size sorted by spread."""
     error, spread = _error_and_spread(distribution, score)
     parts = np.array_split(np.argsort(spread, kind="stable"), min(bins, len(error)))
-    # The median orders bins as the mean does, and that of equal spreads is exactly equal.
+    # The median orders bins as the mean does, and is exactly equal for equal spreads.
     return float(accuracy.kendall([error[p].mean() for p in parts], [np.median(spread[p]) for p in parts]))
 
 
 def risk_coverage(distribution: ScoreDistribution, score: ArrayLike) -> RiskCoverage:
-    """The risk–coverage curve (El-Yaniv and Wiener 2010) of the absolute error, by standard deviation."""
+    """Risk–coverage curve (El-Yaniv and Wiener 2010) of the absolute error, sorted by standard deviation."""
     error, spread = _error_and_spread(distribution, score)
     _, group, size = np.unique(spread, return_inverse=True, return_counts=True)
-    typical = (np.bincount(group, error) / size)[np.sort(group)]  # equal spreads: each the mean error of them all
+    typical = (np.bincount(group, error) / size)[np.sort(group)]  # predictions of equal spread get their mean error
     count = np.arange(1, len(error) + 1)
     return RiskCoverage(count / len(error), typical.cumsum() / count)
 

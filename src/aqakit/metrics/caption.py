@@ -1,7 +1,7 @@
-"""How near captions come to the true ones: BLEU, ROUGE-L and CIDEr-D, all over a whole test set.
+"""Caption metrics: BLEU, ROUGE-L and CIDEr-D over a whole test set.
 
-All take ``true`` and ``said``, one sentence for each video, whose words are apart by spaces: nothing is tokenised,
-nothing made lower case. The scales are those of the COCO caption evaluation, whose definitions these are.
+All functions take ``true`` and ``said`` (predicted), one sentence for each video, with words separated by spaces:
+nothing is tokenised or lower-cased. Definitions and scales are those of the COCO caption evaluation.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ _LONGEST = 4
 def bleu(true: Sequence[str], said: Sequence[str], order: int = 4) -> float:
     """BLEU of n-grams up to ``order``, between 0 and 1, by sacrebleu (Papineni et al. 2002).
 
-    Without smoothing: it is 0 where no n-gram of the highest order is right, where the COCO evaluation adds 1e-15 to
-    every count and has up to 2e-4.
+    Without smoothing: it is 0 if no n-gram of the highest order is correct, whereas the COCO evaluation adds 1e-15 to
+    every count and gives up to 2e-4.
 
     >>> round(bleu(["a forward dive in pike"], ["a forward dive in tuck"], order=1), 6)
     0.8
@@ -33,19 +33,19 @@ def bleu(true: Sequence[str], said: Sequence[str], order: int = 4) -> float:
 
 
 def rouge_l(true: Sequence[str], said: Sequence[str], beta: float = 1.2) -> float:
-    """Mean F-score of the longest common subsequence, between 0 and 1; recall counts ``beta`` times (Lin 2004)."""
+    """Mean F-score of the longest common subsequence, between 0 and 1; recall is weighted ``beta`` times (Lin 2004)."""
     return fmean(_rouge_l(t.split(), s.split(), beta) for t, s in zip(true, said, strict=True))
 
 
 def cider(true: Sequence[str], said: Sequence[str], sigma: float = 6.0) -> float:
-    """CIDEr-D, between 0 and 10 (Vedantam et al. 2015): likeness of n-grams, rare ones weighing most.
+    """CIDEr-D, between 0 and 10 (Vedantam et al. 2015): similarity of n-grams, weighted by their rarity.
 
-    How rare an n-gram is, is counted in the true captions, so one video alone has 0.
+    The rarity of an n-gram is counted in the true captions, so a single video scores 0.
 
     Args:
-        true: a sentence for each video.
-        said: a sentence for each video.
-        sigma: words of difference in length that are forgiven.
+        true: true caption of each video.
+        said: predicted caption of each video.
+        sigma: width, in words, of the Gaussian penalty on differences in length.
     """
     grams = [_grams(sentence) for sentence in true]
     seen = Counter(gram for counts in grams for gram in counts)
@@ -80,13 +80,13 @@ def _common(one: Sequence[str], other: Sequence[str]) -> int:
 
 
 def _grams(sentence: str) -> Grams:
-    """How often each n-gram of up to four words occurs."""
+    """Count the n-grams of up to four words."""
     words = sentence.split()
     return Counter(tuple(words[i : i + n]) for n in range(1, _LONGEST + 1) for i in range(len(words) - n + 1))
 
 
 def _weighted(counts: Grams, rarity: Vector, unseen: float) -> list[Vector]:
-    """Counts times rarity, apart for each length of n-grams."""
+    """Return counts times rarity, separately for each n-gram length."""
     vectors: list[Vector] = [{} for _ in range(_LONGEST)]
     for gram, count in counts.items():
         vectors[len(gram) - 1][gram] = count * rarity.get(gram, unseen)
@@ -94,7 +94,7 @@ def _weighted(counts: Grams, rarity: Vector, unseen: float) -> list[Vector]:
 
 
 def _cosine(true: Vector, said: Vector) -> float:
-    """Cosine, but that a word said too often counts no more than its true number of times."""
+    """Cosine similarity, with the weight of each predicted n-gram clipped to its true weight."""
     norm = math.sqrt(sum(v * v for v in true.values()) * sum(v * v for v in said.values()))
     product = sum(min(value, true.get(gram, 0.0)) * true.get(gram, 0.0) for gram, value in said.items())
     return product / norm if norm else 0.0

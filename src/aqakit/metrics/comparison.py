@@ -1,7 +1,7 @@
-"""Which methods differ beyond noise: bootstrap in pairs, Holm's correction, and letters for a table.
+"""Which methods differ beyond noise: paired bootstrap, Holm's correction, and letters for a table.
 
-Two methods are compared on the same resamples of test samples and seeds, so that what makes a resample easy or hard
-for both cancels out. Methods that share a letter do not differ: their difference is within noise.
+Two methods are compared on the same resamples of test samples and seeds, so that effects common to both cancel out.
+Methods that share a letter do not differ: their difference is within noise.
 
 >>> letters(np.array([[0, 0, 1], [0, 0, 0], [1, 0, 0]], dtype=bool))  # only the first and the last differ
 ['a', 'ab', 'b']
@@ -27,7 +27,7 @@ ALPHA = 0.05
 
 @dataclass(frozen=True)
 class Difference:
-    """How much better the first of two is, with 95 % interval and two-sided p-value."""
+    """Difference of two methods, first minus second, with 95 % interval and two-sided p-value."""
 
     estimate: float
     low: float
@@ -36,18 +36,18 @@ class Difference:
 
     @property
     def within_noise(self) -> bool:
-        """Whether it may be no difference at all."""
+        """Whether the difference is not significant."""
         return self.p >= ALPHA
 
 
 @dataclass(frozen=True)
 class Grouping:
-    """Several methods compared in all pairs.
+    """Comparison of several methods in all pairs.
 
     Attributes:
         names: from the best to the worst.
         p: (M, M) p-values of the pairs in that order, Holm-corrected.
-        letters: of each name.
+        letters: letters of each name.
     """
 
     names: Sequence[str]
@@ -55,7 +55,7 @@ class Grouping:
     letters: Mapping[str, str]
 
     def ties_of_the_best(self) -> list[str]:
-        """The names that are behind the first by no more than noise."""
+        """Return the names that do not differ from the best beyond noise."""
         return [name for name, p in zip(self.names[1:], self.p[0, 1:]) if p >= ALPHA]
 
 
@@ -68,17 +68,17 @@ def resampled(
     draws: int = DRAWS,
     seed: int = 0,
 ) -> Floats:
-    """(draws,) means over folds and seeds of a statistic, resampling samples within folds, and seeds.
+    """Return (draws,) means over folds and seeds of a statistic, resampling samples within folds, and seeds.
 
     The same seed and folds give every method the same resamples.
 
     Args:
-        statistic: as in :func:`aqakit.metrics.bootstrap`.
+        statistic: as in :func:`aqakit.metrics.bootstrap.bootstrap`.
         true: (n,) scores.
         predicted: (n,) scores, or (seeds, n).
-        folds: (n,) which fold each sample was tested in; without it, all are one fold.
-        draws: number of resamplings.
-        seed: of the resampling.
+        folds: (n,) test fold of each sample; None for a single fold.
+        draws: number of resamples.
+        seed: seed of the resampling.
     """
     runs = np.atleast_2d(np.asarray(predicted, dtype=np.float64))
     found = np.stack([bootstrap(statistic, true, one, folds, draws=draws, seed=seed) for one in runs])
@@ -96,7 +96,7 @@ def over_samples(
     draws: int = DRAWS,
     seed: int = 0,
 ) -> Difference:
-    """The difference of a statistic, first minus second; arguments are those of :func:`resampled`."""
+    """Compare a statistic of two methods, first minus second; the arguments are those of :func:`resampled`."""
     name = np.zeros(np.shape(true)) if folds is None else np.asarray(folds)
     masks = [name == fold for fold in np.unique(name)]
     score = np.asarray(true, dtype=np.float64)
@@ -109,20 +109,20 @@ def over_samples(
 
 
 def over_draws(first: Floats, second: Floats, estimate: float) -> Difference:
-    """The difference, first minus second, of two :func:`resampled` statistics (draws,); undefined ones count as 0.
+    """Compare two :func:`resampled` statistics (draws,), first minus second; undefined ones count as 0.
 
     Args:
-        first: of one method.
-        second: of another, on the same resamples.
-        estimate: the difference on the samples as they are.
+        first: draws of one method.
+        second: draws of another, on the same resamples.
+        estimate: the difference on the original samples.
     """
     return _difference(estimate, np.nan_to_num(first) - np.nan_to_num(second))
 
 
 def over_cells(first: ArrayLike, second: ArrayLike, *, draws: int = DRAWS, seed: int = 0) -> Difference:
-    """The mean difference of numbers (seeds, folds), of which seeds and folds are resampled.
+    """Compare results (seeds, folds) by their mean difference, with seeds and folds resampled.
 
-    For results of which no predictions are known. It needs several folds or seeds: from one cell, nothing follows.
+    For results without known predictions. It needs several folds or seeds: a single result gives p = 1.
     """
     apart = np.atleast_2d(np.asarray(first, dtype=np.float64) - np.asarray(second, dtype=np.float64))
     if apart.size < 2:
@@ -146,7 +146,7 @@ def group(draws: Mapping[str, Floats], *, higher_is_better: bool = True) -> Grou
 
 
 def mark(rows: Sequence[dict[str, Any]], draws: Mapping[str, Floats]) -> list[str]:
-    """Give the honest rows of one task their letters in the column ``group``; a sentence if the best is not alone."""
+    """Set the letters of one task's honest rows in the column ``group``; return a sentence if the best is tied."""
     if len(draws) < 2:
         return []
     found = group(draws)
@@ -159,13 +159,13 @@ def mark(rows: Sequence[dict[str, Any]], draws: Mapping[str, Floats]) -> list[st
 
 
 def p_value(differences: Floats) -> float:
-    """Two-sided p-value of resampled differences (draws,): how often they are on the rarer side of 0, twice."""
+    """Two-sided p-value of resampled differences (draws,): twice the share on the rarer side of 0."""
     below, above = ((side.sum() + 1) / (len(differences) + 1) for side in (differences <= 0, differences >= 0))
     return float(min(1.0, 2 * min(below, above)))
 
 
 def holm(p: ArrayLike) -> Floats:
-    """(n,) p-values corrected for being n tests (Holm 1979).
+    """Correct p-values (n,) for n tests (Holm 1979).
 
     >>> holm([0.01, 0.04, 0.03]).round(2).tolist()
     [0.03, 0.06, 0.06]
@@ -179,10 +179,10 @@ def holm(p: ArrayLike) -> Floats:
 
 
 def letters(different: NDArray[np.bool_]) -> list[str]:
-    """Letters of M methods, so that two share one exactly if they do not differ (Piepho 2004, insert and absorb).
+    """Return letters of M methods; two share one if and only if they do not differ (Piepho 2004, insert and absorb).
 
     Args:
-        different: (M, M) symmetric, in the order in which letters are given out.
+        different: (M, M) symmetric, in the order in which letters are assigned.
     """
     columns = [frozenset(range(len(different)))]
     for i, j in zip(*np.nonzero(np.triu(different, 1))):
@@ -193,7 +193,7 @@ def letters(different: NDArray[np.bool_]) -> list[str]:
 
 
 def _letter(number: int) -> str:
-    """The letters, then the letters with primes."""
+    """Return the letters a to z, then the letters with primes."""
     return ascii_lowercase[number % 26] + "'" * (number // 26)
 
 

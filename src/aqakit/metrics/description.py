@@ -1,4 +1,4 @@
-"""Numbers that judge what a method says of videos beside their scores."""
+"""Metrics of predicted attributes and captions."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from aqakit.types import Batch, Description, LabelSpec
 
 
 def evaluate(said: Description, truth: Batch, labels: LabelSpec) -> dict[str, float]:
-    """One row of a table: the accuracy of each attribute, and BLEU, ROUGE-L and CIDEr-D of the captions.
+    """Compute one row of a table: the accuracy of each attribute, and BLEU, ROUGE-L and CIDEr-D of the captions.
 
     Args:
-        said: of the videos of ``truth``; what it lacks has no entry in the row.
-        truth: what is unknown there does not count.
-        labels: whose vocabulary the captions are in.
+        said: predictions for the videos of ``truth``; missing ones have no entry in the row.
+        truth: true labels; unknown ones are ignored.
+        labels: label spec with the vocabulary of the captions.
     """
     row = {f"accuracy_{n}": accuracy(truth.attributes[n], p.argmax(1)) for n, p in said.attributes.items()}
     known = (truth.caption >= 0).any(1).tolist() if said.captions else []
@@ -29,7 +29,7 @@ def evaluate(said: Description, truth: Batch, labels: LabelSpec) -> dict[str, fl
 
 
 def accuracy(true: Tensor, predicted: Tensor) -> float:
-    """Share of the known classes that are right; NaN where none is known.
+    """Share of the known classes that are predicted correctly; NaN if none is known.
 
     >>> import torch
     >>> accuracy(torch.tensor([0, 2, 1, -1]), torch.tensor([0, 2, 0, 0]))
@@ -40,7 +40,7 @@ def accuracy(true: Tensor, predicted: Tensor) -> float:
 
 
 def sentence(words: Sequence[int], vocabulary: Sequence[str]) -> str:
-    """The words with spaces between them; −1 is no word.
+    """Join the words of a caption with spaces; −1 is skipped.
 
     >>> sentence([1, 0, -1], ("dive", "forward"))
     'forward dive'

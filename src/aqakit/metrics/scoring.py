@@ -1,4 +1,4 @@
-"""Proper scoring rules: numbers that are best, on average, for the distribution that is true."""
+"""Proper scoring rules: metrics that are best, on average, for the true distribution."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ def crps(distribution: ScoreDistribution, score: ArrayLike) -> float:
 
 
 def pinball(distribution: ScoreDistribution, score: ArrayLike, levels: ArrayLike) -> Floats:
-    """(Q,) mean quantile loss of the true scores (n,) at levels (Q,), in units of the score."""
+    """Mean quantile loss (Q,) of the true scores (n,) at levels (Q,), in units of the score."""
     level = as_tensor(distribution, levels)
     short = as_tensor(distribution, score)[:, None] - distribution.detach().quantile(level)
     return torch.maximum(level * short, (level - 1) * short).mean(0).cpu().double().numpy()
 
 
 def as_tensor(distribution: ScoreDistribution, values: ArrayLike) -> torch.Tensor:
-    """Numbers in the precision and on the device of a distribution."""
+    """Return values as a tensor with the dtype and device of a distribution."""
     return torch.as_tensor(np.asarray(values), dtype=distribution.dtype, device=distribution.device)

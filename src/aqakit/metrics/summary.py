@@ -1,4 +1,4 @@
-"""One row of numbers for a set of answers: accuracy of the mean, proper scores, calibration."""
+"""One row of metrics for a set of predictions: accuracy of the mean, proper scores, calibration."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from aqakit.metrics import accuracy, calibration, scoring
 from aqakit.scores.distributions import ScoreDistribution
 
 COVERAGES = (0.5, 0.8, 0.9, 0.95)
-"""Central intervals that :func:`evaluate` looks at."""
+"""Coverages of the central intervals that :func:`evaluate` evaluates."""
 
 
 def evaluate(distribution: ScoreDistribution, true: ArrayLike, span: float) -> dict[str, float]:
-    """One row of a table: accuracy of the mean, proper scores, calibration.
+    """Compute one row of a table: accuracy of the mean, proper scores, calibration.
 
     Args:
-        distribution: of batch shape (n,).
+        distribution: predictions of batch shape (n,).
         true: (n,) scores.
         span: highest minus lowest score, for ``relative_l2`` (which is × 100).
     """

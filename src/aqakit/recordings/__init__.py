@@ -1,4 +1,4 @@
-"""A path comes in, frames or a row of numbers for each moment go out.
+"""Readers of recordings: frames of videos, kinematics, skeletons and precomputed features.
 
 May import ``scores``, ``metrics`` and ``system``.
 """

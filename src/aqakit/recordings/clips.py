@@ -1,6 +1,6 @@
-"""Which frames make which clip: integer arithmetic on frame numbers, no input or output.
+"""Clip plans, which choose the frames of each clip: integer arithmetic on frame numbers, no input or output.
 
-A plan turns the number of frames of a video into an (N, T) table of frame numbers, one row for each clip.
+A plan maps the number of frames of a video into an (N, T) table of frame numbers, one row for each clip.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ Frames = NDArray[np.int64]
 
 
 def spread(count: int, length: int) -> Frames:
-    """``count`` frame numbers from first to last of ``length``, evenly, rounded down: ⌊i (L − 1) / (n − 1)⌋.
+    """Return ``count`` frame numbers, evenly from first to last of ``length``, rounded down: ⌊i (L − 1) / (n − 1)⌋.
 
-    Frames repeat where ``count`` is greater than ``length``.
+    Frames repeat if ``count`` is greater than ``length``.
 
     >>> spread(5, 9), spread(5, 3), spread(1, 9)
     (array([0, 2, 4, 6, 8]), array([0, 0, 1, 1, 2]), array([0]))
@@ -31,18 +31,18 @@ def spread(count: int, length: int) -> Frames:
 
 
 class ClipPlan(ABC):
-    """Which frames make which clip of a video."""
+    """Base class: chooses the frames of each clip of a video."""
 
     @abstractmethod
     def _short(self, length: int) -> bool:
-        """Whether so few frames must be repeated."""
+        """Whether frames must be repeated for a video of this length."""
 
     @abstractmethod
     def _clips(self, length: int) -> Frames:
         """(N, T) frame numbers in [0, length)."""
 
     def _reach(self, window: tuple[int, int]) -> tuple[int, int]:
-        """First frame that may be read for that window, and how many."""
+        """Return the first frame that may be read for the window, and the number of frames."""
         return window[0], window[1] - window[0] + 1
 
     def short(self, length: int, window: tuple[int, int] | None = None) -> bool:
@@ -50,17 +50,17 @@ class ClipPlan(ABC):
         return self._short(self._reach(window or (0, length - 1))[1])
 
     def clips(self, length: int, shift: int = 0) -> Frames:
-        """(N, T) int64 frame numbers in [0, length).
+        """Return the (N, T) int64 frame numbers in [0, length).
 
         Args:
             length: number of frames of the video.
-            shift: move all clips by so many frames (the papers' temporal augmentation); what would fall
-                outside the video repeats its first or last frame.
+            shift: number of frames to move all clips by (the papers' temporal augmentation); positions outside
+                the video repeat its first or last frame.
         """
         return self.within((0, length - 1), length, shift)
 
     def within(self, window: tuple[int, int], length: int, shift: int = 0) -> Frames:
-        """(N, T) int64 numbers of the frames of an action, which fills the ``window`` (both included) of a video.
+        """Return the (N, T) int64 frame numbers of an action in the ``window`` (both ends included) of a video.
 
         Raises:
             ValueError: the window is empty or not inside the video.
@@ -73,12 +73,12 @@ class ClipPlan(ABC):
 
     @property
     def name(self) -> str:
-        """The plan in one word, as :func:`parse` reads it."""
+        """The plan as text that :func:`parse` reads."""
         known = next((name for name, plan in PLANS.items() if plan == self), None)
         return known or ":".join([_kind(self), *(f"{k}={v}" for k, v in self.fingerprint().items() if k != "kind")])
 
     def fingerprint(self) -> dict[str, Any]:
-        """All that decides which frames are read, as JSON values."""
+        """Return everything that determines which frames are read, as JSON values."""
         return {"kind": _kind(self), **asdict(self)}  # type: ignore[call-overload]
 
     def __post_init__(self) -> None:
@@ -93,9 +93,9 @@ def _kind(plan: ClipPlan) -> str:
 
 @dataclass(frozen=True)
 class Uniform(ClipPlan):
-    """``count`` clips of ``frames`` frames, ``stride`` apart, from the first frame to the last, evenly.
+    """``count`` clips of ``frames`` frames, ``stride`` apart, evenly from the first frame to the last.
 
-    A shorter video gives ``count`` times the same clip, its frames spread over the video.
+    A video shorter than one clip gives the same clip ``count`` times, with its frames spread over the video.
 
     >>> Uniform(count=3, frames=2).clips(9)
     array([[0, 1], [3, 4], [7, 8]])
@@ -122,8 +122,8 @@ class Uniform(ClipPlan):
 class Sliding(ClipPlan):
     """A clip of ``frames`` frames, ``stride`` apart, every ``step`` frames, however long the video is.
 
-    The last clip is moved back to end with the video, so every frame has its chance. A video shorter than
-    one clip gives one, its frames spread over the video.
+    The last clip is moved back to end with the video, so that its end is covered. A video shorter than one clip
+    gives one clip, with its frames spread over the video.
 
     >>> Sliding(frames=4, step=3).clips(9)
     array([[0, 1, 2, 3], [3, 4, 5, 6], [5, 6, 7, 8]])
@@ -146,7 +146,7 @@ class Sliding(ClipPlan):
 
 @dataclass(frozen=True)
 class Segments(ClipPlan):
-    """One frame from the middle of each of ``count`` equal segments, as TSN samples in a test: (count, 1).
+    """One frame from the middle of each of ``count`` equal segments, as TSN samples at test time: (count, 1).
 
     >>> Segments(3).clips(10).ravel()
     array([1, 5, 8])
@@ -163,7 +163,7 @@ class Segments(ClipPlan):
 
 @dataclass(frozen=True)
 class Every(ClipPlan):
-    """Single frames, one in ``step``, from the first on: (N, 1).
+    """Every ``step``-th frame from the first on, as clips of one frame: (N, 1).
 
     >>> Every(4).clips(10).ravel()
     array([0, 4, 8])
@@ -182,9 +182,9 @@ class Every(ClipPlan):
 class Starts(ClipPlan):
     """A published plan: clips at given ``starts`` of a window of ``nominal`` frames.
 
-    Clip k is the frames ``starts[k] + offsets``. A longer video is brought to the nominal length by ``fit``:
-    its ``last`` frames (a window that ends where the action ends, and begins before the action where that is
-    shorter), its ``centre``, or as many frames ``spread`` evenly over it. Fewer frames than that are always
+    Clip k consists of the frames ``starts[k] + offsets``. A longer video is reduced to the nominal length by
+    ``fit``: its ``last`` frames (a window that ends where the action ends, and begins before the action if that is
+    shorter), its ``centre``, or as many frames ``spread`` evenly over it. A shorter video is always
     spread: frame i of the plan is then ⌊i (L − 1) / (nominal − 1)⌋, so that some frames repeat.
 
     >>> PLANS["dae"].clips(103)[-1], PLANS["dae"].clips(110)[0, 0], PLANS["dae"].clips(52).max()
@@ -200,7 +200,7 @@ class Starts(ClipPlan):
         super().__post_init__()
         reach = max(self.starts, default=0) + max(self.offsets, default=0)
         if not self.starts or not self.offsets or min(*self.starts, *self.offsets) < 0 or reach >= self.nominal:
-            raise OptionError(f"clip plan starts: some clip is not inside the {self.nominal} frames of the plan")
+            raise OptionError(f"clip plan starts: a clip is not inside the {self.nominal} frames of the plan")
 
     def _short(self, length: int) -> bool:
         return length < self.nominal
@@ -238,12 +238,12 @@ PLANS: Mapping[str, ClipPlan] = {
 """The clip plans of the papers.
 
 - ``dae`` and ``usdl`` (Zhang et al. 2021; Tang et al. 2020): ten clips at 0, 10, …, 80, 87 of 103 frames.
-- ``core`` (Yu et al. 2021): the same but the last clip at 86, so that frame 102 is never seen.
-- ``c3d-avg`` (Parmar and Morris 2019): six clips side by side; the last seven of 103 frames are not seen.
+- ``core`` (Yu et al. 2021): the same, but with the last clip at 86, so that frame 102 is never used.
+- ``c3d-avg`` (Parmar and Morris 2019): six consecutive clips; the last seven of 103 frames are not used.
 - ``mscadc`` (Parmar and Morris 2019): one clip of 16 frames, 6.5 apart, rounded down.
-- ``jigsaws`` (Tang et al. 2020): 160 frames spread over the trial, cut into ten clips side by side.
-- ``action-net`` (Zeng et al. 2020): 26 clips side by side of 16 frames at 5 frames a second, from the centre; as
-  one frame in five, which is that for videos of 25 frames a second.
+- ``jigsaws`` (Tang et al. 2020): 160 frames spread over the trial, divided into ten consecutive clips.
+- ``action-net`` (Zeng et al. 2020): 26 consecutive clips of 16 frames at 5 frames per second, from the centre;
+  implemented as every fifth frame, which is right for videos of 25 frames per second.
 """
 
 KINDS: Mapping[str, type[ClipPlan]] = {
@@ -255,15 +255,15 @@ KINDS: Mapping[str, type[ClipPlan]] = {
 
 
 def parse(text: str) -> ClipPlan:
-    """A plan by name: one of :data:`PLANS`, or a kind with its numbers.
+    """Parse a plan: the name of one of :data:`PLANS`, or a kind with its numbers.
 
     >>> parse("sliding:frames=16:step=8")
     Sliding(frames=16, step=8, stride=1)
-    >>> parse("sliding/frames=16/step=8")  # the same within the options of a backbone, which colons part
+    >>> parse("sliding/frames=16/step=8")  # the same inside the options of a backbone, separated by colons
     Sliding(frames=16, step=8, stride=1)
 
     Raises:
-        OptionError: no such plan, or numbers that do not fit it.
+        OptionError: there is no such plan, or the numbers do not fit it.
     """
     spec = text.replace("/", ":")
     name, options = discovery.parse_spec(spec) if ":" in spec else (text, {})
@@ -275,4 +275,4 @@ def parse(text: str) -> ClipPlan:
         return KINDS[name](**{key: int(value) for key, value in options.items()})
     except (TypeError, ValueError) as error:
         needs = ", ".join(KINDS[name].__annotations__)
-        raise OptionError(f"clip plan {text!r} does not fit: {name} takes whole numbers for {needs}") from error
+        raise OptionError(f"clip plan {text!r} is invalid: {name} takes integers for {needs}") from error

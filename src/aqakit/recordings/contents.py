@@ -1,4 +1,4 @@
-"""What the files of a data set hold, found without stopping at one that cannot be read."""
+"""Inspection of the files of a data set, which continues after a file that cannot be read."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ class Recording:
 
     Attributes:
         kind: ``video``, ``signal``, ``skeleton`` or ``features``.
-        path: where it is.
-        length: frames of a video, rows of anything else; None if it cannot be read.
-        promised: how many there should be by the file's header; more than ``length`` if it is cut short.
+        path: path of the file or folder.
+        length: number of frames of a video, or of rows of anything else; None if it cannot be read.
+        promised: length according to the file's header; more than ``length`` if the file is truncated.
         size: in bytes.
-        problem: why it cannot be read, :data:`MISSING` among the reasons; empty if it can.
+        problem: why it cannot be read, for example :data:`MISSING`; empty if it can.
     """
 
     kind: str
@@ -40,16 +40,16 @@ class Recording:
 
 
 def inspect(samples: Sequence[Sample]) -> dict[Path, Recording]:
-    """Open every recording once, however many samples it holds."""
+    """Open every recording once, however many samples it contains."""
     files = list({path: kind for sample in samples for kind, path in sample.sources.items()}.items())
-    # FFmpeg and zlib let go of the interpreter, so threads help.
+    # FFmpeg and zlib release the GIL, so threads help.
     with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
         found = pool.map(_inspect, files)
         return {path: recording for (path, _), recording in zip(track(files, "checking"), found, strict=True)}
 
 
 def digests(recordings: Iterable[Recording]) -> dict[Path, str]:
-    """Content hashes of what has a twin in size; nothing else can have a copy, nor need be read."""
+    """Return content hashes of recordings of equal size; others cannot have duplicates and are not read."""
     twins = defaultdict(list)
     for recording in recordings:
         if not recording.problem:

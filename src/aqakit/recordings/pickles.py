@@ -1,8 +1,8 @@
-"""Pickles and object arrays as data sets are released in them, read without running anything.
+"""Safe reading of the pickles and object arrays of released data sets, without executing code.
 
-A pickle is a program. Of what it may call, only stand-ins that build Python's containers and NumPy's arrays and
-scalars are known here; any other name ends the reading before it is called. NumPy's own ``ndarray`` and ``dtype``
-are not among them: a pickle could have them take arbitrary bytes for pointers.
+A pickle is a program. Here it can call only stand-ins that build Python's containers and NumPy's arrays and scalars;
+any other name ends the reading before it is called. NumPy's own ``ndarray`` and ``dtype`` are not allowed: a pickle
+could make them interpret arbitrary bytes as pointers.
 """
 
 from __future__ import annotations
@@ -25,17 +25,17 @@ _TOO_MUCH = (MemoryError, OverflowError, RecursionError)
 
 
 def load(path: Path | str) -> Any:
-    """What a pickle holds: containers, numbers, text and NumPy arrays (of a subclass of ``ndarray``).
+    """Load a pickle of containers, numbers, text and NumPy arrays (of a subclass of ``ndarray``).
 
     Raises:
-        DataError: the file is missing or damaged, or asks for anything else, of which nothing is then executed.
+        DataError: the file is missing or damaged, or asks for anything else, which is then not executed.
     """
     path = Path(path)
     return _unpickle(path, _bytes(path))
 
 
 def load_npy_objects(path: Path | str) -> NDArray[Any]:
-    """An array from a ``.npy`` file whose elements may be objects, which are read as :func:`load` does.
+    """Load an array from a ``.npy`` file; if its elements are objects, they are read as by :func:`load`.
 
     Raises:
         DataError: as :func:`load`.
@@ -71,19 +71,19 @@ def _unpickle(path: Path, data: bytes) -> Any:
         return _Unpickler(io.BytesIO(data), encoding="latin1").load()
     except _ForbiddenError as error:
         raise DataError(
-            f"{path} asks for {error}, which is not plain data; nothing was executed, and it is not read"
+            f"{path} asks for {error}, which is not plain data; nothing was executed, and the file was not read"
         ) from error
     except (*_BROKEN, *_TOO_MUCH) as error:
         raise DataError(f"{path} is not a pickle, or is damaged: {' '.join(str(error).split())}") from error
 
 
 class _ForbiddenError(Exception):
-    """Carries the name that a pickle may not call."""
+    """Raised with the name that a pickle may not call."""
 
 
 class _Unpickler(pickle.Unpickler):
     def find_class(self, module: str, name: str) -> Any:
-        """The stand-in for a name."""
+        """Return the stand-in for a name."""
         try:
             return _STAND_INS[module.replace("__builtin__", "builtins").replace("._core.", ".core."), name]
         except KeyError:
@@ -91,7 +91,7 @@ class _Unpickler(pickle.Unpickler):
 
 
 class _Dtype:
-    """A plain number, text or object dtype; its only state is the order of bytes."""
+    """A plain number, text or object dtype; its only state is the byte order."""
 
     def __init__(self, code: str, align: bool = False, copy: bool = False) -> None:
         if not re.fullmatch(r"[|<>=]?[?biufcSUO]\d*", code):
@@ -103,7 +103,7 @@ class _Dtype:
 
 
 class _Array(np.ndarray[Any, Any]):
-    """An array that is filled only with bytes of numbers or a list of objects."""
+    """An array that can be filled only with bytes of numbers or a list of objects."""
 
     def __new__(cls, *args: Any) -> Self:
         raise _ForbiddenError("numpy.ndarray()")
@@ -129,7 +129,7 @@ def _frombuffer(content: Any, dtype: _Dtype, shape: tuple[int, ...], order: str)
 
 
 def _encode(text: str, encoding: str) -> bytes:
-    """How old protocols write bytes."""
+    """Stand-in for ``_codecs.encode``, with which old protocols write bytes."""
     if encoding != "latin1":
         raise _ForbiddenError(f"_codecs.encode to {encoding!r}")
     return text.encode("latin1")

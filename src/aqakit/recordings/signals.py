@@ -1,8 +1,8 @@
 """Recorded motion, one row for each point in time: kinematics (T, channels) and skeletons (T, joints, 2 or 3).
 
-Features that were computed elsewhere are read here too: (clips, channels), one row for each clip.
+Precomputed features are read here too: (clips, channels), one row for each clip.
 
-Every fault is told with its file and, in text, its line and column counted from 1.
+Every error names the file and, for text, the line and column counted from 1.
 """
 
 from __future__ import annotations
@@ -38,12 +38,12 @@ def kinematics(path: Path | str, *, channels: int | None = None) -> Signal:
     """Read a kinematic recording: (T, channels) float32.
 
     Args:
-        path: ``.txt`` (columns between blanks, as in JIGSAWS), ``.csv`` (commas, perhaps one line of column names),
-            either of them also as ``.gz``; ``.npy``, or ``.npz`` with one array or one named ``kinematics``.
-        channels: how many there must be; None for any number.
+        path: ``.txt`` (columns separated by blanks, as in JIGSAWS), ``.csv`` (commas, optionally one line of column
+            names), either of them also as ``.gz``; ``.npy``, or ``.npz`` with one array or one named ``kinematics``.
+        channels: required number of columns; None for any number.
 
     Raises:
-        DataError: there is no such file, or it is not a full table of finite numbers with so many columns.
+        DataError: the file does not exist, or is not a full table of finite numbers with ``channels`` columns.
     """
     path = Path(path)
     kind = _kind(path, {*_SEPARATORS, ".npy", ".npz"})
@@ -54,7 +54,7 @@ def kinematics(path: Path | str, *, channels: int | None = None) -> Signal:
     else:
         signal = _numeric(path, _array(path, "kinematics"), "time × channels")
     if channels is not None and signal.shape[1] != channels:
-        raise DataError(f"{path}: {channels} columns are expected, and it has {signal.shape[1]}")
+        raise DataError(f"{path}: expected {channels} columns, found {signal.shape[1]}")
     return signal
 
 
@@ -67,7 +67,7 @@ def skeleton(path: Path | str) -> Signal:
             three dimensions, ``<joint>_z``, joint after joint. JSON and CSV also as ``.gz``.
 
     Raises:
-        DataError: there is no such file, or it is not a full table of finite numbers of that shape.
+        DataError: the file does not exist, or is not a full table of finite numbers of that shape.
     """
     path = Path(path)
     kind = _kind(path, {".csv", ".json", ".npy", ".npz"})
@@ -77,18 +77,18 @@ def skeleton(path: Path | str) -> Signal:
         array = _json(path) if kind == ".json" else _array(path, "joints")
         joints = _numeric(path, array, "frames × joints × coordinates")
     if joints.shape[2] not in (2, 3):
-        raise DataError(f"{path}: a joint has 2 or 3 coordinates, and here it has {joints.shape[2]}")
+        raise DataError(f"{path}: a joint must have 2 or 3 coordinates, not {joints.shape[2]}")
     return joints
 
 
 def vectors(path: Path | str) -> Signal:
-    """Read features that were computed elsewhere: (clips, channels) float32; a single vector is one clip.
+    """Read precomputed features: (clips, channels) float32; a single vector is one clip.
 
     Args:
         path: ``.npy``; or ``.npz``, ``.safetensors`` or ``.pt`` with one array or one named ``features``.
 
     Raises:
-        DataError: there is no such file, or it is not a full table of finite numbers.
+        DataError: the file does not exist, or is not a full table of finite numbers.
     """
     path = Path(path)
     kind = _kind(path, {".npy", ".npz", ".pt", ".safetensors"})
@@ -97,11 +97,11 @@ def vectors(path: Path | str) -> Signal:
 
 
 READERS: Mapping[str, Callable[[Path], Signal]] = {"signal": kinematics, "skeleton": skeleton, "features": vectors}
-"""By the kind of recording, a key of ``Sample.sources``: all kinds but pixels."""
+"""Readers by kind of recording (a key of ``Sample.sources``), for all kinds except video."""
 
 
 def cut(signal: Signal, window: tuple[int, int] | None, path: Path | str) -> Signal:
-    """The rows of ``window`` (first and last, both included, from 0) of a recording; all for None.
+    """Return the rows of ``window`` (first and last, both included, from 0) of a recording; all rows for None.
 
     Raises:
         DataError: the window is empty or reaches outside the recording.
@@ -110,7 +110,7 @@ def cut(signal: Signal, window: tuple[int, int] | None, path: Path | str) -> Sig
         return signal
     first, last = window
     if not 0 <= first <= last < len(signal):
-        raise DataError(f"{path}: rows {first} to {last} were asked for, and it has rows 0 to {len(signal) - 1}")
+        raise DataError(f"{path}: rows {first} to {last} were requested, but it has rows 0 to {len(signal) - 1}")
     return signal[first : last + 1]
 
 
@@ -120,7 +120,7 @@ def _kind(path: Path, known: set[str]) -> str:
     name = path.name.lower().removesuffix(".gz")
     kind = Path(name).suffix
     if kind not in known or (name != path.name.lower() and kind in {".npy", ".npz"}):
-        raise DataError(f"{path}: a recording ends in {', '.join(sorted(known))}; convert it to one of these")
+        raise DataError(f"{path}: unknown file ending; convert the recording to {', '.join(sorted(known))}")
     return kind
 
 
@@ -129,7 +129,7 @@ def _text(path: Path) -> str:
         with gzip.open(path) if path.suffix.lower() == ".gz" else path.open("rb") as file:
             data = file.read(LARGEST + 1)
         if len(data) > LARGEST:
-            raise DataError(f"{path} is larger than {LARGEST} bytes, more than is read of a recording")
+            raise DataError(f"{path} is larger than {LARGEST} bytes, the limit for a recording")
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise DataError(f"{path} is not a text file (byte {error.start} is not UTF-8)") from error
@@ -141,7 +141,7 @@ def _text(path: Path) -> str:
 
 
 def _table(path: Path, lines: list[str], skip: int, separator: str | None) -> Signal:
-    """Numbers of a text; NumPy's reader is fast, and only where it fails the fault is looked for."""
+    """Parse a text table with NumPy's fast reader; search for the fault only if that fails."""
     try:
         table = np.loadtxt(lines[skip:], comments=None, delimiter=separator, ndmin=2)
     except ValueError as error:
@@ -160,7 +160,7 @@ def _fits(values: NDArray[np.generic]) -> NDArray[np.bool_]:
 
 
 def _fault(path: Path, lines: list[str], skip: int, separator: str | None) -> str | None:
-    """Where the first fault of a text table is, in one sentence."""
+    """Describe the first fault of a text table in one sentence."""
     width = 0
     for number, line in enumerate(lines[skip:], skip + 1):
         if not line.strip():
@@ -168,7 +168,7 @@ def _fault(path: Path, lines: list[str], skip: int, separator: str | None) -> st
         fields = line.split(separator)
         width = width or len(fields)
         if len(fields) != width:
-            return f"{path}, line {number}: it has {len(fields)} columns, and the lines before have {width}"
+            return f"{path}, line {number}: it has {len(fields)} columns, but the lines before have {width}"
         for column, text in enumerate(fields, 1):
             if not _is_finite(text):
                 return f"{path}, line {number}, column {column}: {text.strip()[:20]!r} is not a finite number"
@@ -200,10 +200,10 @@ def _joint_table(path: Path) -> Signal:
     size = 3 if any(name.endswith("_z") for name in names) else 2
     ordered = all(re.fullmatch(rf".+_{'xyz'[i % size]}", name) for i, name in enumerate(names))
     if not ordered or len(names) % size:
-        raise DataError(f"{path}, line 1: the columns of a skeleton are named <joint>_x, <joint>_y[, <joint>_z], …")
+        raise DataError(f"{path}, line 1: the columns of a skeleton must be named <joint>_x, <joint>_y[, <joint>_z], …")
     table = _table(path, lines, 1, ",")
     if table.shape[1] != len(names):
-        raise DataError(f"{path}: its first line names {len(names)} columns, and it has {table.shape[1]}")
+        raise DataError(f"{path}: its first line names {len(names)} columns, but it has {table.shape[1]}")
     return table.reshape(len(table), -1, size)
 
 
@@ -214,11 +214,11 @@ def _json(path: Path) -> Any:
     except json.JSONDecodeError as error:
         raise DataError(f"{path}, line {error.lineno}, column {error.colno}: {error.msg}") from error
     except (ValueError, TypeError, KeyError, OverflowError, RecursionError) as error:
-        raise DataError(f"{path}: lists of equal length, frames × joints × coordinates, are expected") from error
+        raise DataError(f"{path}: expected lists of equal length, frames × joints × coordinates") from error
 
 
 def _array(path: Path, key: str) -> NDArray[np.generic]:
-    """The array of a ``.npy``, or that of a ``.npz`` with that name or alone; no pickled objects."""
+    """Load the array of a ``.npy`` file, or the only array or the one named ``key`` of a ``.npz`` file; no pickles."""
     try:
         loaded = np.load(path, mmap_mode="r", allow_pickle=False)
         if isinstance(loaded, np.ndarray):
@@ -234,12 +234,12 @@ def _member(path: Path, archive: Any, key: str) -> str:
     if key not in names and len(names) != 1:
         raise DataError(f"{path} needs an array named {key!r}; it has {', '.join(names) or 'none'}")
     if sum(entry.file_size for entry in archive.zip.infolist()) > LARGEST:
-        raise DataError(f"{path} is larger than {LARGEST} bytes, more than is read of a recording")
+        raise DataError(f"{path} is larger than {LARGEST} bytes, the limit for a recording")
     return key if key in names else str(names[0])
 
 
 def _tensor(path: Path, kind: str) -> NDArray[np.generic]:
-    """The tensor of a ``.pt`` or ``.safetensors``, or that of several with the name ``features``; code is never run."""
+    """Load the only tensor, or the one named ``features``, of a ``.pt`` or ``.safetensors`` file; never run code."""
     try:
         if kind == ".pt":
             found = torch.load(path, map_location="cpu", weights_only=True)
@@ -257,9 +257,9 @@ def _tensor(path: Path, kind: str) -> NDArray[np.generic]:
 
 def _numeric(path: Path, array: NDArray[np.generic], wanted: str) -> Signal:
     if array.ndim != wanted.count("×") + 1 or array.dtype.kind not in "iuf" or array.size == 0:
-        raise DataError(f"{path}: numbers of shape {wanted} are expected, not {array.dtype} of shape {array.shape}")
+        raise DataError(f"{path}: expected numbers of shape {wanted}, not {array.dtype} of shape {array.shape}")
     if array.nbytes > LARGEST:
-        raise DataError(f"{path} is larger than {LARGEST} bytes, more than is read of a recording")
+        raise DataError(f"{path} is larger than {LARGEST} bytes, the limit for a recording")
     bad = np.argwhere(~_fits(array))
     if len(bad):
         place = ", ".join(str(i) for i in bad[0])

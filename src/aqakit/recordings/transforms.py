@@ -1,4 +1,4 @@
-"""What is done to pixels between decoding and a network: resize, crop, flip, normalise.
+"""Pixel transforms between decoding and the network: resize, crop, flip, normalise.
 
 Frames are uint8 (..., H, W, 3). Randomness comes only from the Generator that is passed in.
 """
@@ -20,7 +20,7 @@ Frames = TypeVar("Frames", Tensor, NDArray[np.uint8])
 
 
 class Convention(NamedTuple):
-    """How a network was trained to see colours: (RGB / 255 − mean) / std, in BGR order if ``bgr``."""
+    """Colour normalisation a network was trained with: (RGB / 255 − mean) / std, in BGR order if ``bgr``."""
 
     mean: tuple[float, float, float]
     std: tuple[float, float, float]
@@ -39,16 +39,16 @@ trained on Kinetics); 0 to 255 (C3D as trained on Sports-1M), in RGB or in BGR."
 
 @dataclass(frozen=True)
 class PixelRecipe:
-    """From the frame of a video to what a network sees, up to its colours.
+    """Resizing and cropping of video frames to a network's input size.
 
     >>> recipe = PixelRecipe(resize=256, crop=(224, 224))
     >>> recipe.size(480, 640), recipe.size(640, 480)
     ((256, 341), (341, 256))
 
     Attributes:
-        resize: (height, width), or the length of the short side, the other following in proportion.
-        crop: (height, width) cut from the centre afterwards; None for no crop.
-        interpolation: the filter of the resizing.
+        resize: (height, width), or the length of the short side; the other side keeps the aspect ratio.
+        crop: (height, width) cropped from the centre afterwards; None for no crop.
+        interpolation: filter used for resizing.
     """
 
     resize: tuple[int, int] | int
@@ -63,7 +63,7 @@ class PixelRecipe:
             raise OptionError(f"pixels: a crop of {self.crop} is larger than the frame resized to {self.resize}")
 
     def size(self, height: int, width: int) -> tuple[int, int]:
-        """(height, width) after resizing a frame of that size; for :func:`aqakit.recordings.video.stream`."""
+        """Return (height, width) after resizing a frame of that size; for :func:`aqakit.recordings.video.stream`."""
         if not isinstance(self.resize, int):
             return self.resize
         short = min(height, width)
@@ -71,36 +71,36 @@ class PixelRecipe:
         return tall, wide
 
     def fingerprint(self) -> dict[str, Any]:
-        """All that changes the pixels, as JSON values."""
+        """Return everything that affects the pixels, as JSON values."""
         return asdict(self)
 
 
 def crop(frames: Frames, size: tuple[int, int], corner: tuple[int, int] | None = None) -> Frames:
-    """(..., height, width, 3) cut from frames at ``corner`` (top, left), or from their centre.
+    """Crop frames to (..., height, width, 3) at ``corner`` (top, left), or at their centre.
 
     Raises:
-        ValueError: the frames are smaller than that.
+        ValueError: the crop is not inside the frames.
     """
     height, width = frames.shape[-3:-1]
     top, left = corner or ((height - size[0]) // 2, (width - size[1]) // 2)
     if not (0 <= top <= height - size[0] and 0 <= left <= width - size[1]):
-        raise ValueError(f"cannot cut {size[0]}×{size[1]} at {top}, {left} from frames of {height}×{width}")
+        raise ValueError(f"cannot crop {size[0]}×{size[1]} at {top}, {left} from frames of {height}×{width}")
     return frames[..., top : top + size[0], left : left + size[1], :]
 
 
 def flip(frames: Tensor) -> Tensor:
-    """Frames mirrored left to right."""
+    """Mirror frames left to right."""
     return frames.flip(-2)
 
 
 def normalise(frames: Tensor, mean: tuple[float, ...], std: tuple[float, ...], bgr: bool = False) -> Tensor:
-    """uint8 (..., H, W, 3) → float32 (..., 3, H, W): (frames / 255 − mean) / std.
+    """Convert uint8 (..., H, W, 3) to float32 (..., 3, H, W): (frames / 255 − mean) / std.
 
     >>> normalise(torch.full((1, 1, 3), 255, dtype=torch.uint8), *CONVENTIONS["minus-one-to-one"]).flatten()
     tensor([1., 1., 1.])
     """
     if frames.dtype != torch.uint8:
-        raise ValueError(f"frames are uint8, and these are {frames.dtype}")
+        raise ValueError(f"frames must be uint8, not {frames.dtype}")
     scale = 1 / (255 * torch.tensor(std, device=frames.device))
     shift = torch.tensor(mean, device=frames.device) / torch.tensor(std, device=frames.device)
     scaled = frames * scale - shift
@@ -108,17 +108,17 @@ def normalise(frames: Tensor, mean: tuple[float, ...], std: tuple[float, ...], b
 
 
 def random_crop(frames: Frames, size: tuple[int, int], generator: Generator) -> Frames:
-    """The same place in all frames, each place equally likely."""
+    """Crop all frames at the same random place, with all places equally likely."""
     room = (frames.shape[-3] - size[0], frames.shape[-2] - size[1])
     top, left = (int(torch.randint(max(r, 0) + 1, (), generator=generator)) for r in room)
     return crop(frames, size, (top, left))
 
 
 def random_flip(generator: Generator) -> bool:
-    """Whether to mirror a video: one fair coin for all of its frames."""
+    """Return whether to mirror a video: one fair coin toss for all of its frames."""
     return bool(torch.randint(2, (), generator=generator))
 
 
 def random_shift(limit: int, generator: Generator) -> int:
-    """By how many frames to move a window, −limit to limit, each equally likely."""
+    """Return by how many frames to move a window: −limit to limit, all equally likely."""
     return int(torch.randint(-limit, limit + 1, (), generator=generator))

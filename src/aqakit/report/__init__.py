@@ -1,7 +1,7 @@
 """Results come in, tables, figures and one HTML file go out.
 
-May import ``explanation`` and the rooms on its left. Drawing knows nothing of models: ``study``, ``data_sections`` and
-``semi_supervised`` read run folders and give plain data (``content``), and the other files draw them.
+May import ``explanation`` and the rooms on its left. Drawing is independent of models: ``study``, ``data_sections`` and
+``semi_supervised`` read run folders and return plain data (``content``); the other files draw it.
 """
 
 from typing import TYPE_CHECKING

@@ -1,4 +1,4 @@
-"""Figures of uncertainty: do intervals keep their promise, are they narrow, and is the unsure the wrong?"""
+"""Figures of uncertainty: coverage and width of intervals, and whether uncertain predictions have larger errors."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from aqakit.report.figures import BLUE, GREY, SERIES, plain
 from aqakit.scores.distributions import Normal
 
 BINS = 10
-"""Of a PIT histogram."""
+"""Number of bins of a PIT histogram."""
 
 
 def reliability(figure: Figure, methods: Sequence[MethodResult]) -> None:
-    """Share of true scores inside central intervals against what the intervals state."""
+    """Plot the share of true scores inside central intervals against the stated probability."""
     axes = figure.subplots()
     axes.plot((0, 1), (0, 1), color=GREY, lw=0.8, label="as stated")
     for method, (colour, shape) in zip(methods, _styles(methods)):
@@ -35,7 +35,7 @@ def reliability(figure: Figure, methods: Sequence[MethodResult]) -> None:
 
 
 def histogram(figure: Figure, method: MethodResult) -> None:
-    """PIT values in equal bins, and between which counts 90 % of the bins of a calibrated method would lie."""
+    """Plot a histogram of PIT values, with the range of counts that holds 90 % of the bins of a calibrated method."""
     axes = figure.subplots()
     values = method.points.pit
     count = len(values)
@@ -51,7 +51,7 @@ def histogram(figure: Figure, method: MethodResult) -> None:
 
 
 def sharpness(figure: Figure, methods: Sequence[MethodResult], unit: str) -> None:
-    """How wide the 90 % intervals are, over test predictions: quartiles, and from 5 % to 95 % of them."""
+    """Plot the widths of the 90 % intervals of test predictions: quartiles, with whiskers from 5 % to 95 %."""
     axes = figure.subplots()
     widths = [m.points.high - m.points.low for m in methods]
     boxes = axes.boxplot(
@@ -68,7 +68,7 @@ def sharpness(figure: Figure, methods: Sequence[MethodResult], unit: str) -> Non
 
 
 def risk(figure: Figure, methods: Sequence[MethodResult], unit: str) -> None:
-    """Mean absolute error of the surest share of the predictions."""
+    """Plot the mean absolute error of the most certain share of the predictions."""
     axes = figure.subplots()
     for method, (colour, shape) in zip(methods, _styles(methods)):
         found = risk_coverage(method)
@@ -85,14 +85,14 @@ def risk(figure: Figure, methods: Sequence[MethodResult], unit: str) -> None:
 
 
 def risk_coverage(method: MethodResult) -> RiskCoverage:
-    """Of all test predictions together, by their spread."""
+    """Risk–coverage curve of all test predictions together, sorted by their standard deviation."""
     points = method.points
     answer = Normal(torch.from_numpy(points.mean), torch.from_numpy(points.std))
     return calibration.risk_coverage(answer, points.true)
 
 
 def silent(method: MethodResult) -> bool:
-    """Whether a method states no uncertainty at all."""
+    """Return whether a method states no uncertainty at all."""
     return bool((method.points.std == 0).all())
 
 

@@ -1,6 +1,6 @@
-"""What a report shows, as plain data: the methods compared on each task, samples worth looking at, maps of the data.
+"""The contents of a report as plain data: methods compared on each task, notable samples, maps of the data.
 
-A :class:`TaskResult` is all methods on one task, and a :class:`Study` all that one report is about.
+A :class:`TaskResult` holds all methods on one task, and a :class:`Study` all tasks of one report.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from aqakit.types import Floats, ScoreScale
 
 
 class Part(NamedTuple):
-    """Some frames of a recording, both ends included, and how many points of the score they made."""
+    """A range of frames of a recording, both ends included, and the points that it contributes to the score."""
 
     first: int
     last: int
@@ -29,16 +29,16 @@ class Part(NamedTuple):
 
 @dataclass(frozen=True)
 class Case:
-    """A test sample worth looking at.
+    """A test sample that is shown in detail.
 
     Attributes:
-        method, fold, seed, id: whose prediction of which sample.
+        method, fold, seed, id: the model and the sample that it predicts.
         why: ``largest error`` or ``most surprising``.
         true, mean, low, high: the true score, and the prediction with its 90 % interval.
-        surprise: absolute normal score of the true value under the prediction; NaN for a point.
-        frames: (H, W, 3) uint8 each, evenly from first to last; none without a video.
-        timeline: contributions of the parts of the recording; none where they are not known.
-        similar: the training samples that its model finds most like it, with their scores.
+        surprise: absolute normal score of the true value under the prediction; NaN for a point prediction.
+        frames: (H, W, 3) uint8 each, evenly spaced from first to last; empty without a video.
+        timeline: contributions of the parts of the recording; empty if unknown.
+        similar: the training samples most similar to it for its model, with their scores.
         about: the caption.
     """
 
@@ -60,7 +60,7 @@ class Case:
 
 @dataclass(frozen=True)
 class Embedding:
-    """Samples (n,) on a plane: ``position`` (n, 2), and their scores (n,)."""
+    """A 2-D map of n samples: ``position`` (n, 2) and ``score`` (n,)."""
 
     title: str
     position: Floats
@@ -75,12 +75,12 @@ class TaskResult:
         name: of the data set and the task.
         protocol: name of the splits.
         scale: of the scores.
-        span: what errors are divided by for ``relative_l2``.
-        methods: those compared, then floors.
-        cases: samples worth looking at.
-        embeddings: the data as each set of backbones sees them.
-        health: of the data; None where they are not at hand.
-        notes: what must be known to read the numbers.
+        span: divisor of the errors in ``relative_l2``.
+        methods: the compared methods, then the floors.
+        cases: samples that are shown in detail.
+        embeddings: a map of the data for each set of backbones.
+        health: of the data; None if the data are not available.
+        notes: what a reader must know to interpret the numbers.
     """
 
     name: str
@@ -100,9 +100,9 @@ class TaskResult:
 
     @cached_property
     def letters(self) -> Mapping[str, str]:
-        """Letters of methods and floors: those that share one differ in Spearman by no more than noise.
+        """Group letters of methods and floors; differences in Spearman within a group are no more than noise.
 
-        Nothing where there is one alone, or where not all were judged on the same samples.
+        Empty if there is only one method, or if not all were evaluated on the same samples.
         """
         draws = {m.label: m.draws for m in self.methods}
         same = len({m.stacked.ids for m in self.methods}) == 1 and all(map(len, draws.values()))
@@ -111,13 +111,13 @@ class TaskResult:
 
 @dataclass(frozen=True)
 class Study:
-    """All that one report is about."""
+    """All tasks of one report."""
 
     tasks: tuple[TaskResult, ...]
     notes: tuple[str, ...] = ()
 
     def over_tasks(self) -> list[dict[str, Any]]:
-        """The Fisher-z mean of Spearman over tasks, of each method that is in all of several tasks."""
+        """Fisher-z mean of Spearman over tasks, for each method present in all tasks; empty for a single task."""
         known = [{m.label: m.row(task.span)["spearman"] for m in task.methods} for task in self.tasks]
         labels = [label for label in known[0] if all(label in one for one in known)] if len(known) > 1 else []
         return [{"method": n, "spearman": float(fisher_mean([one[n] for one in known]))} for n in labels]

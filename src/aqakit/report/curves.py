@@ -1,4 +1,4 @@
-"""Learning curves, and what every selection rule would report of them; optimistic rules are marked."""
+"""Learning curves, and what each selection rule reports from them; optimistic rules are marked."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ _SHAPES = {"last": "o", "best-validation": "s", "best-test": "^", "last-ten": "D
 
 
 def by_rule(method: MethodResult) -> list[dict[str, Any]]:
-    """For every selection rule the Spearman it reports, whether it is honest, and from which epochs.
+    """Return, for each selection rule, the Spearman that it reports, whether it is honest, and the epochs used.
 
-    For each seed the rule chooses epochs from its folds; the value is the mean over folds, then over seeds. Epochs
-    count from 1; ``first`` and ``last`` are the earliest and the latest that were used.
+    For each seed the rule selects epochs from its folds; the value is the mean over folds, then over seeds. Epochs
+    are counted from 1; ``first`` and ``last`` are the earliest and the latest epoch used.
     """
     rows = []
     for name, rule in RULES.items():
@@ -44,7 +44,7 @@ def by_rule(method: MethodResult) -> list[dict[str, Any]]:
 
 
 def learning(figure: Figure, method: MethodResult) -> None:
-    """Spearman after each epoch: each fold and seed, their mean, validation, and a mark for every rule."""
+    """Plot Spearman after each epoch: each fold and seed, their mean, validation, and a mark for each rule."""
     axes = figure.subplots()
     test, validation = method.curve("test"), method.curve("validation")
     epochs = np.arange(1, test.shape[1] + 1)
@@ -74,7 +74,7 @@ def _mark(axes: Axes, row: dict[str, Any]) -> None:
 
 
 def _used(method: MethodResult, seed: int, rule: str) -> tuple[float, Epochs] | None:
-    """Mean over folds of one seed, and the epochs it is from; None where there are no such curves."""
+    """Mean over the folds of one seed, and the epochs used; None if the required curves are missing."""
     folds = [f.curves for f in method.folds if f.seed == seed]
     if not all("test" in curves for curves in folds):
         return None

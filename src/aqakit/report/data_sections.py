@@ -1,4 +1,4 @@
-"""What the data add to results: floors, pictures, which clips made a score, a map of the features, and health."""
+"""Report sections that need the data set: floors, pictures, clip contributions, a map of the features, health."""
 
 from __future__ import annotations
 
@@ -27,16 +27,16 @@ from aqakit.training.run import Run
 from aqakit.training.summary import TrainingSummary
 from aqakit.types import Batch, Floats, Sample
 
-_FRAMES, _HEIGHT = 5, 96  # of the pictures of a case
-_FEWEST = 5  # samples that make a map
+_FRAMES, _HEIGHT = 5, 96  # number and height of the pictures of a case
+_FEWEST = 5  # minimum number of samples for a map
 _AT_ONCE = 4  # videos embedded together
 
 
 def add_data_sections(result: TaskResult, groups: Mapping[str, Sequence[Run]]) -> TaskResult:
-    """The same with floors, pictures, maps and health; with a note where the data are not at hand.
+    """Add floors, pictures, maps and health; add a note instead if the data are not available.
 
     Args:
-        result: of the runs alone.
+        result: the result of the runs alone.
         groups: the runs of each method.
     """
     all_prepared: dict[str, PreparedData] = {}
@@ -69,18 +69,18 @@ def add_data_sections(result: TaskResult, groups: Mapping[str, Sequence[Run]]) -
 
 
 def _changed(result: TaskResult, samples: Mapping[str, Sample]) -> Iterator[str]:
-    """A sentence where the labels are no longer those that the runs were judged with."""
+    """Yield a note if the labels differ from those that the runs were evaluated on."""
     known = {i: t for m in result.methods for f in m.folds for i, t in zip(f.ids, f.true)}
     odd = [name for name, score in known.items() if name not in samples or samples[name].score != score]
     if odd:
         yield (
-            f"The data have changed since: {len(odd)} test samples are gone or have another score, "
-            f"{odd[0]} first; so there are no floors."
+            f"The data have changed since the runs: {len(odd)} test samples are missing or have another score, "
+            f"the first is {odd[0]}; so there are no floors."
         )
 
 
 def _floors(result: TaskResult, prepared: PreparedData) -> Iterator[MethodResult]:
-    """Answers that hardly look, on the folds of the runs, fitted on the labels that the runs saw."""
+    """Yield the floors on the folds of the runs, fitted on the labels that the runs used."""
     samples = list(prepared.source.samples)
     features = prepared.source.all_rows if isinstance(prepared.source, CachedFeatures) else None
     lengths = np.array(prepared.lengths, dtype=float)
@@ -102,7 +102,7 @@ def _floors(result: TaskResult, prepared: PreparedData) -> Iterator[MethodResult
 
 
 def _learnt(judged: FoldResult, prepared: PreparedData) -> Sequence[str]:
-    """The training samples of a fold, or those whose labels the run saw where it saw few."""
+    """Return the training samples of a fold; only the labelled ones if the run used a share of the labels."""
     made = Recipe.from_json(judged.facts["recipe"])
     if made.labels:
         return prepared.split(made).labelled
@@ -110,13 +110,13 @@ def _learnt(judged: FoldResult, prepared: PreparedData) -> Sequence[str]:
 
 
 def _seen(run: Run) -> str:
-    """What the features are, in words."""
+    """Describe the features in words."""
     name = " + ".join(discovery.format_spec(*backbone) for backbone in run.recipe.backbones)
     return f"{name}, as {run.recipe.method} trained it" if run.recipe.finetune else name
 
 
 def _shared(known: Mapping[str, PreparedData], groups: Mapping[str, Sequence[Run]], run: Run) -> PreparedData | None:
-    """What was gathered for another method that reads the same."""
+    """Return data already prepared for another method that reads the same, or None."""
     same = ("backbones", "summarise", "engine", "precision", "calibration", "finetune", "shift", "flip", "jitter")
 
     def read(one: Run) -> list[Any]:
@@ -126,7 +126,7 @@ def _shared(known: Mapping[str, PreparedData], groups: Mapping[str, Sequence[Run
 
 
 def _shown(case: Case, run: Run, prepared: PreparedData) -> Case:
-    """The same with pictures, what its clips made of the score, and what it is like."""
+    """Add pictures, the contributions of the clips and similar training samples."""
     found = prepared.subset([case.id])
     if not len(found):
         return case
@@ -134,7 +134,7 @@ def _shown(case: Case, run: Run, prepared: PreparedData) -> Case:
     case = replace(case, frames=_frames(sample), about=sample.caption or "")
     try:
         remembered = TrainingSummary.load(run.folder)
-    except RunError:  # made before runs kept what explains them
+    except RunError:  # made before runs stored what an explanation needs
         return case
     with torch.inference_mode():
         clips = run.assessor.embed(found.batch(torch.tensor([0])))
@@ -146,7 +146,7 @@ def _shown(case: Case, run: Run, prepared: PreparedData) -> Case:
 
 
 def _frames(sample: Sample) -> tuple[np.ndarray, ...]:
-    """A few small frames from first to last; none without a video that can be read."""
+    """Return a few small frames from first to last; none without a readable video."""
     path = sample.sources.get("video")
     if path is None:
         return ()
@@ -163,7 +163,7 @@ def _small(height: int, width: int) -> tuple[int, int]:
 
 
 def _embedding(prepared: PreparedData, run: Run) -> Iterator[Embedding]:
-    """The scored samples on a plane: mean features over clips, standardised, by t-SNE; of live pixels the test ones."""
+    """Map the scored samples: t-SNE of standardised mean features over clips. For live pixels, test samples only."""
     source = prepared.source if isinstance(prepared.source, CachedFeatures) else prepared.subset(run.ids("test"))
     scored = [i for i, s in enumerate(source.samples) if s.score is not None]
     if len(scored) < _FEWEST:
@@ -175,13 +175,13 @@ def _embedding(prepared: PreparedData, run: Run) -> Iterator[Embedding]:
 
 
 def tsne(vectors: torch.Tensor, *, init: Literal["random", "pca"]) -> Floats:
-    """(n, D) → (n, 2) by t-SNE of standardised vectors; its axes mean nothing."""
+    """Map vectors (n, D) to (n, 2) by t-SNE after standardisation; the axes have no meaning."""
     scaled = StandardScaler().fit_transform(vectors.double().numpy())
     plane = TSNE(perplexity=min(30.0, (len(scaled) - 1) / 3), init=init, random_state=0)
     return np.asarray(plane.fit_transform(scaled), dtype=float)
 
 
 def _vectors(batch: Batch) -> torch.Tensor:
-    """(B, D) means over clips, of all streams side by side."""
+    """Means over clips of all streams, concatenated: (B, D)."""
     flat = [(s.features.flatten(2), s.clips[..., None]) for s in batch.streams.values()]
     return torch.cat([(f * c).sum(1) / c.sum(1) for f, c in flat], 1)

@@ -1,4 +1,4 @@
-"""The main job on the embedded data: render dives, train on their pixels, judge unseen ones, score one file."""
+"""The demo: render dives, train on their pixels, evaluate on held-out dives, score one file."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ SETTINGS: dict[str, Any] = {
 
 @dataclass(frozen=True)
 class Demo:
-    """What the demo found: a table, and where the figure and the run are."""
+    """The results of the demo: a table, and notes that name the figure and the run."""
 
     rows: list[dict[str, Any]]
     title: str
@@ -48,10 +48,10 @@ class Demo:
 
 
 def demo(out: Path, report: Callable[[int, dict[str, float]], None]) -> Demo:
-    """Run the demo into a folder: ``run/`` and ``demo.png``.
+    """Run the demo and write ``run/`` and ``demo.png`` to a folder.
 
     Args:
-        out: the folder; a second call finds its finished run there.
+        out: the folder; a second call reuses the finished run there.
         report: called after each epoch.
     """
     recipe = make_recipe("dae", **SETTINGS)
@@ -93,7 +93,7 @@ def _floor_rows(prepared: PreparedData, run: Run, test: list[Sample]) -> list[di
 
 
 def _row(name: str, score: np.ndarray, difficulty: np.ndarray, mean: np.ndarray) -> dict[str, Any]:
-    """Rank correlation of the final score, and of the judges' total, which difficulty alone says nothing of."""
+    """Rank correlation of the final score, and of the judges' total, about which difficulty alone says nothing."""
     return {
         "method": name,
         "spearman_score": float(spearman(score, mean)),
@@ -112,10 +112,10 @@ def _notes(
     spread = float(spearman([t.spread for t in truths], answer.std.numpy()))
     best = float(spearman(run.truth("test"), [t.mean for t in truths]))
     return [
-        "spearman total: of the judges' total, score ÷ declared difficulty.",
+        "spearman total: for the judges' total, score ÷ declared difficulty.",
         "Intervals are recalibrated on validation dives.",
-        f"Predicted and true spread of the score rank alike: ρ = {spread:.2f}.",
-        f"Best possible, knowing the true mean of each dive: spearman score {best:.3f}.",
+        f"Rank correlation of predicted and true spread of the score: ρ = {spread:.2f}.",
+        f"Best possible, given the true mean of each dive: spearman score {best:.3f}.",
         f"{path.name}, read from disk: {float(again.mean):.1f} ± {float(again.std):.1f}, 90 % interval "
         f"{low:.1f} – {high:.1f}; the judges gave {sample.score:.1f}.",
         f"Figure: {out / 'demo.png'}. To score a video: aqakit predict {out / 'run'} VIDEO --difficulty 3.0",
@@ -133,7 +133,7 @@ def _figure(run: Run, sample: Sample, answer: ScoreDistribution, score: np.ndarr
 
 
 def _typical(answer: ScoreDistribution, score: np.ndarray) -> int:
-    """A dive of ordinary error and a score near the upper quartile: neither the best nor the worst answer."""
+    """Choose a dive with a typical error and a score near the upper quartile: neither the best nor the worst case."""
     error = np.abs(answer.mean.numpy() - score)
     wanted = np.abs(error - np.median(error)) / error.std() + np.abs(score - np.quantile(score, 0.75)) / score.std()
     return int(wanted.argmin())

@@ -1,6 +1,6 @@
-"""What every page is made of: the frame around it, tables, paragraphs, pictures and embedded data.
+"""The building blocks of an HTML page: page frame, tables, paragraphs, pictures and embedded data.
 
-No script runs in a page and nothing is fetched, which its content-security policy also forbids.
+A page runs no script and fetches nothing; its content-security policy forbids both.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
 
 
 def page(title: str, body: str) -> str:
-    """The whole file around a body of HTML; the title is text."""
+    """Return the whole file around a body of HTML; the title is plain text."""
     css = Path(__file__).with_name("page.css").read_text(encoding="utf-8")
     return (
         '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">'
@@ -31,7 +31,7 @@ def page(title: str, body: str) -> str:
 
 
 def table(rows: Sequence[Row], columns: Mapping[str, str]) -> str:
-    """Rows under the titles of columns; columns in which no row has anything are left out."""
+    """Return a table with titled columns; columns that are empty in all rows are left out."""
     used = {n: title for n, title in columns.items() if any(row.get(n) is not None for row in rows)}
     kinds = {n: next(_kind(row[n]) for row in rows if row.get(n) is not None) for n in used}
     head = "".join(f'<th scope="col"{_mark(title) or kinds[n]}>{escape(title)}</th>' for n, title in used.items())
@@ -44,17 +44,17 @@ def table(rows: Sequence[Row], columns: Mapping[str, str]) -> str:
 
 
 def paragraphs(sentences: Sequence[str]) -> str:
-    """Each sentence, small."""
+    """Return each sentence as a small paragraph."""
     return "".join(f"<p class=note>{escape(sentence)}</p>" for sentence in sentences)
 
 
 def picture(source: str, label: str) -> str:
-    """A picture, given as a data URI."""
+    """Return a picture given as a data URI."""
     return f'<img alt="{escape(label)}" src="{escape(source)}">'
 
 
 def embedded(name: str, data: Any) -> str:
-    """JSON values that a reader finds in the element ``name``."""
+    """Return JSON values in an element with the id ``name``."""
     encoded = json.dumps(data, separators=(",", ":"))
     safe = re.sub(r"[<>&]", lambda m: f"\\u{ord(m[0]):04x}", encoded)  # so that no text in it ends the element
     return f'<script type="application/json" id="{name}">{safe}</script>'

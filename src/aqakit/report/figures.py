@@ -1,4 +1,4 @@
-"""Figures of predictions: matplotlib figures that are handed back, drawn without a display, colour-blind safe."""
+"""Figures of predictions: functions that return or fill matplotlib figures, without a display, colour-blind safe."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from matplotlib.figure import Figure
 from scipy.stats import gaussian_kde
 
 from aqakit.scores.distributions import ScoreDistribution
-from aqakit.system.files import replacing
+from aqakit.system.files import atomic_path
 from aqakit.types import Floats
 
-# Okabe and Ito's palette: told apart by colour-blind readers and in grey
+# Okabe and Ito's palette: distinguishable by colour-blind readers and in grey
 INK, BLUE, ORANGE, GREEN, GREY = "#1b1b1b", "#0072b2", "#d55e00", "#009e73", "#8a8a8a"
 PURPLE, AMBER, SKY = "#cc79a7", "#e69f00", "#56b4e9"
 SERIES = tuple(zip((BLUE, ORANGE, GREEN, PURPLE, AMBER, SKY), ("o", "s", "^", "D", "v", "P")))
-"""Colour and marker of each method, told apart by either."""
+"""Colour and marker of each method; either alone tells the methods apart."""
 
 DENSE = 150
-"""Points from which a figure holds a picture of them and not each of them."""
+"""Above this number of points, they are drawn as one picture (rasterised)."""
 
 
 def scorecard(
@@ -37,15 +37,15 @@ def scorecard(
     truth: np.ndarray,
     unit: str = "points",
 ) -> Figure:
-    """Frames of one video, its predicted score against the truth, and all predictions against all truths.
+    """Draw frames of one video, its predicted and true score, and all predictions against all true scores.
 
     Args:
         frames: (H, W, 3) uint8 each, in order.
-        answer: batch shape (), of the video shown.
+        answer: the prediction for the video shown, of batch shape ().
         true: its true score, if known.
-        shown: what the video is, for the title.
-        predicted: (n,) of a test set.
-        truth: (n,) its true scores.
+        shown: description of the video, for the title.
+        predicted: (n,) predictions for a test set.
+        truth: (n,) true scores of the test set.
         unit: of the scores.
     """
     figure = Figure(figsize=(10, 5.9), dpi=150, layout="constrained")
@@ -59,15 +59,15 @@ def scorecard(
 
 
 def filmstrip(figure: Figure, frames: Sequence[np.ndarray]) -> None:
-    """Frames side by side."""
+    """Draw frames side by side."""
     for axes, frame in zip(np.atleast_1d(figure.subplots(1, len(frames))), frames):
         axes.imshow(frame, interpolation="lanczos")
         axes.axis("off")
 
 
 def curve(axes: Axes, answer: ScoreDistribution, true: float | None, unit: str) -> None:
-    """Density of one predicted score with its central 50 % and 90 % intervals, and the truth if known."""
-    # smoothed quantiles: every kind of distribution has them, and steps between conformal levels are no news
+    """Plot the density of one predicted score with its central 50 % and 90 % intervals, and the true score if known."""
+    # smoothed quantiles: all distributions have them, and steps between conformal levels carry no information
     quantiles = answer.quantile(torch.linspace(0.002, 0.998, 499)).double().numpy()
     grid = np.linspace(quantiles[0], quantiles[-1], 400)
     density = gaussian_kde(quantiles, bw_method=0.35)(grid) if np.ptp(quantiles) else np.zeros_like(grid)
@@ -82,21 +82,21 @@ def curve(axes: Axes, answer: ScoreDistribution, true: float | None, unit: str) 
     if true is not None:
         axes.axvline(true, ymax=1 / 1.45, color=ORANGE, lw=1.8, label=f"true score {true:.1f}")
     axes.set(xlabel=f"score ({unit})", ylabel="probability density (smoothed)")
-    axes.set_title("What the model says of this video", fontsize=10, loc="left")
+    axes.set_title("Prediction for this video", fontsize=10, loc="left")
     axes.set_ylim(0, 1.45 * max(density.max(), 1e-9))  # room for the legend
     axes.legend(fontsize=8, frameon=False, loc="upper left", ncols=2)
     plain(axes)
 
 
 def against_truth(axes: Axes, predicted: ScoreDistribution, truth: np.ndarray, unit: str) -> None:
-    """Predicted against true scores, each with its 90 % interval; those whose interval misses are marked."""
+    """Plot predicted against true scores with 90 % intervals; intervals that miss the true score are marked."""
     low, high = (end.numpy() for end in predicted.interval(0.9))
     scatter(axes, predicted.mean.numpy(), low, high, truth, unit)
     axes.set_title(f"{len(truth)} unseen videos, 90 % intervals", fontsize=10, loc="left")
 
 
 def scatter(axes: Axes, mean: Floats, low: Floats, high: Floats, truth: Floats, unit: str) -> None:
-    """Predicted means (n,) against true scores (n,), with the ends of their intervals; misses are marked."""
+    """Plot predicted means (n,) against true scores (n,), with the ends of their intervals; misses are marked."""
     held = (low <= truth) & (truth <= high)
     dense = len(truth) > DENSE
     for inside, colour, name in ((held, BLUE, "interval holds the truth"), (~held, ORANGE, "interval misses it")):
@@ -122,7 +122,7 @@ def scatter(axes: Axes, mean: Floats, low: Floats, high: Floats, truth: Floats, 
 
 
 def plane(figure: Figure, position: Floats, score: Floats, unit: str) -> None:
-    """Samples at (n, 2) positions that mean nothing by themselves, coloured by score (n,)."""
+    """Plot samples at positions (n, 2), whose axes have no meaning, coloured by score (n,)."""
     axes = figure.subplots()
     x, y = position.T
     dots = axes.scatter(x, y, c=score, cmap="viridis", s=32, edgecolors=GREY, linewidths=0.6)
@@ -133,12 +133,12 @@ def plane(figure: Figure, position: Floats, score: Floats, unit: str) -> None:
 
 
 def save(figure: Figure, file: Path) -> None:
-    """Write PNG or SVG, by the ending, atomically."""
-    with replacing(file) as temporary:
+    """Write PNG or SVG, depending on the file extension, atomically."""
+    with atomic_path(file) as temporary:
         figure.savefig(temporary, format=file.suffix[1:])
 
 
 def plain(axes: Axes) -> None:
-    """Without the frame that means nothing."""
+    """Remove the top and right spines."""
     axes.spines[["top", "right"]].set_visible(False)
     axes.tick_params(labelsize=8)

@@ -1,4 +1,4 @@
-"""All figures of one task, drawn, each with a name and a caption."""
+"""All figures of one task, each with a name and a caption."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from aqakit.evaluation.results import MethodResult
 from aqakit.report import calibration, curves, figures
 from aqakit.report.content import TaskResult
 
-_WIDTH, _HEIGHT = 4.4, 3.3  # inches: read on a phone without turning it
+_WIDTH, _HEIGHT = 4.4, 3.3  # inches: readable on a phone in portrait mode
 
 
 class Shown(NamedTuple):
-    """A figure, its caption, the kind of figure it is, and a name of letters, digits and hyphens."""
+    """A figure, its caption, its kind, and a name of letters, digits and hyphens."""
 
     name: str
     kind: str
@@ -26,7 +26,7 @@ class Shown(NamedTuple):
 
 
 def draw(task: TaskResult, start: str) -> Iterator[Shown]:
-    """Every figure of a task; names begin with ``start``."""
+    """Draw every figure of a task; names begin with ``start``."""
     for part in (_scatters(task), _uncertainty(task), _learning(task), _features(task)):
         for number, (kind, caption, figure) in enumerate(part, start=1):
             yield Shown(f"{start}-{kind}-{number}", kind, caption, figure)
@@ -58,7 +58,7 @@ def _uncertainty(task: TaskResult) -> Iterator[tuple[str, str, Figure]]:
     yield "sharpness", "Sharpness: narrow is better, among methods that are reliable", figure
     figure = _new()
     calibration.risk(figure, sure, unit)
-    yield "risk", "Risk–coverage: falls to the left where the unsure predictions are the wrong ones", figure
+    yield "risk", "Risk–coverage: falls to the left if uncertain predictions have larger errors", figure
 
 
 def _learning(task: TaskResult) -> Iterator[tuple[str, str, Figure]]:
@@ -81,7 +81,7 @@ def _new(height: float = _HEIGHT) -> Figure:
 
 
 def _limit(axes: Axes, method: MethodResult) -> None:
-    """So that the points fill the figure; very wide intervals run out of it."""
+    """Set limits so that the points fill the figure; very wide intervals may exceed it."""
     p = method.points
     low, high = min(p.true.min(), p.mean.min()), max(p.true.max(), p.mean.max())
     margin, reach = 0.05 * (np.ptp(p.true) or 1.0), 0.6 * (high - low or 1.0)

@@ -1,7 +1,7 @@
-"""One self-contained HTML file that shows how methods compare, how sure they are, where they fail, and how to rerun.
+"""A self-contained HTML file: how methods compare, how certain they are, where they fail, and how to rerun them.
 
-No script runs in it and nothing is fetched, which its content-security policy also forbids. All numbers that it shows
-are in it once more as JSON, in the element ``report-data``.
+It runs no script and fetches nothing; its content-security policy forbids both. All numbers that it shows are also
+included as JSON, in the element ``report-data``.
 """
 
 from __future__ import annotations
@@ -46,10 +46,10 @@ _COLUMNS = {
 
 
 def write(study: Study, file: Path, *, folder: Path | None = None) -> None:
-    """Write the report, and its figures as PNG and SVG into a folder where one is given.
+    """Write the report, and its figures as PNG and SVG if a folder is given.
 
     Raises:
-        OptionError: there is no folder to write the file to.
+        OptionError: the folder of the file does not exist.
     """
     if not file.parent.is_dir():
         raise OptionError(f"{file}: there is no folder {file.parent} to write to")
@@ -64,7 +64,7 @@ def write(study: Study, file: Path, *, folder: Path | None = None) -> None:
 
 
 def page(study: Study, drawn: Sequence[Sequence[Shown]]) -> str:
-    """The whole page; ``drawn`` are the figures of each task."""
+    """Return the whole page; ``drawn`` holds the figures of each task."""
     title = f"Report: {', '.join(task.name for task in study.tasks)}"
     body = [f"<header><h1>{escape(title)}</h1>{document.paragraphs(study.notes)}</header>"]
     if len(study.tasks) > 1:
@@ -78,7 +78,7 @@ def page(study: Study, drawn: Sequence[Sequence[Shown]]) -> str:
 
 
 def data(study: Study) -> dict[str, Any]:
-    """Every number of the report, as JSON values; what is not finite is null."""
+    """Return all numbers of the report as JSON values; non-finite numbers are null."""
     found = [
         {
             "task": task.name,
@@ -122,7 +122,7 @@ def _task(task: TaskResult, shown: Sequence[Shown]) -> Iterator[str]:
             yield f"<h3>{title}</h3>{_words(title)}<div class=grid>{''.join(map(_figure, chosen))}</div>"
         if title == "Uncertainty" and len(silent := [m for m in task.compared if calibration.silent(m)]):
             names = ", ".join(escape(m.label) for m in silent)
-            yield f"<p class=note>{names}: a point states no uncertainty; train with --validation to recalibrate.</p>"
+            yield f"<p class=note>{names}: points state no uncertainty; train with --validation to recalibrate.</p>"
     yield _cases(task)
     yield _health(task)
 
@@ -131,8 +131,8 @@ def _words(title: str) -> str:
     if title != "The data as the features see them":
         return ""
     return (
-        "<p class=note>Mean features over clips, each channel standardised. Near samples look alike to the backbone; "
-        "distances between far ones, and directions, mean nothing.</p>"
+        "<p class=note>Mean features over clips, each channel standardised. Nearby samples look similar to the "
+        "backbone; large distances and directions have no meaning.</p>"
     )
 
 
@@ -150,17 +150,17 @@ def _comparison(task: TaskResult) -> str:
             group = letters.get(method.label)
             rows.append({**row, "interval": interval, "group": group, "floor": method.floor})
     grouped = (
-        "Group: rows that share a letter differ in Spearman by no more than noise (the same bootstrap in pairs, "
+        "Group: rows that share a letter do not differ significantly in Spearman (paired bootstrap, "
         "Holm-corrected, 5 %).",
     )
     notes = (
         "Every number is the mean over folds, then over seeds; a fold on which all predictions are equal counts as "
-        "Spearman 0. The 95 % interval is a bootstrap over test samples within folds, and over seeds: it tells how "
-        "far the number depends on them.",
+        "Spearman 0. The 95 % interval is a bootstrap over test samples within folds, and over seeds: it shows how "
+        "much the number depends on them.",
         *(grouped if letters else ()),
-        f"MAE, CRPS and width are in {task.scale.unit}; R-ℓ2 divides by a span of {task.span:g}. A point answer has "
-        "coverage 0: it states no uncertainty. Grey rows hardly look at the recording: what does not beat them has "
-        "learnt nothing of quality.",
+        f"MAE, CRPS and width are in {task.scale.unit}; R-ℓ2 divides by a span of {task.span:g}. A point prediction "
+        "has coverage 0: it states no uncertainty. Grey rows are floors, which hardly use the recording: a method that "
+        "does not beat them has learnt nothing about quality.",
     )
     shared = _shared([row for row in rows if not row["floor"]])
     columns = {name: title for name, title in _COLUMNS.items() if name not in shared}
@@ -170,7 +170,7 @@ def _comparison(task: TaskResult) -> str:
 
 
 def _shared(rows: Sequence[Row]) -> dict[str, Any]:
-    """What the rows of all methods agree on, of how they were judged."""
+    """Evaluation settings that are the same in the rows of all methods."""
     found = {name: [row[name] for row in rows] for name in ("intervals", "rule", "seeds", "folds", "samples")}
     return {name: values[0] for name, values in found.items() if values and len(set(values)) == 1}
 
@@ -184,8 +184,8 @@ def _rules(task: TaskResult) -> str:
     columns = {"method": "method"} | {name: f"{name} ({mark})" for name, mark in marks.items()}
     note = (
         "; ".join(f"{name}: {rule.meaning}" for name, rule in RULES.items()) + ".",
-        "Optimistic: the test scores had a say in which number is reported, or it is that of no single model. Such "
-        "numbers must not be compared with honest ones.",
+        "Optimistic: test scores influenced which number is reported, or the number is not that of a single model. "
+        "Such numbers must not be compared with honest ones.",
     )
     return f"<h3>Every selection rule</h3>{document.table(rows, columns)}{document.paragraphs(note)}"
 
@@ -195,7 +195,8 @@ def _cases(task: TaskResult) -> str:
     note = (
         "The largest errors of each method, and then the true scores that were least likely under its prediction "
         "(surprise: in standard deviations of a normal distribution). Bars: what each clip adds to the score, up or "
-        "down, compared with a usual clip at its place (Shapley values; from first to last, on a scale of their own).",
+        "down, compared with the mean clip at its position (Shapley values; first to last, each card has its own "
+        "scale).",
     )
     return (
         f"<h3>Worst and most surprising</h3>{document.paragraphs(note)}<div class=grid>{cards}</div>" if cards else ""
@@ -210,7 +211,7 @@ def _card(case: Case, unit: str) -> str:
     line = svg.timeline(case.timeline, unit) if case.timeline else ""
     about = f"<p>{escape(case.about)}</p>" if case.about else ""
     similar = ", ".join(f"{name} ({score:.2f})" for name, score in case.similar)
-    about += f"<p class=note>most like, in training: {escape(similar)}</p>" if similar else ""
+    about += f"<p class=note>most similar in training: {escape(similar)}</p>" if similar else ""
     return (
         f"<article><h4>{escape(case.id)}</h4><p class=note>{escape(case.method)} · {escape(case.why)} · "
         f"fold {escape(case.fold)}, seed {case.seed}</p>{strip}{line}<p>true <b>{case.true:.2f}</b>, predicted "
@@ -231,7 +232,7 @@ def _health(task: TaskResult) -> str:
     found = "".join(
         f"<li class={severity}><b>{severity}</b> {escape(sentence)}</li>" for severity, sentence in task.health.findings
     )
-    told = f"<ul>{found}</ul>" if found else "<p>Nothing was found that is wrong.</p>"
+    told = f"<ul>{found}</ul>" if found else "<p>No problems found.</p>"
     return f"<h3>Health of the data</h3>{document.table(rows, columns)}{told}"
 
 
@@ -255,7 +256,7 @@ def _run(task: TaskResult, method: MethodResult, fold: FoldResult) -> str:
 
 
 def _plain(value: Any) -> Any:
-    """JSON values of arrays and tuples; numbers to nine digits, and null where they are not finite."""
+    """Convert arrays and tuples to JSON values; numbers have nine digits, non-finite numbers are null."""
     if hasattr(value, "tolist"):
         value = value.tolist()
     if isinstance(value, Mapping):

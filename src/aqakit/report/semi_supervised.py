@@ -1,4 +1,4 @@
-"""What finished runs tell of their unlabelled videos: loss terms along training, and representations on a plane."""
+"""Unlabelled videos in finished runs: loss terms during training, and maps of representations."""
 
 from __future__ import annotations
 
@@ -20,21 +20,21 @@ from aqakit.training.run import Run
 from aqakit.types import Floats
 
 VIDEOS = 400
-"""Training videos on a plane, at most: more hide each other."""
+"""Maximum number of training videos on a map: more would hide each other."""
 
 _AT_ONCE = 32
-_FEWEST = 5  # points that make a plane
+_FEWEST = 5  # minimum number of points for a map
 
 
 @dataclass(frozen=True)
 class LossTerm:
-    """A loss term of unlabelled videos, with the weight that it has in training.
+    """A loss term of unlabelled videos, multiplied by its weight in training.
 
     Attributes:
-        method: as tables name it.
-        labels: the share.
+        method: its name in tables.
+        labels: the share of labels.
         name: of the term.
-        values: (runs, epochs) mean over the batches of an epoch; NaN where a batch had none.
+        values: (runs, epochs) mean over the batches of an epoch; NaN if the term is missing.
     """
 
     method: str
@@ -45,14 +45,14 @@ class LossTerm:
 
 @dataclass(frozen=True)
 class RepresentationMap:
-    """Training videos of one run where their representations put them, by t-SNE.
+    """Training videos of one run, mapped by t-SNE of their representations.
 
     Attributes:
         title: what was trained.
-        labels: the share.
-        position: (n, 2); axes mean nothing.
-        score: (n,) true, also of the unlabelled; NaN where unknown.
-        kind: (n,) ``labelled``, ``unlabelled``, or the view of an unlabelled video, as ``masked``.
+        labels: the share of labels.
+        position: (n, 2); the axes have no meaning.
+        score: (n,) true scores, also of unlabelled videos; NaN if unknown.
+        kind: (n,) ``labelled``, ``unlabelled``, or the view of an unlabelled video, such as ``masked``.
         unit: of the scores.
     """
 
@@ -66,18 +66,18 @@ class RepresentationMap:
 
 @dataclass(frozen=True)
 class Traces:
-    """What the figures of a sweep show of its runs."""
+    """Data for the figures of a sweep that comes from its runs."""
 
     terms: Sequence[LossTerm]
     maps: Sequence[RepresentationMap]
 
 
 def traces(found: Sweep, cache: Path | str | None = None) -> Traces:
-    """Loss terms of all shares, and representations of the first share with unlabelled videos.
+    """Collect the loss terms of all shares, and the representations of the first share with unlabelled videos.
 
     Args:
-        found: a sweep whose run folders are still there.
-        cache: where features are kept.
+        found: a sweep whose run folders still exist.
+        cache: folder of the feature cache.
     """
     inspector = _RunInspector(cache)
     terms = [term for share, runs in zip(found.shares, found.runs) for term in inspector.terms(share, runs)]
@@ -89,10 +89,10 @@ def traces(found: Sweep, cache: Path | str | None = None) -> Traces:
 
 
 class _RunInspector:
-    """Looks into runs; the features of a task are read once.
+    """Reads runs; the features of a task are read only once.
 
     Args:
-        cache: where they are kept.
+        cache: folder of the feature cache.
     """
 
     def __init__(self, cache: Path | str | None) -> None:
@@ -100,11 +100,11 @@ class _RunInspector:
         self._prepared_by_task: dict[str | None, PreparedData] = {}
 
     def terms(self, labels: str, runs: Mapping[tuple[str, str], Sequence[Path]]) -> Iterator[LossTerm]:
-        """Of every method on the first task, those terms that labelled videos alone do not have.
+        """Yield, for each method on the first task, the loss terms that labelled videos alone do not have.
 
         Args:
-            labels: the share.
-            runs: by (task, method), the folders.
+            labels: the share of labels.
+            runs: run folders by (task, method).
         """
         first = next(iter(runs), ("", ""))[0]
         for method, folders in ((m, f) for (task, m), f in runs.items() if task == first):
@@ -116,7 +116,7 @@ class _RunInspector:
                 yield LossTerm(method, labels, name, np.array(values, dtype=float))
 
     def map(self, title: str, labels: str, folder: Path) -> RepresentationMap | None:
-        """What a run makes of its training videos; None without unlabelled ones, or where its method has no view."""
+        """Map the training videos of a run; None without unlabelled videos, or if its method has no views."""
         run = Run.load(folder)
         train = self._train(run)
         known = has_score(train)
@@ -160,7 +160,7 @@ class _RunInspector:
 
 @torch.inference_mode()
 def _views(run: Run, train: BatchSource, index: Tensor) -> dict[str, Tensor]:
-    """Representations (n, D) by view; nothing where the method has none. Masks are drawn from a fixed seed."""
+    """Representations (n, D) by view; empty if the method has none. Masks are drawn with a fixed seed."""
     assessor = run.assessor
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)

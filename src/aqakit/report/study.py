@@ -1,7 +1,7 @@
-"""From run folders to what a report shows: results, floors, the cases worth looking at, the data as the runs see them.
+"""Build the contents of a report from run folders: results, floors, notable cases and maps of the data.
 
-Predictions come from the run folders alone. Floors, pictures, the map of the features and the health of the data need
-the data set too; where it is not at hand, the report says so and does without.
+Predictions come from the run folders alone. Floors, pictures, the map of the features and the health of the data also
+need the data set; if it is not available, the report says so and leaves them out.
 """
 
 from __future__ import annotations
@@ -25,29 +25,29 @@ from aqakit.report.content import Case, Study, TaskResult
 from aqakit.report.data_sections import add_data_sections
 from aqakit.system import configuration
 from aqakit.training import recipe
-from aqakit.training.recipe import Recipe, supervision
+from aqakit.training.recipe import Recipe, label_notes
 from aqakit.training.run import Run
 from aqakit.training.settings import Settings
 from aqakit.types import ScoreScale
 
 CASES = 3
-"""Samples shown for each method and reason, at most."""
+"""Maximum number of samples shown for each method and reason."""
 
-_CARDS = 60  # samples shown in all, about: each has pictures
+_CARDS = 60  # approximate total number of samples shown: each has pictures
 
 _TASK = ("data", "data_options", "root", "task", "protocol")
 
 
 def build_study(folders: Sequence[Path], *, data: bool = True) -> Study:
-    """What the runs in these folders, and in folders below them, say about each task.
+    """Collect the results of the runs in these folders, and in folders below them, by task.
 
     Args:
-        folders: of runs, or of a benchmark; or instead CSV files of anybody's predictions, a method each.
-        data: whether to open the data set for what the runs alone cannot tell. Features that are not in the cache
-            are then computed.
+        folders: folders of runs or of a benchmark; or instead CSV files of predictions, one for each method.
+        data: whether to open the data set for the sections that need it. Features that are not in the cache are then
+            computed.
 
     Raises:
-        RunError: there is no finished run with test samples, or one model is there twice.
+        RunError: there is no finished run with test samples, or the same model is there twice.
     """
     files = [path for path in folders if path.is_file()]
     if files:
@@ -65,7 +65,7 @@ def build_study(folders: Sequence[Path], *, data: bool = True) -> Study:
 
 
 def _predicted(files: Sequence[Path]) -> TaskResult:
-    """Anybody's predictions of one task; the scale is as wide as the true scores."""
+    """Results of prediction files for one task; the scale is the range of the true scores."""
     methods = []
     for file in files:
         parts = predictions.read(file)
@@ -81,10 +81,10 @@ def _predicted(files: Sequence[Path]) -> TaskResult:
 
 
 def cases(method: MethodResult, count: int) -> list[Case]:
-    """The ``count`` largest errors of a method, and the most surprising truths that are not among them.
+    """Return the ``count`` largest errors of a method, and the most surprising true scores that are not among them.
 
-    A sample is there once, with the fold and seed where it is worst. A point states no uncertainty: nothing surprises
-    it.
+    A sample appears once, with the fold and seed where it is worst. Point predictions state no uncertainty, so they
+    have no surprising scores.
     """
     points = method.points
     error = np.abs(points.mean - points.true)
@@ -106,7 +106,7 @@ def _case(method: MethodResult, i: int, why: str) -> Case:
 
 
 def command(made: Recipe, out: str) -> str:
-    """The ``aqakit train`` that makes a run of this recipe; options that have their default are left out."""
+    """Return the ``aqakit train`` command for this recipe; options with their default value are left out."""
     module = discovery.find("methods", made.method)
     given = {f.name: getattr(made, f.name) for f in fields(made)}
     words = ["aqakit", "train", made.method, "--data", discovery.format_spec(made.data, made.data_options)]
@@ -132,7 +132,7 @@ def _flags(function: Callable[..., Any], values: Mapping[str, Any]) -> Iterator[
 
 
 def _open(folders: Sequence[Path]) -> tuple[list[Run], list[str]]:
-    """Finished runs with something to judge, and a sentence for each that was left out."""
+    """Open the finished runs with test samples; also return a note for each run that was left out."""
     runs, notes = [], []
     for folder in dict.fromkeys(found for given in folders for found in _below(given)):
         try:
@@ -145,9 +145,9 @@ def _open(folders: Sequence[Path]) -> tuple[list[Run], list[str]]:
         if "test" in run.splits():
             runs.append(run)
         else:
-            notes.append(f"Left out: {folder} was trained on every scored sample, and has nothing to judge it on.")
+            notes.append(f"Left out: {folder} was trained on every scored sample, so it has no test samples.")
     if not runs:
-        raise RunError(" ".join(notes) or "no run was named")
+        raise RunError(" ".join(notes) or "no run was given")
     return runs, notes
 
 
@@ -156,17 +156,17 @@ def _below(folder: Path) -> list[Path]:
         return [folder]
     found = sorted(file.parent for file in folder.rglob("run.json"))
     if not found:
-        raise RunError(f"{folder}: no run.json is in it or below it; give the folder of a run or of a benchmark")
+        raise RunError(f"{folder}: there is no run.json in it or below it; give the folder of a run or of a benchmark")
     return found
 
 
 def _cards(methods: int) -> int:
-    """How many samples each method may show for each reason, so that the file stays small."""
+    """Number of samples shown for each method and reason, so that the file stays small."""
     return max(1, min(CASES, _CARDS // (2 * methods)))
 
 
 def _task(groups: Mapping[str, Sequence[Run]], each: int, data: bool) -> TaskResult:
-    """All there is to say about the runs of each method on one task."""
+    """Return the result of one task from the runs of each method."""
     methods = tuple(_method(label, group) for label, group in groups.items())
     runs = [run for group in groups.values() for run in group]
     made, scale = runs[0].recipe, runs[0].labels.scale
@@ -183,7 +183,7 @@ def _task(groups: Mapping[str, Sequence[Run]], each: int, data: bool) -> TaskRes
 
 
 def _by_method(runs: Sequence[Run]) -> dict[str, list[Run]]:
-    """Runs that differ only in fold and seed, under the shortest label that tells them from the others."""
+    """Group runs that differ only in fold and seed, under the shortest label that distinguishes them from others."""
     groups: dict[str, list[Run]] = {}
     for run in runs:
         groups.setdefault(json.dumps(_identity(run.recipe), sort_keys=True), []).append(run)
@@ -192,7 +192,7 @@ def _by_method(runs: Sequence[Run]) -> dict[str, list[Run]]:
 
 
 def _identity(made: Recipe) -> dict[str, Any]:
-    """Everything that makes one method another, flat: ``method``, its options, those of the run and of the loop."""
+    """Everything that distinguishes methods, as a flat dict: ``method``, its options, run options and settings."""
     stored = made.to_json()
     flat = {**stored.pop("options"), **stored.pop("settings"), **stored}
     return {n: v for n, v in flat.items() if n not in (*_TASK, "fold", "seed", "device")}
@@ -250,6 +250,6 @@ def _curve(run: Run, split: str) -> np.ndarray:
 
 def _notes(runs: Sequence[Run]) -> tuple[str, ...]:
     kinds = dict.fromkeys((run.recipe.labels, run.recipe.transductive) for run in runs)
-    seen = [sentence for kind in kinds for sentence in supervision(*kind)]
+    seen = [sentence for kind in kinds for sentence in label_notes(*kind)]
     failures = {name: why for run in runs for name, why in run.description.get("failures", {}).items()}
-    return (*seen, *(f"{name} could not be read and is in no number here: {why}" for name, why in failures.items()))
+    return (*seen, *(f"{name} could not be read and is not included here: {why}" for name, why in failures.items()))

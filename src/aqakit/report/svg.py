@@ -1,4 +1,4 @@
-"""A figure as SVG that lives inside a page: no outside reference, ids of its own, colours that follow the page."""
+"""A figure as inline SVG: no external references, unique ids, colours that follow the page."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from aqakit.report.figures import AMBER, BLUE, GREEN, GREY, INK, ORANGE, PURPLE,
 VARIABLES = {
     BLUE: "blue", ORANGE: "orange", GREEN: "green", GREY: "grey", PURPLE: "purple", AMBER: "amber", SKY: "sky"
 }  # fmt: skip
-"""Colours of figures that a page may change, and its names for them."""
+"""Colours of figures that a page may change, with their CSS variable names."""
 
 _STYLE: dict[Any, Any] = {
     **dict.fromkeys(("text.color", "axes.edgecolor", "axes.labelcolor", "xtick.color", "ytick.color"), INK),
@@ -32,27 +32,27 @@ _STYLE: dict[Any, Any] = {
     "xtick.labelsize": 8,
     "ytick.labelsize": 8,
     "font.family": "sans-serif",
-    "svg.fonttype": "none",  # text stays text: small, found by a search, read aloud
+    "svg.fonttype": "none",  # keep text as text: small, searchable, readable by screen readers
     "svg.hashsalt": "aqakit",
 }
 
-_CURVE = 360, 150  # width, and where the axis is, of a curve: readable on a phone as it is
+_CURVE = 360, 150  # width of a curve and position of its axis: readable on a phone
 
 
 @contextmanager
 def style() -> Iterator[None]:
-    """How figures are drawn and written."""
+    """Apply the style in which figures are drawn and written."""
     with mpl.rc_context(_STYLE):
         yield
 
 
 def inline(figure: Figure, name: str, label: str) -> str:
-    """An ``<svg>`` element of a figure.
+    """Return a figure as an ``<svg>`` element.
 
     Args:
         figure: drawn within :func:`style`.
-        name: of letters, digits and hyphens, its own in the page; begins all ids.
-        label: what it shows, for those who do not see it.
+        name: of letters, digits and hyphens, unique in the page; prefix of all ids.
+        label: text alternative for readers who cannot see the figure.
     """
     out = io.StringIO()
     figure.savefig(out, format="svg", transparent=True, metadata={"Date": None, "Creator": None}, dpi=130)
@@ -69,7 +69,7 @@ def inline(figure: Figure, name: str, label: str) -> str:
 
 
 def timeline(parts: Sequence[Part], unit: str) -> str:
-    """Bars over the frames of a recording: up for points that a part brought, down for those it cost."""
+    """Draw bars over the frames of a recording: upwards for points that a part adds, downwards for points it costs."""
     start, end = min(p.first for p in parts), max(p.last for p in parts)
     top = max(abs(p.contribution) for p in parts) or 1.0
     bars = []
@@ -100,14 +100,14 @@ def density(
     mean: float,
     label: str,
 ) -> str:
-    """How likely each score is: the area under a curve, darker inside the intervals, and a line at the mean.
+    """Draw the density of a score: the area under a curve, darker inside the intervals, and a line at the mean.
 
     Args:
-        scores: in equal steps, with the density ``values`` there.
-        values: as many.
-        intervals: (level, low, high) of each.
+        scores: in equal steps.
+        values: the density at these scores.
+        intervals: (level, low, high) of each interval.
         mean: of the distribution.
-        label: what it shows, for those who do not see it.
+        label: text alternative for readers who cannot see the figure.
     """
     low, high = scores[0], scores[-1]
     x = np.interp(scores, (low, high), (0, _CURVE[0]))
@@ -143,7 +143,7 @@ def _ticks(low: float, high: float) -> list[float]:
 
 
 def picture(frame: np.ndarray) -> bytes:
-    """(H, W, 3) uint8 as a small JPEG."""
+    """Encode a frame, (H, W, 3) uint8, as a small JPEG."""
     out = io.BytesIO()
     imsave(out, frame, format="jpeg", pil_kwargs={"quality": 70})
     return out.getvalue()

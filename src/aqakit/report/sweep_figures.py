@@ -26,19 +26,19 @@ from aqakit.types import Floats
 
 Row = Mapping[str, Any]
 
-_VIRIDIS = colormaps["viridis"].with_extremes(bad=GREY)  # of an unknown score
+_VIRIDIS = colormaps["viridis"].with_extremes(bad=GREY)  # bad: unknown score
 _INTERVALS = "bars: 95 % bootstrap over test samples and seeds; dashed: floors"
 _PANEL = (4.2, 3.4)  # inches
-_LETTERS = 50  # of a title that fit above one
-_COLUMNS = 3  # panels side by side, at most
-_ASIDE = 0.018  # from method to method, of the width: so that intervals do not hide each other
+_LETTERS = 50  # characters of a title that fit above a panel
+_COLUMNS = 3  # maximum number of panels side by side
+_ASIDE = 0.018  # offset between methods, as a share of the width, so that intervals do not overlap
 _DASHES = ((0, (5, 2)), (0, (1.5, 1.5)), (0, (6, 2, 1, 2)), (0, (1, 4)), (0, (3, 1, 1, 1, 1, 1)))
 _MARKERS = {"labelled": ("o", 46.0), "unlabelled": ("^", 20.0)}  # shape and size
-_OTHER = ("x", 14.0)  # of another view of an unlabelled video
+_OTHER = ("x", 14.0)  # another view of an unlabelled video
 
 
 def write(found: Sweep, traces: Traces, folder: Path) -> list[Path]:
-    """Write every figure that the sweep has something for into a folder, as PNG and SVG.
+    """Write every figure that the sweep has data for to a folder, as PNG and SVG.
 
     Returns:
         The PNG files.
@@ -53,7 +53,7 @@ def write(found: Sweep, traces: Traces, folder: Path) -> list[Path]:
 
 
 def drawings(found: Sweep, traces: Traces) -> Iterator[tuple[str, Figure]]:
-    """Name and figure, in order."""
+    """Yield names and figures, in order."""
     if len(found.shares) > 1:
         yield "shares", shares(found)
     if traces.maps:
@@ -65,7 +65,7 @@ def drawings(found: Sweep, traces: Traces) -> Iterator[tuple[str, Figure]]:
 
 
 def shares(found: Sweep) -> Figure:
-    """Spearman against the share of labels: a panel for each task, intervals of methods, floors dashed."""
+    """Plot Spearman against the share of labels: one panel for each task, with intervals; floors are dashed."""
     rule = found.rows[0]["rule"]
     rows = [row for row in found.of("methods") if row["rule"] in (rule, "–")]
     tasks = list(dict.fromkeys(row["task"] for row in rows))
@@ -102,7 +102,7 @@ def _accuracy(axes: Axes, rows: Sequence[Row], order: Sequence[str]) -> None:
 
 
 def _positions(order: Sequence[str]) -> tuple[dict[str, float], str]:
-    """Where each share stands: by its logarithm where all are numbers of one kind, else as they come."""
+    """Position of each share: logarithmic if all are numbers of one kind, else equally spaced."""
     for ending, label in (("%", "share of training labels known (logarithmic)"), ("", "training labels (logarithmic)")):
         if all(share.endswith(ending) and share.removesuffix(ending).replace(".", "").isdigit() for share in order):
             logs = np.log([float(share.removesuffix(ending)) for share in order])
@@ -111,7 +111,7 @@ def _positions(order: Sequence[str]) -> tuple[dict[str, float], str]:
 
 
 def representations(maps: Sequence[RepresentationMap]) -> Figure:
-    """A panel for each variant: videos where t-SNE puts them, the shape says what they are, the colour how good."""
+    """Plot a t-SNE map of the videos for each variant: the marker shows their kind, the colour their score."""
     figure, panels = _panels(len(maps), legend=0.45)
     scores = np.concatenate([one.score for one in maps])
     colours = ScalarMappable(Normalize(np.nanmin(scores), np.nanmax(scores)), _VIRIDIS)
@@ -155,7 +155,7 @@ def _handle(kind: str) -> Line2D:
 
 
 def losses(terms: Sequence[LossTerm]) -> Figure:
-    """A panel for each method and term: mean over folds and seeds along training, with its spread, for each share."""
+    """Plot each loss term of each method against the epoch: mean over folds and seeds, with spread, for each share."""
     names = list(dict.fromkeys((term.method, term.name) for term in terms))
     order = list(dict.fromkeys(term.labels for term in terms))
     figure, panels = _panels(len(names), legend=0.5)
@@ -171,21 +171,21 @@ def losses(terms: Sequence[LossTerm]) -> Figure:
     _legend(
         figure,
         list(lines.values()),
-        "labels known; mean of the runs, and where the middle eight tenths of them are",
+        "labels known; mean of the runs, and the middle 80 % of them",
         len(lines),
     )
     return figure
 
 
 def _banded(axes: Axes, values: Floats, colour: str, label: str) -> None:
-    """``values`` (runs, epochs)."""
+    """Plot mean and spread of ``values`` (runs, epochs)."""
     epochs = np.arange(1, values.shape[1] + 1)
     axes.plot(epochs, values.mean(0), color=colour, lw=1.6, label=label)
     axes.fill_between(epochs, *np.quantile(values, (0.1, 0.9), axis=0), color=colour, alpha=0.18, lw=0)
 
 
 def grid(rows: Sequence[Row]) -> Figure:
-    """Heat map of the two options of a grid, which stand before its Spearman; over all tasks where there is a mean."""
+    """Plot a heat map of Spearman over the two options of a grid; the mean over tasks if there is one."""
     task, rule = rows[-1]["task"], rows[0]["rule"]
     own = [row for row in rows if (row["task"], row["rule"]) == (task, rule)]
     columns = list(own[0])
@@ -212,7 +212,7 @@ def grid(rows: Sequence[Row]) -> Figure:
 
 
 def _wrapped(method: str) -> str:
-    """A method with its options, in lines that fit above a panel."""
+    """Wrap a method with its options into lines that fit above a panel."""
     lines = textwrap.wrap(re.sub("([:/])", r" \1", method), _LETTERS, break_long_words=False)
     return "\n".join(re.sub(" ([:/])", r"\1", line) for line in lines)
 
@@ -231,7 +231,7 @@ def _legend(figure: Figure, handles: Sequence[Artist], title: str, columns: int 
 
 
 def _panels(count: int, *, legend: float = 0.0) -> tuple[Figure, list[Axes]]:
-    """So many axes of equal size, and inches below them for a legend."""
+    """Return ``count`` axes of equal size, with ``legend`` inches below them."""
     columns = 2 if count == 4 else min(count, _COLUMNS)
     lines = -(-count // columns)
     width, height = _PANEL

@@ -27,7 +27,9 @@ def show(rows: Sequence[Row], *, title: str = "", notes: Sequence[str] = (), hid
     """
     console = Console(width=None if sys.stdout.isatty() else 200)
     names = [n for n in dict.fromkeys(n for row in rows for n in row) if n not in hide]
-    table = Table(title=title or None, title_justify="left", title_style="bold", header_style="bold", box=None, pad_edge=False)
+    table = Table(
+        title=title or None, title_justify="left", title_style="bold", header_style="bold", box=None, pad_edge=False
+    )
     for name in names:
         number = any(isinstance(row.get(name), int | float) for row in rows)
         table.add_column(name.replace("_", " "), justify="right" if number else "left", overflow="fold")

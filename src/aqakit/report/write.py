@@ -1,4 +1,4 @@
-"""The report of runs, from their folders to one HTML file."""
+"""Write the report of runs as one HTML file."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ from aqakit.report.study import build_study
 def write_report(
     folders: Sequence[Path | str], out: Path | str, *, figures: Path | str | None = None, data: bool = True
 ) -> Path:
-    """Write one self-contained HTML file that compares runs and shows what is known of each.
+    """Write one self-contained HTML file that compares runs and shows each of them in detail.
 
     Args:
-        folders: of runs or benchmarks; or instead CSV files of anybody's predictions.
+        folders: folders of runs or benchmarks; or instead CSV files of predictions.
         out: the HTML file.
-        figures: a folder for the figures as PNG and SVG.
+        figures: folder for the figures as PNG and SVG.
         data: whether to open the data set for floors, pictures, a map of the features and health.
 
     Returns:
         The HTML file.
 
     Raises:
-        RunError: there is no finished run with test samples, or one model is there twice.
-        OptionError: there is no folder to write the file to.
+        RunError: there is no finished run with test samples, or the same model is there twice.
+        OptionError: the folder of the HTML file does not exist.
     """
     html.write(build_study([Path(f) for f in folders], data=data), Path(out), folder=Path(figures) if figures else None)
     return Path(out)

@@ -1,4 +1,4 @@
-"""Marks and answers come in, scores and calibrated answers go out: distributions, the sports' rules, recalibration.
+"""Score distributions, scoring rules of the sports, and recalibration.
 
 May import ``system``.
 """

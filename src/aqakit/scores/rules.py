@@ -1,7 +1,7 @@
-"""How a sport turns the judges' marks into a score: pure functions, each with a worked example.
+"""Scoring rules of the sports: pure functions from the judges' marks to a score, each with a worked example.
 
-Every rule has one signature, ``(judges (…, J), difficulty (…) or None) -> (…)``. It takes tensors, arrays and
-lists, gives a tensor, carries gradients, and answers NaN where a mark is unknown (NaN).
+Every rule has the signature ``(judges (…, J), difficulty (…) or None) -> (…)``. It takes tensors, arrays and
+lists, returns a tensor, is differentiable, and returns NaN where a mark is unknown (NaN).
 """
 
 from __future__ import annotations
@@ -20,16 +20,16 @@ Numbers = Tensor | ArrayLike
 
 
 def diving(judges: Numbers, difficulty: Numbers | None = None) -> Tensor:
-    """The three marks in the middle × difficulty (World Aquatics).
+    """Sum of the three middle marks × difficulty (World Aquatics).
 
-    Seven judges: the two highest and the two lowest marks are dropped; five: one of each; three: none.
+    Of seven marks, the two highest and the two lowest are dropped; of five, one of each; of three, none.
 
     Args:
         judges: (…, 7), (…, 5) or (…, 3) marks from 0 to 10 in half points, in any order.
-        difficulty: (…) degree of difficulty; without it the answer is the judges' total, 0 to 30.
+        difficulty: (…) degree of difficulty; without it the result is the judges' total, 0 to 30.
 
     Raises:
-        DataError: another number of judges.
+        DataError: the number of judges is not 7, 5 or 3.
 
     >>> diving([7.5, 8.0, 7.0, 7.5, 8.5, 7.0, 8.0], 3.5).item()  # 7.5 + 7.5 + 8 = 23
     80.5
@@ -44,19 +44,19 @@ def diving(judges: Numbers, difficulty: Numbers | None = None) -> Tensor:
 
 
 def synchronised_diving(judges: Numbers, difficulty: Numbers | None = None) -> Tensor:
-    """Five of the eleven (or nine) marks × 0.6 × difficulty (World Aquatics).
+    """Sum of five of the eleven (or nine) marks × 0.6 × difficulty (World Aquatics).
 
-    Eleven judges: three for the execution of one diver, three for the other's, five for synchronisation, in
+    Eleven judges: three for the execution of one diver, three for the other, five for synchronisation, in
     this order. The highest and the lowest mark of each of the three panels are dropped, which leaves 1 + 1 + 3.
     Nine judges: two and two for execution, five for synchronisation. The highest and the lowest of the four
     execution marks and of the five synchronisation marks are dropped, which leaves 2 + 3.
 
     Args:
         judges: (…, 11) or (…, 9) marks from 0 to 10 in half points, panel by panel.
-        difficulty: (…) degree of difficulty; without it the answer is the judges' total, 0 to 30.
+        difficulty: (…) degree of difficulty; without it the result is the judges' total, 0 to 30.
 
     Raises:
-        DataError: another number of judges.
+        DataError: the number of judges is not 11 or 9.
 
     >>> synchronised_diving([7, 8, 6, 8, 8, 9, 8, 7, 9, 8.5, 8], 3.0).item()  # (7 + 8 + 24.5) × 0.6 × 3
     71.1
@@ -72,14 +72,14 @@ def synchronised_diving(judges: Numbers, difficulty: Numbers | None = None) -> T
 
 
 def sum_of_items(judges: Numbers, difficulty: Numbers | None = None) -> Tensor:
-    """The global rating score of JIGSAWS: the sum of its six items, each from 1 to 5; 6 to 30 in all.
+    """Global rating score of JIGSAWS: the sum of its six items, each from 1 to 5; 6 to 30 in total.
 
     Args:
         judges: (…, 6) items.
-        difficulty: ignored; surgery declares none.
+        difficulty: ignored; surgery has none.
 
     Raises:
-        DataError: not six items.
+        DataError: the number of items is not 6.
 
     >>> sum_of_items([3, 4, 2, 3, 3, 4]).item()
     19.0
@@ -92,15 +92,15 @@ def sum_of_items(judges: Numbers, difficulty: Numbers | None = None) -> Tensor:
 def rhythmic_gymnastics(judges: Numbers, difficulty: Numbers | None = None) -> Tensor:
     """Difficulty score + execution score − penalty.
 
-    ``Total_Score`` in the released Rhythmic Gymnastics files already has the penalty taken off: use it as it
-    is, and this rule only on the three columns it is made of.
+    In the released Rhythmic Gymnastics files the penalty is already subtracted from ``Total_Score``: use it as it
+    is, and apply this rule only to its three columns.
 
     Args:
         judges: (…, 3) difficulty score, execution score and penalty (a positive number), in this order.
-        difficulty: ignored; here it is one of the scores that are added, not a factor.
+        difficulty: ignored; here it is one of the added scores, not a factor.
 
     Raises:
-        DataError: not these three columns.
+        DataError: the number of columns is not 3.
 
     >>> rhythmic_gymnastics([8.5, 7.0, 0.5]).item()
     15.0
@@ -112,11 +112,11 @@ def rhythmic_gymnastics(judges: Numbers, difficulty: Numbers | None = None) -> T
 
 @dataclass(frozen=True)
 class Rule:
-    """A scoring rule and what it may be given.
+    """A scoring rule and the inputs it accepts.
 
     Attributes:
         name: its key in :data:`RULES`.
-        judges: the numbers of marks it knows what to do with.
+        judges: the accepted numbers of marks.
         difficulty: whether the declared difficulty multiplies the judges' total; if not, it is ignored.
         score: ``(judges (…, J), difficulty (…) or None) -> (…)``.
     """
@@ -148,7 +148,7 @@ def _require(rule: str, marks: Tensor, allowed: tuple[int, ...]) -> None:
     given = marks.shape[-1] if marks.ndim else 0
     if given not in allowed:
         known = " or ".join(str(number) for number in allowed)
-        raise DataError(f"the rule {rule} needs {known} marks for each performance, and it was given {given}")
+        raise DataError(f"the rule {rule} needs {known} marks for each performance, but was given {given}")
 
 
 def _middle(marks: Tensor, keep: int) -> Tensor:

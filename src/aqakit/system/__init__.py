@@ -1,4 +1,4 @@
-"""Files, progress bars, processes and reading ahead: what every room needs and knows nothing of scores.
+"""General utilities that know nothing of scores: files, options, progress bars, processes and prefetching.
 
-May import the files at the root.
+May import the modules at the root of the package.
 """

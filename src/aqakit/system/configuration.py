@@ -1,6 +1,6 @@
-"""A signature is a configuration: the keyword-only parameters of a function are its options.
+"""Options of methods, data sets and backbones: the keyword-only parameters of their functions.
 
-The command line, the tables in the documentation and ``run.json`` are all made from them.
+The command line, the tables in the documentation and ``run.json`` are all generated from them.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from aqakit.errors import OptionError
 
 @dataclass(frozen=True)
 class Option:
-    """One keyword-only parameter: its type as annotated, its default and its one-line help."""
+    """One keyword-only parameter: its annotated type, default and one-line help."""
 
     name: str
     annotation: Any
@@ -29,12 +29,12 @@ class Option:
 
     @property
     def required(self) -> bool:
-        """Whether there is no default."""
+        """Whether the option has no default."""
         return self.default is inspect.Parameter.empty
 
 
 def options(function: Callable[..., Any]) -> list[Option]:
-    """The keyword-only parameters of a function, in order; help is the ``description`` of its ``Field``."""
+    """Return the keyword-only parameters of a function, in order; help is the ``description`` of the ``Field``."""
     hints = typing.get_type_hints(function, include_extras=True)
     found = []
     for name, parameter in inspect.signature(function).parameters.items():
@@ -47,7 +47,7 @@ def options(function: Callable[..., Any]) -> list[Option]:
 
 
 def option_help(function: Callable[..., Any], name: str) -> str:
-    """The help of one option."""
+    """Return the help of one option."""
     return next(o.help for o in options(function) if o.name == name)
 
 
@@ -57,7 +57,7 @@ def configure(owner: str, function: Callable[..., Any], values: Mapping[str, Any
     Text is converted to the option's type, so values may come from a command line or a JSON file.
 
     Raises:
-        OptionError: every unknown name and every bad value at once.
+        OptionError: some names are unknown or values invalid; the message lists them all.
     """
     known = options(function)
     unknown = [n for n in values if n not in {o.name for o in known}]

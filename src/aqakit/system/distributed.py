@@ -1,7 +1,7 @@
-"""Training in several processes, on one machine or many, as ``torchrun`` starts them; nothing where it did not.
+"""Distributed training in processes started by ``torchrun``, on one or several machines.
 
-Every process has the whole data set and takes its share of every batch; gradients are averaged. One of them, the first,
-writes files and speaks.
+Every process has the whole data set and takes its part of every batch; gradients are averaged. Only the first process
+writes files and prints. Without ``torchrun``, there is a single process.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ T = TypeVar("T")
 
 
 def device() -> str:
-    """The accelerator of this process, where there are any."""
+    """Return the CUDA device of this process, or ``cpu`` if there is none."""
     return f"cuda:{os.environ.get('LOCAL_RANK', 0)}" if torch.cuda.is_available() else "cpu"
 
 
 @contextmanager
-def together() -> Iterator[None]:
-    """Join the other processes for a while; where there are none, or they are joined already, do nothing."""
+def process_group() -> Iterator[None]:
+    """Join the process group within the block; do nothing for a single process or if it is already joined."""
     if processes.size() == 1 or dist.is_initialized():
         yield
         return
@@ -40,7 +40,7 @@ def together() -> Iterator[None]:
 
 @contextmanager
 def first_then_others() -> Iterator[None]:
-    """The first process alone, then all others: what it puts into a cache they find there."""
+    """Run the block in the first process, then in all others, which find its results in the cache."""
     try:
         if not processes.is_first():
             wait()
@@ -51,24 +51,24 @@ def first_then_others() -> Iterator[None]:
 
 
 def wait() -> None:
-    """Until all are here."""
+    """Wait until all processes arrive here."""
     if processes.size() > 1:
         dist.barrier()
 
 
-def share(index: Tensor) -> tuple[Tensor, float]:
-    """This process' part of a batch (b,), and what its mean weighs in the mean over processes.
+def shard(index: Tensor) -> tuple[Tensor, float]:
+    """Return this process's part of a batch (b,), and the weight of its mean in the mean over processes.
 
-    >>> share(torch.tensor([4, 7, 9]))  # the only process
+    >>> shard(torch.tensor([4, 7, 9]))  # the only process
     (tensor([4, 7, 9]), 1.0)
     """
     part = index[processes.rank() :: processes.size()]
     weight = len(part) * processes.size() / len(index)
-    return (part if weight else index[:1]), weight  # a batch of fewer videos than processes: a guest without a vote
+    return (part if weight else index[:1]), weight  # fewer videos than processes: a video of weight 0
 
 
-def in_turn(parts: list[T]) -> list[T]:
-    """What all processes made, where each made every ``processes.size()``-th part, beginning with that of its rank."""
+def all_gather(parts: list[T]) -> list[T]:
+    """Gather the parts of all processes in order; each made every ``processes.size()``-th, starting at its rank."""
     if processes.size() == 1:
         return parts
     of_all: list[list[T]] = [[] for _ in range(processes.size())]
@@ -77,15 +77,15 @@ def in_turn(parts: list[T]) -> list[T]:
     return [of_all[k % processes.size()][k // processes.size()] for k in range(count)]
 
 
-def averaged(module: nn.Module) -> nn.Module:
-    """The module, such that a backward pass through it averages the gradients of all processes."""
+def data_parallel(module: nn.Module) -> nn.Module:
+    """Wrap a module so that its backward pass averages the gradients over all processes."""
     if processes.size() == 1:
         return module
     return nn.parallel.DistributedDataParallel(module, broadcast_buffers=False, find_unused_parameters=True)
 
 
 def mean(values: dict[str, float]) -> dict[str, float]:
-    """Of the same named numbers in each process."""
+    """Return the mean over processes of each named value."""
     if processes.size() == 1:
         return values
     total = torch.tensor(list(values.values()), dtype=torch.float64)
@@ -93,8 +93,8 @@ def mean(values: dict[str, float]) -> dict[str, float]:
     return dict(zip(values, (total / processes.size()).tolist(), strict=True))
 
 
-def from_first(tensors: Iterable[Tensor]) -> None:
-    """Every process takes the values of the first one, in place."""
+def broadcast(tensors: Iterable[Tensor]) -> None:
+    """Broadcast the values of the first process to all others, in place."""
     if processes.size() > 1:
         for tensor in tensors:
             dist.broadcast(tensor, 0)

@@ -1,4 +1,4 @@
-"""Where files are kept, and how one is written so that nobody ever sees half of it."""
+"""Atomic file writing, folder names and the location of the cache."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from pathlib import Path
 
 
 @contextmanager
-def replacing(file: Path) -> Iterator[Path]:
-    """A temporary name beside ``file`` that takes its place when the block ends well, and goes when it does not."""
-    # a random part, since two machines that share a folder may have processes of one number
+def atomic_path(file: Path) -> Iterator[Path]:
+    """Yield a temporary path beside ``file``; it replaces ``file`` on success and is deleted on an error."""
+    # random part: two machines that share a folder may have processes of the same id
     temporary = file.with_name(f".{file.name}.{os.getpid()}-{secrets.token_hex(4)}")
     try:
         yield temporary
@@ -23,12 +23,12 @@ def replacing(file: Path) -> Iterator[Path]:
 
 def write_text(file: Path, text: str) -> None:
     """Write UTF-8 text atomically."""
-    with replacing(file) as temporary:
+    with atomic_path(file) as temporary:
         temporary.write_text(text, encoding="utf-8")
 
 
 def folder_name(text: str) -> str:
-    """One folder's name for a method with its options, or a share of labels.
+    """Return a folder name for a method with its options, or for a share of labels.
 
     >>> folder_name("vat:base=usdl/bins=11")
     'vat,base=usdl+bins=11'
@@ -37,5 +37,5 @@ def folder_name(text: str) -> str:
 
 
 def default_cache() -> Path:
-    """``$AQAKIT_CACHE``, or ``~/.cache/aqakit``: features, decoded frames and rendered dives."""
+    """Return ``$AQAKIT_CACHE`` or ``~/.cache/aqakit``: features, decoded frames and rendered dives."""
     return Path(os.environ.get("AQAKIT_CACHE", Path.home() / ".cache" / "aqakit"))

@@ -1,4 +1,4 @@
-"""Reading ahead: threads read what is needed next while the caller works on what is there."""
+"""Prefetching: threads read the next items while the caller processes the current ones."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ T = TypeVar("T")
 Read = Callable[[], Iterator[T]]
 
 _PATIENCE = 1.0
-"""Seconds to wait for a thread to notice that it is no longer wanted."""
+"""Seconds to wait for a thread to stop."""
 
 
-def ahead(reads: Iterable[Read[T]], *, threads: int, depth: int) -> Generator[Iterator[T], None, None]:
-    """What each of ``reads`` gives, one after another in order, while the next ``threads`` of them are being read.
+def read_ahead(reads: Iterable[Read[T]], *, threads: int, depth: int) -> Generator[Iterator[T], None, None]:
+    """Yield the items of each of ``reads``, in order, while the next ``threads`` of them are being read.
 
-    What a read raises is raised where its items are taken. Closing this generator stops all threads.
+    An exception in a read is raised where its items are consumed. Closing this generator stops all threads.
 
     Args:
         reads: each is called and iterated in a thread of its own.
-        threads: so many are read ahead of the one in hand.
-        depth: so many items of each may wait, so that memory is bounded.
+        threads: number of reads to prefetch beyond the current one.
+        depth: maximum number of waiting items of each read, which bounds the memory.
     """
     running: deque[_Reader[T]] = deque()
     try:
@@ -43,7 +43,7 @@ def ahead(reads: Iterable[Read[T]], *, threads: int, depth: int) -> Generator[It
 
 
 class _End:
-    """Comes after the last item, with what went wrong if anything did."""
+    """Marks the end of the items, with the exception of the read if it raised one."""
 
     def __init__(self, error: BaseException | None) -> None:
         self.error = error
@@ -65,19 +65,19 @@ class _Reader(Generic[T]):
                 self._queue.put(item)
                 if not self._wanted:
                     return
-        except BaseException as raised:  # whatever it is, it belongs to the thread that asked
+        except BaseException as raised:  # raised again in the thread that consumes the items
             error = raised
         self._queue.put(_End(error))
 
     def items(self) -> Iterator[T]:
-        """All that is read, as it comes."""
+        """Yield the items as they are read."""
         while not isinstance(item := self._queue.get(), _End):
             yield item
         if item.error is not None:
             raise item.error
 
     def tell(self) -> None:
-        """No more is wanted; a thread that waits for room gets it, and sees that."""
+        """Tell the thread to stop, and empty the queue in case it waits for room."""
         self._wanted = False
         try:
             while True:
@@ -86,6 +86,6 @@ class _Reader(Generic[T]):
             return
 
     def close(self) -> None:
-        """Stop the thread, unless it is so busy that leaving it behind is better than waiting."""
+        """Stop the thread; leave it running if it takes longer than :data:`_PATIENCE`."""
         self.tell()
         self._thread.join(_PATIENCE)

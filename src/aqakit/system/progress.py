@@ -22,13 +22,13 @@ from aqakit.system import processes
 
 T = TypeVar("T")
 Downloaded = Callable[[int, int | None], None]
-"""Is told how many bytes have come, and how many there are if that is known."""
+"""Callback that takes the bytes received so far, and the total if it is known."""
 
 console = Console(stderr=True, quiet=not processes.is_first())
 
 
 def track(items: Sequence[T], description: str) -> Iterator[T]:
-    """Yield ``items``, with a bar that says how many are done and how long the rest will take."""
+    """Yield ``items`` and show a bar with the number done and the remaining time."""
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
@@ -37,26 +37,26 @@ def track(items: Sequence[T], description: str) -> Iterator[T]:
         TextColumn("left"),
         TimeRemainingColumn(),
     )
-    # transient: a finished bar makes room for the result it led to
+    # transient: a finished bar disappears, to make room for the result
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
         yield from bar.track(items, description=description)
 
 
 @contextmanager
 def downloading(name: str) -> Iterator[Downloaded]:
-    """A bar for a download; call what it gives with the bytes so far and in all."""
+    """Show a bar for a download; the yielded callback takes the bytes received and the total."""
     columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TimeRemainingColumn())
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
         task = bar.add_task(name, total=None)
         yield lambda done, total: bar.update(task, completed=done, total=total)
 
 
-class Clock:
-    """How fast clips are computed: told now and then where there is no bar, and at the end; silent if none are.
+class ThroughputLogger:
+    """Print how fast clips are computed: regularly if there is no bar, and at the end if any were computed.
 
     Args:
-        total: recordings there are.
-        every: seconds from one line to the next.
+        total: number of recordings.
+        every: seconds between two lines.
     """
 
     def __init__(self, total: int, every: float = 30.0) -> None:
@@ -64,15 +64,15 @@ class Clock:
         self.started = self.told = time.monotonic()
         self.seen, self.fresh, self.clips = 0, 0, 0
 
-    def count(self, clips: int) -> None:
-        """One more recording is done, of which so many clips were computed just now."""
+    def update(self, clips: int) -> None:
+        """Count a finished recording, of which ``clips`` clips were computed and not read from the cache."""
         self.seen, self.fresh, self.clips = self.seen + 1, self.fresh + (clips > 0), self.clips + clips
         if not console.is_terminal and time.monotonic() - self.told > self.every:
             self.told = time.monotonic()
             console.print(f"{self.seen} of {self.total} recordings; {self._rate()}", highlight=False)
 
-    def tell(self) -> None:
-        """The line at the end."""
+    def close(self) -> None:
+        """Print the final line."""
         if self.fresh:
             console.print(f"features of {self.fresh} recordings, {self._rate()}", highlight=False)
 

@@ -1,6 +1,6 @@
 """Turn a recipe into a run: data, batches, the training loop, the run folder and scores for new recordings.
 
-May import ``methods`` and everything that ``methods`` may import.
+May import ``methods`` and the rooms on its left.
 """
 
 from typing import TYPE_CHECKING

@@ -64,13 +64,13 @@ def fit(
         assessor, optimizer, scheduler, History(predictions={name: [] for name in watched}), fingerprint
     )
     start = state.load(folder / RESUME_FILE) if folder else 0
-    distributed.from_first(assessor.state_dict().values())
-    model = distributed.averaged(_Losses(assessor))
+    distributed.broadcast(assessor.state_dict().values())
+    model = distributed.data_parallel(_Losses(assessor))
     saved = time.monotonic()
     for epoch in range(start, settings.epochs):
         state.history.losses.append(_epoch(state, model, train, settings, epoch, device))
         if assessor.live:  # its features have changed
-            distributed.from_first(assessor.live.buffers())
+            distributed.broadcast(assessor.live.buffers())
             _remember(assessor, train, device)
         for name, source in watched.items():
             state.history.predictions[name].append(predict(assessor, source, device))
@@ -90,7 +90,7 @@ def predict(assessor: Assessor, source: BatchSource, device: torch.device) -> Sc
     chunks = torch.arange(len(source)).split(_VIDEOS_AT_ONCE)
     own = chunks[processes.rank() :: processes.size()]
     made = [assessor.predict(source.batch(index).unlabelled().to(device)).to("cpu") for index in own]
-    parts = distributed.in_turn(made)
+    parts = distributed.all_gather(made)
     return type(parts[0]).cat(parts)
 
 
@@ -130,7 +130,7 @@ def _epoch(
     totals: dict[str, float] = {}
     batches = list(_batches(train, settings, generator))
     for number, index in enumerate(batches, start=1):
-        part, weight = distributed.share(index)
+        part, weight = distributed.shard(index)
         terms = {n: weight * term for n, term in model(train.batch(part, generator).to(device)).items()}
         loss = torch.stack(list(terms.values())).sum()
         if not bool(loss.isfinite()):

@@ -148,7 +148,7 @@ def run_options(
     """Declare the options of a run that belong to no method; this signature is their only list."""
 
 
-def supervision(labels: str | None, transductive: bool) -> list[str]:
+def label_notes(labels: str | None, transductive: bool) -> list[str]:
     """Return notes for a table: which labels were used, and whether the test samples were trained on."""
     few = f"labels: {labels} of the scored training samples kept their labels; the others were used without labels."
     seen = "transductive: the test samples were used in training, without their labels."

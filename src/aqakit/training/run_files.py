@@ -20,7 +20,7 @@ from aqakit.metrics.description import sentence
 from aqakit.scores import recalibration
 from aqakit.scores.distributions import ScoreDistribution
 from aqakit.scores.recalibration import Recalibration
-from aqakit.system.files import replacing
+from aqakit.system.files import atomic_path
 from aqakit.training import batches
 from aqakit.training.assessor import Assessor
 from aqakit.training.batches import BatchSource
@@ -39,7 +39,7 @@ def write_epochs(file: Path, history: History) -> None:
         for name in by_epoch[0]:
             tensors[f"{split}/{name}"] = torch.stack([t[name] for t in by_epoch]).contiguous()
     kinds = {split: distributions[0].kind for split, distributions in history.predictions.items()}
-    with replacing(file) as temporary:
+    with atomic_path(file) as temporary:
         save_file(tensors, temporary, {"kinds": json.dumps(kinds)})
 
 
@@ -65,7 +65,7 @@ def descriptions_json(said: Mapping[str, Description], watched: Mapping[str, Bat
                 "judged": judge(it, batches.collate(watched[split].samples, labels, {}), labels),
                 "samples": [
                     {"id": sample.id, **spoken, **{f"true_{name}": _truth(sample, name) for name in spoken}}
-                    for sample, spoken in zip(watched[split].samples, words(it, labels))
+                    for sample, spoken in zip(watched[split].samples, decode_descriptions(it, labels))
                 ],
             }
             for split, it in said.items()
@@ -74,7 +74,7 @@ def descriptions_json(said: Mapping[str, Description], watched: Mapping[str, Bat
     )
 
 
-def words(said: Description, labels: LabelSpec) -> Iterator[dict[str, Any]]:
+def decode_descriptions(said: Description, labels: LabelSpec) -> Iterator[dict[str, Any]]:
     """Yield, for each video, the predicted class of each attribute and the caption, if there are any."""
     count = max([len(said.captions), *map(len, said.attributes.values())], default=0)
     for row in range(count):

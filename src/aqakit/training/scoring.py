@@ -11,7 +11,7 @@ from aqakit.errors import AqakitError
 from aqakit.scores.distributions import ScoreDistribution
 from aqakit.system.progress import track
 from aqakit.training.run import Run
-from aqakit.training.run_files import LEVEL, words
+from aqakit.training.run_files import LEVEL, decode_descriptions
 from aqakit.types import Sample, ScoreScale
 
 
@@ -32,7 +32,7 @@ def score_recordings(
             sample = _with_difficulty(sample, difficulty)
         try:
             answer, said = run.assess([sample])
-            rows.append(_row(sample, answer.select(0)) | next(words(said, run.labels), {}))
+            rows.append(_row(sample, answer.select(0)) | next(decode_descriptions(said, run.labels), {}))
         except AqakitError as error:
             failed.append(str(error))
     return rows, failed

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from aqakit.errors import RunError
 from aqakit.metrics.accuracy import spearman
 from aqakit.scores.distributions import ScoreDistribution, restore
-from aqakit.system.files import replacing
+from aqakit.system.files import atomic_path
 from aqakit.training.assessor import Assessor
 from aqakit.training.batches import BatchSource
 from aqakit.training.settings import Settings
@@ -82,7 +82,7 @@ class TrainingState:
             "predictions": {n: [(d.kind, d.tensors()) for d in ds] for n, ds in self.history.predictions.items()},
             "best": (self.history.best, self.best_value, self.best_weights),
         }
-        with replacing(file) as temporary:
+        with atomic_path(file) as temporary:
             torch.save(state, temporary)
 
     def load(self, file: Path) -> int:

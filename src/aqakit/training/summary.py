@@ -19,7 +19,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from aqakit.errors import RunError
-from aqakit.system.files import replacing
+from aqakit.system.files import atomic_path
 from aqakit.training.assessor import Assessor
 from aqakit.training.batches import BatchSource, has_score
 from aqakit.types import Batch, Stream
@@ -78,7 +78,7 @@ class TrainingSummary:
         tensors = {"score": self.score}
         tensors |= {f"pooled/{name}": t.contiguous() for name, t in self.mean_features.items()}
         tensors |= {f"usual/{name}": t.contiguous() for name, t in self.mean_clip.items()}
-        with replacing(folder / FILE) as temporary:
+        with atomic_path(folder / FILE) as temporary:
             save_file(tensors, temporary, {"ids": json.dumps(list(self.ids))})
 
     @classmethod

@@ -18,7 +18,7 @@ from aqakit.errors import RunError
 from aqakit.features import extract
 from aqakit.scores import recalibration
 from aqakit.system import distributed, processes
-from aqakit.system.files import replacing, write_text
+from aqakit.system.files import atomic_path, write_text
 from aqakit.training import run_files
 from aqakit.training.assessor import Assessor, Target, check_difficulty
 from aqakit.training.batches import BatchSource
@@ -100,7 +100,7 @@ def train(
             and of :class:`~aqakit.training.settings.Settings` (``epochs``, ``seed`` …).
     """
     recipe = make_recipe(method, data=data, backbone=backbone, root=root, **options)
-    with distributed.together():
+    with distributed.process_group():
         with distributed.first_then_others():
             prepared = prepare(recipe, Path(cache) if cache else None)
         return execute(recipe, prepared, Path(out), report=report if processes.is_first() else silent)
@@ -144,7 +144,7 @@ def _write(
     labels: LabelSpec,
 ) -> None:
     run_files.write_epochs(folder / "epochs.safetensors", history)
-    with replacing(folder / "checkpoint.safetensors") as temporary:
+    with atomic_path(folder / "checkpoint.safetensors") as temporary:
         save_file({n: t.cpu().contiguous() for n, t in assessor.state_dict().items()}, temporary)
     kept = {name: distributions[history.best] for name, distributions in history.predictions.items()}
     write_text(folder / "predictions.csv", run_files.predictions_csv(kept, watched))

@@ -1,4 +1,4 @@
-"""One video scored by one run, and all that the page shows of it. Runs in the worker process."""
+"""Score one video with one run, and collect all that the page shows. Runs in the worker process."""
 
 from __future__ import annotations
 
@@ -28,19 +28,19 @@ from aqakit.recordings.video import VideoInfo
 from aqakit.scores.distributions import ScoreDistribution
 from aqakit.training import summary
 from aqakit.training.run import Run
-from aqakit.training.run_files import words
+from aqakit.training.run_files import decode_descriptions
 from aqakit.training.scoring import off_scale
 from aqakit.training.summary import TrainingSummary
 from aqakit.web.limits import Limits
 from aqakit.web.models import Answer, Clip, Curve, Exemplar, Footage, Interval
 
 Tell = Callable[[int, int], None]
-"""Is told how many clips are done, of how many."""
+"""Called with the number of finished clips and the total."""
 
 LEVELS = (0.5, 0.9)
 POINTS = 160
 SMOOTHING = 0.3
-"""Standard deviation of the kernel that smooths the picture of a distribution, in those of the distribution."""
+"""Standard deviation of the kernel that smooths the plotted density, relative to that of the distribution."""
 STILLS = 48
 STILL_PIXELS = 240
 
@@ -49,7 +49,7 @@ def answer(run: Run, path: Path, name: str, difficulty: float | None, limits: Li
     """Score one video.
 
     Raises:
-        AqakitError: it cannot be scored; the message names ``path``.
+        AqakitError: the video cannot be scored; the message names ``path``.
     """
     started = time.monotonic()
     info = video.probe(path)
@@ -62,7 +62,7 @@ def answer(run: Run, path: Path, name: str, difficulty: float | None, limits: Li
     found = run.recalibration.apply(found) if run.recalibration else found
     scale, score, std = run.labels.scale, found.mean.item(), found.std.item()
     if not math.isfinite(score):
-        raise DataError(f"{path}: the method's answer is not a number; the video is unlike those it was trained on")
+        raise DataError(f"{path}: the predicted score is not a number; the video is unlike those of the training set")
     remembered = TrainingSummary.load(run.folder) if (run.folder / summary.FILE).exists() else None
     made = attribute(run.assessor.predict_embedded, batch, remembered.mean_clip) if remembered else None
     return Answer(
@@ -76,7 +76,7 @@ def answer(run: Run, path: Path, name: str, difficulty: float | None, limits: Li
         curve=_curve(found, scale.span),
         baseline=made.baseline if made else None,
         clips=_clips(clip_frames(run, sample, batch.clips.shape[1]), info, made),
-        said=next(words(said, run.labels), {}),
+        said=next(decode_descriptions(said, run.labels), {}),
         exemplars=[Exemplar(**asdict(one)) for one in remembered.nearest(batch)] if remembered else [],
         video=Footage(**{field: getattr(info, field) for field in Footage.model_fields}),
         notes=_notes(run, info, name, score, std),
@@ -86,7 +86,7 @@ def answer(run: Run, path: Path, name: str, difficulty: float | None, limits: Li
 
 @contextmanager
 def _telling(run: Run, info: VideoInfo, tell: Tell) -> Iterator[None]:
-    """While this lasts the run's engine tells of every clip."""
+    """Within this context, the run's engine reports every clip."""
     total = sum(len(b.plan.clips(info.frames)) for b in run.backbones.values() if isinstance(b, VideoBackbone))
     tell(0, total)
     engine = run.engine
@@ -99,7 +99,7 @@ def _telling(run: Run, info: VideoInfo, tell: Tell) -> Iterator[None]:
 
 @dataclass
 class _Telling(Engine):
-    """An engine that takes one clip after another and tells of each."""
+    """An engine that processes clips one by one and reports each."""
 
     engine: Engine
     total: int
@@ -115,7 +115,7 @@ class _Telling(Engine):
         return torch.cat(parts)
 
     def _prepare(self, backbone: Backbone, clips: NDArray[Any]) -> Any:
-        raise NotImplementedError("the engine inside prepares")
+        raise NotImplementedError("the wrapped engine prepares the backbone")
 
 
 def _interval(found: ScoreDistribution, level: float) -> Interval:
@@ -124,9 +124,9 @@ def _interval(found: ScoreDistribution, level: float) -> Interval:
 
 
 def _curve(found: ScoreDistribution, span: float) -> Curve:
-    """Probability in equal steps of the score, so that a point or bins have a picture too.
+    """Density in equal steps of the score, which also works for points and bins.
 
-    A recalibrated distribution has an edge for every few validation videos; the picture is without those.
+    A recalibrated distribution has a step for every few validation videos; smoothing removes these.
     """
     ends = [found.quantile(level).item() for level in (0.002, 0.998)]
     margin = 0.1 * (ends[1] - ends[0]) + 0.01 * span
@@ -139,7 +139,7 @@ def _curve(found: ScoreDistribution, span: float) -> Curve:
 
 
 def _clips(spans: NDArray[np.int64], info: VideoInfo, made: Attribution | None) -> list[Clip]:
-    """The clips with what they span in the video and what they add to the score."""
+    """Return the clips with their position in the video and what they add to the score."""
     second = 1 / info.rate if info.rate else 0.0
     stills = _stills(info, spans.mean(1).astype(int).tolist())
     found = []
@@ -152,7 +152,7 @@ def _clips(spans: NDArray[np.int64], info: VideoInfo, made: Attribution | None) 
 
 
 def _stills(info: VideoInfo, numbers: list[int]) -> list[str | None]:
-    """JPEGs of these frames; None for some where there are very many."""
+    """Return these frames as JPEGs; None for some of them if there are very many."""
     wanted = set(numbers[:: math.ceil(len(numbers) / STILLS)])
     scale = min(1.0, STILL_PIXELS / max(info.height, info.width))
     size = (max(1, round(info.height * scale)), max(1, round(info.width * scale)))
@@ -170,12 +170,12 @@ def _notes(run: Run, info: VideoInfo, name: str, score: float, std: float) -> li
     notes = off_scale([{"recording": name, "score": score}], run.labels.scale)
     if info.promised > info.frames:
         notes.append(
-            f"{name} is cut off: {info.frames} of about {info.promised} frames are there, and these are scored"
+            f"{name} is cut off: {info.frames} of about {info.promised} frames are present, and only these are scored"
         )
     if not (run.folder / summary.FILE).exists():
-        notes.append("the run was made before runs kept what an explanation needs; train it again to have one")
+        notes.append("the run was made before runs stored what an explanation needs; train it again to get one")
     if std == 0:
-        notes.append("the method answers with one number and does not say how sure it is")
+        notes.append("the method predicts a single number without uncertainty")
     elif run.recalibration is None:
-        notes.append("the intervals are as the method predicts them; no validation videos have checked them")
+        notes.append("the intervals are as predicted; they were not recalibrated on validation videos")
     return notes

@@ -1,4 +1,4 @@
-"""The endpoints: they take files and answer questions, and never open a video themselves."""
+"""The endpoints: they receive files and return scores, and never open a video themselves."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ from aqakit.web.models import Health, Problem, RunCard, Score, Service
 from aqakit.web.report import report
 
 POLL = 0.2
-"""Seconds from one look at a video that is followed to the next."""
+"""Seconds between two checks of a job that a client follows."""
 
 SILENCE = 15.0
-"""Seconds after which a comment tells the browser, and proxies, that the stream lives."""
+"""Seconds without an event after which a comment keeps the stream alive for browsers and proxies."""
 
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
@@ -37,7 +37,7 @@ def _hub(request: Request) -> Hub:
 
 
 TheHub = Annotated[Hub, Depends(_hub)]
-Id = Annotated[str, InPath(pattern="^[A-Za-z0-9_-]{22}$", description="as the upload was answered")]
+Id = Annotated[str, InPath(pattern="^[A-Za-z0-9_-]{22}$", description="id returned by the upload")]
 
 
 def _refusals(*statuses: int) -> dict[int | str, dict[str, Any]]:
@@ -46,13 +46,13 @@ def _refusals(*statuses: int) -> dict[int | str, dict[str, Any]]:
 
 @router.get("/healthz")
 def health(hub: TheHub) -> Health:
-    """Whether the server works, and how long the queue is."""
+    """Report whether the server works, and the length of the queue."""
     return Health(status="ok" if hub.scorer.is_alive() else "degraded", waiting=hub.jobs.waiting())
 
 
 @router.get("/api/runs", responses=_refusals())
 def runs(hub: TheHub) -> Service:
-    """The runs that can score videos, and the limits."""
+    """List the runs that can score videos, and the limits."""
     limits = hub.limits
     return Service(
         runs=list(hub.cards.values()),
@@ -76,10 +76,12 @@ async def upload(
     request: Request,
     hub: TheHub,
     run: Annotated[str, Query(max_length=200, description="name of a run")],
-    name: Annotated[str, Query(max_length=200, description="of the file; shown, nothing else")] = "video",
-    difficulty: Annotated[float | None, Query(gt=0, le=100, description="declared; some runs need it")] = None,
+    name: Annotated[str, Query(max_length=200, description="name of the file; only displayed")] = "video",
+    difficulty: Annotated[
+        float | None, Query(gt=0, le=100, description="declared difficulty, if the run needs it")
+    ] = None,
 ) -> Score:
-    """Send a video, as the body of the request; it is put in the queue."""
+    """Upload a video as the body of the request and put it in the queue."""
     card = hub.card(run)
     if card.needs_difficulty and difficulty is None:
         raise HTTPException(400, f"run {run} needs the declared difficulty of the video")
@@ -90,33 +92,33 @@ async def upload(
 
 @router.get("/api/scores/{job_id}", responses=_refusals(404))
 def score(hub: TheHub, job_id: Id) -> Score:
-    """How far a video is, and its score once it has one."""
+    """Return the progress of a video, and its score once it is finished."""
     return hub.score(job_id)
 
 
 @router.delete("/api/scores/{job_id}", status_code=204, responses=_refusals(404))
 def delete(hub: TheHub, job_id: Id) -> None:
-    """Forget a video and its score, at once and for good; one that waits is not scored."""
+    """Delete a video and its score permanently; a queued video is not scored."""
     hub.delete(job_id)
 
 
 @router.get(
     "/api/scores/{job_id}/report",
     responses=_refusals(404, 409) | {200: {"content": {"text/html": {}}}},
-    response_class=Response,  # so that refusals are described as the JSON that they are
+    response_class=Response,  # so that errors are documented as JSON
 )
 def html(hub: TheHub, job_id: Id) -> HTMLResponse:
-    """A finished score as one HTML file that needs no server."""
+    """Return a finished score as one HTML file that needs no server."""
     job = hub.score(job_id)
     if job.result is None:
-        raise HTTPException(409, job.problem or "this video is not scored yet")
+        raise HTTPException(409, job.problem or "this video has not been scored yet")
     page = report(job, hub.cards.get(job.run))
     return HTMLResponse(page, headers={"Content-Disposition": 'attachment; filename="score.html"'})
 
 
 @router.get("/api/scores/{job_id}/video", responses=_refusals(404), response_class=FileResponse)
 def video(hub: TheHub, job_id: Id) -> FileResponse:
-    """The file as it was uploaded, as long as it is kept."""
+    """Return the uploaded file, as long as it is kept."""
     file = hub.video(job_id)
     return FileResponse(file, media_type="application/octet-stream", filename="video", stat_result=file.stat())
 
@@ -127,7 +129,7 @@ def video(hub: TheHub, job_id: Id) -> FileResponse:
     response_class=StreamingResponse,
 )
 async def events(hub: TheHub, job_id: Id) -> StreamingResponse:
-    """The same as server-sent events, one for every change, until there is a score or a problem."""
+    """Stream the progress as server-sent events, one for every change, until there is a score or a problem."""
     await run_in_threadpool(hub.score, job_id)  # 404 before the stream begins
     return StreamingResponse(_changes(hub, job_id), media_type="text/event-stream")
 
@@ -160,15 +162,15 @@ def create_app(
     token: str | None = None,
     hosts: Collection[str] | None = LOOPBACK,
 ) -> FastAPI:
-    """The server as an ASGI application.
+    """Create the server as an ASGI application.
 
     Args:
-        folder: where the queue, the videos and the scores are kept.
-        runs: folders by name.
-        cards: what is told of them.
-        limits: what is refused.
-        token: for the API; None where anybody may use it.
-        hosts: the names under which it may be addressed; None for any.
+        folder: folder for the queue, the videos and the scores.
+        runs: run folders by name.
+        cards: public descriptions of the runs, by name.
+        limits: of uploads, queue and videos.
+        token: secret for the API; None if anyone may use it.
+        hosts: accepted host names; None for any.
     """
 
     @asynccontextmanager
@@ -177,7 +179,7 @@ def create_app(
             app.state.hub = hub
             yield
 
-    # the interactive pages of FastAPI load scripts from elsewhere
+    # the interactive pages of FastAPI load scripts from other sites
     app = FastAPI(title="aqakit", lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url="/api/openapi.json")
     app.include_router(router)
     app.mount("/", StaticFiles(directory=Path(__file__).parent / "static", html=True))

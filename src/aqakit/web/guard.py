@@ -1,4 +1,4 @@
-"""Who may ask, and what a browser may do with the answer."""
+"""Access control: who may send requests, and security headers for browsers."""
 
 from __future__ import annotations
 
@@ -22,20 +22,20 @@ HEADERS = {
 
 
 class Guard:
-    """In front of every request.
+    """Middleware that checks every request.
 
     Args:
-        app: behind it.
-        token: what ``Authorization: Bearer`` must hold for the API; None where anybody may use it.
-        hosts: the names under which the server may be addressed, against a stranger's domain that resolves to it;
-            None where any will do.
+        app: the application behind it.
+        token: value that ``Authorization: Bearer`` must have for the API; None if anyone may use it.
+        hosts: accepted host names, to protect against a foreign domain that resolves to this server (DNS rebinding);
+            None for any.
     """
 
     def __init__(self, app: ASGIApp, token: str | None, hosts: Collection[str] | None) -> None:
         self.app, self.token, self.hosts = app, token, hosts
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Refuse, or pass on and add :data:`HEADERS` to the answer."""
+        """Refuse a request, or pass it on and add :data:`HEADERS` to the response."""
         if scope["type"] != "http":
             return await self.app(scope, receive, send)
 
@@ -52,8 +52,8 @@ class Guard:
     def _refused(self, path: str, headers: Headers) -> JSONResponse | None:
         host, origin = headers.get("host", ""), headers.get("origin")
         if self.hosts is not None and _name(host) not in self.hosts:
-            return _refusal(403, "the server is not known under this name; use the address that it printed")
-        if origin is not None and urlsplit(origin).netloc != host:
+            return _refusal(403, "the server does not accept this host name; use the address that it printed")
+        if origin is not None and _place(origin) != host:
             return _refusal(403, "another site may not use this server")
         if self.token is not None and path.startswith("/api") and not self._knows(headers):
             return _refusal(401, "a token is needed", {"WWW-Authenticate": "Bearer"})
@@ -62,6 +62,13 @@ class Guard:
     def _knows(self, headers: Headers) -> bool:
         scheme, _, given = headers.get("authorization", "").partition(" ")
         return scheme.lower() == "bearer" and hmac.compare_digest(given.encode(), str(self.token).encode())
+
+
+def _place(origin: str) -> str | None:
+    try:
+        return urlsplit(origin).netloc
+    except ValueError:
+        return None
 
 
 def _name(host: str) -> str | None:

@@ -1,4 +1,4 @@
-"""What the endpoints share: the queue, the folder of videos and the thread that scores them."""
+"""State shared by the endpoints: the queue, the folder of videos and the thread that scores them."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from aqakit.web.models import Progress, RunCard, Score
 from aqakit.web.scorer import Scorer
 
 UPLOAD_SECONDS = 1800.0
-"""A video that takes longer to arrive is refused."""
+"""Maximum duration of an upload in seconds."""
 
-_GONE = "there is no score of this id; it was deleted, or forgotten after some weeks"
+_GONE = "there is no score with this id; it was deleted, or it expired after some weeks"
 
 
 class Hub:
-    """One for each server; made by :meth:`open`."""
+    """The state of one server; created by :meth:`open`."""
 
     def __init__(self, folder: Path, runs: Mapping[str, Path], cards: Mapping[str, RunCard], limits: Limits) -> None:
         self.cards, self.limits = cards, limits
@@ -35,7 +35,7 @@ class Hub:
         self.jobs.recover()
         kept = self.jobs.kept()
         for file in self.videos.iterdir():
-            if file.name not in kept:  # of an upload that the server's end cut off
+            if file.name not in kept:  # of an upload interrupted by the end of the server
                 file.unlink()
         self.scorer = Scorer(self.jobs, self.videos, runs, limits)
         self._arriving = 0
@@ -45,7 +45,7 @@ class Hub:
     def open(
         cls, folder: Path, runs: Mapping[str, Path], cards: Mapping[str, RunCard], limits: Limits
     ) -> Iterator[Hub]:
-        """Go on with the queue of a folder, which is this server's alone.
+        """Open a folder exclusively and continue its queue.
 
         Raises:
             OptionError: another server uses the folder.
@@ -65,13 +65,13 @@ class Hub:
                 hub.jobs.close()
 
     def card(self, run: str) -> RunCard:
-        """A run, or 404."""
+        """Return a run, or raise 404."""
         if run not in self.cards:
-            raise HTTPException(404, f"there is no run {run!r}; there is {', '.join(self.cards)}")
+            raise HTTPException(404, f"there is no run {run!r}; available: {', '.join(self.cards)}")
         return self.cards[run]
 
     def score(self, job_id: str) -> Score:
-        """How far a video is, or 404."""
+        """Return the progress of a video, or raise 404."""
         job = self.jobs.get(job_id)
         if job is None:
             raise HTTPException(404, _GONE)
@@ -83,13 +83,13 @@ class Hub:
         )
 
     def delete(self, job_id: str) -> None:
-        """Forget a video and its score, or 404; what the worker still says of it then goes nowhere."""
+        """Delete a video and its score, or raise 404; later messages of the worker about it are ignored."""
         if not self.jobs.delete(job_id):
             raise HTTPException(404, _GONE)
         (self.videos / job_id).unlink(missing_ok=True)
 
     def video(self, job_id: str) -> Path:
-        """The file that was uploaded, or 404."""
+        """Return the uploaded file, or raise 404."""
         if not self.score(job_id).video:
             raise HTTPException(404, "this video was removed; its score is still there")
         return self.videos / job_id
@@ -97,7 +97,7 @@ class Hub:
     async def receive(
         self, body: AsyncIterator[bytes], promised: int, *, run: str, name: str, difficulty: float | None
     ) -> Score:
-        """Write a video to the disk as it arrives, and put it in the queue."""
+        """Write a video to disk as it arrives, and put it in the queue."""
         await run_in_threadpool(self._make_room, promised)
         job_id = new_id()
         file = self.videos / job_id
@@ -107,12 +107,12 @@ class Hub:
                 size = await self._write(body, file)
             shown = "".join(c for c in name if c.isprintable()) or "video"
             await run_in_threadpool(self.jobs.add, shown, run, difficulty, size, job_id=job_id)
-        except BaseException as error:  # a visitor who leaves is a cancellation
+        except BaseException as error:  # a visitor who leaves causes a cancellation
             file.unlink(missing_ok=True)
             if isinstance(error, TimeoutError):
-                raise HTTPException(408, "the video took too long to arrive") from None
+                raise HTTPException(408, "the upload took too long") from None
             if isinstance(error, ClientDisconnect):
-                raise HTTPException(400, "the video was cut off on its way") from None
+                raise HTTPException(400, "the upload was interrupted") from None
             raise
         finally:
             self._arriving -= 1
@@ -120,12 +120,12 @@ class Hub:
         return await run_in_threadpool(self.score, job_id)
 
     def _make_room(self, promised: int) -> None:
-        """Refuse what is known to be too much before it arrives."""
+        """Refuse an upload that is known to exceed a limit before it arrives."""
         self._check_size(promised)
         if self.jobs.waiting() + self._arriving >= self.limits.queue:
             raise HTTPException(503, "the queue is full; try again later", {"Retry-After": "60"})
         if self.jobs.stored() + (self._arriving + 1) * self.limits.upload > self.limits.disk:
-            raise HTTPException(507, "the server's disk is full of videos; try again in some hours")
+            raise HTTPException(507, "the server has no space left for videos; try again in some hours")
 
     async def _write(self, body: AsyncIterator[bytes], file: Path) -> int:
         size = 0

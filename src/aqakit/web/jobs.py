@@ -1,4 +1,4 @@
-"""Videos to be scored and their scores, in one SQLite file that outlives the server."""
+"""The queue of videos and their scores, in one SQLite file that persists across restarts."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from aqakit.errors import DataError
 Status = Literal["queued", "scoring", "finished", "failed"]
 
 ATTEMPTS = 3
-"""A video that was in the worker's hands so often when the server itself was stopped is given up."""
+"""A video that was being scored this many times when the server was stopped is given up."""
 
 MIGRATIONS = (
     """
@@ -40,7 +40,7 @@ MIGRATIONS = (
     CREATE INDEX waiting ON jobs (status, number);
     """,
 )
-"""What makes the next version of the schema; ``PRAGMA user_version`` says how many were applied."""
+"""Scripts that make each next version of the schema; ``PRAGMA user_version`` counts those applied."""
 
 
 @dataclass(frozen=True)
@@ -48,16 +48,16 @@ class Job:
     """One video.
 
     Attributes:
-        id: random; who knows it may see the answer.
+        id: random; whoever knows it may see the answer.
         name: of the file on the visitor's machine; shown, never used as a path.
         run: name of the run that scores it.
-        difficulty: declared; None where the run needs none.
+        difficulty: declared difficulty; None if not given.
         status: queued, scoring, finished or failed.
         created, finished: seconds since 1970.
-        ahead: videos that come before it.
+        ahead: number of videos before it in the queue.
         video: whether its file is still kept.
-        result: the answer, once finished.
-        problem: one sentence, once failed.
+        result: the answer, if finished.
+        problem: one sentence, if failed.
     """
 
     id: str
@@ -74,7 +74,7 @@ class Job:
 
 
 class Jobs:
-    """The queue; every method may be called from any thread.
+    """The queue. Its methods are thread-safe.
 
     Raises:
         DataError: the file was written by a newer aqakit.
@@ -85,7 +85,7 @@ class Jobs:
         self._database = sqlite3.connect(file, check_same_thread=False, isolation_level=None, timeout=30)
         self._database.row_factory = sqlite3.Row
         self._database.execute("PRAGMA journal_mode = WAL")
-        self._database.execute("PRAGMA synchronous = FULL")  # a score that was shown survives a power cut
+        self._database.execute("PRAGMA synchronous = FULL")  # a score that was shown survives a power failure
         self._migrate(file)
 
     def close(self) -> None:
@@ -99,58 +99,58 @@ class Jobs:
         self._run("INSERT INTO jobs (id, name, run, difficulty, size, created) VALUES (?, ?, ?, ?, ?, ?)", *row)
 
     def get(self, job_id: str) -> Job | None:
-        """One video; None where there is no such."""
+        """Return one video; None if there is no such video."""
         ahead = "(SELECT COUNT(*) FROM jobs o WHERE o.status IN ('queued', 'scoring') AND o.number < j.number)"
         found = self._run(f"SELECT *, {ahead} AS ahead FROM jobs j WHERE id = ?", job_id)
         return _job(found[0]) if found else None
 
     def take(self) -> Job | None:
-        """The first that waits, now being scored; None where none waits."""
+        """Take the first video in the queue and mark it as being scored; None if the queue is empty."""
         first = "SELECT number FROM jobs WHERE status = 'queued' ORDER BY number LIMIT 1"
         change = f"UPDATE jobs SET status = 'scoring', attempts = attempts + 1 WHERE number = ({first})"
         found = self._run(f"{change} RETURNING *, 0 AS ahead")
         return _job(found[0]) if found else None
 
     def finish(self, job_id: str, result: dict[str, Any]) -> None:
-        """Keep an answer."""
+        """Store an answer."""
         self._end(job_id, "finished", result=json.dumps(result))
 
     def fail(self, job_id: str, problem: str) -> None:
-        """Keep the sentence that says why there is no answer."""
+        """Store the reason why there is no answer."""
         self._end(job_id, "failed", problem=problem)
 
     def delete(self, job_id: str) -> bool:
-        """Forget a video at once; whether there was such."""
+        """Delete a video; return whether it existed."""
         return bool(self._run("DELETE FROM jobs WHERE id = ? RETURNING id", job_id))
 
     def release(self, job_id: str) -> None:
-        """Back into the queue, at its old place: the server ends, through no fault of the video."""
+        """Return a video to its old place in the queue, because the server ends through no fault of the video."""
         self._run("UPDATE jobs SET status = 'queued', attempts = attempts - 1 WHERE id = ?", job_id)
 
     def recover(self) -> None:
-        """After a start: what was being scored when the server was stopped waits again, or is given up."""
-        problem = f"the server was stopped {ATTEMPTS} times while it scored this video, so it is not tried again"
+        """After a restart, put back the videos that were being scored when the server was stopped, or give them up."""
+        problem = f"the server was stopped {ATTEMPTS} times while it was scoring this video, so it is not tried again"
         change = "UPDATE jobs SET status = 'failed', finished = ?, problem = ? WHERE status = 'scoring'"
         self._run(f"{change} AND attempts >= ?", time.time(), problem, ATTEMPTS)
         self._run("UPDATE jobs SET status = 'queued' WHERE status = 'scoring'")
 
     def waiting(self) -> int:
-        """How many wait or are being scored."""
+        """Return the number of videos that wait or are being scored."""
         return int(self._run("SELECT COUNT(*) FROM jobs WHERE status IN ('queued', 'scoring')")[0][0])
 
     def stored(self) -> int:
-        """Bytes of all videos that are still kept."""
+        """Return the total size in bytes of all videos still kept."""
         return int(self._run("SELECT COALESCE(SUM(size), 0) FROM jobs WHERE video")[0][0])
 
     def kept(self) -> set[str]:
-        """Ids of those whose video is still kept."""
+        """Return the ids of jobs whose video is still kept."""
         return {row["id"] for row in self._run("SELECT id FROM jobs WHERE video")}
 
     def expire(self, keep: float, forget: float) -> list[str]:
-        """Forget the videos that ended ``keep`` seconds ago, and ``forget`` seconds ago their scores.
+        """Drop videos ``keep`` seconds after their job ended, and scores after ``forget`` seconds.
 
         Returns:
-            ids of those whose file must go.
+            The ids of the jobs whose file must be deleted.
         """
         now = time.time()
         gone = self._run("UPDATE jobs SET video = 0 WHERE video AND finished < ? RETURNING id", now - keep)
@@ -187,7 +187,7 @@ class Jobs:
 
 
 def new_id() -> str:
-    """128 random bits, as part of an address."""
+    """Return 128 random bits, safe for URLs."""
     return secrets.token_urlsafe(16)
 
 

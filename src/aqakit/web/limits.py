@@ -1,4 +1,4 @@
-"""How much a stranger may ask of the server."""
+"""Limits on what visitors may ask of the server."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ MEGABYTE = 2**20
 
 @dataclass(frozen=True)
 class Limits:
-    """What is refused, and when the worker is stopped.
+    """Limits on uploads, videos and the worker.
 
     Attributes:
         upload: bytes of a video.
         queue: videos that may wait.
-        disk: bytes of all videos that are kept.
+        disk: bytes of all stored videos.
         duration: seconds of a video.
-        frames: of a video.
-        pixels: of a frame, width × height.
-        seconds: of work on one video, loading the run included.
+        frames: frames of a video.
+        pixels: pixels of a frame, width × height.
+        seconds: time to score one video, including loading the run.
         memory: bytes of data of the worker process.
         keep: seconds after which a video is removed; its score stays.
-        forget: seconds after which the score goes too.
+        forget: seconds after which the score is removed too.
     """
 
     upload: int = 200 * MEGABYTE
@@ -44,21 +44,21 @@ class Limits:
         """Refuse a video that is too long or too large, before more than its first frame is decoded.
 
         Raises:
-            VideoError: it is.
+            VideoError: the video is too long or too large.
         """
         if video.duration > self.duration:
-            raise VideoError(f"{video.path} is {video.duration:.0f} s long, and at most {self.duration:g} s are scored")
+            raise VideoError(f"{video.path} is {video.duration:.0f} s long; the limit is {self.duration:g} s")
         if video.frames > self.frames:
-            raise VideoError(f"{video.path} has {video.frames} frames, and at most {self.frames} are read")
+            raise VideoError(f"{video.path} has {video.frames} frames; the limit is {self.frames}")
         if video.width * video.height > self.pixels:
             size = f"{video.width} × {video.height}"
-            raise VideoError(f"{video.path} has frames of {size} pixels, and at most {self.pixels} pixels are read")
+            raise VideoError(f"{video.path} has frames of {size} pixels; the limit is {self.pixels} pixels")
 
 
 def confine(memory: int) -> None:
-    """Limit this process for good: its data, no core dump, and behind the server in the line for processors.
+    """Limit this process permanently: its data size, no core dumps, and a lower priority than the server.
 
-    The limit is of data, not of address space, which the mapped libraries of PyTorch alone fill with gigabytes.
+    The limit applies to data, not to address space: the mapped libraries of PyTorch alone take gigabytes of it.
     """
     _, hard = resource.getrlimit(resource.RLIMIT_DATA)
     bound = memory if hard == resource.RLIM_INFINITY else min(memory, hard)

@@ -1,4 +1,4 @@
-"""What the server says, as JSON; the description of the API is made from this."""
+"""Responses of the server as JSON; the API description is generated from these classes."""
 
 from __future__ import annotations
 
@@ -12,26 +12,26 @@ class RunCard(BaseModel):
 
     name: str
     method: str
-    summary: str = Field(description="what the method is, in one line")
-    data: str = Field(description="the data set it learnt from")
-    unit: str = Field(description="of the score")
-    low: float = Field(description="the lowest score that can be given")
-    high: float = Field(description="the highest")
+    summary: str = Field(description="description of the method, in one line")
+    data: str = Field(description="data set it was trained on")
+    unit: str = Field(description="unit of the score")
+    low: float = Field(description="lowest possible score")
+    high: float = Field(description="highest possible score")
     needs_difficulty: bool = Field(description="whether each video needs its declared difficulty")
     recalibrated: bool = Field(description="whether its intervals were fitted on validation data")
-    command: str = Field(description="what makes such a run again; without folders of the server")
-    versions: dict[str, str] = Field(description="of the libraries it was made with")
-    fingerprint: str = Field(description="of its data and settings")
+    command: str = Field(description="command that makes such a run again, without folders of the server")
+    versions: dict[str, str] = Field(description="versions of the libraries it was made with")
+    fingerprint: str = Field(description="hash of its data and settings")
 
 
 class Service(BaseModel):
-    """The runs, and what may be asked of them."""
+    """The runs, and the limits."""
 
     runs: list[RunCard]
-    waiting: int = Field(description="videos in the queue, the one being scored among them")
-    upload_limit: int = Field(description="bytes of a video")
-    duration_limit: float = Field(description="seconds of a video")
-    kept_hours: float = Field(description="after which an uploaded video is removed")
+    waiting: int = Field(description="number of videos in the queue, including the one being scored")
+    upload_limit: int = Field(description="largest video, in bytes")
+    duration_limit: float = Field(description="longest video, in seconds")
+    kept_hours: float = Field(description="hours after which an uploaded video is removed")
 
 
 class Health(BaseModel):
@@ -50,80 +50,80 @@ class Interval(BaseModel):
 
 
 class Curve(BaseModel):
-    """The density of the score, per unit of it, a little smoothed; the intervals are not."""
+    """The density of the score, per unit of the score, slightly smoothed; the intervals are not smoothed."""
 
     scores: list[float]
     density: list[float]
 
 
 class Clip(BaseModel):
-    """A part of the video and how many points it adds to the score, or takes from it."""
+    """A part of the video and the points that it adds to the score."""
 
     first: int = Field(description="first frame")
     last: int = Field(description="last frame")
-    start: float = Field(description="seconds; 0 where the video has no frame rate")
+    start: float = Field(description="seconds; 0 if the video has no frame rate")
     end: float
-    contribution: float | None = Field(default=None, description="in units of the score: its Shapley value")
-    error: float | None = Field(default=None, description="standard error of the contribution; 0 where it is exact")
-    still: str | None = Field(default=None, description="its middle frame, a JPEG as data URI")
+    contribution: float | None = Field(default=None, description="Shapley value, in units of the score")
+    error: float | None = Field(default=None, description="standard error of the contribution; 0 if it is exact")
+    still: str | None = Field(default=None, description="middle frame, a JPEG as data URI")
 
 
 class Exemplar(BaseModel):
-    """A training video that the model finds like this one."""
+    """A training video that is similar to this one for the model."""
 
     id: str
     score: float
-    distance: float = Field(description="of what the method reads, in spreads of a channel")
+    distance: float = Field(description="between the features that the method reads, in spreads of a channel")
 
 
 class Footage(BaseModel):
-    """What was read."""
+    """Properties of the video."""
 
     frames: int
     width: int
     height: int
-    rate: float = Field(description="frames per second; 0 where none is known")
+    rate: float = Field(description="frames per second; 0 if unknown")
     duration: float = Field(description="seconds")
     codec: str
 
 
 class Answer(BaseModel):
-    """A score distribution and what made it."""
+    """A score distribution and its explanation."""
 
     score: float = Field(description="the mean")
     std: float
     unit: str
-    low: float = Field(description="the lowest score that can be given")
-    high: float = Field(description="the highest")
+    low: float = Field(description="lowest possible score")
+    high: float = Field(description="highest possible score")
     intervals: list[Interval]
     recalibrated: bool
     curve: Curve
-    baseline: float | None = Field(description="of a usual video; with the contributions it adds up to the prediction")
+    baseline: float | None = Field(description="score of a video of mean clips; contributions add up from here")
     clips: list[Clip]
-    said: dict[str, int | str] = Field(description="classes of attributes, and the caption, where the method has any")
+    said: dict[str, int | str] = Field(description="classes of attributes, and the caption, if the method predicts any")
     exemplars: list[Exemplar]
     video: Footage
     notes: list[str]
-    seconds: float = Field(description="that scoring took")
+    seconds: float = Field(description="time that scoring took")
 
 
 class Progress(BaseModel):
-    """Clips that the network has seen, of all."""
+    """Number of clips processed by the network, and the total."""
 
     done: int
     total: int
 
 
 class Score(BaseModel):
-    """A video and how far it is."""
+    """A video with its status and its score."""
 
     id: str
-    name: str = Field(description="of the file, as it was uploaded")
+    name: str = Field(description="name of the uploaded file")
     run: str
     difficulty: float | None
     status: Literal["queued", "scoring", "finished", "failed"]
-    ahead: int = Field(description="videos that come before it")
-    waiting: int = Field(description="videos in the queue, the one being scored among them")
+    ahead: int = Field(description="number of videos before it in the queue")
+    waiting: int = Field(description="number of videos in the queue, including the one being scored")
     progress: Progress | None
     created: float = Field(description="seconds since 1970")
     finished: float | None

@@ -1,4 +1,4 @@
-"""One scored video as a page that needs no server: for a coach to keep and to send, to be read and printed anywhere."""
+"""One scored video as a page that needs no server, to keep, send, read and print anywhere."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from aqakit.web.models import Answer, Clip, RunCard, Score
 
 
 def report(job: Score, card: RunCard | None) -> str:
-    """The page.
+    """Return the page.
 
     Args:
-        job: finished.
-        card: of the run that scored it; None where it is not served any more.
+        job: a finished job.
+        card: the run that scored it; None if it is no longer served.
     """
-    assert job.result is not None, "it is finished"
+    assert job.result is not None, "the job is finished"
     parts = (*_answer(job, job.result), *_clips(job.result), *_said(job.result), *_exemplars(job.result))
     bare = job.model_dump(exclude={"result": {"clips": {"__all__": {"still"}}}})
     body = f"<h1>{escape(job.name)}</h1>{''.join(parts)}{''.join(_made(job, job.result, card))}"
@@ -29,7 +29,7 @@ def _answer(job: Score, found: Answer) -> Iterator[str]:
     yield f"<p class=score><b>{found.score:.1f}</b> {unit} of {found.high:g}{spread}</p>"
     if spread:
         held = "; ".join(f"{100 * one.level:g} % interval: {one.low:.1f} to {one.high:.1f}" for one in found.intervals)
-        caption = f"How likely each score is, a little smoothed; the line is the mean. {held} {found.unit}."
+        caption = f"Predicted density of the score, slightly smoothed; the line is the mean. {held} {found.unit}."
         wide = [(one.level, one.low, one.high) for one in found.intervals]
         drawn = svg.density(found.curve.scores, found.curve.density, wide, found.score, caption)
         yield f"<figure class=curve>{drawn}<figcaption>{escape(caption)}</figcaption></figure>"
@@ -38,15 +38,15 @@ def _answer(job: Score, found: Answer) -> Iterator[str]:
 
 
 def _clips(found: Answer) -> Iterator[str]:
-    yield "<h2>What made it</h2>"
+    yield "<h2>What made the score</h2>"
     known = [abs(clip.contribution) for clip in found.clips if clip.contribution is not None]
     if known and found.baseline is not None:
         told = (
-            f"How many {found.unit} better (blue) or worse (orange) than usual each clip was: its Shapley value. "
-            f"A usual video has {found.baseline:.1f}; with all clips it adds up to the prediction."
+            f"How many {found.unit} better (blue) or worse (orange) than average each clip was (Shapley values). "
+            f"An average video scores {found.baseline:.1f}; with all clips this adds up to the prediction."
         )
         yield document.paragraphs((told,))
-    reach = max([*known, (found.high - found.low) / 50]) or 1.0  # what hardly matters shall look so
+    reach = max([*known, (found.high - found.low) / 50]) or 1.0  # so that small contributions look small
     cards = (_clip(number, clip, reach) for number, clip in enumerate(found.clips, start=1))
     yield f"<div class=clips>{''.join(cards)}</div>"
 
@@ -71,7 +71,7 @@ def _points(value: float, error: float, reach: float) -> str:
 def _said(found: Answer) -> Iterator[str]:
     rest = [{"attribute": n.replace("_", " "), "class": str(v)} for n, v in found.said.items() if n != "caption"]
     if found.said:
-        yield "<h2>What the method says besides</h2>"
+        yield "<h2>Attributes and caption</h2>"
         yield f"<p>{escape(str(found.said['caption']))}</p>" if "caption" in found.said else ""
         yield document.table(rest, {"attribute": "attribute", "class": "class"}) if rest else ""
 
@@ -83,7 +83,7 @@ def _exemplars(found: Answer) -> Iterator[str]:
         rows = [{"id": e.id, "score": f"{e.score:.1f}", "distance": f"{e.distance:.2f}"} for e in found.exemplars]
         yield document.table(rows, titles)
         yield document.paragraphs(
-            ("Those that look most like this one to the method; at distance 0 they look the same.",)
+            ("The training videos most similar to this one for the method; at distance 0 they look the same.",)
         )
 
 
@@ -91,13 +91,13 @@ def _made(job: Score, found: Answer, card: RunCard | None) -> Iterator[str]:
     video = found.video
     pace = f" at {video.rate:.1f} per second" if video.rate else ""
     degree = "" if job.difficulty is None else f" with difficulty {job.difficulty:g}"
-    yield "<h2>How it was made</h2>"
+    yield "<h2>How the score was made</h2>"
     yield (
         f"<p>Scored by <b>{escape(job.run)}</b>{degree} in {found.seconds:.1f} s: {video.width} × {video.height} "
         f"pixels, {video.frames} frames{pace}, {escape(video.codec)}.</p>"
     )
     if card:
         versions = ", ".join(f"{name} {version}" for name, version in card.versions.items())
-        yield f"<p>{escape(card.summary)} Learnt from {escape(card.data)}.</p>"
+        yield f"<p>{escape(card.summary)} Trained on {escape(card.data)}.</p>"
         yield f"<pre>{escape(card.command)}</pre>"
         yield document.paragraphs((f"Made with {versions}; fingerprint {card.fingerprint}.",))

@@ -1,4 +1,4 @@
-"""The thread of the server that hands one video after another to the worker process, and replaces it when it dies."""
+"""The server thread that passes videos one by one to the worker process, and replaces it when it dies."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ TIDY_EVERY = 60.0
 
 
 class Scorer(threading.Thread):
-    """Takes videos from the queue as long as the server lives.
+    """Takes videos from the queue until the server ends.
 
     Args:
         jobs: the queue.
         videos: folder of the uploaded files, each under the id of its job.
-        runs: folders by name.
-        limits: of one video.
+        runs: run folders by name.
+        limits: limits of one video.
     """
 
     def __init__(self, jobs: Jobs, videos: Path, runs: Mapping[str, Path], limits: Limits) -> None:
@@ -44,15 +44,15 @@ class Scorer(threading.Thread):
 
     @property
     def worker_id(self) -> int | None:
-        """Process id of the worker."""
+        """Process id of the worker; None before its start."""
         return self._worker.process.pid if self._worker else None
 
     def wake(self) -> None:
-        """There is something in the queue."""
+        """Signal that there is a video in the queue."""
         self._wake.set()
 
     def stop(self) -> None:
-        """End the worker and the thread; what was being scored is scored again after the next start."""
+        """Stop the worker and the thread; the video being scored is scored again after the next start."""
         self._stopped.set()
         self._wake.set()
         if self._worker:
@@ -60,12 +60,12 @@ class Scorer(threading.Thread):
         self.join(timeout=10)
 
     def run(self) -> None:
-        """Until :meth:`stop`."""
+        """Score videos until :meth:`stop`."""
         while not self._stopped.is_set():
             try:
                 self._step()
             except Exception:  # a full disk must not end the thread
-                log.exception("the queue could not be worked on")
+                log.exception("the queue could not be processed")
                 self._stopped.wait(1.0)
 
     def _step(self) -> None:
@@ -85,7 +85,7 @@ class Scorer(threading.Thread):
     def _score(self, job: Job, worker: Worker) -> None:
         path = self.videos / job.id
         if job.run not in self.runs:
-            return self.jobs.fail(job.id, f"{job.name}: run {job.run} is not served any more")
+            return self.jobs.fail(job.id, f"{job.name}: run {job.run} is no longer served")
         for message in worker.ask(job, path):
             if "result" in message:
                 self.jobs.finish(job.id, message["result"])
@@ -106,7 +106,7 @@ class Worker:
     """One worker process.
 
     Attributes:
-        failure: why there was no answer; empty while all is well.
+        failure: why there was no answer; empty if there was no failure.
     """
 
     def __init__(self, runs: Mapping[str, Path], limits: Limits) -> None:
@@ -119,14 +119,14 @@ class Worker:
             stdout=subprocess.PIPE,
             text=True,
             encoding="utf-8",
-            start_new_session=True,  # Ctrl-C is for the server, which then ends the worker
+            start_new_session=True,  # Ctrl-C stops the server, which then stops the worker
             env={name: value for name, value in os.environ.items() if name != "AQAKIT_TOKEN"},
         )
         self._messages: queue.SimpleQueue[dict[str, Any] | None] = queue.SimpleQueue()
         threading.Thread(target=self._listen, daemon=True).start()
 
     def ask(self, job: Job, path: Path) -> Iterator[dict[str, Any]]:
-        """What it says of one video, the answer last; without an answer the process is ended, and ``failure`` set."""
+        """Yield the messages on one video, the answer last. Without an answer, kill the process and set ``failure``."""
         deadline = time.monotonic() + self.limit
         try:
             self._send({"path": str(path), "name": job.name, "run": job.run, "difficulty": job.difficulty})
@@ -138,15 +138,15 @@ class Worker:
                     if message.get("last"):
                         self.kill()
                     return
-            self.failure = f"the process that scored it stopped ({self._end()}); others are not affected, try again"
+            self.failure = f"the scoring process stopped ({self._end()}); other videos are not affected, try again"
         except queue.Empty:
             self.failure = f"scoring took longer than {self.limit:g} s and was stopped; give a shorter or smaller video"
         except OSError:
-            self.failure = f"the process that was to score it had stopped ({self._end()}); try again"
+            self.failure = f"the scoring process had already stopped ({self._end()}); try again"
         self.kill()
 
     def kill(self) -> None:
-        """End it now."""
+        """Kill the process."""
         self.process.kill()
         self.process.wait()
 
@@ -167,7 +167,7 @@ class Worker:
     def _end(self) -> str:
         try:
             code = self.process.wait(timeout=5)
-        except subprocess.TimeoutExpired:  # it lives, and said something that is no JSON
+        except subprocess.TimeoutExpired:  # it is alive, and wrote something that is not JSON
             self.kill()
-            return "it said something odd"
+            return "invalid output"
         return signal.Signals(-code).name if code < 0 else f"exit code {code}"

@@ -1,4 +1,4 @@
-"""``aqakit serve``: checks the runs, then serves until it is stopped."""
+"""``aqakit serve``: check the runs, then serve until stopped."""
 
 from __future__ import annotations
 
@@ -24,20 +24,20 @@ from aqakit.web.models import RunCard
 def serve(
     folders: Sequence[Path], *, host: str, port: int, folder: Path, token: str | None, megabytes: int, hours: float
 ) -> None:
-    """Serve finished runs that read videos, until the process is told to end.
+    """Serve finished runs that read videos, until the process is stopped.
 
     Args:
-        folders: of the runs.
+        folders: run folders.
         host: address to listen on.
-        port: likewise.
-        folder: where the queue, the videos and the scores are kept.
-        token: for the API; None where anybody may use it.
-        megabytes: of the largest video that is taken.
-        hours: after which an uploaded video is removed.
+        port: port to listen on.
+        folder: folder for the queue, the videos and the scores.
+        token: secret for the API; None if anyone may use it.
+        megabytes: size of the largest video accepted.
+        hours: time after which an uploaded video is removed.
 
     Raises:
         RunError, WeightsError: a run cannot be loaded.
-        OptionError: a run reads something else than videos.
+        OptionError: a run does not read videos.
     """
     runs = named(folders)
     cards = {name: card(name, path) for name, path in runs.items()}
@@ -45,15 +45,15 @@ def serve(
     loopback = host == "localhost" or _is_loopback(host)
     app = create_app(folder, runs, cards, limits=limits, token=token, hosts={*LOOPBACK, host} if loopback else None)
     address = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
-    console.print(f"{', '.join(runs)}: {address}  (Ctrl-C ends)", highlight=False, soft_wrap=True)
+    console.print(f"{', '.join(runs)}: {address}  (Ctrl-C to stop)", highlight=False, soft_wrap=True)
     if not loopback and token is None:
-        console.print("anybody who reaches this address may use it; --token asks for a secret", style="yellow")
-    # open streams of events must not hold up the end
+        console.print("anyone who can reach this address may use it; set a secret with --token", style="yellow")
+    # open event streams must not delay the end
     uvicorn.run(app, host=host, port=port, log_level="warning", server_header=False, timeout_graceful_shutdown=2)
 
 
 def named(folders: Sequence[Path]) -> dict[str, Path]:
-    """Runs by the last part of their path, or the last two where that is needed to tell them apart.
+    """Name runs by the last part of their path, or by the last two if needed to distinguish them.
 
     >>> list(named([Path("/a/run"), Path("/b/run")]))
     ['a/run', 'b/run']
@@ -67,7 +67,7 @@ def named(folders: Sequence[Path]) -> dict[str, Path]:
 
 
 def card(name: str, path: Path) -> RunCard:
-    """What is told of a run, once it is known to work."""
+    """Load a run to check it, and return its public description."""
     run = Run.load(path)
     if run.only_input() != "video":
         raise OptionError(f"{path}: this run reads a {run.only_input()}; the page scores videos")
@@ -89,7 +89,7 @@ def card(name: str, path: Path) -> RunCard:
 
 
 def _without_folders(recipe: Recipe) -> Recipe:
-    """The same, with files by their names alone: visitors are not told where things are on the server."""
+    """Reduce files to their names, so that visitors do not learn where they are on the server."""
     backbones = tuple((name, {key: _name(v) for key, v in given.items()}) for name, given in recipe.backbones)
     return replace(recipe, root=_name(recipe.root), calibration=_name(recipe.calibration), backbones=backbones)
 

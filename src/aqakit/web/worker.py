@@ -1,7 +1,7 @@
-"""The process that opens strangers' videos: one job per line comes in, lines of JSON go out.
+"""The process that opens untrusted videos: one job per input line, JSON lines as output.
 
-It is given limits before it sees the first byte of a video, and may die at any time. What it says is data, never
-code: the server reads JSON, no pickles.
+It is limited before it reads the first byte of a video, and may die at any time. Its output is data, never code: the
+server reads JSON, no pickles.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ from aqakit.web.limits import Limits, confine
 
 Say = Callable[..., None]
 
-_MEMORY = "{name}: scoring it needs more memory than one video may take; give a shorter or a smaller one"
-_FAULT = "{name}: scoring it met a fault that nobody foresaw; the server's log says more"
+_MEMORY = "{name}: scoring needs more memory than allowed for one video; give a shorter or smaller video"
+_FAULT = "{name}: scoring failed with an unexpected error; see the server's log"
 
 
 def main(runs: dict[str, str], limits: Limits) -> None:
-    """Answer jobs until the server hangs up, or memory ran out: then a fresh process is better."""
+    """Answer jobs until the server closes the input, or until memory runs out, when a fresh process is better."""
     say = _sayer()
     confine(limits.memory)
     if "OMP_NUM_THREADS" not in os.environ:
@@ -45,7 +45,7 @@ def main(runs: dict[str, str], limits: Limits) -> None:
             say(problem=_sentence(error, job, runs))
         except MemoryError:
             return say(problem=_MEMORY.format(**job), last=True)
-        except Exception as error:  # whatever a strange file provokes in a library must not pass for a score
+        except Exception as error:  # an odd file can provoke any error in a library
             traceback.print_exc()
             short = "allocate memory" in str(error) or "not enough memory" in str(error)  # a RuntimeError in PyTorch
             say(problem=(_MEMORY if short else _FAULT).format(**job), last=short)
@@ -59,12 +59,12 @@ def _telling(say: Say) -> Callable[[int, int], None]:
 
 
 def _sentence(error: AqakitError, job: dict[str, Any], runs: dict[str, str]) -> str:
-    """Its words without the server's paths."""
+    """Return the message without the server's paths."""
     return str(error).replace(job["path"], job["name"]).replace(runs[job["run"]], job["run"])
 
 
 def _sayer() -> Say:
-    """Writes lines to what was standard output; what libraries print there goes to standard error."""
+    """Return a function that writes to the original standard output; output of libraries goes to standard error."""
     out = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
 

@@ -1,1 +1,1 @@
-"""What backbones share: the base class, clips of video, and networks with published weights."""
+"""Code shared by backbones: the base class, clips of video, and networks with published weights."""

@@ -1,4 +1,4 @@
-"""What every backbone is: it reads clips of a recording and turns them into features."""
+"""The base class of backbones, which read clips of a recording and compute features from them."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ Reads = Literal["video", "signal", "skeleton", "features"]
 
 
 class Backbone(nn.Module, ABC):
-    """From a recording to features of its clips.
+    """Base class: maps a recording to features of its clips.
 
     Attributes:
         reads: the kind of recording, a key of ``Sample.sources``.
         shape: F, the shape of one clip's features.
-        standardise: whether the channels of a feature have unrelated units, so that they should be standardised
-            on the training set before a method sees them.
+        standardise: whether the features should be standardised with statistics of the training set, because their
+            channels have different units.
     """
 
     reads: ClassVar[Reads]
@@ -29,7 +29,7 @@ class Backbone(nn.Module, ABC):
 
     @abstractmethod
     def read(self, path: Path, window: tuple[int, int] | None = None) -> Iterator[np.ndarray]:
-        """Clips of one recording in order of time, ready for :meth:`forward` once stacked.
+        """Yield the clips of one recording in time order; stack them for :meth:`forward`.
 
         Pixels stay uint8 (T, H, W, 3); signals are float32. Memory does not grow with the length of the recording.
 
@@ -39,8 +39,8 @@ class Backbone(nn.Module, ABC):
 
     @abstractmethod
     def forward(self, clips: Tensor) -> Tensor:
-        """(n, …) clips as :meth:`read` gives them, stacked → (n, *shape) float32."""
+        """Map stacked clips (n, …) from :meth:`read` to features (n, *shape) float32."""
 
     @abstractmethod
     def fingerprint(self) -> dict[str, Any]:
-        """Everything that changes the features, as JSON values: plan, pixel recipe, options, weights' hash."""
+        """Return everything that affects the features, as JSON values: plan, pixel recipe, options, weights' hash."""

@@ -1,4 +1,4 @@
-"""Backbones built from their names and options."""
+"""Build backbones from their names and options."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from aqakit.system import configuration
 
 
 def build_backbones(chosen: Sequence[tuple[str, Mapping[str, Any]]], seed: int) -> dict[str, Backbone]:
-    """Backbones by name; weights that come from no file are drawn from the seed.
+    """Build backbones and return them by name; weights that are not from a file are drawn from the seed.
 
-    A second one of the same name, with other options, is ``name_2``.
+    A second backbone of the same name, with other options, is called ``name_2``.
     """
     torch.manual_seed(seed)
     built: dict[str, Backbone] = {}

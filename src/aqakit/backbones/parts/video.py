@@ -1,4 +1,4 @@
-"""What all backbones that look at pixels share: reading clips in one forward pass over a video."""
+"""Shared code of the backbones for video: read clips in a single pass over the frames."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class VideoBackbone(Backbone):
     """Clips (T, H, W, 3) uint8 → features.
 
     Args:
-        plan: which frames make which clip.
+        plan: clip plan, which assigns frames to clips.
         pixels: how frames are resized and cropped when they are read.
         colours: how they are normalised in :meth:`forward`.
     """
@@ -39,14 +39,14 @@ class VideoBackbone(Backbone):
     def read(
         self, path: Path, window: tuple[int, int] | None = None, *, report: video.Report | None = None
     ) -> Iterator[Pixels]:
-        """Clips (T, H, W, 3) in the order of the plan.
+        """Yield clips (T, H, W, 3) in the order of the plan.
 
-        Every frame is decoded and resized once, and held only as long as a later clip needs it.
+        Every frame is decoded and resized once, and kept in memory only as long as a later clip needs it.
 
         Args:
-            path: a video file or a folder of numbered pictures.
-            window: first and last frame of the action; None for all of it.
-            report: is told how many frames were missing or damaged.
+            path: a video file or a folder of numbered images.
+            window: first and last frame of the action; None for the whole video.
+            report: counts the missing and damaged frames.
 
         Raises:
             VideoError: the video cannot be used, or the window is not inside it.
@@ -61,12 +61,12 @@ class VideoBackbone(Backbone):
                 held[number] = frame
             yield np.stack([held[number] for number in clip])
             held = {number: frame for number, frame in held.items() if last_use[number] > row}
-        next(incoming, None)  # only at its end does reading know whether too much was missing
+        next(incoming, None)  # the reader checks only at its end whether too many frames were missing
 
     def frames(
         self, path: Path, window: tuple[int, int] | None = None, *, shift: int = 0
     ) -> tuple[Pixels, Frames, int]:
-        """All frames that :meth:`clips_of` can ask for.
+        """Read all frames that :meth:`clips_of` can refer to.
 
         Returns:
             (K, H, W, 3) frames, their (K,) numbers in increasing order, and the number of frames of the video.
@@ -80,7 +80,7 @@ class VideoBackbone(Backbone):
         return np.stack([frame for _, frame in self._decode(path, numbers.tolist())]), numbers, length
 
     def clips_of(self, numbers: Frames, length: int, shift: int = 0, window: tuple[int, int] | None = None) -> Frames:
-        """(N, T) places in the frames of :meth:`frames`, so that a clip moved by ``shift`` is not decoded again."""
+        """Return (N, T) indices into the frames of :meth:`frames`, so that shifted clips need no further decoding."""
         return np.searchsorted(numbers, self.plan.within(window or (0, length - 1), length, shift))
 
     def normalise(self, clips: Tensor) -> Tensor:
@@ -88,7 +88,7 @@ class VideoBackbone(Backbone):
         return normalise(clips, *self.colours)
 
     def fingerprint(self) -> dict[str, Any]:
-        """Clip plan, pixel recipe and colours; subclasses add what their network is."""
+        """Return clip plan, pixel recipe and colours; subclasses describe their network."""
         parts = {"plan": self.plan.fingerprint(), "pixels": self.pixels.fingerprint()}
         return parts | {"colours": self.colours._asdict()}
 
@@ -98,7 +98,7 @@ class VideoBackbone(Backbone):
         except ValueError:
             first, last = window or (0, length - 1)
             raise VideoError(
-                f"{path} has frames 0 to {length - 1}, and the action is said to be in {first} to {last}"
+                f"{path} has frames 0 to {length - 1}, but the window of the action is {first} to {last}"
             ) from None
 
     def _decode(
@@ -110,7 +110,7 @@ class VideoBackbone(Backbone):
 
 
 def weights_hash(model: nn.Module) -> str:
-    """Of names and values of all tensors of a model, however they were stored."""
+    """Return a hash of the names and values of all tensors of a model, independent of how they were stored."""
     found = hashlib.blake2b(digest_size=16)
     for name, tensor in sorted(model.state_dict().items()):
         found.update(name.encode())

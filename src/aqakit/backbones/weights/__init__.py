@@ -1,4 +1,4 @@
-"""Published weights: which there are, getting them, and recognising them when they are loaded."""
+"""Published weights: catalogue, download, and recognition when they are loaded."""
 
 from typing import TYPE_CHECKING
 
@@ -6,7 +6,7 @@ from aqakit.discovery import lazily
 
 if TYPE_CHECKING:
     from aqakit.backbones.weights.download import default_folder, get, locate
-    from aqakit.backbones.weights.loading import Found, recognise
+    from aqakit.backbones.weights.loading import Found, identify
     from aqakit.backbones.weights.published import CATALOGUE, Published, catalogue
     from aqakit.backbones.weights.styles import STYLES, Style
 
@@ -19,14 +19,14 @@ __all__ = [
     "catalogue",
     "default_folder",
     "get",
+    "identify",
     "locate",
-    "recognise",
 ]
 
 _NAMES = {
     "published": ("CATALOGUE", "Published", "catalogue"),
     "download": ("default_folder", "get", "locate"),
-    "loading": ("Found", "recognise"),
+    "loading": ("Found", "identify"),
     "styles": ("STYLES", "Style"),
 }
 

@@ -1,4 +1,4 @@
-"""Fetching published weights: with progress, resumed where it was broken off, and checked before it counts."""
+"""Download published weights, with progress, resuming after interruptions, and verification."""
 
 from __future__ import annotations
 
@@ -12,26 +12,26 @@ from typing import IO
 from urllib.error import HTTPError, URLError
 from urllib.request import Request, urlopen
 
-from aqakit.backbones.weights.loading import recognise
+from aqakit.backbones.weights.loading import identify
 from aqakit.backbones.weights.published import CATALOGUE, Published, entry
 from aqakit.errors import WeightsError
 
 Progress = Callable[[int, int | None], None]
-"""Is told the bytes there are, and of how many, or None where the server does not say."""
+"""Called with the number of bytes received and the total, or None if the server does not report it."""
 
 _CHUNK = 1 << 18
-_AGAIN = "delete it and fetch it again"
+_AGAIN = "delete it and download it again"
 _TIMEOUT = 30.0
-"""Seconds without a byte after which a connection is given up."""
+"""Seconds without data before the connection is closed."""
 
 
 def default_folder() -> Path:
-    """``weights`` in ``$AQAKIT_CACHE``, or in ``~/.cache/aqakit``."""
+    """Return the folder ``weights`` in ``$AQAKIT_CACHE``, or in ``~/.cache/aqakit``."""
     return Path(os.environ.get("AQAKIT_CACHE", Path.home() / ".cache" / "aqakit")) / "weights"
 
 
 def locate(path: Path) -> Path:
-    """A file of weights, by its path, or by its published name if it was fetched before.
+    """Return the path of a weights file, given its path, or its published name if it was downloaded before.
 
     Raises:
         WeightsError: there is no such file.
@@ -47,39 +47,39 @@ def locate(path: Path) -> Path:
 
 
 def get(name: str, folder: Path | None = None, progress: Progress | None = None) -> Path:
-    """Fetch a file of the catalogue, unless it is there already.
+    """Download a file of the catalogue, unless it exists already.
 
     Args:
-        name: as in :func:`aqakit.backbones.weights.published.catalogue`.
-        folder: where to put it; :func:`default_folder` if None.
-        progress: is told how far it is.
+        name: a name in :func:`aqakit.backbones.weights.published.catalogue`.
+        folder: target folder; :func:`default_folder` if None.
+        progress: callback for progress.
 
     Raises:
         OptionError: there is no file of that name.
-        WeightsError: it can only be fetched by a person, the connection failed, or what came is not that file.
+        WeightsError: the file can only be downloaded by hand, the connection failed, or the content is not that file.
     """
     return fetch(entry(name), folder or default_folder(), progress)
 
 
 def fetch(wanted: Published, folder: Path, progress: Progress | None = None) -> Path:
-    """Fetch one entry of a catalogue; raises as :func:`get`."""
+    """Download one entry of a catalogue; raises the same errors as :func:`get`."""
     target = folder / wanted.name
     if target.is_file():
         check(target, wanted)
         return target
     if wanted.url is None:
-        raise WeightsError(f"{wanted.name} cannot be fetched by a program: {_how(wanted)}")
+        raise WeightsError(f"{wanted.name} cannot be downloaded by a program: {_how(wanted)}")
     folder.mkdir(parents=True, exist_ok=True)
     part = folder / f".{wanted.name}.part"
     try:
         _download(wanted.url, part, progress or (lambda done, total: None))
     except HTTPError as error:
         raise WeightsError(
-            f"{wanted.url}: the server answers {error.code} {error.reason}; {_by_hand(wanted)}"
+            f"{wanted.url}: the server responded with {error.code} {error.reason}; {_by_hand(wanted)}"
         ) from error
-    except (OSError, HTTPException) as error:  # among them no such host, a broken connection and a full disk
+    except (OSError, HTTPException) as error:  # such as an unknown host, a lost connection or a full disk
         there = part.stat().st_size if part.exists() else 0
-        raise WeightsError(f"{wanted.url}: {_reason(error)}; {there} bytes are kept, run it again to go on") from error
+        raise WeightsError(f"{wanted.url}: {_reason(error)}; {there} bytes are kept, run it again to resume") from error
     try:
         check(part, wanted)
     except WeightsError:
@@ -91,10 +91,10 @@ def fetch(wanted: Published, folder: Path, progress: Progress | None = None) -> 
 
 
 def check(path: Path, wanted: Published) -> None:
-    """Whether a file is what the catalogue says, by its size, its hash and what it holds, as far as they are known.
+    """Verify a file against its catalogue entry: size and hash, if known, and tensors.
 
     Raises:
-        WeightsError: it is not.
+        WeightsError: the file does not match.
     """
     size = path.stat().st_size
     if wanted.size not in (None, size):
@@ -104,7 +104,7 @@ def check(path: Path, wanted: Published) -> None:
             found = hashlib.file_digest(file, "sha256").hexdigest()
         if found != wanted.sha256:
             raise WeightsError(f"{path} is not {wanted.name}: its SHA-256 is {found}; {_AGAIN}")
-    held = recognise(path, wanted.backbone).published
+    held = identify(path, wanted.backbone).published
     if held is None or (held.style, held.classes, held.channels) != (
         wanted.style,
         wanted.classes,
@@ -126,7 +126,7 @@ def _download(url: str, part: Path, progress: Progress) -> None:
                 _copy(answer, file, start, start + int(length) if length else None, progress)
     except HTTPError as error:
         if error.code != 416 or error.headers.get("Content-Range") != f"bytes */{done}":
-            raise  # 416 at the very end: all of it had come before
+            raise  # 416 at the end of the file means that it was already complete
 
 
 def _copy(answer: IO[bytes], file: IO[bytes], done: int, total: int | None, progress: Progress) -> None:
@@ -136,11 +136,11 @@ def _copy(answer: IO[bytes], file: IO[bytes], done: int, total: int | None, prog
         done += len(chunk)
         progress(done, total)
     if total is not None and done < total:
-        raise ConnectionError(f"the connection broke off after {done} of {total} bytes")
+        raise ConnectionError(f"the connection was lost after {done} of {total} bytes")
 
 
 def _version(headers: Message) -> str:
-    """What tells one version of a file from another, so that halves of two are never joined; empty if nothing."""
+    """Return the version of a file, so that parts of two versions are never joined; empty if the server has none."""
     tag = headers.get("ETag", "")
     return tag if tag and not tag.startswith("W/") else headers.get("Last-Modified", "")
 
@@ -160,7 +160,7 @@ def _forget(part: Path) -> None:
 
 def _how(wanted: Published) -> str:
     if wanted.url:
-        return f"fetch it with: aqakit weights get {wanted.name}"
+        return f"download it with: aqakit weights get {wanted.name}"
     return _by_hand(wanted)
 
 

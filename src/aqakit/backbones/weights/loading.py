@@ -1,4 +1,4 @@
-"""From a file of weights to a network: read without executing anything, recognise, translate the names, and fit."""
+"""Load a weights file into a network: read it without executing code, identify it, translate names, copy tensors."""
 
 from __future__ import annotations
 
@@ -23,29 +23,29 @@ from aqakit.errors import WeightsError
 _BROKEN = (OSError, EOFError, RuntimeError, ValueError, TypeError, LookupError, AttributeError, BadZipFile)
 
 _TRAINED_FOR_SCORES = {"base_model", "i3d"}
-"""Under these names, CoRe and DAE keep the trunk that they trained with ImageNet-normalised pictures."""
+"""Names under which CoRe and DAE store the trunk that they trained with ImageNet-normalised images."""
 
 _NOT_WEIGHTS = {
     b"7z\xbc\xaf": "a 7-Zip archive; unpack it first",
     b"\x1f\x8b": "compressed with gzip; unpack it first",
-    b"<!DO": "a web page, not weights: the download was answered by a form; fetch the file with a browser",
-    b"<htm": "a web page, not weights: the download was answered by a form; fetch the file with a browser",
-    b"vers": "a Git LFS pointer, not weights; fetch the file itself with git lfs pull",
+    b"<!DO": "a web page, not weights: the server sent a form instead of the file; download it with a browser",
+    b"<htm": "a web page, not weights: the server sent a form instead of the file; download it with a browser",
+    b"vers": "a Git LFS pointer, not weights; get the file itself with git lfs pull",
 }
 
 
 @dataclass(frozen=True)
 class Found:
-    """What a file turned out to hold.
+    """The recognised contents of a weights file.
 
     Attributes:
         path: the file.
-        tensors: those of the network, under their published names.
-        style: how they are named.
-        prefix: what stood before those names, such as ``state_dict.module.``.
-        published: the file it looks like; None for a state that was saved by aqakit.
-        colours: their normalisation, a name in :data:`aqakit.recordings.transforms.CONVENTIONS`; None where the file
-            does not tell.
+        tensors: tensors of the network, under their published names.
+        style: naming style of the tensors.
+        prefix: prefix of the names in the file, such as ``state_dict.module.``.
+        published: the catalogue entry it looks like; None for a ``state_dict`` saved by aqakit.
+        colours: the normalisation it expects, a name in :data:`aqakit.recordings.transforms.CONVENTIONS`; None if
+            unknown.
     """
 
     path: Path
@@ -59,7 +59,7 @@ class Found:
         """Copy the tensors into a network.
 
         Raises:
-            WeightsError: something is missing, left over, of another shape or not a number; nothing is copied then.
+            WeightsError: a tensor is missing, unexpected, of another shape or not finite; then nothing is copied.
         """
         names = {self.style.published(name): name for name in network.state_dict()}
         faults = [*self._faults(network.state_dict(), names)]
@@ -68,7 +68,7 @@ class Found:
                 f"{self.path} {self._looks()} and does not fit {self.style.backbone}: {'; '.join(faults)}"
             )
         given = {names[name]: tensor for name, tensor in self.tensors.items() if name in names}
-        network.load_state_dict(given, strict=False)  # older files do not count batches
+        network.load_state_dict(given, strict=False)  # older files have no num_batches_tracked
 
     def _looks(self) -> str:
         if self.published is None:
@@ -82,7 +82,7 @@ class Found:
         if missing:
             yield f"{_some(missing)} missing"
         if extra:
-            yield f"{_some(extra)} left over"
+            yield f"{_some(extra)} unexpected"
         for name in [n for n in shared if self.tensors[n].shape != own[names[n]].shape][:1]:
             there, here = (_size(t) for t in (self.tensors[name], own[names[name]]))
             yield f"{name} is {there} in the file and {here} in the network"
@@ -90,16 +90,16 @@ class Found:
             yield f"{name} holds values that are not finite, so the file is damaged"
 
 
-def recognise(path: Path, backbone: str) -> Found:
-    """Read a file and tell what it is.
+def identify(path: Path, backbone: str) -> Found:
+    """Read a file and recognise its contents.
 
     Args:
-        path: a ``state_dict``, alone or anywhere inside the dictionaries of a checkpoint, under any prefix; as
-            ``torch.save`` writes it now or wrote it before 2020, or as safetensors.
-        backbone: who wants to read it.
+        path: a ``state_dict``, alone or nested in the dictionaries of a checkpoint, under any prefix; in the current
+            format of ``torch.save``, in its format before 2020, or as safetensors.
+        backbone: name of the backbone that will use the weights.
 
     Raises:
-        WeightsError: the file cannot be read without executing it, or holds other weights than that backbone's.
+        WeightsError: the file cannot be read without executing code, or does not hold weights of that backbone.
     """
     tensors = read(path)
     wanted = [s for s in STYLES.values() if s.backbone == backbone]
@@ -110,7 +110,7 @@ def recognise(path: Path, backbone: str) -> Found:
         if prefixes:
             return _found(path, tensors, style, prefixes[0], backbone)
     raise WeightsError(
-        f"{path} holds {len(tensors)} tensors such as {_some(list(tensors))}, which is no known form of {backbone}; "
+        f"{path} holds {len(tensors)} tensors such as {_some(list(tensors))}, which is not a known form of {backbone}; "
         f"it should have {' or '.join(s.marker for s in wanted)}"
     )
 
@@ -130,7 +130,7 @@ def _found(path: Path, tensors: Mapping[str, Tensor], style: Style, prefix: str,
 
 
 def _alike(name: str, style: Style, tensors: Mapping[str, Tensor]) -> list[Published]:
-    """The entries of the catalogue that a file may be, by what it holds; the one of its name first."""
+    """Return the catalogue entries that match the contents of a file; those with its name first."""
     head = tensors.get(style.classes or "")
     classes = None if head is None else len(head)
     first = tensors[style.marker]
@@ -141,10 +141,10 @@ def _alike(name: str, style: Style, tensors: Mapping[str, Tensor]) -> list[Publi
 
 
 def read(path: Path) -> dict[str, Tensor]:
-    """All tensors of a file, those in dictionaries under the names joined by dots. Nothing in it is executed.
+    """Return all tensors of a file; names of nested dictionaries are joined by dots. No code is executed.
 
     Raises:
-        WeightsError: the file is missing, damaged, no file of tensors, or one that would have to be executed.
+        WeightsError: the file is missing, damaged, without tensors, or cannot be read without executing code.
     """
     if not path.is_file():
         raise WeightsError(f"{path}: {'not a file' if path.exists() else 'no such file'}")
@@ -153,18 +153,18 @@ def read(path: Path) -> dict[str, Tensor]:
         tensors = dict(_flat(load_file(path) if path.suffix == ".safetensors" else _load(path), ""))
     except pickle.UnpicklingError as error:
         raise WeightsError(
-            f"{path} is damaged, or holds more than tensors and would have to be executed, which is not done; "
-            f"save its state_dict() alone ({_first(error)})"
+            f"{path} is damaged, or holds objects other than tensors, whose loading would execute code and is refused; "
+            f"save only its state_dict() ({_first(error)})"
         ) from error
     except (*_BROKEN, SafetensorError) as error:
-        raise WeightsError(f"{path} is damaged or not a file of weights: {_first(error)}") from error
+        raise WeightsError(f"{path} is damaged or not a weights file: {_first(error)}") from error
     if not tensors:
         raise WeightsError(f"{path} holds no tensors")
     return tensors
 
 
 def _load(path: Path) -> Any:
-    with torch.serialization.safe_globals(_NUMBERS):  # checkpoints keep their best score as a NumPy number
+    with torch.serialization.safe_globals(_NUMBERS):  # checkpoints store their best score as a NumPy number
         return torch.load(path, map_location="cpu", weights_only=True)
 
 

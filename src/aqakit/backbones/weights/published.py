@@ -1,4 +1,4 @@
-"""The weights files that papers on action quality assessment start from, each a line of data."""
+"""Catalogue of the pretrained weights files used by papers on action quality assessment."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ class Published:
     """One published file.
 
     Attributes:
-        name: as it was published, and what users know it by.
-        backbone: who reads it.
+        name: file name, as published.
+        backbone: the backbone that reads it.
         style: how its tensors are named, a name in :data:`aqakit.backbones.weights.styles.STYLES`.
-        trained_on: the data behind it.
-        classes: outputs of its last layer, which no backbone uses; None where it has none.
-        channels: of its first convolution: 3 for RGB, 2 for optical flow.
-        colours: how pictures are to be normalised for it, a name in :data:`aqakit.recordings.transforms.CONVENTIONS`.
-        licence: of the file; ``none`` is not ``free``: all rights are reserved.
+        trained_on: its training data.
+        classes: outputs of its last layer, which no backbone uses; None if it has none.
+        channels: input channels of its first convolution: 3 for RGB, 2 for optical flow.
+        colours: the normalisation it expects, a name in :data:`aqakit.recordings.transforms.CONVENTIONS`.
+        licence: licence of the file; ``none`` does not mean ``free``: all rights are reserved.
         origin: the page where it was published.
-        megabytes: about how large it is; None where it may hold more than the network.
-        url: the file itself; None where only a person can fetch it.
-        size: its exact number of bytes, where known.
-        sha256: of its content, where known.
+        megabytes: approximate size; None if it may hold more than the network.
+        url: address of the file itself; None if it can only be downloaded by hand.
+        size: exact number of bytes, if known.
+        sha256: SHA-256 of the content, if known.
         also: other names of the same file.
-        note: what else to know.
+        note: further information.
     """
 
     name: str
@@ -79,7 +79,7 @@ CATALOGUE: tuple[Published, ...] = (
     Published(
         "rgb_i3d_pretrained.pt", "i3d", "piergiaj", _KINETICS, 157, "imagenet", "unknown",
         "https://github.com/yaohungt/Gated-Spatio-Temporal-Energy-Graph", 51,
-        note="a Kinetics trunk under an untrained layer; USDL, MUSDL and DAE feed it ImageNet-normalised pictures",
+        note="a Kinetics trunk under an untrained layer; USDL, MUSDL and DAE use it with ImageNet-normalised images",
     ),
     _i3d_port("model_rgb.pth", 3, also=("i3d_rgb.pth",)),
     _i3d_port("model_flow.pth", 2, also=("i3d_flow.pth",)),
@@ -89,7 +89,7 @@ CATALOGUE: tuple[Published, ...] = (
     ),
     Published(
         "model_CNN_94.pth", "c3d", "c3d", "Sports-1M, MTL-AQA", None, "imagenet", "none", _MTL, 111,
-        note="written by training C3D-AVG, one for each epoch; the heads are in other files beside it",
+        note="saved while training C3D-AVG, one file per epoch; the heads are in separate files",
     ),
     Published(
         "C3D_small_PyTorch_Trained_12.pth", "mscadc", "mscadc", "not stated", None, "imagenet", "none", _MTL, 28,
@@ -102,14 +102,14 @@ CATALOGUE: tuple[Published, ...] = (
     Published(
         "79.tar", "p3d", "p3d", "Kinetics-400, UNLV-Dive", 1, "imagenet", "none",
         "https://github.com/YeTianJHU/diving-score", None, also=("90.tar", "91.tar", "92.tar"),
-        note="four files, one for each stage of a dive",
+        note="four files, one per stage of a dive",
     ),
 )  # fmt: skip
-"""Whatever of it has an exact size or hash was found in several independent places."""
+"""Every exact size and hash was confirmed by several independent sources."""
 
 
 def catalogue() -> list[dict[str, Any]]:
-    """One row for each file: what it is, how it wants its pixels, and how to come by it."""
+    """Return one row per file: what it is, the normalisation it expects, and how to get it."""
     return [
         {
             "name": entry.name,
@@ -129,10 +129,10 @@ def catalogue() -> list[dict[str, Any]]:
 
 
 def entry(name: str) -> Published:
-    """The file of that name.
+    """Return the entry of that name.
 
     Raises:
-        OptionError: there is none; the message lists what there is.
+        OptionError: there is none; the message lists the available names.
     """
     found = next((e for e in CATALOGUE if name in (e.name, *e.also)), None)
     if found is None:

@@ -1,4 +1,4 @@
-"""How published files name their tensors, as rules that turn the names of our modules into theirs."""
+"""Naming styles of published files, as rules that translate our tensor names into the published ones."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ class Style:
     """One way to name the tensors of one backbone.
 
     Attributes:
-        name: what it is called here.
-        backbone: whose weights these are.
-        marker: the name of a tensor that no other style has; what stands before it is a prefix of all.
-        rules: (pattern, replacement) applied in turn to a name of ours to get the published one.
-        unused: pattern of tensors that belong to the file and to no backbone, such as the class layer.
-        classes: the tensor whose first size is the number of classes.
-        shape: that of the marker, where its name alone could be anyone's.
+        name: name of the style.
+        backbone: the backbone that the weights belong to.
+        marker: a tensor name that no other style has; what precedes it in the file is the prefix of all names.
+        rules: (pattern, replacement) pairs, applied in order to one of our names to get the published one.
+        unused: pattern of tensors in the file that the backbone does not use, such as the class layer.
+        classes: the tensor whose first dimension is the number of classes.
+        shape: shape of the marker, if its name alone is ambiguous.
     """
 
     name: str
@@ -32,11 +32,11 @@ class Style:
     shape: tuple[int, ...] | None = None
 
     def marks(self, name: str, tensor: Tensor) -> bool:
-        """Whether a tensor is the marker, under any prefix."""
+        """Return whether a tensor is the marker, under any prefix."""
         return f".{name}".endswith(f".{self.marker}") and self.shape in (None, tuple(tensor.shape))
 
     def published(self, name: str) -> str:
-        """The published name of a tensor of ours.
+        """Return the published name of one of our tensors.
 
         >>> STYLES["piergiaj"].published("trunk.mixed_3b.branch_1.0.norm.bias")
         'Mixed_3b.b1a.bn.bias'
@@ -110,4 +110,4 @@ _KNOWN = (
 )
 
 STYLES: Mapping[str, Style] = {style.name: style for style in _KNOWN}
-"""In the order in which they are looked for: what is named first has the more telling marker."""
+"""In search order: styles with more specific markers come first."""

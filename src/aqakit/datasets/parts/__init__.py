@@ -1,1 +1,1 @@
-"""What data sets share: loading, reading of released files and sheets, splits, few labels, health."""
+"""Code shared by data sets: loading, reading released files and CSV sheets, splits, partial labels, health checks."""

@@ -1,6 +1,6 @@
-"""Is a data set what it should be? Everything that can be seen without training, found in one pass.
+"""Check a data set for everything that can be detected without training, in one pass.
 
-A check never stops at an error: each kind of fault becomes one :class:`Finding` that names its samples or files.
+A check never stops at an error: each kind of problem becomes one :class:`Finding` that lists its samples or files.
 """
 
 from __future__ import annotations
@@ -25,26 +25,26 @@ from aqakit.types import LabelSpec, Sample, Split
 Severity = Literal["error", "warning", "note"]
 
 TOLERANCE = 0.05
-"""By how much a score may differ from its judges' rule, for rounding on the way."""
+"""Largest allowed difference between a score and its judges' rule, because of intermediate rounding."""
 
 FAR = 5
-"""Interquartile ranges beyond the quartiles of a judge's marks where a mark is suspected to be a slip."""
+"""A mark more than this many interquartile ranges beyond the quartiles of its judge is a suspected typing error."""
 
 BINS = 10
-"""Of the histogram of scores, over the scale of the data set."""
+"""Bins of the histogram of scores, over the scale of the data set."""
 
 _SHOWN = 4
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One kind of fault.
+    """One kind of problem.
 
     Attributes:
         severity: ``error``: results would be wrong or missing; ``warning``: look at it; ``note``: good to know.
-        check: what was checked, in a word or two.
-        sentence: what is wrong, and with what.
-        subjects: ids of samples, or paths of recordings, all of them.
+        check: what was checked, in one or two words.
+        sentence: what is wrong, and where.
+        subjects: all affected sample ids or recording paths.
     """
 
     severity: Severity
@@ -55,15 +55,15 @@ class Finding:
 
 @dataclass(frozen=True)
 class TaskHealth:
-    """Counts of one task (of the whole data set where it has no tasks).
+    """Statistics of one task (of the whole data set if it has no tasks).
 
     Attributes:
         task: its name.
-        samples, labelled, groups: how many.
-        recordings: by kind, how many samples have one.
-        shortest, longest: readable recording, in frames (rows of a signal); None if none is readable.
-        low, mean, high: of the scores; None where nothing is labelled.
-        histogram: (BINS,) scores in equal parts of the scale; what lies off the scale is not in it.
+        samples, labelled, groups: number of each.
+        recordings: number of samples with a recording, by kind.
+        shortest, longest: length of the readable recordings in frames (rows of a signal); None if none is readable.
+        low, mean, high: lowest, mean and highest score; None if there are no scores.
+        histogram: (BINS,) counts of scores in equal bins of the scale; scores outside the scale are not counted.
     """
 
     task: str
@@ -79,7 +79,7 @@ class TaskHealth:
     histogram: tuple[int, ...]
 
     def row(self) -> dict[str, Any]:
-        """The same as cells of a table."""
+        """Return the statistics as the cells of a table row."""
         cells = asdict(self)
         recordings = cells.pop("recordings")
         return {**cells, **recordings, "histogram": bars(self.histogram)}
@@ -87,7 +87,7 @@ class TaskHealth:
 
 @dataclass(frozen=True)
 class HealthReport:
-    """What :func:`check` saw: counts per task, and ``found`` from grave to harmless."""
+    """Result of :func:`check`: statistics per task, and ``found``, the findings in order of decreasing severity."""
 
     name: str
     tasks: tuple[TaskHealth, ...]
@@ -95,7 +95,7 @@ class HealthReport:
 
     @property
     def findings(self) -> list[tuple[Severity, str]]:
-        """Severity and sentence of all that was found."""
+        """Severity and sentence of every finding."""
         return [(finding.severity, finding.sentence) for finding in self.found]
 
     @property
@@ -104,16 +104,16 @@ class HealthReport:
         return all(finding.severity != "error" for finding in self.found)
 
     def rows(self) -> list[dict[str, Any]]:
-        """One row per task."""
+        """Return one row per task."""
         return [task.row() for task in self.tasks]
 
     def about(self, check: str) -> list[Finding]:
-        """The findings of one check."""
+        """Return the findings of one check."""
         return [finding for finding in self.found if finding.check == check]
 
 
 def check(dataset: Dataset) -> HealthReport:
-    """Open every recording once, and compare labels and splits with what they should be."""
+    """Open every recording once, and check labels and splits for consistency."""
     files = contents.inspect(dataset.samples)
     findings = [
         *_check_files(files),
@@ -132,7 +132,7 @@ def check(dataset: Dataset) -> HealthReport:
 
 
 def bars(counts: Sequence[int]) -> str:
-    """A histogram in one line of text.
+    """Draw a histogram in one line of text.
 
     >>> bars([0, 1, 4, 8, 2])
     ' ▁▄█▂'
@@ -171,7 +171,7 @@ def _check_files(files: Mapping[Path, Recording]) -> Iterator[Finding]:
 
 
 def _check_duplicates(dataset: Dataset, files: Mapping[Path, Recording]) -> Iterator[Finding]:
-    """Samples that show the same part of the same bytes, and whether a fold trains on one and tests on another."""
+    """Find samples with the same file content and window, and folds that have such copies on both sides."""
     digests = contents.digests(files.values())
     same: dict[object, set[str]] = defaultdict(set)
     for sample in dataset.samples:
@@ -181,7 +181,7 @@ def _check_duplicates(dataset: Dataset, files: Mapping[Path, Recording]) -> Iter
     folds = [fold for folds in dataset.splits.values() for fold in folds]
     leaks = [name for name, ids in copies.items() if any(_both_sides(fold, ids) for fold in folds)]
     yield from _finding("warning", "duplicates", "samples with the same recording", copies)
-    yield from _finding("error", "duplicates", "the same recording both trained and tested on", leaks)
+    yield from _finding("error", "duplicates", "same recording in both the training and the test set", leaks)
 
 
 def _both_sides(fold: Split, ids: Iterable[str]) -> bool:
@@ -208,11 +208,11 @@ def _check_labels(samples: Sequence[Sample], labels: LabelSpec) -> Iterator[Find
     scores = {s.id: s.score for s in samples if s.score is not None}
     off = {name: f"{name} ({score:g})" for name, score in scores.items() if not low <= score <= high}
     values = {f"{score:g}" for score in scores.values()}
-    yield from _finding("warning", "scale", "one score for all", values if len(values) == 1 else ())
-    yield from _finding("error", "ids", "ids given more than once", repeated)
+    yield from _finding("warning", "scale", "all samples have the same score", values if len(values) == 1 else ())
+    yield from _finding("error", "ids", "duplicate ids", repeated)
     grave: Severity = "warning" if only_labels else "error"
     yield from _finding(grave, "missing", "samples without any recording" + ", which is all" * only_labels, silent)
-    yield from _finding("error", "scale", f"scores off the scale from {low:g} to {high:g}", off, off.values())
+    yield from _finding("error", "scale", f"scores outside the scale from {low:g} to {high:g}", off, off.values())
     yield from _finding("note", "unlabelled", "samples without a score", unlabelled)
 
 
@@ -220,17 +220,17 @@ def _check_judges(samples: Sequence[Sample], labels: LabelSpec) -> Iterator[Find
     odd = _odd_marks(samples, labels.judges)
     ruled = {s.id: (s.score, by_rule(s, labels.rule)) for s in samples}
     broken = {
-        name: f"{name} ({score:g}, by the rule {expected:g})"
+        name: f"{name} ({score:g}, the rule gives {expected:g})"
         for name, (score, expected) in ruled.items()
         if score is not None and expected is not None and not abs(score - expected) <= TOLERANCE
     }
-    what = f"scores that break the rule {labels.rule}"
-    yield from _finding("warning", "judges", "marks far from all others of their judge", odd, odd.values())
+    what = f"scores that do not follow the rule {labels.rule}"
+    yield from _finding("warning", "judges", "marks far from the other marks of the same judge", odd, odd.values())
     yield from _finding("warning", "rule", what, broken, broken.values())
 
 
 def by_rule(sample: Sample, name: str | None) -> float | None:
-    """The score that the judges' rule of that name gives; None where it cannot be applied."""
+    """Return the score that the named judges' rule gives; None if the rule cannot be applied."""
     if name is None or sample.judges is None or len(sample.judges) not in RULES[name].judges:
         return None
     if RULES[name].difficulty and sample.difficulty is None:
@@ -239,7 +239,7 @@ def by_rule(sample: Sample, name: str | None) -> float | None:
 
 
 def _check_release(dataset: Dataset) -> Iterator[Finding]:
-    """What the file of the data set knows to be wrong with its release, if it has ``known_errors(samples, root)``."""
+    """Yield the known errors of a release, if its data set module has ``known_errors(samples, root)``."""
     if dataset.name in discovery.names("datasets"):
         known = getattr(discovery.find("datasets", dataset.name), "known_errors", None)
         for severity, what, subjects in known(dataset.samples, dataset.root) if known else ():
@@ -267,17 +267,17 @@ def _check_folds(dataset: Dataset, protocol: str, folds: Sequence[Split]) -> Ite
         straddling |= {group for group in sides[0] & sides[1] if group is not None}
     empty = [fold.name for fold in folds if not fold.train or not fold.test]
     none = () if folds else (protocol,)
-    yield from _finding("warning", "splits", "no folds, for want of scores in two groups", none)
-    yield from _finding("error", "splits", f"{protocol}: samples both trained and tested on", overlap)
-    yield from _finding("error", "splits", f"{protocol}: ids that no sample has", unknown)
-    yield from _finding("error", "splits", f"{protocol}: folds with nothing to train or to test on", empty)
-    yield from _finding("warning", "groups", f"{protocol}: groups both trained and tested on", straddling)
+    yield from _finding("warning", "splits", "no folds, because fewer than two groups have scores", none)
+    yield from _finding("error", "splits", f"{protocol}: samples in both the training and the test set", overlap)
+    yield from _finding("error", "splits", f"{protocol}: ids of samples that do not exist", unknown)
+    yield from _finding("error", "splits", f"{protocol}: folds with an empty training or test set", empty)
+    yield from _finding("warning", "groups", f"{protocol}: groups in both the training and the test set", straddling)
 
 
 def _finding(
     severity: Severity, check: str, what: str, subjects: Iterable[str], shown: Iterable[str] | None = None
 ) -> Iterator[Finding]:
-    """One finding, or none without subjects; ``shown`` says more of each of them."""
+    """Yield one finding, or none if there are no subjects; ``shown`` describes the subjects in more detail."""
     subjects = sorted(subjects)
     shown = sorted(shown or subjects)
     more = f" and {len(shown) - _SHOWN} more" if len(shown) > _SHOWN else ""

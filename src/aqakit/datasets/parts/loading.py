@@ -1,4 +1,4 @@
-"""Loading a data set by its name: samples, what their labels are, and how they may be split."""
+"""Load a data set by name: samples, label description and splits."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from aqakit.types import LabelSpec, Sample, Split
 
 @dataclass(frozen=True)
 class Dataset:
-    """A loaded data set: its samples, what their labels are, and how they may be split.
+    """A loaded data set: its samples, the description of their labels, and its splits.
 
-    ``root`` and ``options`` are what :func:`load` was called with, so that a run can load it again.
+    ``root`` and ``options`` are the arguments of :func:`load`, so that a run can load the data set again.
     """
 
     name: str
@@ -29,11 +29,11 @@ class Dataset:
 
     @property
     def tasks(self) -> list[str]:
-        """The actions, in order of appearance; one model is trained for each."""
+        """The actions, in order of appearance; one model is trained per action."""
         return list(dict.fromkeys(s.action for s in self.samples if s.action is not None))
 
     def task(self, action: str) -> Dataset:
-        """Only the samples, the folds and the labels of one action."""
+        """Return the data set restricted to the samples, folds and labels of one action."""
         if action not in self.tasks:
             raise OptionError(f"{self.name} has no task {action!r}{discovery.nearest(action, self.tasks)}")
         samples = tuple(s for s in self.samples if s.action == action)
@@ -44,7 +44,7 @@ class Dataset:
         return replace(self, samples=samples, labels=_labels(self.name, samples, self.options), splits=kept_splits)
 
     def folds(self, protocol: str | None = None) -> tuple[Split, ...]:
-        """The folds of a protocol by name; without one, of the data set's usual one."""
+        """Return the folds of a protocol; by default, of the data set's first protocol."""
         name = protocol or next(iter(self.splits))
         if name not in self.splits:
             raise OptionError(f"{self.name} has no protocol {name!r}{discovery.nearest(name, self.splits)}")
@@ -61,8 +61,8 @@ def load(name: str, root: Path | str | None = None, **options: Any) -> Dataset:
     """Load a data set by name.
 
     Raises:
-        OptionError: no data set or option of that name.
-        DataError: its files cannot be used; the message says which, where and what to do.
+        OptionError: there is no data set or option of that name.
+        DataError: its files cannot be used; the message says which file, where it is and what to do.
     """
     module = discovery.find("datasets", name)
     folder = Path(root) if root is not None else None
@@ -73,7 +73,7 @@ def load(name: str, root: Path | str | None = None, **options: Any) -> Dataset:
 
 
 def _labels(name: str, samples: tuple[Sample, ...], options: Mapping[str, Any]) -> LabelSpec:
-    """What the labels of some samples are, by those options that matter to it."""
+    """Return the label description of some samples, using the options that ``labels`` accepts."""
     labels = discovery.find("datasets", name).labels
     spec: LabelSpec = labels(samples, **{o.name: options[o.name] for o in configuration.options(labels)})
     return spec

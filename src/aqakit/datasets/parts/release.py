@@ -1,4 +1,4 @@
-"""Finding the files and the recordings of a release, which users keep in more than one layout."""
+"""Find the files and recordings of a release, which users store in several layouts."""
 
 from __future__ import annotations
 
@@ -11,38 +11,38 @@ ENDINGS = ("mp4", "avi", "mkv", "mov", "webm", "m4v")
 
 
 def folder(root: Path | None, name: str, what: str) -> Path:
-    """``root``, which must be a folder.
+    """Return ``root`` after checking that it is a folder.
 
     Raises:
-        DataError: there is none; ``what`` says what should be in it.
+        DataError: it is not a folder; ``what`` says in the message what should be in it.
     """
     if root is None:
         raise DataError(f"{name} needs root: the folder with {what}")
     if not root.is_dir():
-        raise DataError(f"{root} is not a folder; root is the folder with {what}")
+        raise DataError(f"{root} is not a folder; root should be the folder with {what}")
     return root
 
 
 def file(root: Path, names: Sequence[str], where: str) -> Path:
-    """The first of several files below ``root`` that is there.
+    """Return the first of several files in ``root`` that exists.
 
     Raises:
-        DataError: none is; ``where`` says how to get it.
+        DataError: none exists; ``where`` says in the message how to get it.
     """
     found = optional(root, names)
     if found is None:
-        others = f" (nor are {', '.join(names[1:])})" if names[1:] else ""
+        others = f" (also missing: {', '.join(names[1:])})" if names[1:] else ""
         raise DataError(f"{root / names[0]} is missing{others}; {where}")
     return found
 
 
 def optional(root: Path, names: Sequence[str]) -> Path | None:
-    """The first of several files below ``root`` that is there, if any."""
+    """Return the first of several files in ``root`` that exists, or None."""
     return next((root / name for name in names if (root / name).is_file()), None)
 
 
 def recording(folders: Sequence[Path], names: Sequence[str]) -> Path | None:
-    """The first folder of frames or video file, of the first of several names, in the first of several folders."""
+    """Return the first folder of frames or video file found, searching the folders, then the names, in order."""
     for place in folders:
         for name in names:
             candidates = [place / name, *(place / f"{name}.{ending}" for ending in ENDINGS)]
@@ -54,13 +54,13 @@ def recording(folders: Sequence[Path], names: Sequence[str]) -> Path | None:
 
 
 def places(root: Path, videos: Path | None) -> list[Path]:
-    """Where recordings may be: where the user says, or else in ``root`` and its usual folders.
+    """Return the folders to search for recordings: ``videos`` if given, else ``root`` and its usual subfolders.
 
     Raises:
-        DataError: the folder that the user names is not there.
+        DataError: ``videos`` is not a folder.
     """
     if videos is None:
         return [root, root / "frames", root / "videos"]
     if not videos.is_dir():
-        raise DataError(f"{videos} is not a folder; the option videos is the folder with the recordings")
+        raise DataError(f"{videos} is not a folder; the option videos should be the folder with the recordings")
     return [videos]

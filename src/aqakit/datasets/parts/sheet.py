@@ -1,4 +1,4 @@
-"""A CSV file written by hand, read so that every fault of it is reported at once, with its line."""
+"""Read a hand-written CSV file and report all of its errors at once, with their lines."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from typing import TypeVar
 from aqakit.errors import DataError
 
 SHOWN = 20
-"""Faults that are listed before the rest are only counted."""
+"""Most errors that are listed; the rest are only counted."""
 
 T = TypeVar("T")
 
 
 @dataclass(frozen=True)
 class Row:
-    """The cells of one row by column, and the line of the file on which it starts."""
+    """The cells of one row by column, and the line of the file where the row starts."""
 
     line: int
     cells: Mapping[str, str]
@@ -29,7 +29,7 @@ class Row:
 
 @dataclass
 class Sheet:
-    """The file as text, and the faults found so far with their line."""
+    """The rows of the file as text, and the errors found so far with their lines."""
 
     path: Path
     columns: list[str]
@@ -38,7 +38,7 @@ class Sheet:
 
     @classmethod
     def read(cls, path: Path) -> Sheet:
-        """Names of columns are taken in lower case; rows without any text are skipped.
+        """Read the file; column names are converted to lower case, and empty rows are skipped.
 
         Raises:
             DataError: the file cannot be read as a table at all.
@@ -50,66 +50,66 @@ class Sheet:
             if len(cells) == len(header):
                 sheet.rows.append(Row(line, dict(zip(sheet.columns, map(str.strip, cells), strict=True))))
             else:
-                sheet.fault(line, f"{len(cells)} cells for {len(header)} columns; quote a text that has commas")
+                sheet.add_error(line, f"{len(cells)} cells for {len(header)} columns; put text with commas in quotes")
         if not body:
-            sheet.fault(1, "no row follows the names of the columns")
+            sheet.add_error(1, "no rows follow the column names")
         return sheet
 
-    def fault(self, line: int, what: str) -> None:
-        """Note what is wrong, to be reported with all the rest."""
+    def add_error(self, line: int, what: str) -> None:
+        """Record an error, to be reported by :meth:`raise_errors`."""
         self.faults.append((line, what))
 
     def cell(self, row: Row, column: str, convert: Callable[[str], T]) -> T | None:
-        """The converted text of a cell; None where it is empty or where ``convert`` finds fault with it."""
+        """Return the converted text of a cell; None if it is empty or ``convert`` raises a ValueError."""
         text = row.cells.get(column, "")
         try:
             return convert(text) if text else None
         except ValueError as error:
-            self.fault(row.line, f"{column} {_short(text)} {error}")
+            self.add_error(row.line, f"{column} {_short(text)} {error}")
             return None
 
     def check_names(self, column: str) -> None:
-        """Every row should have a name of its own in this column, where there is one."""
+        """Check that the values of a column, if it exists, are unique and not empty."""
         first: dict[str, int] = {}
         for row in self.rows:
             name = row.cells.get(column)
             if name == "":
-                self.fault(row.line, f"{column} is empty")
+                self.add_error(row.line, f"{column} is empty")
             elif name is not None and first.setdefault(name, row.line) != row.line:
-                self.fault(row.line, f"{column} {_short(name)} is already on line {first[name]}")
+                self.add_error(row.line, f"{column} {_short(name)} is already on line {first[name]}")
 
-    def raise_faults(self) -> None:
-        """Raise one DataError with all faults, in order of line."""
+    def raise_errors(self) -> None:
+        """Raise one DataError with all errors, in line order."""
         if not self.faults:
             return
         lines = [f"  line {line}: {what}" for line, what in sorted(self.faults)]
         if len(lines) > SHOWN:
             lines[SHOWN:] = [f"  … and {len(lines) - SHOWN} more"]
-        count = f"{len(self.faults)} faults" if len(self.faults) > 1 else "a fault"
+        count = f"{len(self.faults)} errors" if len(self.faults) > 1 else "an error"
         raise DataError("\n".join([f"{self.path} has {count} to correct:", *lines]))
 
 
 def number(text: str) -> float:
-    """A finite number."""
+    """Parse a finite number."""
     try:
         value = float(text)
     except ValueError:
         raise ValueError("is not a number") from None
     if not math.isfinite(value):
-        raise ValueError("is not a finite number; leave the cell empty where there is none")
+        raise ValueError("is not a finite number; leave the cell empty if there is none")
     return value
 
 
 def positive(text: str) -> float:
-    """A finite number above 0."""
+    """Parse a finite number greater than 0."""
     value = number(text)
     if value <= 0:
-        raise ValueError("is not more than 0")
+        raise ValueError("is not greater than 0")
     return value
 
 
 def whole(text: str) -> int:
-    """A whole number of 0 or more; spreadsheets may have written it as 3.0."""
+    """Parse a whole number of 0 or more; spreadsheets may write it as 3.0."""
     value = number(text)
     if value < 0 or not value.is_integer():
         raise ValueError("is not a whole number of 0 or more")
@@ -117,7 +117,7 @@ def whole(text: str) -> int:
 
 
 def _records(path: Path) -> Iterator[tuple[int, list[str]]]:
-    """The line on which each record starts, and its cells; a quoted text may run over several lines."""
+    """Yield the first line and the cells of each record; quoted text may span several lines."""
     reader = csv.reader(io.StringIO(_text(path), newline=""), strict=True)
     start = 1
     try:
@@ -146,16 +146,16 @@ def _text(path: Path) -> str:
 
 def _check_header(sheet: Sheet) -> None:
     if not sheet.columns:
-        raise DataError(f"{sheet.path} is empty; its first line should name the columns")
+        raise DataError(f"{sheet.path} is empty; its first line should hold the column names")
     separators = {";": "semicolons", "\t": "tabs", "|": "bars"}
     for mark, name in separators.items():
         if len(sheet.columns) == 1 and mark in sheet.columns[0]:
-            raise DataError(f"{sheet.path} is separated by {name}; save it with commas, and points in numbers")
+            raise DataError(f"{sheet.path} is separated by {name}; save it with commas and with decimal points")
     for name, count in Counter(sheet.columns).items():
         if not name:
-            sheet.fault(1, "a column without a name")
+            sheet.add_error(1, "a column without a name")
         elif count > 1:
-            sheet.fault(1, f"{count} columns are named {name!r}")
+            sheet.add_error(1, f"{count} columns are named {name!r}")
 
 
 def _short(text: str) -> str:

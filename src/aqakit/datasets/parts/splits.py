@@ -1,4 +1,4 @@
-"""Honest splits: validation samples are taken from the training samples, in whole groups if there are groups."""
+"""Validation splits: validation samples are taken from the training samples, in whole groups if there are groups."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from aqakit.types import Sample
 
 
 def train_validation_split(samples: Sequence[Sample], share: float, seed: int) -> tuple[list[str], list[str]]:
-    """Ids to train on and ids to validate on.
+    """Return the ids of the training and of the validation samples.
 
-    Whole groups go to validation, in a seeded order, until they hold ``share`` of the scored samples; where there are
-    fewer than three groups, single samples do. Unlabelled samples of training groups stay in training, and those of
-    validation groups are left out, so that nothing of a validation group is learnt from.
+    Whole groups go to validation, in a seeded random order, until they hold ``share`` of the scored samples. If there
+    are fewer than three groups, single samples are used instead. Unlabelled samples of training groups stay in the
+    training set; those of validation groups are left out, so no sample of a validation group is used for training.
     """
     scored = [s for s in samples if s.score is not None]
     wanted = round(share * len(scored))

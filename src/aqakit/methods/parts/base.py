@@ -1,4 +1,4 @@
-"""What every method is: it learns from batches and answers with a score distribution."""
+"""The base class of all methods: it is trained on batches and predicts score distributions."""
 
 from __future__ import annotations
 
@@ -18,13 +18,12 @@ from aqakit.types import Batch, Description, FeatureSpec
 
 
 class Method(nn.Module, ABC):
-    """From a :class:`~aqakit.types.Batch` to a :class:`~aqakit.scores.distributions.ScoreDistribution`.
+    """Map a :class:`~aqakit.types.Batch` to a :class:`~aqakit.scores.distributions.ScoreDistribution`.
 
     Attributes:
-        epoch: the number of the epoch under way, counted from 0; set by the training loop.
-        remembers_unlabelled: whether :meth:`remember` is given the unlabelled training videos too.
-        needs_pixels: whether, with its options, some of its terms are :meth:`pixel_losses`; features from the cache
-            are then refused.
+        epoch: Index of the current epoch, from 0; set by the training loop.
+        remembers_unlabelled: Whether :meth:`remember` also receives the unlabelled training videos.
+        needs_pixels: Whether the method, with its options, uses :meth:`pixel_losses`; cached features are then refused.
     """
 
     epoch: int = 0
@@ -33,48 +32,48 @@ class Method(nn.Module, ABC):
 
     @abstractmethod
     def losses(self, batch: Batch) -> dict[str, Tensor]:
-        """Named scalar terms; training minimises their sum. Empty where :meth:`remember` is all the training."""
+        """Return named scalar losses; training minimises their sum. Empty if :meth:`remember` does all the training."""
 
     @abstractmethod
     def predict(self, batch: Batch) -> ScoreDistribution:
-        """(B,) scores. Reads features, clips and declared difficulty, never the score; deterministic."""
+        """Predict (B,) scores from features, clips and declared difficulty, never from the score. Deterministic."""
 
     def pixel_losses(self, pixels: Batch, embed: Callable[[Batch], Batch]) -> dict[str, Tensor]:
-        """More terms, of changed pixels; asked for beside :meth:`losses` where the backbones are live, else never.
+        """Return additional losses on changed pixels; called alongside :meth:`losses`, only if backbones are trained.
 
         Args:
-            pixels: the batch before the backbones: clips (B, N, T, H, W, 3) uint8 in every stream.
-            embed: changed clips → the batch that :meth:`losses` would be given of them, with gradients. Each call is
-                one more pass of its rows through the backbones.
+            pixels: The batch before the backbones: clips (B, N, T, H, W, 3) uint8 in every stream.
+            embed: Maps changed clips to the batch that :meth:`losses` would receive for them, with gradients. Each call
+                passes its rows through the backbones once more.
         """
         return {}
 
     def describe(self, batch: Batch) -> Description:
-        """What else it says of B videos: attributes, captions. Reads what :meth:`predict` reads; deterministic."""
+        """Predict attributes and captions of B videos from the same inputs as :meth:`predict`. Deterministic."""
         return Description()
 
     def representations(self, batch: Batch) -> dict[str, Tensor]:
-        """(B, D) what B videos are to it, ``whole`` and in other views that it learns from; none by default.
+        """Return representations (B, D) of B videos: ``whole`` and other views used in training; empty by default.
 
-        Only figures read it.
+        Only figures use them.
         """
         return {}
 
     def remember(self, train: Batch) -> None:
-        """Called with the labelled training set before training, for methods with a memory.
+        """Fit the memory, for methods that have one; called with the labelled training set before training.
 
-        A method that says ``remembers_unlabelled`` is called with all of it.
+        If ``remembers_unlabelled`` is set, it is called with the whole training set.
 
-        Keep what is remembered in buffers made by :meth:`register_memory`, so that a checkpoint holds it.
+        Store the memory in buffers made by :meth:`register_memory`, so that checkpoints contain it.
         """
 
     def register_memory(self, name: str, dtype: torch.dtype = torch.float32) -> None:
-        """An empty buffer whose shape is known only once something is remembered."""
+        """Register an empty buffer whose shape is known only after :meth:`remember`."""
         self.register_buffer(name, torch.empty(0, dtype=dtype))
         self._memories = (*getattr(self, "_memories", ()), name)
 
     def _load_from_state_dict(self, state_dict, prefix, *args) -> None:  # type: ignore[no-untyped-def]
-        # A memory takes the shape it had when it was saved; every other tensor must fit as usual.
+        # A memory takes the saved shape; every other tensor must match as usual.
         for name in getattr(self, "_memories", ()):
             if prefix + name in state_dict:
                 setattr(self, name, torch.empty_like(state_dict[prefix + name]))
@@ -82,7 +81,7 @@ class Method(nn.Module, ABC):
 
 
 def mean_loss(losses: Tensor) -> Tensor:
-    """Mean of (b,) losses of the labelled rows; zero, with a gradient, where a batch has none."""
+    """Mean of the losses (b,) of the labelled rows; zero, with a gradient, if there are none."""
     return losses.sum() / max(1, len(losses))
 
 
@@ -90,17 +89,17 @@ def _sizes(value: object) -> object:
     return [v for v in value.split(",") if v] if isinstance(value, str) else value
 
 
-PoolingOption = Annotated[PoolingName, Field(description="how the clips of a video become one vector")]
+PoolingOption = Annotated[PoolingName, Field(description="how the clips of a video are pooled into one vector")]
 HiddenOption = Annotated[
     tuple[Annotated[int, Field(gt=0)], ...],
     BeforeValidator(_sizes),
     Field(description="widths of the hidden layers, as 256,128"),
 ]
-DropoutOption = Annotated[float, Field(ge=0, lt=1, description="share of hidden units dropped in training")]
+DropoutOption = Annotated[float, Field(ge=0, lt=1, description="dropout probability of hidden units")]
 
 
 class Trunk(nn.Module):
-    """Pool the clips, then an MLP: what the regression baseline, USDL, MUSDL and DAE share."""
+    """Pool the clips, then apply an MLP: shared by the regression baseline, USDL, MUSDL and DAE."""
 
     def __init__(self, features: FeatureSpec, *, pooling: PoolingName, hidden: tuple[int, ...], dropout: float) -> None:
         super().__init__()
@@ -109,5 +108,5 @@ class Trunk(nn.Module):
         self.width = (self.pool.width, *hidden)[-1]
 
     def forward(self, batch: Batch) -> Tensor:
-        """(B, width)."""
+        """Return (B, width)."""
         return self.mlp(self.pool(batch.features, batch.clips))

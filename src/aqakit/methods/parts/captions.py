@@ -1,7 +1,8 @@
-"""Captions by S2VT: one pair of GRU layers over the clips, one over the words, and the search for a sentence.
+"""Caption decoder S2VT: two GRU layers over the clips, two over the words, and greedy or beam search.
 
-Venugopalan et al. 2015 (https://arxiv.org/abs/1505.00487), with GRUs as Parmar and Morris 2019 use it. Both pairs run
-through two phases: while the video is seen no word is said, while words are said only zeros are seen.
+Venugopalan et al. 2015 (https://arxiv.org/abs/1505.00487), with GRUs as in Parmar and Morris 2019. Both pairs of layers
+run through two phases: the word input is zero while the video is read, and the clip input is zero while words are
+generated.
 """
 
 from __future__ import annotations
@@ -15,13 +16,13 @@ from aqakit.types import Stream
 
 
 class S2VT(nn.Module):
-    """From clips to sentences; a word is its index in the vocabulary, and start and end are added behind the words.
+    """Map clips to sentences of vocabulary indices; the indices of end and start follow those of the words.
 
     Args:
-        width: D of a clip.
-        words: size of the vocabulary.
-        hidden: units of every layer, and the width of a word's vector.
-        dropout: between the two layers of a pair.
+        width: Width D of a clip.
+        words: Size of the vocabulary.
+        hidden: Units of every layer, and width of the word embeddings.
+        dropout: Dropout between the two layers of a pair.
     """
 
     def __init__(self, width: int, words: int, *, hidden: int = 512, dropout: float = 0.5) -> None:
@@ -33,11 +34,11 @@ class S2VT(nn.Module):
         self.out = nn.Linear(hidden, words + 2)
 
     def nll(self, seen: Stream, captions: Tensor) -> Tensor:
-        """(B,) nats: the negative log-likelihood of captions, summed over their words and the end.
+        """Return the negative log-likelihood (B,) of captions in nats, summed over their words and the end token.
 
         Args:
-            seen: features (B, N, D).
-            captions: (B, L) words, −1 behind the last one.
+            seen: Features (B, N, D).
+            captions: (B, L) words, padded with −1.
         """
         if not len(captions):
             return self.out.bias.new_zeros(0)
@@ -52,31 +53,31 @@ class S2VT(nn.Module):
 
     @torch.no_grad()
     def say(self, seen: Stream, *, longest: int, beams: int = 1) -> tuple[tuple[int, ...], ...]:
-        """The most likely sentence that a beam search finds for each of B videos; greedy search is that of one beam.
+        """Generate a caption for each of B videos by beam search; one beam is greedy search.
 
         Args:
-            seen: features (B, N, D).
-            longest: most words of a sentence; one of that many needs no end.
-            beams: unfinished sentences that are kept at every word.
+            seen: Features (B, N, D).
+            longest: Maximum number of words; a sentence of this length needs no end token.
+            beams: Number of beams.
         """
         frames, state = self._watch(seen, longest)
         state = state.repeat_interleave(beams, 1)
         said = torch.full((len(frames), beams, 1), self.start, device=frames.device)
         total = frames.new_full((len(frames), beams), -torch.inf)
-        total[:, 0] = 0  # all beams begin alike: one of them counts
+        total[:, 0] = 0  # all beams start equal, so only one counts
         first = torch.arange(len(frames), device=frames.device)[:, None] * beams
         for step in range(longest):
             chances, state = self._next(said[..., -1], frames[:, step], state)
             total, chosen = (total[..., None] + chances).flatten(1).topk(beams)
             parent, word = chosen // chances.shape[-1], chosen % chances.shape[-1]
             said = torch.cat([said.gather(1, parent[..., None].expand(-1, -1, step + 1)), word[..., None]], 2)
-            if bool((word[:, 0] == self.end).all()):  # the rest can only become less likely
+            if bool((word[:, 0] == self.end).all()):  # other beams can only become less likely
                 break
             state = state[:, (first + parent).flatten()]
         return tuple(tuple(w for w in best if w != self.end) for best in said[:, 0, 1:].tolist())
 
     def _watch(self, seen: Stream, steps: int) -> tuple[Tensor, Tensor]:
-        """What the frame layers give at each step after the video (B, steps, H); the word layers' state (2, B, H)."""
+        """Return frame outputs at each step after the video (B, steps, H), and the word layers' state (2, B, H)."""
         counts = seen.clips.sum(1).clamp(min=1).cpu()
         clips = pack_padded_sequence(seen.features, counts, batch_first=True, enforce_sorted=False)
         during, state = self.frames(clips)
@@ -86,7 +87,7 @@ class S2VT(nn.Module):
         return after, words
 
     def _next(self, last: Tensor, frame: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
-        """Log-probabilities (B, K, words) after the last words (B, K), and the state; what has ended stays as it is."""
+        """Return log-probabilities (B, K, words) after the last words (B, K), and the state; ended beams stay."""
         frames = frame[:, None].expand(-1, last.shape[1], -1)
         hidden, state = self.words(torch.cat([frames, self.embedding(last)], 2).flatten(0, 1)[:, None], state)
         logits = self.out(hidden).view(*last.shape, -1)

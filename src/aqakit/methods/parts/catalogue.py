@@ -1,4 +1,4 @@
-"""All methods in one table: what each reads, how large it is as published, what it minimises, and its paper."""
+"""Table of all methods: input features, number of parameters as published, loss and paper."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ DIVING = LabelSpec(
     attributes={"position": 3, "armstand": 2, "rotation_type": 4, "somersaults": 10, "twists": 8},
     vocabulary=tuple(f"word{n}" for n in range(5777)),
 )
-"""The labels of MTL-AQA, on which most methods were published; start and end make 5779 tokens of its words."""
+"""The labels of MTL-AQA, on which most methods were published; its vocabulary has 5779 tokens with start and end."""
 
 
 def methods() -> list[dict[str, Any]]:
-    """A row for each method, built at its defaults on the features of its paper and the labels of MTL-AQA."""
+    """Return a row for each method, built with defaults on the features of its paper and the labels of MTL-AQA."""
     return [method(name) for name in discovery.names("methods")]
 
 
 def method(name: str) -> dict[str, Any]:
-    """The row of one method."""
+    """Return the row of one method."""
     module = discovery.find("methods", name)
     with torch.random.fork_rng(devices=[]):
         built = module.build(module.FEATURES, DIVING)
@@ -46,7 +46,7 @@ def method(name: str) -> dict[str, Any]:
 
 
 def short(paper: str) -> str:
-    """Authors and year of a citation.
+    """Shorten a citation to authors and year.
 
     >>> short("Tang et al., Uncertainty-aware Score Distribution Learning, CVPR 2020. https://arxiv.org/abs/2006.07665")
     'Tang et al. 2020'
@@ -56,7 +56,7 @@ def short(paper: str) -> str:
 
 
 def reads(features: FeatureSpec) -> str:
-    """The features of one clip, in words.
+    """Describe the features of one clip.
 
     >>> reads(FeatureSpec({"dynamic": (1024,), "static": (2048,)}))
     '1024 (dynamic) and 2048 (static)'
@@ -67,7 +67,7 @@ def reads(features: FeatureSpec) -> str:
 
 
 def _plain(text: str) -> str:
-    """Without the marks of docstrings."""
+    """Remove docstring markup."""
     return re.sub(r":\w+:`[~.]*(?:\w+\.)*(\w+)`|``", r"\1", text)
 
 

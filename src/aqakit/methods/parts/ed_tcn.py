@@ -1,11 +1,11 @@
-"""ED-TCN: an encoder–decoder of convolutions over time that tells the stage of every clip or frame of a video.
+"""ED-TCN: a temporal convolutional encoder–decoder that predicts the stage of every clip or frame of a video.
 
-Each level of the encoder convolves, drops whole channels, divides each moment by its largest channel and halves time
-by maxima; the decoder mirrors it, doubling time by repetition (Lea et al., Temporal Convolutional Networks for Action
-Segmentation and Detection, CVPR 2017, §3.2).
+Each encoder level applies a convolution and channel dropout, divides each time step by its largest channel and halves
+time by max pooling. The decoder mirrors it and doubles time by repetition (Lea et al., Temporal Convolutional Networks
+for Action Segmentation and Detection, CVPR 2017, §3.2).
 
-Where a stage begins is read off the probabilities as a whole: the stages follow one another, each has a clip at least,
-and of all such divisions the most probable one is taken.
+The beginnings of the stages are decoded jointly: the stages follow one another, each has at least one clip, and the
+most probable such division is chosen.
 """
 
 from __future__ import annotations
@@ -22,20 +22,20 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from aqakit.errors import DataError, OptionError
-from aqakit.system.files import replacing
+from aqakit.system.files import atomic_path
 
 _DROPOUT = 0.3
 _POOL = 2
 
 
 class EDTCN(nn.Module):
-    """(T, D) vectors of one video → (T, K) log-probabilities of the stages.
+    """Map the vectors (T, D) of one video to log-probabilities (T, K) of the stages.
 
     Args:
         width: D.
         classes: K.
-        filters: channels of the levels of the encoder, outermost first.
-        length: moments that a filter sees.
+        filters: Channels of the encoder levels, outermost first.
+        length: Kernel size in time steps.
     """
 
     def __init__(self, width: int, classes: int, *, filters: Sequence[int] = (256, 512), length: int = 10) -> None:
@@ -57,7 +57,7 @@ class EDTCN(nn.Module):
         return self.classify.out_features
 
     def forward(self, video: Tensor) -> Tensor:
-        """(T, D) → (T, K)."""
+        """Map (T, D) to (T, K)."""
         x = video.T[None]  # (1, D, T)
         lengths = []
         for layer in self.encoder:
@@ -69,20 +69,20 @@ class EDTCN(nn.Module):
 
     @torch.no_grad()
     def begins(self, video: Tensor) -> list[int]:
-        """Where each stage but the first begins in the clips (T, D) of a video; T is K at least."""
+        """Return where each stage but the first begins in the clips (T, D) of a video, with T ≥ K."""
         return division(self.eval()(video))
 
     def save(self, file: Path) -> None:
-        """Write the weights, which tell all sizes."""
-        with replacing(file) as temporary:
+        """Write the weights, whose shapes define all sizes."""
+        with atomic_path(file) as temporary:
             save_file({name: value.contiguous() for name, value in self.state_dict().items()}, temporary)
 
     @classmethod
     def load(cls, file: Path) -> Self:
-        """The network that :meth:`save` wrote.
+        """Load a network written by :meth:`save`.
 
         Raises:
-            DataError: the file cannot be read, or holds something else.
+            DataError: If the file cannot be read or contains something else.
         """
         try:
             weights = load_file(file)
@@ -92,11 +92,11 @@ class EDTCN(nn.Module):
             network.load_state_dict(weights)
         except (OSError, SafetensorError, LookupError, RuntimeError) as error:
             why = str(error).splitlines()[0]
-            raise DataError(f"{file} is not a segmenter that fit_segmenter made: {why}") from error
+            raise DataError(f"{file} is not a segmenter made by fit_segmenter: {why}") from error
         return network
 
     def _level(self, layer: nn.Module, x: Tensor) -> Tensor:
-        """(1, C, T) → (1, C', T)."""
+        """Map (1, C, T) to (1, C', T)."""
         x = F.dropout1d(layer(F.pad(x, self.padding)), _DROPOUT, self.training).relu()
         return x / (x.amax(1, keepdim=True) + 1e-5)
 
@@ -112,24 +112,24 @@ def fit_segmenter(
     learning_rate: float = 1e-3,
     seed: int = 0,
 ) -> EDTCN:
-    """Learn where stages begin, by cross-entropy in every clip; sizes, optimiser and epochs are S3D's.
+    """Train a segmenter with the cross-entropy of every clip; sizes, optimiser and epochs are those of S3D.
 
     Args:
-        videos: clips or frames (T_i, D) of each.
-        begins: K − 1 row numbers for each, where the stages after the first begin, in rising order.
-        filters: of :class:`EDTCN`.
-        length: of :class:`EDTCN`.
-        epochs: passes over the videos.
-        batch_size: videos in a step.
-        learning_rate: of RMSprop.
-        seed: of the weights, the order and the dropout.
+        videos: Clips or frames (T_i, D) of each video.
+        begins: K − 1 row numbers per video at which the stages after the first begin, ascending.
+        filters: See :class:`EDTCN`.
+        length: See :class:`EDTCN`.
+        epochs: Passes over the videos.
+        batch_size: Videos per step.
+        learning_rate: Learning rate of RMSprop.
+        seed: Seed of the initial weights, the order and the dropout.
 
     Raises:
-        OptionError: there is nothing to learn from, or the numbers do not divide their video.
+        OptionError: If there are no videos, or the row numbers do not divide their video.
     """
     stages = [stages_of(begin, len(video)) for video, begin in zip(videos, begins, strict=True)]
     if not videos or len({len(begin) for begin in begins}) != 1:
-        raise OptionError("a segmenter learns from one or more videos with the same number of stages")
+        raise OptionError("a segmenter needs one or more training videos with the same number of stages")
     generator = torch.Generator().manual_seed(seed)
     torch.manual_seed(seed)
     network = EDTCN(videos[0].shape[1], len(begins[0]) + 1, filters=filters, length=length).train()
@@ -144,10 +144,10 @@ def fit_segmenter(
 
 
 def stages_of(begins: Sequence[int], length: int) -> Tensor:
-    """(length,) stage of every clip.
+    """Return the stage of every clip, (length,).
 
     Raises:
-        OptionError: the numbers are not in rising order within the video.
+        OptionError: If the numbers are not ascending or lie outside the video.
 
     >>> stages_of([2, 3], 5)
     tensor([0, 0, 1, 2, 2])
@@ -158,13 +158,13 @@ def stages_of(begins: Sequence[int], length: int) -> Tensor:
 
 
 def division(log_probability: Tensor) -> list[int]:
-    """The most probable row numbers (K − 1) where the next stage begins, of (T, K) with T ≥ K.
+    """Return the K − 1 most probable row numbers at which the next stage begins; (T, K) with T ≥ K.
 
     >>> division(torch.tensor([[0.9, 0.1], [0.4, 0.6], [0.2, 0.8]]).log())
     [1]
     """
     length, stages = log_probability.shape
-    best = log_probability.new_full((length, stages), -torch.inf)  # of all divisions that are in stage k at row n
+    best = log_probability.new_full((length, stages), -torch.inf)  # best division with stage k at row n
     best[0, 0] = log_probability[0, 0]
     for n in range(1, length):
         before = torch.cat([best.new_full((1,), -torch.inf), best[n - 1, :-1]])

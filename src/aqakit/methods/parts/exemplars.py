@@ -1,8 +1,8 @@
-"""Contrastive regression: how much better or worse than exemplars, whose scores are known.
+"""Contrastive regression: score differences to exemplars with known scores.
 
-What CoRe and its DAE variant share: the memory of exemplars, the pairs, and the tree. The memory holds the training
-videos' mean clip features in the order of their scores; a new video costs one pass through a backbone, where the
-released code passes every exemplar through it again for every video.
+Shared by CoRe and its DAE variant: the memory of exemplars, the pairs and the tree. The memory holds the mean clip
+features of the training videos, sorted by score. A new video costs one pass through a backbone; the released code
+passes every exemplar through it again for every video.
 """
 
 from __future__ import annotations
@@ -27,34 +27,33 @@ Match = Literal["difficulty", "none"]
 DepthOption = Annotated[int, Field(ge=2, le=10, description="levels of the tree, which has 2^(depth − 1) leaves")]
 NodeWidthOption = Annotated[int, Field(gt=0, description="channels of each node of the tree")]
 VotersOption = Annotated[int, Field(gt=0, description="exemplars that each video is compared with")]
-MatchOption = Annotated[
-    Match, Field(description="exemplars of the same or nearest declared difficulty, or whatever the difficulty")
-]
+MatchOption = Annotated[Match, Field(description="exemplars of the same or nearest declared difficulty, or of any")]
 
 _UNKNOWN = 1e9
-"""Stands for a difficulty that is not declared: the same as any other such, and equally far from all that are."""
+"""Stands for an unknown difficulty: equal to other unknown ones, and equally far from all known ones."""
 _EDGE_EXEMPLARS = 4096
-"""The leaves' edges come from at most so many exemplars: 8 million pairs show a quantile well enough."""
+"""Maximum number of exemplars used to compute the leaf edges: 8 million pairs are enough for a quantile."""
 
 
 class ExemplarRegression(Method):
-    """A regression tree on pairs of an exemplar and a video.
+    """Regression tree on pairs of an exemplar and a video.
 
     Args:
-        features: vectors.
-        labels: of which the scale is used.
-        outputs: what a leaf regresses.
-        depth: of the tree.
-        node_width: channels of its nodes.
-        voters: exemplars for each video.
-        match: whether exemplars are of the nearest declared difficulty.
+        features: Spec of the input features, which must be vectors.
+        labels: Labels, of which only the scale is used.
+        outputs: Number of outputs per leaf.
+        depth: Depth of the tree.
+        node_width: Channels of its nodes.
+        voters: Exemplars for each video.
+        match: Whether exemplars have the nearest declared difficulty.
 
     Attributes:
         exemplars: (M, D) mean clip features.
-        scores: (M,) increasing.
-        difficulties: (M,) declared, or 1e9.
-        edges: (L/2 + 1,) of the leaves of positive differences.
-        outside: () how many of the pairs that gave the edges differ by more than the last of them, the score span.
+        scores: (M,) ascending.
+        difficulties: (M,) declared, or 1e9 if unknown.
+        edges: (L/2 + 1,) edges of the leaves of positive differences.
+        outside: () number of pairs, among those that gave the edges, that differ by more than the last edge (the score
+            span).
     """
 
     exemplars: Tensor
@@ -84,10 +83,10 @@ class ExemplarRegression(Method):
 
     @abstractmethod
     def position_loss(self, outputs: Tensor, position: Tensor) -> Tensor:
-        """(P, outputs) of the true leaves, (P,) true positions in them → (P,)."""
+        """Return the loss (P,) of the true leaves' outputs (P, outputs) for true positions (P,)."""
 
     def losses(self, batch: Batch) -> dict[str, Tensor]:
-        """Of each video and one exemplar, in both orders: −log p of the true leaf, and the loss of its position."""
+        """For each video and one exemplar, in both orders: −log p of the true leaf, and the loss of the position."""
         known = batch.select(batch.labelled)
         features = self.pool(known.features, known.clips)
         partner = self.partners(known, features)
@@ -103,13 +102,13 @@ class ExemplarRegression(Method):
 
     @torch.no_grad()
     def remember(self, train: Batch) -> None:
-        """Keep the exemplars, and divide their differences among the leaves.
+        """Store the exemplars and compute the edges of the leaves from their score differences.
 
         Raises:
-            DataError: no labelled video.
+            DataError: If no video is labelled.
         """
         if len(train) == 0:
-            raise DataError("contrastive regression needs labelled videos to compare with, and there are none")
+            raise DataError("contrastive regression needs labelled videos to compare with, but there are none")
         train = train.select(train.score.argsort(stable=True))
         self.exemplars = self.pool(train.features, train.clips)
         self.scores, self.difficulties = train.score, train.difficulty.nan_to_num(nan=_UNKNOWN)
@@ -119,9 +118,10 @@ class ExemplarRegression(Method):
 
     @torch.no_grad()
     def partners(self, known: Batch, features: Tensor) -> Tensor:
-        """(B,) a random exemplar for each video, of those as near in difficulty as its voters would be, but itself.
+        """Draw a random exemplar (B,) for each video, not itself, from those as near in difficulty as its voters.
 
-        Itself is, of the exemplars with its score, the one with the nearest features; a lone exemplar has no other.
+        A video is identified with the exemplar that has its score and the nearest features. A single exemplar is paired
+        with itself.
         """
         distance = torch.cdist(features, self.exemplars).masked_fill(known.score[:, None] != self.scores, torch.inf)
         itself = distance.isfinite() & (distance == distance.amin(1, keepdim=True))
@@ -131,7 +131,7 @@ class ExemplarRegression(Method):
         return torch.rand_like(apart).masked_fill(~near, -1).argmax(1)
 
     def voters_of(self, difficulty: Tensor) -> Tensor:
-        """(B,) → (B, V) the exemplars nearest in difficulty; equally near ones are taken evenly over their scores."""
+        """Return the V exemplars nearest in difficulty, (B,) → (B, V); ties are taken evenly over their scores."""
         apart = self._apart(difficulty)
         count = min(self.voters, len(self.scores))
         farthest = apart.kthvalue(count, dim=1, keepdim=True).values
@@ -142,9 +142,9 @@ class ExemplarRegression(Method):
         return (nearer | (tied & (reached > before))).nonzero()[:, 1].reshape(-1, count)
 
     def votes(self, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
-        """Of B videos and V exemplars: log-probabilities (B, V, L), outputs (B, V, L, ·), and scores (B, V, L).
+        """Return log-probabilities (B, V, L), outputs (B, V, L, ·) and scores (B, V, L) for B videos and V exemplars.
 
-        The scores are those at the lower end of each leaf: that of the exemplar and the least difference.
+        The scores are those at the lower end of each leaf: the exemplar's score plus the smallest difference.
         """
         chosen = self.voters_of(batch.difficulty)
         videos = self.pool(batch.features, batch.clips)[:, None].expand(*chosen.shape, -1)
@@ -155,18 +155,18 @@ class ExemplarRegression(Method):
         return log_probability.unflatten(0, chosen.shape), outputs.unflatten(0, chosen.shape), base
 
     def _pair(self, first: Tensor, score: Tensor, second: Tensor) -> Tensor:
-        """(…, D), (…), (…, D) → (…, 2 D + 1): the one whose score is told, the other, and that score as a share."""
+        """Concatenate the video with known score, the other, and that score as a share: → (…, 2 D + 1)."""
         share = (score - self.scale.low) / self.scale.span
         return torch.cat([first, second, share[..., None]], dim=-1)
 
     def _apart(self, difficulty: Tensor) -> Tensor:
-        """(B,) → (B, M) absolute differences of declared difficulty."""
+        """Return absolute differences of declared difficulty, (B,) → (B, M)."""
         if self.match == "none":
             return difficulty.new_zeros(len(difficulty), len(self.scores))
         return (difficulty.nan_to_num(nan=_UNKNOWN)[:, None] - self.difficulties).abs()
 
     def _differences(self) -> Tensor:
-        """(G,) |difference| of the pairs of equal difficulty; of all pairs where those are fewer than the exemplars."""
+        """Return |difference| (G,) of pairs of equal difficulty; of all pairs if those are fewer than the exemplars."""
         count = len(self.scores)
         thin = torch.linspace(0, count - 1, min(count, _EDGE_EXEMPLARS), device=self.scores.device).long()
         sizes = F.pdist(self.scores[thin, None], p=1)
@@ -175,5 +175,5 @@ class ExemplarRegression(Method):
 
 
 def mixture(log_probability: Tensor, mean: Tensor, std: Tensor) -> Mixture:
-    """(B, V, L) each → B mixtures of all voters' leaves, in which every voter weighs the same."""
+    """Build B mixtures from the leaves of all voters, (B, V, L) each; every voter has the same weight."""
     return Mixture(log_probability.flatten(1), Normal(mean.flatten(1), std.flatten(1)))

@@ -1,4 +1,4 @@
-"""Graphs of joints: which are neighbours, how many bones lie between two, and how a convolution weighs them."""
+"""Graphs of joints: neighbours, distances in bones, and weights of graph convolutions."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ GRAPHS = {
     "diver17": "0-1,1-2,1-3,3-4,4-5,2-6,6-7,7-8,8-9,1-10,10-11,11-12,2-13,13-14,14-15,15-16",
     "tools4": "0-1,0-2,1-3",
 }
-"""Edges by name: the 17 keypoints of COCO; the joints of ``synthetic_dives``; hand with hand and each tool with its
-hand, in the order of the backbone tools (the JRG code has this graph for JIGSAWS)."""
+"""Edges by name: the 17 keypoints of COCO; the joints of ``synthetic_dives``; hand to hand and each tool to its hand,
+in the order of the backbone ``tools`` (the graph of the JRG code for JIGSAWS)."""
 
 GraphOption = Annotated[
     str,
@@ -30,13 +30,13 @@ GraphOption = Annotated[
 
 
 def hops(graph: str, joints: int) -> Tensor:
-    """(J, J) number of edges from one joint to another, infinite where there is no way.
+    """Return the number of edges between joints, (J, J); infinite if they are not connected.
 
     >>> hops("0-1,1-2", 3).tolist()
     [[0.0, 1.0, 2.0], [1.0, 0.0, 1.0], [2.0, 1.0, 0.0]]
 
     Raises:
-        OptionError: the text is no graph, or not one of so many joints.
+        OptionError: If the text is not a graph, or not one of this number of joints.
     """
     adjacency = np.zeros((joints, joints))
     for a, b in _edges(graph, joints):
@@ -54,20 +54,20 @@ def _edges(graph: str, joints: int) -> list[tuple[int, int]]:
     edges = [(int(match[1]), int(match[2])) for match in found if match]
     largest = max(max(edge) for edge in edges)
     if largest >= joints or (graph in GRAPHS and largest + 1 != joints):
-        raise OptionError(f"graph {graph!r} has joints up to {largest}, and the features have {joints}, counted from 0")
+        raise OptionError(f"graph {graph!r} has joints up to {largest}, but the features have {joints}, counted from 0")
     return edges
 
 
 def partitions(distance: Tensor, strategy: Partition) -> Tensor:
-    """(K, J, J) weights of the neighbours j of each joint i, split into K subsets (Yan et al. 2018, section 3.4).
+    """Return weights (K, J, J) of the neighbours j of each joint i in K subsets (Yan et al. 2018, section 3.4).
 
-    A joint's neighbours are itself and those one edge away. All subsets together are their mean: the weights of a
-    row sum to one over K and j, as in the public code (the paper prints the symmetric normalisation).
+    The neighbours of a joint are itself and the joints one edge away. Over K and j, the weights of a row sum to one, so
+    that all subsets together give the mean, as in the public code (the paper prints the symmetric normalisation).
 
-    - ``uniform``, K = 1: all alike;
+    - ``uniform``, K = 1: all neighbours;
     - ``distance``, K = 2: the joint itself, and the others;
-    - ``spatial``, K = 3: as far from the centre of the body as the joint itself, nearer to it, farther from it. The
-      centre is the joint with the smallest sum of distances to all others.
+    - ``spatial``, K = 3: neighbours as far from the centre of the body as the joint, nearer to it, and farther from it.
+      The centre is the joint with the smallest sum of distances to all others.
     """
     near = (distance <= 1).float()
     mean = near / near.sum(1, keepdim=True)
@@ -82,9 +82,9 @@ def partitions(distance: Tensor, strategy: Partition) -> Tensor:
 
 
 def rings(distance: Tensor, most: int) -> Tensor:
-    """(H, J, J) 1 where two joints are h edges apart, h = 1 … H ≤ ``most``, as far as the graph reaches.
+    """Return masks (H, J, J) of joints that are h edges apart, h = 1 … H ≤ ``most``, as far as the graph extends.
 
-    The first ring holds the joint itself too (Pan et al. 2019, from the public code).
+    The first mask also contains the joint itself (Pan et al. 2019, from the public code).
     """
     reach = int(distance[distance.isfinite()].max())
     found = [distance <= 1, *(distance == h for h in range(2, min(reach, most) + 1))]

@@ -1,7 +1,7 @@
-"""How far a predicted distribution is from the true score: ``(distribution, score (B,)) -> (B,)``.
+"""Losses of a predicted distribution for a true score: ``(distribution, score (B,)) -> (B,)``.
 
-Pure, without reduction over the batch and without weights between terms: those are a method's choice. A row
-without a score (NaN) gives NaN.
+Pure functions. Methods choose the reduction over the batch and the weights between terms. A row without a score (NaN)
+gives NaN.
 """
 
 from __future__ import annotations
@@ -16,22 +16,22 @@ D = TypeVar("D", bound=ScoreDistribution)
 
 
 def squared_error(distribution: ScoreDistribution, score: Tensor) -> Tensor:
-    """(mean − score)², in squared units of the score."""
+    """(mean − score)², in squared score units."""
     return (distribution.mean - score).square()
 
 
 def absolute_error(distribution: ScoreDistribution, score: Tensor) -> Tensor:
-    """|mean − score|, in units of the score."""
+    """|mean − score|, in score units."""
     return (distribution.mean - score).abs()
 
 
 def normal_nll(distribution: ScoreDistribution, score: Tensor, *, alpha: float = 0.5, beta: float = 0.5) -> Tensor:
     """α (mean − score)² / variance + β log variance, the likelihood loss of DAE (Zhang et al. 2023).
 
-    The defaults are the exact negative log-likelihood but for its constant ½ log 2π; DAE uses α = 0.6, β = 0.4.
+    The defaults give the negative log-likelihood without its constant ½ log 2π; DAE uses α = 0.6, β = 0.4.
 
     Raises:
-        TypeError: not a normal distribution.
+        TypeError: If the distribution is not normal.
     """
     normal = _only(Normal, distribution, "normal_nll")
     return alpha * normal.normal_score(score).square() + 2 * beta * normal.scale.log()
@@ -47,14 +47,13 @@ def reconstruction(
     """Squared error of the reparametrised sample mean + noise × σ, the reconstruction loss of DAE.
 
     Args:
-        distribution: normal.
+        distribution: Normal distribution.
         score: (B,).
         noise: (…, B) standard normal draws.
-        reading: ``deviation`` multiplies the noise by σ, as the published code does; ``variance`` by σ², as the
-            paper prints it.
+        reading: ``deviation`` multiplies the noise by σ, as in the published code; ``variance`` by σ², as in the paper.
 
     Raises:
-        TypeError: not a normal distribution.
+        TypeError: If the distribution is not normal.
     """
     normal = _only(Normal, distribution, "reconstruction")
     spread = normal.scale if reading == "deviation" else normal.scale.square()
@@ -62,12 +61,12 @@ def reconstruction(
 
 
 def soft_labels(score: Tensor, centres: Tensor, sigma: float) -> Tensor:
-    """(B, K) the normal density around each score at the K bin centres, of sum 1 (USDL, Tang et al. 2020).
+    """Normal density around each score at the K bin centres, (B, K), with sum 1 (USDL, Tang et al. 2020).
 
     Args:
         score: (B,).
-        centres: (K,) in units of the score.
-        sigma: standard deviation in units of the score.
+        centres: (K,) in score units.
+        sigma: standard deviation in score units.
 
     >>> import torch
     >>> labels = soft_labels(torch.tensor([2.0]), torch.tensor([1.0, 2.0, 3.0]), 1.0)
@@ -87,13 +86,13 @@ def soft_label_kl(
     """KL divergence from the soft labels of the score to the predicted bins, the loss of USDL.
 
     Args:
-        distribution: binned, with bins of one width.
+        distribution: Binned distribution with bins of equal width.
         score: (B,).
-        sigma: width of the soft labels in bins; USDL uses 5 of its 101 bins of diving, 1 of 25 of surgery.
-        reduction: over the bins: the ``sum`` is the divergence; the ``mean``, K times smaller, is what USDL trained.
+        sigma: Standard deviation of the soft labels in bins; USDL uses 5 of its 101 bins of diving, 1 of 25 of surgery.
+        reduction: Over the bins: ``sum`` is the divergence; ``mean``, K times smaller, is what USDL's code minimises.
 
     Raises:
-        TypeError: not a binned distribution.
+        TypeError: If the distribution is not binned.
     """
     binned = _only(Binned, distribution, "soft_label_kl")
     target = _log_soft_labels(score, binned.centres, sigma * float(binned.widths.mean()))
@@ -102,7 +101,7 @@ def soft_label_kl(
 
 
 def crps(distribution: ScoreDistribution, score: Tensor) -> Tensor:
-    """Continuous ranked probability score, in units of the score; the absolute error of a point."""
+    """Continuous ranked probability score, in score units; for points, the absolute error."""
     return distribution.crps(score)
 
 

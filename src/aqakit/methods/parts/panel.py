@@ -1,9 +1,9 @@
-"""A method for every judge, and the sport's rule on what they answer: what MUSDL and DAE with judges share.
+"""One model per judge and the scoring rule of the sport: shared by MUSDL and DAE with judges.
 
 The rules that add up marks have one form: each panel of judges drops its highest and lowest marks, the others are
-added, and a factor multiplies the sum. :class:`Panel` makes of the judges' distributions that of the score. The judges
-are taken to be independent once the video is known: errors that they share, such as a view that misled them all, are
-not in its spread.
+added, and the sum is multiplied by a factor. :class:`Panel` computes the distribution of the score from those of the
+marks. Judges are assumed to be independent given the video: errors that they share, such as a misleading view, are not
+part of the spread.
 """
 
 from __future__ import annotations
@@ -26,18 +26,18 @@ from aqakit.types import Batch, LabelSpec
 
 _CELLS = 64
 _REACH = 4.5
-"""Standard deviations on either side that the grid of a normal mark covers; 7e-6 of the probability lies outside."""
+"""Standard deviations on either side covered by the grid of a normal mark; a probability of 7e-6 lies outside."""
 
 
 class JudgeMethods(Method):
-    """A method for every judge, each of which learns its judge's marks and shares nothing with the others."""
+    """One independent method per judge, trained on that judge's marks."""
 
     def __init__(self, judges: Sequence[Method], panel: Panel) -> None:
         super().__init__()
         self.judges, self.panel = nn.ModuleList(judges), panel
 
     def losses(self, batch: Batch) -> dict[str, Tensor]:
-        """The terms of the judges' methods, each summed over the judges, of the rows whose marks are known."""
+        """Losses of the judges' methods, summed over the judges, for rows with known marks."""
         known = batch.select(batch.labelled & ~batch.judges.isnan().any(1))
         terms: dict[str, Tensor] = {}
         for method, marks in zip(self._methods(), known.judges.T, strict=True):
@@ -47,7 +47,7 @@ class JudgeMethods(Method):
         return terms
 
     def marks(self, batch: Batch) -> list[ScoreDistribution]:
-        """What every judge gives: J distributions of (B,) marks."""
+        """Predict the marks of each judge: J distributions of (B,) marks."""
         return [method.predict(batch) for method in self._methods()]
 
     def _methods(self) -> list[Method]:
@@ -59,11 +59,11 @@ class Panel:
     """The judges of a sport and how its rule adds up their marks.
 
     Attributes:
-        rule: with its name, and the score of known marks.
-        sizes: judges of each panel, in the order of their marks.
-        drops: marks that each panel drops at either end.
-        factor: of the sum.
-        difficulty: whether the declared difficulty of the video is a factor too.
+        rule: The rule, with its name and the score of known marks.
+        sizes: Number of judges of each panel, in the order of the marks.
+        drops: Number of marks that each panel drops at either end.
+        factor: Factor of the sum.
+        difficulty: Whether the sum is also multiplied by the declared difficulty of the video.
     """
 
     rule: Rule
@@ -74,26 +74,26 @@ class Panel:
 
     @property
     def kept(self) -> int:
-        """The number of marks that are added."""
+        """Number of marks that are added."""
         return sum(self.sizes) - 2 * sum(self.drops)
 
     def point(self, marks: Tensor, batch: Batch) -> Tensor:
-        """(B, J) marks → (B,) scores."""
+        """Map marks (B, J) to scores (B,)."""
         return self.rule.score(marks, self._difficulty(batch))
 
     def binned(self, marks: Binned, batch: Batch) -> ScoreDistribution:
-        """(B, J) histograms over equal bins → B scores, exactly: a bin is centred on each total there can be."""
+        """Map (B, J) histograms over equal bins to B exact scores, with a bin centred on each possible total."""
         low, step = marks.centres[0], marks.widths.mean()
         total = self.total(marks.probabilities)
         edges = self.factor * (self.kept * low + step * _edges(total))
         return self._times_difficulty(_histogram(total, edges), batch)
 
     def normal(self, marks: Normal, batch: Batch) -> ScoreDistribution:
-        """(B, J) normals → B scores: normal, and exact, where no mark is dropped, else binned.
+        """Map (B, J) normals to B scores: an exact normal if no mark is dropped, otherwise a histogram.
 
-        The bins are those of marks rounded to a grid of 64 steps for each video. It covers what a mark that is kept may
-        be: a judge who is far from the others, or far less sure, is dropped and does not coarsen it. A spread below a
-        step of it is rounded up to one.
+        The bins come from rounding the marks to a grid of 64 points per video. The grid covers the range of the kept
+        marks: a judge who is far from the others, or far less certain, is dropped and does not coarsen it. A spread
+        below one step is rounded up to one.
         """
         if not any(self.drops):
             total = Normal(self.factor * marks.loc.sum(1), self.factor * marks.scale.square().sum(1).sqrt())
@@ -107,7 +107,7 @@ class Panel:
         return self._times_difficulty(units.affine(self.factor * step, self.factor * self.kept * low), batch)
 
     def total(self, marks: Tensor) -> Tensor:
-        """(B, J, K) probabilities of K equal steps of each mark → (B, kept × (K − 1) + 1) of each sum of steps."""
+        """Map probabilities (B, J, K) of K equal steps of each mark to those of each sum, (B, kept × (K − 1) + 1)."""
         panels = zip(marks.split_with_sizes(self.sizes, 1), self.drops, strict=True)
         first, *others = [middle_total(panel, drop) for panel, drop in panels]
         for other in others:
@@ -115,7 +115,7 @@ class Panel:
         return first
 
     def _range(self, marks: Normal) -> tuple[Tensor, Tensor]:
-        """(B,) ends of the marks that are kept: the rule drops ends of the judges' ranges as it drops marks."""
+        """Return the ends (B,) of the range of the kept marks, dropping ends of the judges' ranges like marks."""
         low, high = ((marks.loc + sign * _REACH * marks.scale).split_with_sizes(self.sizes, 1) for sign in (-1, 1))
         lowest = [ends.sort(1).values[:, drop] for ends, drop in zip(low, self.drops, strict=True)]
         highest = [ends.sort(1).values[:, -1 - drop] for ends, drop in zip(high, self.drops, strict=True)]
@@ -131,17 +131,17 @@ class Panel:
         missing = int((~(batch.difficulty > 0)).sum())
         if missing:
             raise DataError(
-                f"the rule {self.rule.name} multiplies the judges' total by the declared difficulty, and "
-                f"{missing} of {len(batch)} videos have none; give --difficulty, or a column difficulty in the manifest"
+                f"the rule {self.rule.name} multiplies the judges' total by the declared difficulty, but "
+                f"{missing} of {len(batch)} videos have none; give --difficulty, or a difficulty column in the manifest"
             )
         return batch.difficulty
 
 
 def panel_of(method: str, labels: LabelSpec) -> Panel:
-    """How the score of these labels is made of marks; the declared difficulty is a factor unless taken off the target.
+    """Return the panel for these labels; the declared difficulty is a factor unless the target excludes it.
 
     Raises:
-        OptionError: no judges, no rule, a rule of another form, or one of other numbers of judges.
+        OptionError: If there are no judges, no rule, a rule of another form, or the wrong number of judges.
     """
     rule = _rule(method, labels)
     difficulty = rule.difficulty and labels.total is not None
@@ -153,15 +153,15 @@ def panel_of(method: str, labels: LabelSpec) -> Panel:
 
 
 def middle_total(marks: Tensor, drop: int) -> Tensor:
-    """The distribution of the sum of a panel's marks without the highest and the lowest, exactly.
+    """Return the exact distribution of the sum of a panel's marks without the highest and the lowest.
 
-    The marks are read out in ascending order, equal ones in the order of the judges. A judge whose turn comes when
-    ``drop`` others have been read begins the sum; from then on, which judges have been read and the sum so far are all
-    that matters; and when the sum is complete, the others need only have higher marks.
+    Dynamic programming: marks are processed in ascending order, ties in the order of the judges. The sum starts with
+    the judge who comes after ``drop`` others. From then on, the state is the set of judges processed and the sum so
+    far. Once the sum is complete, the remaining judges only need higher marks.
 
     Args:
         marks: (B, J, K) probability of each of K equal steps for each of J independent judges.
-        drop: marks that are dropped at either end.
+        drop: Number of marks dropped at either end.
 
     Returns:
         (B, (J − 2 drop) × (K − 1) + 1) probability of each sum, in steps.
@@ -174,7 +174,7 @@ def middle_total(marks: Tensor, drop: int) -> Tensor:
     B, J, K = marks.shape
     kept = J - 2 * drop
     turns = _turns(marks, drop)
-    # reached[n]: (B, sets of judges read, sums of n marks)
+    # reached[n]: (B, sets of judges processed, sums of n marks)
     reached = [marks.new_zeros(B, comb(J, drop + n), n * (K - 1) + 1) for n in range(kept)]
     total = marks.new_zeros(B, kept * (K - 1) + 1)
     for step, turn in product(range(K), turns):
@@ -191,13 +191,13 @@ def middle_total(marks: Tensor, drop: int) -> Tensor:
 
 @dataclass(frozen=True)
 class _Turn:
-    """What a judge's turn does, for each of the K steps that the mark may be.
+    """Transitions of the dynamic programme for one judge, for each of the K steps of the mark.
 
     Attributes:
-        moves: for each number of marks added before it, the sets of judges read who are others, and what they become.
+        moves: For each number of marks already added, the sets of other judges processed, and the sets they become.
         mark: (B, K) probability of the mark.
-        lower: (B, sets, K) probability that all of a first set are read before it.
-        higher: (B, sets, K) probability that all who are not in a last set are read after it.
+        lower: (B, sets, K) probability that all judges of a first set come before it.
+        higher: (B, sets, K) probability that all judges outside a last set come after it.
     """
 
     moves: list[tuple[Tensor, Tensor]]
@@ -223,7 +223,7 @@ def _turns(marks: Tensor, drop: int) -> list[_Turn]:
 
 
 def _moves(judge: int, others: Sequence[int], size: int, device: torch.device) -> tuple[Tensor, Tensor]:
-    """Places of the sets of ``size`` others, and of the same with the judge, in the order of ``combinations``."""
+    """Return indices of the sets of ``size`` others, without and with the judge, in the order of ``combinations``."""
     everyone = range(len(others) + 1)
     place = {read: number for n in (size, size + 1) for number, read in enumerate(combinations(everyone, n))}
     found = [(place[read], place[tuple(sorted((*read, judge)))]) for read in combinations(others, size)]
@@ -232,19 +232,19 @@ def _moves(judge: int, others: Sequence[int], size: int, device: torch.device) -
 
 
 def _all_of(groups: Sequence[tuple[int, ...]], probabilities: Tensor) -> Tensor:
-    """(B, J, K) → (B, groups, K): the product over the judges of each group."""
+    """Multiply over the judges of each group: (B, J, K) → (B, groups, K)."""
     index = torch.tensor(groups, dtype=torch.int64, device=probabilities.device)  # (groups, drop)
     return probabilities[:, index].prod(2)
 
 
 def _convolve(first: Tensor, other: Tensor) -> Tensor:
-    """(B, M), (B, N) probabilities of two independent sums → (B, M + N − 1) of theirs."""
+    """Convolve the probabilities of two independent sums: (B, M), (B, N) → (B, M + N − 1)."""
     kernel = other.flip(-1)[:, None]
     return conv1d(first[None], kernel, padding=other.shape[-1] - 1, groups=len(first))[0]
 
 
 def _edges(total: Tensor) -> Tensor:
-    """(S + 1,) edges of bins centred on 0, 1, … S − 1."""
+    """Return the edges (S + 1,) of bins centred on 0, 1, … S − 1."""
     return torch.arange(total.shape[-1] + 1, dtype=total.dtype, device=total.device) - 0.5
 
 
@@ -255,18 +255,18 @@ def _histogram(probabilities: Tensor, edges: Tensor) -> Binned:
 def _rule(method: str, labels: LabelSpec) -> Rule:
     if not labels.judges or labels.marks is None:
         raise OptionError(
-            f"{method} learns the marks of the judges, and these labels have none; "
-            "give columns judge_1, judge_2, … in a manifest, or take a method that learns the score"
+            f"{method} learns the marks of the judges, but these labels have none; "
+            "add columns judge_1, judge_2, … to the manifest, or choose a method that learns the score"
         )
     if labels.rule is None:
         raise OptionError(
-            f"{method} needs the rule that makes a score of the {labels.judges} marks, and these labels name none; "
-            "give the manifest one, as in --data manifest:rule=diving"
+            f"{method} needs the rule that turns the {labels.judges} marks into a score, but these labels have none; "
+            "set one, as in --data manifest:rule=diving"
         )
     rule = RULES[labels.rule]
     if rule.name not in ("diving", "synchronised_diving", "sum_of_items"):
-        raise OptionError(f"{method} adds up marks, and the rule {rule.name} does more; take a method of the score")
+        raise OptionError(f"{method} adds up marks, but the rule {rule.name} does more; choose a method of the score")
     if labels.judges not in rule.judges:
         known = " or ".join(map(str, rule.judges))
-        raise OptionError(f"{method}: the rule {rule.name} needs {known} marks, and these labels have {labels.judges}")
+        raise OptionError(f"{method}: the rule {rule.name} needs {known} marks, but these labels have {labels.judges}")
     return rule

@@ -1,4 +1,4 @@
-"""From the clips of a video to one vector: ``(B, N, D), (B, N) -> (B, width)``; padded clips change nothing."""
+"""Pool the clips of a video into one vector: ``(B, N, D), (B, N) -> (B, width)``; padded clips are ignored."""
 
 from __future__ import annotations
 
@@ -14,46 +14,46 @@ PoolingName = Literal["average", "statistics", "attention", "recurrent"]
 
 
 def build(name: PoolingName, width: int) -> Pooling:
-    """A pooling of features with ``width`` channels, by name."""
+    """Build a pooling layer by name, for features with ``width`` channels."""
     return _POOLINGS[name](width)
 
 
 class Pooling(nn.Module):
-    """``width`` is the number of channels that come out."""
+    """Base class of pooling layers; ``width`` is the number of output channels."""
 
     width: int
 
 
 class Average(Pooling):
-    """Mean over clips: what USDL, MUSDL, DAE and C3D-AVG do."""
+    """Mean over clips, as in USDL, MUSDL, DAE and C3D-AVG."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
         self.width = width
 
     def forward(self, features: Tensor, clips: Tensor) -> Tensor:
-        """(B, N, D), (B, N) → (B, D)."""
+        """Map (B, N, D), (B, N) to (B, D)."""
         return _mean(features, clips)
 
 
 class Statistics(Pooling):
-    """Mean, spread and mean absolute change from clip to clip: how a long recording moves, without learning."""
+    """Mean, standard deviation and mean absolute change between clips: a summary of motion without learning."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
         self.width = 3 * width
 
     def forward(self, features: Tensor, clips: Tensor) -> Tensor:
-        """(B, N, D), (B, N) → (B, 3 D)."""
+        """Map (B, N, D), (B, N) to (B, 3 D)."""
         mean = _mean(features, clips)
         variance = _mean((features - mean[:, None]).square(), clips)
         change = _mean((features[:, 1:] - features[:, :-1]).abs(), clips[:, 1:])
-        # sqrt has no finite gradient at 0, which a video of a single clip would meet
+        # the gradient of sqrt is infinite at 0, which occurs for a video of one clip
         return torch.cat([mean, variance.clamp(min=1e-12).sqrt(), change], dim=1)
 
 
 class Attention(Pooling):
-    """Weighted mean whose weights a small network gives each clip (Ilse et al. 2018, eq. 8)."""
+    """Weighted mean with weights from a small network (Ilse et al. 2018, eq. 8)."""
 
     def __init__(self, width: int, hidden: int = 128) -> None:
         super().__init__()
@@ -61,13 +61,13 @@ class Attention(Pooling):
         self.score = nn.Sequential(nn.Linear(width, hidden), nn.Tanh(), nn.Linear(hidden, 1))
 
     def forward(self, features: Tensor, clips: Tensor) -> Tensor:
-        """(B, N, D), (B, N) → (B, D)."""
+        """Map (B, N, D), (B, N) to (B, D)."""
         score = self.score(features).squeeze(-1).masked_fill(~clips, -torch.inf)  # (B, N)
         return (score.softmax(1)[..., None] * features).sum(1)
 
 
 class Recurrent(Pooling):
-    """The last state of a GRU over the clips in order."""
+    """Last hidden state of a GRU over the clips."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
@@ -75,7 +75,7 @@ class Recurrent(Pooling):
         self.gru = nn.GRU(width, self.width, batch_first=True)
 
     def forward(self, features: Tensor, clips: Tensor) -> Tensor:
-        """(B, N, D), (B, N) → (B, min(D, 256))."""
+        """Map (B, N, D), (B, N) to (B, min(D, 256))."""
         states, _ = self.gru(features)  # (B, N, width)
         last = (clips.sum(1) - 1).clamp(min=0)
         return states[torch.arange(len(states), device=states.device), last]
@@ -98,16 +98,16 @@ _FARTHEST = 10.0
 
 
 def standardised(features: Tensor, mean: Tensor, spread: Tensor) -> Tensor:
-    """(features − mean) ÷ spread, within ten spreads.
+    """(features − mean) ÷ standard deviation, clamped to ±10.
 
-    A channel that was all but silent in training, as many behind a ReLU are, would otherwise be thousands of its
-    spreads away in one new video, and carry the score with it.
+    A channel that was almost constant in training (common after a ReLU) could otherwise be thousands of standard
+    deviations away in a new video and dominate its score.
     """
     return ((features - mean) / spread).clamp(-_FARTHEST, _FARTHEST)
 
 
 def equal_shares(clips: Tensor, parts: int) -> Tensor:
-    """(B, N) → (B, parts, N): which clips are in each equal share of a video; a clip on a border is in both.
+    """Assign clips to equal shares of a video, (B, N) → (B, parts, N) bool; a clip on a border is in both shares.
 
     >>> equal_shares(torch.tensor([[True, True, True, False]]), 2).int().tolist()
     [[[1, 1, 0, 0], [0, 1, 1, 0]]]
@@ -119,10 +119,10 @@ def equal_shares(clips: Tensor, parts: int) -> Tensor:
 
 
 def summarise(video: Tensor, windows: int) -> Tensor:
-    """Clips (n, D) of one video → (windows, 3 D): mean, spread and mean absolute change in equal shares of it.
+    """Summarise equal shares of one video: clips (n, D) → (windows, 3 D).
 
-    What :class:`Statistics` says of a whole video, for each part of it and once for all, so that a long recording of
-    thousands of clips is not pooled anew in every step of training.
+    It computes the outputs of :class:`Statistics` for each share, once, so that recordings with thousands of clips need
+    not be pooled again in every training step.
     """
     ends = [(k * len(video) // windows, -(-(k + 1) * len(video) // windows)) for k in range(windows)]
     pool = Statistics(video.shape[1])
@@ -131,10 +131,10 @@ def summarise(video: Tensor, windows: int) -> Tensor:
 
 
 def concatenate(streams: Sequence[Stream]) -> Stream:
-    """Join the widths of several streams of vectors, clip by clip.
+    """Concatenate several streams of vectors clip by clip along the channels.
 
-    Every video is brought to as many clips as its shortest stream has: clip n of a longer one is the mean of the n-th
-    equal share of its clips.
+    Every video is reduced to the number of clips of its shortest stream: clip n of a longer stream is the mean of the
+    n-th equal share of its clips.
     """
     counts = torch.stack([s.clips.sum(1) for s in streams]).amin(0)  # (B,)
     clips = torch.arange(int(counts.max()), device=counts.device)[None] < counts[:, None]  # (B, N)

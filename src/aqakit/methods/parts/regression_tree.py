@@ -1,8 +1,8 @@
-"""The group-aware regression tree of CoRe, and the intervals of differences that its leaves stand for.
+"""The group-aware regression tree of CoRe, and the intervals of score differences of its leaves.
 
-L leaves divide the differences between two scores: half of them the positive ones, by L/2 + 1 edges from 0 to the span
-of the score scale, and their mirror image the negative ones. A leaf holds its edge that is nearer to 0 and not the
-other; no difference at all is the first positive leaf's.
+L leaves partition the differences between two scores: half of them cover positive differences, with L/2 + 1 edges from
+0 to the span of the score scale; the other half mirrors them for negative ones. A leaf contains its edge nearer to 0
+but not the other. A difference of zero belongs to the first positive leaf.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 
 class NodeLinear(nn.Module):
-    """A linear layer of its own for each of K nodes, initialised as ``nn.Linear`` is."""
+    """A separate linear layer for each of K nodes, initialised like ``nn.Linear``."""
 
     def __init__(self, nodes: int, inputs: int, outputs: int) -> None:
         super().__init__()
@@ -21,21 +21,21 @@ class NodeLinear(nn.Module):
         self.bias = nn.Parameter(torch.empty(nodes, 1, outputs).uniform_(-bound, bound))
 
     def forward(self, x: Tensor) -> Tensor:
-        """(K, P, inputs) → (K, P, outputs)."""
+        """Map (K, P, inputs) to (K, P, outputs)."""
         return torch.baddbmm(self.bias, x, self.weight)
 
     def at(self, x: Tensor, node: Tensor) -> Tensor:
-        """(P, inputs), each row at one node (P,), in ascending order → (P, outputs)."""
+        """Apply one node (P,), in ascending order, to each row of (P, inputs) → (P, outputs)."""
         parts = x.split(node.bincount(minlength=len(self.weight)).tolist())
         layers = zip(parts, self.weight.unbind(), self.bias.unbind())
         return torch.cat([torch.addmm(bias, rows, weight) for rows, weight, bias in layers])
 
 
 class RegressionTree(nn.Module):
-    """A binary tree whose leaves classify a difference coarsely and regress it finely (Yu et al. 2021, section 3.3).
+    """Binary tree whose leaves classify a difference coarsely and regress it finely (Yu et al. 2021, section 3.3).
 
-    Each node holds ``hidden`` channels; from them come the odds of its two children, and the children's channels. The
-    probability of a leaf is the product along its path.
+    Each node has ``hidden`` channels, from which the log-odds of its two children and the channels of the children are
+    computed. The probability of a leaf is the product along its path.
     """
 
     def __init__(self, width: int, *, depth: int, hidden: int, outputs: int) -> None:
@@ -47,7 +47,7 @@ class RegressionTree(nn.Module):
         self.leaves = NodeLinear(2 ** (depth - 1), hidden, outputs)
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """(P, width) → log-probability of each leaf (P, L), and what each leaf regresses (P, L, outputs)."""
+        """Map (P, width) to the log-probability (P, L) and the outputs (P, L, outputs) of each leaf."""
         nodes = self.root(x).relu()[None]  # (K, P, hidden)
         log_probability = x.new_zeros(1, len(x))
         for odds, descend in zip(self.odds, self.descend):
@@ -57,9 +57,9 @@ class RegressionTree(nn.Module):
         return log_probability.T, self.leaves(nodes).transpose(0, 1)
 
     def along(self, x: Tensor, leaf: Tensor) -> tuple[Tensor, Tensor]:
-        """(P, width), (P,) → log-probability (P,) and outputs (P, outputs) of that leaf, as :meth:`forward` has them.
+        """Compute log-probability (P,) and outputs (P, outputs) as :meth:`forward`, but for one leaf (P,) per row only.
 
-        Visits the nodes on the way to it alone, which makes training on a CPU several times as fast.
+        Only the nodes on the path are evaluated, which makes training on a CPU several times faster.
         """
         order = leaf.argsort()
         leaf, nodes = leaf[order], self.root(x[order]).relu()  # (P, hidden)
@@ -74,9 +74,9 @@ class RegressionTree(nn.Module):
 
 
 def quantile_edges(sizes: Tensor, leaves: int, span: float) -> Tensor:
-    """(L/2 + 1,) edges between which the sizes of differences (G,) are equally frequent; the ends are 0 and ``span``.
+    """Return edges (L/2 + 1,) between which absolute differences (G,) are equally frequent, from 0 to ``span``.
 
-    As published, an edge is the observation at rank ⌊k (G − 1) / (L/2)⌋. Without any observation edges are equidistant.
+    As published, an edge is the observation at rank ⌊k (G − 1) / (L/2)⌋. Without observations, edges are equidistant.
 
     >>> quantile_edges(torch.tensor([4.0, 1.0, 3.0, 2.0, 9.0]), 4, 30.0)
     tensor([ 0.,  3., 30.])
@@ -90,9 +90,9 @@ def quantile_edges(sizes: Tensor, leaves: int, span: float) -> Tensor:
 
 
 def intervals(edges: Tensor) -> tuple[Tensor, Tensor]:
-    """The lower end (L,) of each leaf, from the most negative on, and its width (L,); 1 where an interval is empty.
+    """Return the lower end (L,) of each leaf, from the most negative on, and its width (L,); 1 for empty intervals.
 
-    The position in an empty interval is then the raw offset, as published.
+    The position in an empty interval is thus the raw offset, as published.
     """
     low = torch.cat([-edges.flip(0)[:-1], edges[:-1]])
     width = torch.cat([edges.diff().flip(0), edges.diff()])
@@ -100,10 +100,10 @@ def intervals(edges: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def place(difference: Tensor, edges: Tensor) -> tuple[Tensor, Tensor]:
-    """(P,) differences → the leaf of each, and the position in it, from 0 at its lower end to 1 at its upper.
+    """Return the leaf of each difference (P,), and the position in it, from 0 at its lower end to 1 at its upper.
 
-    Beyond the last edge the leaf is the outermost one and the position runs on past 0 or 1, so that
-    low + position × width is the difference everywhere.
+    Beyond the last edge, the leaf is the outermost one and the position is below 0 or above 1, so that
+    low + position × width always equals the difference.
     """
     half = len(edges) - 1
     interval = torch.bucketize(difference.abs(), edges[1:-1], right=True)

@@ -1,8 +1,8 @@
-"""Learning from unlabelled videos beside a base method: what the schemes share.
+"""Semi-supervised learning around a base method: shared by all schemes.
 
-A scheme holds a base, which learns from the labelled rows as it would alone and gives all answers; the scheme adds
-named terms of the unlabelled rows. Where a batch has none, the scheme is its base, to the bit. A base that learns from
-more than one vector per clip is welcome wherever the scheme itself does not encode the clips.
+A scheme wraps a base, which is trained on the labelled rows as it would be alone and makes all predictions. The scheme
+adds named losses of the unlabelled rows. If a batch has none, the losses are bit-identical to those of the base. A base
+may read more than one vector per clip unless the scheme itself encodes the clips.
 """
 
 from __future__ import annotations
@@ -26,38 +26,42 @@ from aqakit.scores.distributions import Binned, Point, ScoreDistribution
 from aqakit.system import configuration
 from aqakit.types import Batch, Description, FeatureSpec, LabelSpec, ScoreScale, Stream
 
-BaseOption = Annotated[str, Field(description="the method that scores, with its options, as dae or usdl/bins=51")]
+BaseOption = Annotated[
+    str, Field(description="base method that predicts the score, with its options, as dae or usdl/bins=51")
+]
 WidthOption = Annotated[int, Field(gt=0, description="channels of an encoded clip")]
-ReachOption = Annotated[int, Field(gt=0, description="clips on either side that an encoded clip is told of")]
+ReachOption = Annotated[
+    int, Field(gt=0, description="neighbouring clips on either side that an encoded clip depends on")
+]
 EncoderOption = Annotated[
     Literal["convolution", "residual"],
-    Field(description="clips told of those beside them as they are read, or once each is encoded by itself"),
+    Field(description="combine neighbouring clips directly, or after encoding each clip separately"),
 ]
-RampOption = Annotated[int, Field(ge=0, description="epochs over which the unlabelled videos gain their weight")]
+RampOption = Annotated[int, Field(ge=0, description="epochs over which the weight of the unlabelled videos ramps up")]
 
 _STILL = (nn.Dropout, nn.modules.dropout._DropoutNd, nn.modules.batchnorm._BatchNorm)
 
 
 def build_base(owner: str, base: str, features: FeatureSpec, labels: LabelSpec) -> Method:
-    """The method that a scheme wraps.
+    """Build the method that a scheme wraps.
 
     Raises:
-        OptionError: no such method or option, or a method that is not trained by gradients.
+        OptionError: If the method or option does not exist, or the method is not trained by gradients.
     """
-    # within one word that names the scheme too, as s4aqa:base=usdl/bins=51, the colon is taken
+    # in a spec that also names the scheme, such as s4aqa:base=usdl/bins=51, the colon is already used
     name, given = discovery.parse_spec(re.sub(r"/(?=[A-Za-z_]\w*=)", ":", base))
     module = discovery.find("methods", name)
     built: Method = module.build(features, labels, **configuration.configure(f"method {name}", module.build, given))
     if not any(p.requires_grad for p in built.parameters()):
-        raise OptionError(f"{owner}: the base {name} has nothing to train by gradients; choose another")
+        raise OptionError(f"{owner}: the base {name} has nothing to train by gradients; choose another base")
     return built
 
 
 class Wrapped(Method):
-    """A method around a base, which gives all answers.
+    """A method around a base, which makes all predictions.
 
     Args:
-        base: learns from the labelled rows, and answers.
+        base: Method trained on the labelled rows.
     """
 
     def __init__(self, base: Method) -> None:
@@ -66,51 +70,51 @@ class Wrapped(Method):
         self.remembers_unlabelled, self.needs_pixels = base.remembers_unlabelled, base.needs_pixels
 
     def pixel_losses(self, pixels: Batch, embed: Callable[[Batch], Batch]) -> dict[str, Tensor]:
-        """Those of the base."""
+        """Return the pixel losses of the base."""
         return self.base.pixel_losses(pixels, lambda changed: self.seen(embed(changed)))
 
     def predict(self, batch: Batch) -> ScoreDistribution:
-        """The base's answer."""
+        """Return the base's prediction."""
         return self.base.predict(self.seen(batch))
 
     def describe(self, batch: Batch) -> Description:
-        """What the base says."""
+        """Return the base's description."""
         return self.base.describe(self.seen(batch))
 
     def remember(self, train: Batch) -> None:
-        """The base's memory."""
+        """Pass the training set to the base."""
         self.base.remember(self.seen(train))
 
     def seen(self, batch: Batch) -> Batch:
-        """What the base is shown; the batch itself unless a scheme encodes it."""
+        """Return the input of the base: the batch itself unless a scheme encodes it."""
         return batch
 
 
 class SemiSupervised(Wrapped):
-    """A base that reads the features, and terms of unlabelled rows."""
+    """A base that reads the features, plus losses of unlabelled rows."""
 
     @abstractmethod
     def unlabelled_losses(self, batch: Batch) -> dict[str, Tensor]:
-        """Named scalar terms of a batch with at least one unlabelled row."""
+        """Return named scalar losses of a batch with at least one unlabelled row."""
 
     def losses(self, batch: Batch) -> dict[str, Tensor]:
-        """The base's terms, and those of the unlabelled rows where there are any."""
+        """Losses of the base, and of the unlabelled rows if there are any."""
         self.base.epoch = self.epoch
         terms = self.base.losses(batch)
         return terms if bool(batch.labelled.all()) else {**terms, **self.unlabelled_losses(batch)}
 
 
 class Encoder(nn.Module):
-    """Clips in order → as many encoded clips: each from itself and, by a convolution, from those beside it.
+    """Encode each clip from itself and, by a convolution, from its neighbours; the number of clips stays the same.
 
-    It works in two stages, of which the first, the dearer one for wide features, knows each clip alone: a video of
-    which clips are taken away or come in another order needs to go through the second one only.
+    There are two stages. The first (:meth:`read`), more expensive for wide features, processes each clip alone. If
+    clips of a video are removed or reordered, only the second (:meth:`tell`) has to be repeated.
 
     Args:
-        inputs: channels of a clip.
-        width: channels of an encoded clip.
-        reach: clips on either side that one is told of.
-        dropout: share of the clips' channels dropped in training.
+        inputs: Channels of a clip.
+        width: Channels of an encoded clip.
+        reach: Neighbours on either side.
+        dropout: Dropout probability of the clips' channels.
     """
 
     def __init__(self, inputs: int, width: int, *, reach: int, dropout: float) -> None:
@@ -121,24 +125,24 @@ class Encoder(nn.Module):
         self.drop = nn.Dropout(dropout)
 
     def forward(self, stream: Stream) -> Stream:
-        """(B, N, D) → (B, N, width), zero where padded."""
+        """Map (B, N, D) to (B, N, width), zero where padded."""
         return self.tell(self.read(stream))
 
     def read(self, stream: Stream) -> Stream:
-        """(B, N, D) → (B, N, code) what each clip says to itself and to those beside it."""
-        # one product for the linear layer and all taps takes a processor less time than two, or than a convolution
+        """First stage, (B, N, D) → (B, N, code): the contributions of each clip to itself and its neighbours."""
+        # on a CPU, one product for the linear layer and all taps is faster than two products or a convolution
         own = F.pad(self.own.weight[None], (0, 0, 0, 0, self.reach, self.reach))
         taps = own + self.around.weight.permute(2, 0, 1)  # (taps, width, D)
         return Stream(F.linear(self._dropped(stream), taps.flatten(0, 1)), stream.clips)
 
     def tell(self, codes: Stream) -> Stream:
-        """(B, N, code) → (B, N, width), zero where padded."""
+        """Second stage, (B, N, code) → (B, N, width), zero where padded."""
         mask = codes.clips[..., None]
         told = self._told(codes.features * mask)
         return Stream(torch.relu(told + self.own.bias) * mask, codes.clips)
 
     def _told(self, said: Tensor) -> Tensor:
-        """(B, N, taps × width) what each clip says to those beside it → (B, N, width) what each is told."""
+        """Sum the contributions (B, N, taps × width) that each clip receives from its neighbours → (B, N, width)."""
         clips, heard = said.shape[1], said.unflatten(2, (-1, self.width))
         padded = F.pad(heard, (0, 0, 0, 0, self.reach, self.reach))  # (B, N + 2 reach, taps, width)
         return torch.stack([padded[:, k : k + clips, k] for k in range(heard.shape[2])]).sum(0)
@@ -149,10 +153,10 @@ class Encoder(nn.Module):
 
 
 class ResidualEncoder(Encoder):
-    """Clips encoded one by one, to which a convolution over these codes adds what it makes of those beside them.
+    """Encode each clip separately, then add a convolution over these codes.
 
-    The same weights read a clip and its neighbours, so that what neighbours must tell of it is kept in its own code.
-    Arguments are those of :class:`Encoder`.
+    The same weights read a clip and its neighbours, so what neighbours reveal about a clip is kept in its own code.
+    The arguments are those of :class:`Encoder`.
     """
 
     def __init__(self, inputs: int, width: int, *, reach: int, dropout: float) -> None:
@@ -160,11 +164,11 @@ class ResidualEncoder(Encoder):
         self.around = nn.Conv1d(width, width, 2 * reach + 1, padding=reach)
 
     def read(self, stream: Stream) -> Stream:
-        """(B, N, D) → (B, N, width) each clip's own code."""
+        """First stage, (B, N, D) → (B, N, width): the code of each clip."""
         return Stream(torch.relu(self.own(self._dropped(stream))), stream.clips)
 
     def tell(self, codes: Stream) -> Stream:
-        """(B, N, width) → (B, N, width), zero where padded."""
+        """Second stage, (B, N, width) → (B, N, width), zero where padded."""
         mask = codes.clips[..., None]
         own = codes.features * mask
         taps = self.around.weight.permute(2, 0, 1)  # (taps, width, width)
@@ -178,10 +182,10 @@ _ENCODERS: dict[str, type[Encoder]] = {"convolution": Encoder, "residual": Resid
 def build_encoded(
     owner: str, base: str, labels: LabelSpec, encoder: str, *, inputs: int, width: int, reach: int, dropout: float
 ) -> tuple[Encoder, Method]:
-    """An encoder and the method that reads its output, as :class:`Encoded` takes them.
+    """Build an encoder and the base that reads its output, the arguments of :class:`Encoded`.
 
     Raises:
-        OptionError: as :func:`build_base`.
+        OptionError: As in :func:`build_base`.
     """
     shared = _ENCODERS[encoder](inputs, width, reach=reach, dropout=dropout)
     return shared, build_base(owner, base, FeatureSpec({"encoded": (width,)}), labels)
@@ -191,22 +195,27 @@ class Encoded(Wrapped):
     """A scheme that shapes the representation: the base reads encoded clips, labelled or not.
 
     Args:
-        encoder: of the first stream, shared by all rows.
-        base: built for the encoder's width.
+        encoder: Encoder of the first stream, shared by all rows.
+        base: Method built for the encoder's width.
     """
 
     def __init__(self, encoder: Encoder, base: Method) -> None:
         super().__init__(base)
         self.encoder = encoder
         if type(base).remember is not Method.remember:
-            raise OptionError("an encoder moves what its base would remember; choose a base without a memory")
+            raise OptionError(
+                "the encoder changes in training, so its base cannot keep a memory; choose a base without a memory"
+            )
 
     @abstractmethod
     def unlabelled_losses(self, batch: Batch, codes: Stream, encoded: Stream) -> dict[str, Tensor]:
-        """Named scalar terms of a batch with at least one unlabelled row, from the encoder's two stages."""
+        """Return named scalar losses of a batch with at least one unlabelled row.
+
+        ``codes`` and ``encoded`` are the outputs of the encoder's two stages.
+        """
 
     def losses(self, batch: Batch) -> dict[str, Tensor]:
-        """The base's terms, and those of the unlabelled rows where there are any."""
+        """Losses of the base, and of the unlabelled rows if there are any."""
         self.base.epoch = self.epoch
         codes = self.encoder.read(first(batch))
         encoded = self.encoder.tell(codes)
@@ -216,7 +225,7 @@ class Encoded(Wrapped):
         return {**terms, **self.unlabelled_losses(batch, codes, encoded)}
 
     def seen(self, batch: Batch) -> Batch:
-        """The batch with encoded clips as its only stream."""
+        """Return the batch with the encoded clips as its only stream."""
         return _shown(batch, self.encoder(first(batch)))
 
 
@@ -225,23 +234,23 @@ def _shown(batch: Batch, encoded: Stream) -> Batch:
 
 
 def first(batch: Batch) -> Stream:
-    """The first stream."""
+    """Return the first stream."""
     return next(iter(batch.streams.values()))
 
 
 def with_first(batch: Batch, features: Tensor) -> Batch:
-    """The batch with other features in its first stream."""
+    """Return the batch with other features in its first stream."""
     name, stream = next(iter(batch.streams.items()))
     return batch.replace(streams={**batch.streams, name: Stream(features, stream.clips)})
 
 
 def mask_of(stream: Stream) -> Tensor:
-    """(B, N, 1, …) bool: False where padded, with as many axes as the features."""
+    """Return a mask (B, N, 1, …), False where padded, with as many axes as the features."""
     return stream.clips.reshape(*stream.clips.shape, *[1] * (stream.features.ndim - 2))
 
 
 def noisy(batch: Batch, noise: float) -> Batch:
-    """A batch whose first stream has normal noise, of that share of each video's root mean square."""
+    """Add normal noise to the first stream, scaled by ``noise`` × each video's root mean square."""
     stream = first(batch)
     mask = mask_of(stream)
     features = torch.where(mask, stream.features, 0.0)
@@ -252,10 +261,10 @@ def noisy(batch: Batch, noise: float) -> Batch:
 
 
 def divergence(known: ScoreDistribution, other: ScoreDistribution, scale: ScoreScale) -> Tensor:
-    """(B,) how far an answer is from a known one; its gradient goes to both.
+    """Return how far a prediction is from a known one, (B,); the gradient flows to both.
 
-    Kullback–Leibler divergence, exact for bins and normals and of the normals with their means and spreads for other
-    distributions; of points, which are no densities, the squared distance in quarters of the scale.
+    Kullback–Leibler divergence: exact for histograms and normals; other distributions are approximated by normals with
+    their means and standard deviations. For points, which have no density: squared distance in quarters of the scale.
     """
     if isinstance(known, Point):
         return ((known.mean - other.mean) / (scale.span / 4)).square()
@@ -268,7 +277,7 @@ def divergence(known: ScoreDistribution, other: ScoreDistribution, scale: ScoreS
 
 @contextmanager
 def still(module: nn.Module) -> Iterator[None]:
-    """Without dropout, and with batch norm's kept statistics, so that two passes differ by their inputs alone."""
+    """Disable dropout and use batch norm's running statistics, so that two passes differ only by their inputs."""
     moving = [m for m in module.modules() if isinstance(m, _STILL) and m.training]
     for one in moving:
         one.eval()
@@ -280,7 +289,7 @@ def still(module: nn.Module) -> Iterator[None]:
 
 
 def ramp(epoch: int, epochs: int) -> float:
-    """Weight between e⁻⁵ and 1 that the terms of unlabelled rows have in an epoch (Laine and Aila 2017).
+    """Return the weight of unlabelled losses in an epoch, rising from e⁻⁵ to 1 (Laine and Aila 2017).
 
     >>> ramp(10, 10), ramp(0, 0)
     (1.0, 1.0)
@@ -289,6 +298,6 @@ def ramp(epoch: int, epochs: int) -> float:
 
 
 def freeze(module: nn.Module) -> None:
-    """Its weights are copied, not trained."""
+    """Disable gradients of all parameters."""
     for parameter in module.parameters():
         parameter.requires_grad_(False)

@@ -1,11 +1,11 @@
-"""Support vector regression on one vector per video: trained by scikit-learn, kept and answered as tensors.
+"""Support vector regression on one vector per video: fitted by scikit-learn, stored and evaluated as tensors.
 
-The vectors may be brought to unit length, or each channel to zero mean and unit spread over the training set. C, ε and
-γ that are not given are selected by cross-validation inside the training set, by the squared error. Rows of one group
-(event, athlete, surgeon) stay on one side of every inner split; a row of unknown group is a group of its own. The grids
-are multiples of what the data suggest, so that they fit any sport and any width of features: ε in spreads of the
-training scores, C in spreads of the scores ÷ variance of the kernel, γ in 1 ÷ variance of the vectors (scikit-learn's
-``scale``). All of it is deterministic.
+The vectors may be scaled to unit length, or each channel standardised over the training set. C, ε and γ that are not
+given are selected by cross-validation inside the training set, by squared error. Rows of one group (event, athlete,
+surgeon) stay on one side of every inner split; a row without a known group is its own group. The grids are multiples of
+statistics of the data, so that they fit any sport and feature width: ε in standard deviations of the training scores, C
+in standard deviations of the scores ÷ variance of the kernel, γ in 1 ÷ variance of the vectors (scikit-learn's
+``scale``). Everything is deterministic.
 """
 
 from __future__ import annotations
@@ -36,32 +36,30 @@ _EPSILONS = (0.01, 0.1, 0.3)
 _GAMMAS = (0.1, 1.0, 10.0)
 _FOLDS = 5
 
-CostOption = Annotated[
-    float | None, Field(gt=0, description="C, in units of the score ÷ units of the kernel; selected if not given")
-]
+CostOption = Annotated[float | None, Field(gt=0, description="C, in score units ÷ kernel units; selected if not given")]
 EpsilonOption = Annotated[
-    float | None, Field(ge=0, description="half-width ε of the free tube, in units of the score; selected if not given")
+    float | None, Field(ge=0, description="half-width ε of the loss-free tube, in score units; selected if not given")
 ]
 
 
 class SupportVectors(Method):
-    """A point for each video, by support vector regression.
+    """Predict a point for each video by support vector regression.
 
     Args:
-        embed: batch → (B, D), without parameters.
-        scaling: of those vectors.
+        embed: Maps a batch to (B, D), without parameters.
+        scaling: Scaling of these vectors.
         kernel: ``linear``, u·v; or ``rbf``, exp(−γ ‖u − v‖²).
         cost: C.
         epsilon: ε.
-        gamma: γ of the kernel ``rbf``.
+        gamma: γ of the RBF kernel.
 
     Attributes:
-        centre: (D,) subtracted from a vector.
-        spread: (D,) that a vector is divided by.
-        support: (S, D) scaled support vectors; of a linear machine their sum, weighted by the dual coefficients.
+        centre: (D,) subtracted from the vectors.
+        spread: (D,) by which the vectors are divided.
+        support: (S, D) scaled support vectors; for a linear kernel, their sum weighted by the dual coefficients.
         dual: (S,) dual coefficients; 1 for that sum.
-        intercept: () in units of the score.
-        chosen: (3,) C, ε and γ, given or selected; γ is 0 where there is none.
+        intercept: () in score units.
+        chosen: (3,) C, ε and γ, given or selected; γ is 0 for a linear kernel.
     """
 
     centre: Tensor
@@ -84,25 +82,23 @@ class SupportVectors(Method):
         super().__init__()
         self.embed, self.scaling, self.kernel = embed, scaling, kernel
         self.given = cost, epsilon, gamma
-        # large dual coefficients of opposite sign cancel, which single precision does not survive
+        # large dual coefficients of opposite sign cancel: single precision is not enough
         for name in ("centre", "spread", "support", "dual", "intercept", "chosen"):
             self.register_memory(name, torch.float64)
 
     def losses(self, batch: Batch) -> dict[str, Tensor]:
-        """Nothing: :meth:`remember` is all the training."""
+        """Nothing: :meth:`remember` does all the training."""
         return {}
 
     @torch.no_grad()
     def remember(self, train: Batch) -> None:
-        """Select what is not given, and fit.
+        """Select the parameters that are not given, and fit.
 
         Raises:
-            DataError: fewer than two labelled videos.
+            DataError: If fewer than two videos are labelled.
         """
         if len(train) < 2:
-            raise DataError(
-                f"support vector regression needs at least 2 labelled videos to learn from, not {len(train)}"
-            )
+            raise DataError(f"support vector regression needs at least 2 labelled training videos, not {len(train)}")
         x = self._sized(train)
         standard = self.scaling == "standard"
         spread = x.std(0, correction=0)
@@ -113,7 +109,7 @@ class SupportVectors(Method):
         self._keep(x, machine, gamma)
 
     def predict(self, batch: Batch) -> Point:
-        """B points."""
+        """Return B points."""
         x = self._scaled(self._sized(batch))
         value = self._kernel(x, self.support, float(self.chosen[2])) @ self.dual + self.intercept
         return Point(value.to(batch.features.dtype))
@@ -126,13 +122,13 @@ class SupportVectors(Method):
         return standardised(x, self.centre, self.spread) if self.scaling == "standard" else x
 
     def _kernel(self, left: Tensor, right: Tensor, gamma: float) -> Tensor:
-        """(B, D), (S, D) → (B, S)."""
+        """Return the kernel matrix: (B, D), (S, D) → (B, S)."""
         if self.kernel == "linear":
             return left @ right.T
         return torch.exp(-gamma * _squared_distances(left, right))
 
     def _select(self, x: Tensor, score: Array, group: Rows) -> tuple[SVR, float]:
-        """The best machine on a kernel computed once for each γ, and that γ."""
+        """Return the best SVR, with a kernel computed once for each γ, and that γ."""
         found = []
         for gamma in self._gammas(x):
             gram = self._kernel(x, x, gamma).cpu().numpy()
@@ -158,7 +154,7 @@ class SupportVectors(Method):
 
 
 def _fit(gram: Array, score: Array, group: Rows, cost: float | None, epsilon: float | None) -> tuple[float, SVR]:
-    """The error of the best machine on a kernel (n, n) by cross-validation, and that machine fitted to all."""
+    """Return the cross-validated error of the best SVR on a kernel (n, n), and that SVR fitted to all rows."""
     spread = _or_one(float(score.std()))
     variance = _or_one(float(np.trace(gram) / len(gram) - gram.mean()))
     costs = [factor * spread / variance for factor in _COSTS] if cost is None else [cost]
@@ -174,7 +170,7 @@ def _fit(gram: Array, score: Array, group: Rows, cost: float | None, epsilon: fl
 
 
 def _inner_splits(group: Rows) -> list[tuple[Rows, Rows]]:
-    """Row numbers to fit and to judge, in up to five parts; by row where all rows are of one group."""
+    """Return rows to fit and to validate, in up to five folds; split by row if all rows are of one group."""
     own = np.where(group < 0, group.max() + 1 + np.arange(len(group)), group)
     groups = len(np.unique(own))
     if groups == 1:
@@ -183,11 +179,11 @@ def _inner_splits(group: Rows) -> list[tuple[Rows, Rows]]:
 
 
 def _or_one(spread: float) -> float:
-    """A spread to count in; 1 where there is none but what rounding left."""
+    """Return ``spread``, or 1 if it is zero up to rounding."""
     return spread if spread > 1e-12 else 1.0
 
 
 def _squared_distances(left: Tensor, right: Tensor) -> Tensor:
-    """(B, D), (S, D) → (B, S), with memory for the answer alone."""
+    """Return squared distances, (B, D), (S, D) → (B, S), without a larger intermediate tensor."""
     lengths = left.square().sum(1)[:, None] + right.square().sum(1)
     return (lengths - 2 * left @ right.T).clamp(min=0)

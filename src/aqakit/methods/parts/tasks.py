@@ -1,10 +1,10 @@
-"""What the two multi-task systems of Parmar and Morris share: a score, attributes and a caption from one body.
+"""The multi-task systems of Parmar and Morris: score, attributes and captions from shared features.
 
 The loss of the score is its squared plus its absolute error, in units of ``unit`` points (the paper prints a minus sign
-before it, which cannot be meant); of the attributes the sum of their cross-entropies; of the caption the negative
-log-likelihood, summed over its words. Labels that a row lacks do not count. The published code learns score ÷ 17 from
-0 on; here the output layer works in quarters of the score scale around its middle, as everywhere, which changes the
-conditioning and not the model.
+before it, evidently a misprint). The loss of the attributes is the sum of their cross-entropies, and that of the
+caption the negative log-likelihood summed over its words. Missing labels are ignored. The published code learns
+score ÷ 17, measured from 0; here, as everywhere, the output layer works in quarters of the score scale around its
+centre, which changes the conditioning but not the model.
 """
 
 from __future__ import annotations
@@ -29,41 +29,41 @@ from aqakit.types import Batch, Description, LabelSpec, Stream
 
 TasksOption = Annotated[
     Literal["stl", "cls", "cap", "mtl"] | None,
-    Field(description="beside the score: nothing, attributes, captions, or both (all that the labels have)"),
+    Field(description="tasks besides the score: none, attributes, captions, or both (all that the labels have)"),
 ]
 UnitOption = Annotated[
     float | None,
-    Field(gt=0, description="points that count as one in the loss of the score (17 in 104.5 of the scale)"),
+    Field(gt=0, description="points per unit of the score loss (17/104.5 of the scale)"),
 ]
 ScoreWeightOption = Annotated[float, Field(gt=0, description="weight of the score in the loss")]
 AttributeWeightOption = Annotated[float | None, Field(gt=0, description="weight of the attributes in the loss (1)")]
 CaptionWeightOption = Annotated[float | None, Field(gt=0, description="weight of the caption in the loss (0.01)")]
 CaptionWidthOption = Annotated[
     int | None,
-    Field(gt=0, description="units of a layer of the caption's GRUs (512, or what they read if that is less)"),
+    Field(gt=0, description="units per layer of the caption GRUs (512, or the width of their input if smaller)"),
 ]
 MaxWordsOption = Annotated[
-    int | None, Field(gt=0, description="where longer captions are cut (98 words: 100 tokens with start and end)")
+    int | None, Field(gt=0, description="maximum length of a caption (98 words: 100 tokens with start and end)")
 ]
-SearchOption = Annotated[Literal["greedy", "beam"] | None, Field(description="how a caption is searched for (greedy)")]
-BeamsOption = Annotated[int | None, Field(gt=1, description="sentences that a beam search keeps (5)")]
+SearchOption = Annotated[Literal["greedy", "beam"] | None, Field(description="decoding of captions (greedy)")]
+BeamsOption = Annotated[int | None, Field(gt=1, description="number of beams of a beam search (5)")]
 
 _WANTED = {"stl": (False, False), "cls": (True, False), "cap": (False, True), "mtl": (True, True)}
 
 
 @dataclass(frozen=True)
 class Plan:
-    """The options that both systems share, checked against the labels.
+    """Options shared by both systems, checked against the labels.
 
     Attributes:
-        labels: what there is to learn.
-        unit: points that count as one in the loss of the score.
-        score: weight of the score in the loss.
-        attributes: weight of the attributes; 0 where they are not learnt.
-        captions: weight of the captions; 0 where they are not learnt.
-        width: most units of a layer of the caption's GRUs; None for 512 or what they read.
-        words: most words of a caption.
-        beams: of the search for a caption; 1 is greedy.
+        labels: Labels to learn.
+        unit: Points per unit of the score loss.
+        score: Weight of the score loss.
+        attributes: Weight of the attribute loss; 0 if attributes are not learnt.
+        captions: Weight of the caption loss; 0 if captions are not learnt.
+        width: Units per layer of the caption GRUs; None for 512 or the width of their input if smaller.
+        words: Maximum number of words of a caption.
+        beams: Number of beams; 1 is greedy.
     """
 
     labels: LabelSpec
@@ -77,11 +77,11 @@ class Plan:
 
     @property
     def classes(self) -> int:
-        """Classes of all attributes together."""
+        """Total number of classes of all attributes."""
         return sum(self.labels.attributes.values())
 
     def captioner(self, width: int) -> S2VT | None:
-        """A caption decoder for clips of that width, where captions are learnt."""
+        """Build a caption decoder for clips of this width; None if captions are not learnt."""
         if not self.captions:
             return None
         return S2VT(width, len(self.labels.vocabulary), hidden=self.width or min(512, width))
@@ -101,10 +101,10 @@ def plan(
     search: str | None,
     beams: int | None,
 ) -> Plan:
-    """The options of ``owner`` with their defaults.
+    """Resolve the options of ``owner`` and their defaults.
 
     Raises:
-        OptionError: a task that the labels do not have, or an option that nothing would read.
+        OptionError: If the labels lack a requested task, or an option would be ignored.
     """
     attributes, captions = _chosen(owner, labels, tasks)
     if not attributes:
@@ -127,7 +127,7 @@ def plan(
 
 
 def _chosen(owner: str, labels: LabelSpec, tasks: str | None) -> tuple[bool, bool]:
-    """Whether attributes, and whether captions, are learnt."""
+    """Return whether attributes and captions are learnt."""
     there = bool(labels.attributes), bool(labels.vocabulary)
     if tasks is None:
         return there
@@ -149,13 +149,13 @@ def _refuse(owner: str, reason: str, **given: object) -> None:
 
 
 class MultiTask(Method):
-    """A point for each video and, where the plan has them, its attributes and a caption.
+    """Predict a point for each video and, depending on the plan, its attributes and a caption.
 
     Args:
-        plan: what is learnt.
-        score: from what the tasks share to (B, 1), in quarters of the score scale.
-        attributes: from what the tasks share to (B, classes of all attributes), if they are learnt.
-        captions: the decoder, if captions are learnt.
+        plan: What is learnt.
+        score: Maps shared features to (B, 1), in quarters of the score scale.
+        attributes: Maps shared features to (B, classes of all attributes); None if attributes are not learnt.
+        captions: Caption decoder; None if captions are not learnt.
     """
 
     def __init__(self, plan: Plan, *, score: nn.Module, attributes: nn.Module | None, captions: S2VT | None) -> None:
@@ -165,14 +165,14 @@ class MultiTask(Method):
 
     @abstractmethod
     def shared(self, batch: Batch) -> Tensor:
-        """(B, …) what the tasks have in common."""
+        """Return the features (B, …) that the tasks share."""
 
     @abstractmethod
     def seen(self, batch: Batch, shared: Tensor) -> Stream:
-        """(B, N, D) what the captions are made from."""
+        """Return the input (B, N, D) of the caption decoder."""
 
     def losses(self, batch: Batch) -> dict[str, Tensor]:
-        """The weighted terms of score, attributes and captions."""
+        """Weighted losses of score, attributes and captions."""
         known = batch.select(batch.labelled)
         shared = self.shared(known)
         terms = {"score": self.plan.score * mean_loss(self._error(shared, known.score))}
@@ -185,11 +185,11 @@ class MultiTask(Method):
         return terms
 
     def predict(self, batch: Batch) -> Point:
-        """B points."""
+        """Return B points."""
         return self._point(self.shared(batch))
 
     def describe(self, batch: Batch) -> Description:
-        """Probabilities of each attribute's classes, and the caption that the search finds."""
+        """Return the class probabilities of each attribute, and the decoded captions."""
         shared = self.shared(batch)
         logits = {} if self.attributes is None else self._logits(shared)
         probabilities = {name: value.softmax(1) for name, value in logits.items()}
@@ -212,7 +212,7 @@ class MultiTask(Method):
 
 
 def _cross_entropy(logits: Mapping[str, Tensor], true: Mapping[str, Tensor]) -> Tensor:
-    """Sum over the attributes of the mean over the rows where each is known."""
+    """Sum over attributes of the mean cross-entropy over rows where the attribute is known."""
     terms = []
     for name, values in logits.items():
         known = true[name] >= 0

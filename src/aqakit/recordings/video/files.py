@@ -1,4 +1,4 @@
-"""A video file: its packets are surveyed once, then decoded forward as often as frames are wanted."""
+"""Video files: packets are scanned once, then decoded forwards for each request of frames."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ from aqakit.errors import VideoError
 from aqakit.recordings.video.info import LIMITS, MAX_PIXELS, READABLE, VideoInfo, describe
 
 JUMP = 100
-"""Decoding starts at the last keyframe before the first wanted frame if that skips so many frames or more."""
+"""Decoding starts at the last keyframe before the first requested frame if that skips at least this many frames."""
 
 RETRIES = 100
-"""How often reading goes on behind a place where the container is damaged."""
+"""How often reading continues after a damaged place in the container."""
 
-_TEXT = {"ansi", "xbin", "idf", "bintext"}  # FFmpeg's decoders that draw text files
+_TEXT = {"ansi", "xbin", "idf", "bintext"}  # FFmpeg's decoders that render text files
 
 
 @dataclass(frozen=True)
@@ -36,9 +36,9 @@ class File:
 
     Attributes:
         info: what it holds.
-        times: presentation times of all frames, in order, where the container can be trusted with them: they tell
-            the number of a frame even behind lost ones. Empty for AVI, which has none: there frames are counted, and
-            a packet that cannot be decoded counts as one.
+        times: presentation times of all frames, in order, if the container's times are reliable: they give the
+            number of a frame even after lost ones. Empty if not, as for AVI, which has none: then frames are counted,
+            and a packet that cannot be decoded counts as one.
         keys: presentation times of the keyframes, in order.
     """
 
@@ -47,7 +47,7 @@ class File:
     keys: tuple[int, ...]
 
     def decode(self, wanted: Sequence[int]) -> Generator[tuple[int, VideoFrame], None, None]:
-        """All readable frames in order, from the first wanted one or an earlier one on."""
+        """Yield all readable frames in order, starting at the first requested one or earlier."""
         key = self._key(wanted[0])
         if key is not None:
             jumped = self._decode(key)
@@ -59,7 +59,7 @@ class File:
         yield from self._decode()
 
     def _key(self, number: int) -> int | None:
-        """Time of the keyframe to start from, or None for the beginning."""
+        """Return the time of the keyframe to start from, or None for the beginning."""
         place = bisect_right(self.keys, self.times[number]) - 1 if number < len(self.times) else -1
         key = self.keys[place] if place >= 0 else None
         return key if key is not None and bisect_left(self.times, key) >= JUMP else None
@@ -80,7 +80,7 @@ class File:
                         yield number, frame
 
     def _number(self, frame: VideoFrame, counted: int) -> int:
-        """The number of a frame; −1 if it is at no time at which there should be one."""
+        """Return the number of a frame; −1 if no frame should be at its time."""
         if not self.times:
             return counted
         time = -1 if frame.pts is None else frame.pts
@@ -99,10 +99,10 @@ class _Packet:
 
 @lru_cache(maxsize=4)
 def survey(path: Path, size: int, modified: int) -> File:
-    """Count the frames and decode the first one; ``size`` and ``modified`` tell versions of the file apart.
+    """Count the frames and decode the first one; ``size`` and ``modified`` distinguish versions of the file.
 
     Raises:
-        VideoError: the file is no video, cannot be decoded at all, or ends before half of what it promises.
+        VideoError: the file is not a video, cannot be decoded at all, or has less than half of its declared frames.
     """
     with _open(path) as (container, track):
         packets, frame = _scan(container, track)
@@ -124,7 +124,7 @@ def survey(path: Path, size: int, modified: int) -> File:
 
 
 def _scan(container: InputContainer, track: VideoStream) -> tuple[list[_Packet], VideoFrame | None]:
-    """All packets that become frames, and the first frame that can be decoded."""
+    """Return all packets that become frames, and the first frame that can be decoded."""
     packets: list[_Packet] = []
     frame: VideoFrame | None = None
     for packet in _packets(container, track):
@@ -136,12 +136,12 @@ def _scan(container: InputContainer, track: VideoStream) -> tuple[list[_Packet],
 
 
 def _shown(packet: Packet[VideoStream], codec: str) -> bool:
-    """Whether the packet becomes a frame: not what an edit list cuts away, nor a hidden reference of VP8."""
+    """Whether the packet becomes a frame: neither removed by an edit list nor a hidden reference of VP8."""
     return not packet.is_discard and not (codec == "vp8" and not memoryview(packet)[0] & 0x10)
 
 
 def _end(container: InputContainer, track: VideoStream, times: Sequence[int]) -> float | None:
-    """When the video ends by its header or index, in the units of ``times``; None where that promises nothing."""
+    """Return the end of the video by its header or index, in the units of ``times``; None if not stated."""
     if not times or not track.time_base:
         return None
     if "matroska" in container.format.name:
@@ -153,7 +153,7 @@ def _end(container: InputContainer, track: VideoStream, times: Sequence[int]) ->
 
 
 def _absent(end: float | None, packets: Sequence[_Packet], spacing: float) -> int:
-    """About how many frames are promised behind the last one."""
+    """Estimate how many declared frames are missing after the last one."""
     if end is None or not spacing:
         return 0
     last = max(packet.time + packet.duration for packet in packets if packet.time is not None)
@@ -167,7 +167,7 @@ def _open(path: Path) -> Iterator[tuple[InputContainer, VideoStream]]:
     try:
         container = av.open(f"file:{path}", options=options, metadata_errors="replace")
     except FFmpegError as error:
-        raise VideoError(f"{path} cannot be read as a video: {error.strerror}; is it one, and complete?") from error
+        raise VideoError(f"{path} cannot be read as a video: {error.strerror}; is it a complete video file?") from error
     with container:
         yield container, _track(container, path)
 
@@ -183,12 +183,12 @@ def _track(container: InputContainer, path: Path) -> VideoStream:
         raise VideoError(f"{path} is text, not a video")
     if context.width * context.height > MAX_PIXELS:
         size = f"{context.width}×{context.height}"
-        raise VideoError(f"{path} claims frames of {size} pixels; no more than {MAX_PIXELS} are read")
+        raise VideoError(f"{path} declares frames of {size} pixels; the limit is {MAX_PIXELS}")
     return tracks[0]
 
 
 def _packets(container: InputContainer, track: VideoStream) -> Iterator[Packet[VideoStream] | None]:
-    """All packets of the track, reading on behind damage, then None, which empties the decoder."""
+    """Yield all packets of the track, continuing after damage, then None, which flushes the decoder."""
     for _ in range(RETRIES):
         try:
             yield from (packet for packet in container.demux(track) if packet.size)
@@ -199,7 +199,7 @@ def _packets(container: InputContainer, track: VideoStream) -> Iterator[Packet[V
 
 
 def _decoded(track: VideoStream, packet: Packet[VideoStream] | None) -> list[VideoFrame] | None:
-    """Frames that come out when a packet goes in; None if it cannot be decoded."""
+    """Return the frames that the decoder outputs for a packet; None if it cannot be decoded."""
     try:
         return track.decode(packet)
     except FFmpegError:

@@ -1,4 +1,4 @@
-"""A folder of numbered pictures as a video."""
+"""Folders of numbered pictures, read as videos."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ from aqakit.errors import VideoError
 from aqakit.recordings.video.info import LIMITS, VideoInfo, describe
 
 PICTURES = {".jpg": "mjpeg", ".jpeg": "mjpeg", ".png": "png", ".bmp": "bmp", ".webp": "webp"}
-"""Endings of the pictures that are read, and FFmpeg's decoders for them."""
+"""File endings of the pictures that are read, and FFmpeg's decoders for them."""
 
 
 @dataclass(frozen=True)
 class Folder:
-    """Pictures in the order of the numbers in their names, which may begin anywhere."""
+    """Pictures in the order of the numbers in their names, which may start at any number."""
 
     info: VideoInfo
     paths: tuple[Path, ...]
 
     def decode(self, wanted: Sequence[int]) -> Generator[tuple[int, VideoFrame], None, None]:
-        """Wanted pictures; for an unreadable one, the nearest readable one since the last."""
+        """Yield the requested pictures; for an unreadable one, the nearest readable one after the previous request."""
         done = -1
         for number in wanted:
             for nearest in range(number, done, -1):
@@ -50,7 +50,7 @@ def survey(path: Path) -> Folder:
     except OSError as error:
         raise VideoError(f"{path}: {error.strerror}") from error
     if not inside:
-        raise VideoError(f"{path} is a folder without frames; pictures ({', '.join(PICTURES)}) are expected in it")
+        raise VideoError(f"{path} is a folder without frames; expected pictures ({', '.join(PICTURES)})")
     paths = tuple(sorted(inside, key=_by_number))
     frame = next((frame for frame in map(_decode, paths) if frame is not None), None)
     if frame is None:

@@ -1,4 +1,4 @@
-"""What a video holds, how reading it went, and the limits of what is read."""
+"""Metadata of videos, reports of how reading went, and limits."""
 
 from __future__ import annotations
 
@@ -10,28 +10,28 @@ from typing import Protocol
 from av.video.frame import VideoFrame
 
 MAX_PIXELS = 2**26
-"""The largest frame that is read: 67 million pixels, twice 8K."""
+"""Largest frame that is read: 67 million pixels, twice 8K."""
 
 READABLE = 0.5
-"""The least share of the frames, of those wanted and of those the file promises, that must be readable."""
+"""Minimum share of readable frames, both of the requested and of the declared ones."""
 
 LIMITS = {"max_pixels": str(MAX_PIXELS)}
-"""The limits as FFmpeg's decoders are told them."""
+"""The limits as options of FFmpeg's decoders."""
 
 
 @dataclass(frozen=True)
 class VideoInfo:
-    """What a video holds.
+    """Metadata of a video.
 
     Attributes:
         path: the file or the folder of pictures.
-        frames: how many frames there are, counted.
-        promised: about how many there should be by the header or index: more than ``frames`` if it is cut off.
+        frames: counted number of frames.
+        promised: approximate number declared by the header or index; more than ``frames`` if it is cut off.
         width, height: of an upright frame, in pixels.
-        rate: average frames per second; 0 where none is known, as in a folder of pictures.
-        duration: in seconds; 0 where no rate is known.
-        codec: FFmpeg's name of it.
-        rotation: degrees, anticlockwise, by which stored frames are turned to stand upright.
+        rate: average frames per second; 0 if unknown, as for a folder of pictures.
+        duration: in seconds; 0 if the rate is unknown.
+        codec: FFmpeg's name of the codec.
+        rotation: degrees, anticlockwise, by which stored frames are rotated upright.
     """
 
     path: Path
@@ -47,14 +47,14 @@ class VideoInfo:
 
 @dataclass
 class Report:
-    """How reading went, summed over the calls that were given it.
+    """How reading went, summed over all calls that it was passed to.
 
     Attributes:
-        requested: distinct frames wanted.
+        requested: number of distinct frames requested.
         decoded: how many of them were readable.
         corrupt: how many of the readable ones the decoder flagged as damaged.
         missing: how many were replaced by another frame.
-        absent: about how many frames the files promise behind their last one, being cut off.
+        absent: approximate number of declared frames after the end of files that are cut off.
     """
 
     requested: int = 0
@@ -64,7 +64,7 @@ class Report:
     absent: int = 0
 
     def sentence(self) -> str:
-        """In words.
+        """Return the report in words.
 
         >>> Report(requested=160, decoded=157, corrupt=2, missing=3).sentence()
         '157 of 160 frames readable; 3 missing, replaced by the frame before; 2 flagged corrupt'
@@ -77,23 +77,23 @@ class Report:
 
 
 class Source(Protocol):
-    """Something that frames come from."""
+    """A source of frames: a file or a folder."""
 
     @property
     def info(self) -> VideoInfo:
-        """What it holds."""
+        """Metadata of the video."""
 
     def decode(self, wanted: Sequence[int]) -> Generator[tuple[int, VideoFrame], None, None]:
-        """Readable frames with their numbers, in order: those wanted, and perhaps others."""
+        """Yield readable frames with their numbers, in order: the requested ones, and possibly others."""
 
 
 def turns(frame: VideoFrame) -> int:
-    """Quarter turns, anticlockwise, that make a frame upright."""
+    """Return the anticlockwise quarter turns that make a frame upright."""
     return round(frame.rotation / 90) % 4
 
 
 def describe(path: Path, frame: VideoFrame, codec: str, count: int, *, rate: float = 0.0, absent: int = 0) -> VideoInfo:
-    """The facts of a video, one frame of which is decoded."""
+    """Return the metadata of a video, given one decoded frame."""
     quarters = turns(frame)
     width, height = (frame.height, frame.width) if quarters % 2 else (frame.width, frame.height)
     duration = count / rate if rate else 0.0

@@ -1,4 +1,4 @@
-"""Frames of a video by their number, from whatever it is: a file or a folder of pictures."""
+"""Read frames of a video by number, from a file or a folder of pictures."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ Image = NDArray[np.uint8]
 
 
 def probe(path: Path | str) -> VideoInfo:
-    """Count the frames of a video without decoding more than the first.
+    """Return the metadata of a video: count its frames, but decode only the first.
 
     Raises:
-        VideoError: it is missing, no video, or too damaged.
+        VideoError: it is missing, not a video, or too damaged.
     """
     return _source(Path(path)).info
 
@@ -38,21 +38,21 @@ def stream(
     interpolation: Literal["bilinear", "bicubic", "area"] = "bilinear",
     report: Report | None = None,
 ) -> Iterator[tuple[int, Image]]:
-    """Wanted frames in one forward pass; memory does not grow with the length of the video.
+    """Yield frames in one forward pass; memory does not grow with the length of the video.
 
     Args:
         path: a video file or a folder of numbered pictures.
-        numbers: of the wanted frames, in any order; None for all.
-        size: (height, width) to resize upright frames to, or a function from (height, width) to it. This is done
-            before the conversion to RGB, with a filter as wide as the reduction, so that nothing aliases.
-        interpolation: the filter of the resizing.
-        report: is added to.
+        numbers: numbers of the requested frames, in any order; None for all.
+        size: (height, width) to resize upright frames to, or a function from (height, width) to it. Frames are resized
+            before the conversion to RGB, with a filter as wide as the reduction, to avoid aliasing.
+        interpolation: filter used for resizing.
+        report: updated with the counts of this call.
 
     Yields:
-        Number and (H, W, 3) uint8 RGB of each distinct wanted frame, in increasing order.
+        Number and (H, W, 3) uint8 RGB of each distinct requested frame, in increasing order.
 
     Raises:
-        VideoError: the video cannot be used, a number is outside it, or too few wanted frames were readable.
+        VideoError: the video cannot be used, a number is outside it, or too few requested frames are readable.
     """
     source = _source(Path(path))
     wanted = _wanted(source.info, numbers)
@@ -68,9 +68,9 @@ def frames(
     interpolation: Literal["bilinear", "bicubic", "area"] = "bilinear",
     report: Report | None = None,
 ) -> Image:
-    """Frames in the order of ``numbers``, which may repeat and may be a table of clips: (*numbers, H, W, 3) uint8.
+    """Return frames in the order of ``numbers``, which may repeat or be a table of clips: (*numbers, H, W, 3) uint8.
 
-    Arguments and errors are those of :func:`stream`.
+    The other arguments and the errors are those of :func:`stream`.
     """
     table = np.asarray(numbers if isinstance(numbers, np.ndarray) else list(numbers))
     found = stream(path, table.ravel().tolist(), size=size, interpolation=interpolation, report=report)
@@ -102,7 +102,7 @@ def _read(source: Source, wanted: Sequence[int], convert: _Converter, report: Re
 
 
 def _match(decoded: Iterable[tuple[int, VideoFrame]], wanted: Sequence[int]) -> Iterator[tuple[int, VideoFrame, bool]]:
-    """For each wanted number the frame to show, and whether it is that very frame."""
+    """Yield each requested number, the frame to use for it, and whether it is exactly that frame."""
     queue = iter(wanted)
     due, previous = next(queue, None), None
     for number, frame in decoded:
@@ -122,15 +122,15 @@ def _wanted(info: VideoInfo, numbers: Iterable[int] | None) -> Sequence[int]:
         return range(info.frames)
     wanted = sorted({int(n) for n in numbers})
     if not wanted:
-        raise VideoError(f"{info.path}: no frame was asked for")
+        raise VideoError(f"{info.path}: no frame was requested")
     if wanted[0] < 0 or wanted[-1] >= info.promised:
         outside = wanted[0] if wanted[0] < 0 else wanted[-1]
-        raise VideoError(f"{info.path}: frame {outside} was asked for, and it has 0 to {info.promised - 1}")
+        raise VideoError(f"{info.path}: frame {outside} was requested, but it has 0 to {info.promised - 1}")
     return wanted
 
 
 class _Converter:
-    """From a decoded frame to an upright RGB array of a fixed size."""
+    """Converts a decoded frame to an upright RGB array of a fixed size."""
 
     def __init__(self, info: VideoInfo, size: Size | None, interpolation: str) -> None:
         natural = (info.height, info.width)
@@ -144,7 +144,7 @@ class _Converter:
         quarters = turns(frame)
         width, height = (self.height, self.width) if quarters % 2 else (self.width, self.height)
         resized = (frame.width, frame.height) != (width, height)
-        if resized and frame.format.name.startswith("yuv"):  # faster than resizing RGB, and more exact
+        if resized and frame.format.name.startswith("yuv"):  # faster and more exact than resizing RGB
             frame = self._resize.reformat(frame, width, height, interpolation=self._filter)
         rgb = self._colour.reformat(frame, width, height, "rgb24", interpolation=self._filter)
         return np.ascontiguousarray(np.rot90(rgb.to_ndarray(), quarters), np.uint8)

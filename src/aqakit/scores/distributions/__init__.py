@@ -1,13 +1,13 @@
-"""What every method answers with: a distribution over scores, one for each video of a batch.
+"""Distributions over scores, which every method predicts: one for each video of a batch.
 
-The batch shape is usually (B,) and may be anything. Three conventions hold for every kind:
+The batch shape is usually (B,), but can be any shape. Three conventions hold for every kind:
 
 - ``cdf``, ``icdf``, ``log_prob`` and ``crps`` work element by element: their argument broadcasts with the
-  batch shape from the right, so (Q, B) asks Q questions of each of B distributions;
-- ``quantile(level)`` asks the same of all rows: a number gives (*batch), levels (Q,) give (*batch, Q);
-- a distribution is frozen and holds tensors only, so ``kind`` and ``tensors()`` are all there is to store.
+  batch shape from the right, so (Q, B) evaluates each of B distributions at Q values;
+- ``quantile(level)`` uses the same levels for all rows: a number gives (*batch), levels (Q,) give (*batch, Q);
+- a distribution is frozen and holds only tensors, so ``kind`` and ``tensors()`` are enough to store it.
 
-``mean``, ``std``, ``cdf``, ``log_prob`` and ``crps`` carry gradients to what a distribution was made of.
+``mean``, ``std``, ``cdf``, ``log_prob`` and ``crps`` propagate gradients to the tensors of a distribution.
 
 >>> import torch
 >>> dives = Normal(torch.tensor([60.0, 85.5]), torch.tensor([4.0, 8.0]))

@@ -1,4 +1,4 @@
-"""What all kinds of distribution can do, and the affine image that any of them has."""
+"""Base class of all score distributions, and their affine transformation."""
 # ruff: noqa: D102  (the docstrings of Affine are inherited)
 
 from __future__ import annotations
@@ -16,24 +16,24 @@ Number = Tensor | float
 D = TypeVar("D", bound="ScoreDistribution")
 
 GRID = 401
-GRID_END = 5.0  # normal scores; 6e-7 of the probability lies outside, and float32 still tells the levels apart
+GRID_END = 5.0  # normal scores; 6e-7 of the probability lies outside, and float32 still distinguishes the levels
 
 
 class ScoreDistribution(ABC):
-    """A batch of distributions over scores, in the units of the target; a frozen dataclass of tensors."""
+    """Base class: a batch of distributions over scores, in units of the target; a frozen dataclass of tensors."""
 
     shared: ClassVar[tuple[str, ...]] = ()
-    """The fields that all rows have in common."""
+    """Names of the fields that all rows share."""
 
     @property
     @abstractmethod
     def batch_shape(self) -> torch.Size:
-        """Usually (B,)."""
+        """Shape of the batch, usually (B,)."""
 
     @property
     @abstractmethod
     def mean(self) -> Tensor:
-        """(*batch) expected score: the prediction, when one number is asked for."""
+        """(*batch) expected score, used as the point prediction."""
 
     @property
     @abstractmethod
@@ -42,58 +42,58 @@ class ScoreDistribution(ABC):
 
     @abstractmethod
     def cdf(self, score: Number) -> Tensor:
-        """Probability of at most this score."""
+        """Return the probability that the score is at most this."""
 
     @abstractmethod
     def icdf(self, level: Number) -> Tensor:
-        """The lowest score whose cdf reaches ``level``, element by element."""
+        """Return the lowest score whose cdf reaches ``level``, element by element."""
 
     @abstractmethod
     def log_prob(self, score: Number) -> Tensor:
-        """Log density; −inf where the score is impossible."""
+        """Return the log density; −inf where the score is impossible."""
 
     @property
     def mode(self) -> Tensor:
-        """(*batch) most likely score, for the kinds that know it in closed form."""
+        """(*batch) most likely score, for the kinds with a closed form."""
         raise NotImplementedError(f"the mode of a {self.kind} distribution has no closed form")
 
     @property
     def median(self) -> Tensor:
-        """(*batch) score that is exceeded half of the time."""
+        """(*batch) quantile at level 0.5."""
         return self.quantile(0.5)
 
     def quantile(self, level: Number) -> Tensor:
-        """The score at a level, for every row: (*batch) for a number, (*batch, Q) for levels (Q,)."""
+        """Return the score at a level, for every row: (*batch) for a number, (*batch, Q) for levels (Q,)."""
         levels = self._tensor(level)
         if not bool(((levels >= 0) & (levels <= 1)).all()):
-            raise ValueError(f"quantile levels lie between 0 and 1; got {level}")
+            raise ValueError(f"quantile levels must lie between 0 and 1; got {level}")
         spread = levels.reshape(levels.shape + (1,) * len(self.batch_shape))
         return self.icdf(spread).movedim(0, -1) if levels.ndim else self.icdf(spread).reshape(self.batch_shape)
 
     def interval(self, level: float = 0.9) -> tuple[Tensor, Tensor]:
-        """Low and high end, each (*batch), of the central interval that has probability ``level``."""
+        """Return the low and high end, each (*batch), of the central interval with probability ``level``."""
         return self.quantile((1 - level) / 2), self.quantile((1 + level) / 2)
 
     def sample(self, count: int = 1, *, generator: torch.Generator | None = None) -> Tensor:
-        """(count, *batch) independent draws."""
+        """Draw (count, *batch) independent samples."""
         return self.icdf(self._uniform(count, generator))
 
     def normal_score(self, score: Number) -> Tensor:
-        """The standard normal quantile of ``cdf(score)``, finite everywhere."""
+        """Return the standard normal quantile of ``cdf(score)``, finite everywhere."""
         tiny = torch.finfo(torch.float64).eps
         z: Tensor = torch.special.ndtri(self.cdf(score).double().clamp(tiny, 1 - tiny))
         return z
 
     def from_normal_score(self, z: Tensor) -> Tensor:
-        """The score whose :meth:`normal_score` is ``z``."""
+        """Return the score whose :meth:`normal_score` is ``z``."""
         return self.icdf(torch.special.ndtr(z.double())).to(self.dtype)
 
     def crps(self, score: Number) -> Tensor:
         """Continuous ranked probability score, ∫ (F(x) − 1{x ≥ score})² dx, in the units of the score.
 
-        In closed form, except for Quantiles, Recalibrated and mixtures of others than points and normals: there it
-        is twice the pinball loss integrated over all levels (Gneiting and Raftery 2007) by the trapezoid rule,
-        good to about 1e-4 of the standard deviation.
+        Computed in closed form, except for Quantiles, Recalibrated and mixtures of components other than points and
+        normals: for these, twice the pinball loss is integrated over all levels (Gneiting and Raftery 2007) by the
+        trapezoid rule, accurate to about 1e-4 of the standard deviation.
         """
         score = self._tensor(score)
         z, weight, quantile = self._grid(max(score.ndim, len(self.batch_shape)))
@@ -102,10 +102,10 @@ class ScoreDistribution(ABC):
         return total
 
     def affine(self, scale: Number, shift: Number = 0.0) -> ScoreDistribution:
-        """The distribution of scale × score + shift, exactly; ``scale`` (*batch) is positive."""
+        """Return the exact distribution of scale × score + shift; ``scale`` (*batch) must be positive."""
         scale, shift = (self._tensor(value).to(self.dtype).expand(self.batch_shape) for value in (scale, shift))
         if not bool((scale > 0).all()):
-            raise ValueError("the scale of an affine image must be positive everywhere")
+            raise ValueError("the scale of an affine transformation must be positive everywhere")
         return self._affine(scale, shift)
 
     def _affine(self, scale: Tensor, shift: Tensor) -> ScoreDistribution:
@@ -113,22 +113,22 @@ class ScoreDistribution(ABC):
 
     @property
     def kind(self) -> str:
-        """Its name, then after a dot that of the distribution inside it: ``mixture.normal``."""
+        """Name of the kind, followed by that of an inner distribution after a dot: ``mixture.normal``."""
         inside = [part.kind for part in self._parts().values() if isinstance(part, ScoreDistribution)]
         return ".".join([type(self).__name__.lower(), *inside])
 
     @property
     def dtype(self) -> torch.dtype:
-        """The precision of its tensors."""
+        """Data type of the tensors."""
         return self._first().dtype
 
     @property
     def device(self) -> torch.device:
-        """Where its tensors are."""
+        """Device of the tensors."""
         return self._first().device
 
     def tensors(self) -> dict[str, Tensor]:
-        """All there is to store; the tensors of a distribution inside it have dotted names."""
+        """Return all tensors by name, for storage; those of an inner distribution have dotted names."""
         found: dict[str, Tensor] = {}
         for name, part in self._parts().items():
             if isinstance(part, ScoreDistribution):
@@ -138,23 +138,23 @@ class ScoreDistribution(ABC):
         return found
 
     def select(self, index: Tensor | slice | int) -> Self:
-        """The rows of ``index``: whole numbers, a mask, a slice or one number."""
+        """Return the rows of ``index``: integers, a mask, a slice or one integer."""
         return self._map(lambda tensor: tensor[index], lambda tensor: tensor)
 
     def detach(self) -> Self:
-        """The same without gradients."""
+        """Return the same distribution without gradients."""
         return self._map(Tensor.detach, Tensor.detach)
 
     def to(self, target: torch.device | torch.dtype | str) -> Self:
-        """The same on another device or in another precision."""
+        """Return the same distribution on another device or in another precision."""
         return self._map(lambda tensor: tensor.to(target), lambda tensor: tensor.to(target))
 
     @staticmethod
     def cat(parts: Sequence[D]) -> D:
-        """The rows of several distributions of one kind, one after another.
+        """Concatenate the rows of several distributions of one kind.
 
         Raises:
-            TypeError: of different kinds, or with different bins.
+            TypeError: the kinds or the shared tensors (bin edges, levels, knots) differ.
         """
         first = parts[0]
         if any(part.kind != first.kind for part in parts):
@@ -185,7 +185,7 @@ class ScoreDistribution(ABC):
         return level.clamp_min(torch.finfo(first.dtype).eps)
 
     def _grid(self, ndim: int) -> tuple[Tensor, Tensor, Tensor]:
-        """Normal scores and their weights, (GRID, 1, …) with 1 + ndim axes, and the scores (GRID, …, *batch)."""
+        """Return normal scores and their weights, (GRID, 1, …) with 1 + ndim axes, and the scores (GRID, …, *batch)."""
         z = torch.linspace(-GRID_END, GRID_END, GRID, dtype=self.dtype, device=self._first().device)
         weight = torch.exp(-z.square() / 2) / math.sqrt(2 * math.pi) * (2 * GRID_END / (GRID - 1))
         z, weight = (values.reshape(-1, *[1] * ndim) for values in (z, weight))
@@ -193,11 +193,11 @@ class ScoreDistribution(ABC):
 
 
 class Warped(ScoreDistribution):
-    """A standard normal under an increasing map: all it knows is :meth:`normal_score` and its inverse."""
+    """An increasing map of a standard normal, defined only by :meth:`normal_score` and its inverse."""
 
     @property
     def std(self) -> Tensor:
-        """(*batch) around the mean of the map's quantiles, wherever a stated mean is."""
+        """(*batch) standard deviation around the mean of the quantiles, even if a different mean is stated."""
         _, weight, score = self._grid(len(self.batch_shape))
         share = weight / weight.sum()
         return (share * (score - (share * score).sum(0)).square()).sum(0).sqrt()
@@ -211,10 +211,10 @@ class Warped(ScoreDistribution):
 
 @dataclass(frozen=True, eq=False)
 class Affine(ScoreDistribution):
-    """Scale × score + shift of a distribution whose own kind cannot express it: difficulty × binned total.
+    """Distribution of scale × score + shift, for kinds that cannot express it: difficulty × binned total.
 
     Attributes:
-        base: the distribution of the score before.
+        base: the distribution of the original score.
         scale: (*batch) positive.
         shift: (*batch).
     """
@@ -268,5 +268,5 @@ def _join(parts: Sequence[ScoreDistribution], name: str) -> Tensor | ScoreDistri
     if name not in parts[0].shared:
         return torch.cat(values)
     if any(not torch.equal(value, values[0]) for value in values):
-        raise TypeError(f"{parts[0].kind} distributions with different {name} cannot be joined")
+        raise TypeError(f"{parts[0].kind} distributions with different {name} cannot be concatenated")
     return cast(Tensor, values[0])

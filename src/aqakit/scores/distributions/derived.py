@@ -1,4 +1,4 @@
-"""The distributions made of others: mixtures, and what recalibration makes."""
+"""Distributions built from others: mixtures and recalibrated distributions."""
 # ruff: noqa: D102  (the docstrings are inherited from ScoreDistribution)
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ from aqakit.scores.distributions.plain import Normal, Point
 
 @dataclass(frozen=True, eq=False)
 class Mixture(ScoreDistribution):
-    """K weighted answers to one question: exemplars' votes (CoRe), mixture density networks.
+    """Weighted mixture of K components: exemplars' votes (CoRe), mixture density networks.
 
-    ``icdf`` is found by bisection and carries no gradient.
+    ``icdf`` is computed by bisection and has no gradient.
 
     Attributes:
         log_weights: (*batch, K); softmax gives the weights.
@@ -39,7 +39,7 @@ class Mixture(ScoreDistribution):
 
     @property
     def weights(self) -> Tensor:
-        """(*batch, K) of sum 1."""
+        """(*batch, K) weights, which sum to 1."""
         return self.log_weights.softmax(-1)
 
     @property
@@ -75,7 +75,7 @@ class Mixture(ScoreDistribution):
         return draws.gather(-1, chosen.clamp(max=draws.shape[-1] - 1)).squeeze(-1)
 
     def crps(self, score: Number) -> Tensor:
-        # E|X − score| − E|X − X'| / 2 (Grimit et al. 2006), where both differences are normal or certain.
+        # E|X − score| − E|X − X'| / 2 (Grimit et al. 2006), where both differences are normal or constant.
         if not isinstance(self.components, Normal | Point):
             return super().crps(score)
         mean, std, weights = self.components.mean, self.components.std, self.weights
@@ -90,7 +90,7 @@ class Mixture(ScoreDistribution):
 
 
 def _mean_size(mean: Tensor, std: Tensor) -> Tensor:
-    """E|X| of a normal X, or of a certain one where ``std`` is 0."""
+    """Return E|X| of a normal X, or of a constant X where ``std`` is 0."""
     spread = torch.where(std > 0, std, 1)
     z = mean / spread
     normal = spread * math.sqrt(2 / math.pi) * torch.exp(-z.square() / 2) + mean * torch.erf(z / math.sqrt(2))
@@ -99,13 +99,13 @@ def _mean_size(mean: Tensor, std: Tensor) -> Tensor:
 
 @dataclass(frozen=True, eq=False)
 class Recalibrated(Warped):
-    """A distribution whose central intervals were given their observed coverage.
+    """A distribution whose central intervals are labelled with their observed coverage.
 
-    A score whose normal score is ``observed`` under the base has normal score ``calibrated`` here. The map is
-    linear between the knots and beyond the last, and odd, so the median stays, and the mean of a normal base too.
+    A score whose normal score is ``observed`` under the base has normal score ``calibrated`` here. The map is odd,
+    and linear between the knots and beyond the last, so the median and the mean of a normal base do not change.
 
     Attributes:
-        base: as predicted.
+        base: the predicted distribution.
         observed: (M,) increasing, the first 0.
         calibrated: (M,) increasing, the first 0.
     """
@@ -144,7 +144,7 @@ class Recalibrated(Warped):
 
 
 def _odd_map(value: Tensor, start: Tensor, end: Tensor) -> tuple[Tensor, Tensor]:
-    """The piecewise linear odd function through the knots (start, end), and its slope."""
+    """Evaluate the piecewise linear odd function through the knots (start, end), and its slope."""
     start, end = start.to(value.dtype), end.to(value.dtype)
     size = value.abs()
     right = torch.searchsorted(start, size.contiguous()).clamp(1, len(start) - 1)

@@ -1,4 +1,4 @@
-"""The distributions that networks put out directly: a point, a normal, bins."""
+"""Distributions that networks output directly: point, normal and binned."""
 # ruff: noqa: D102  (the docstrings are inherited from ScoreDistribution)
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ from aqakit.scores.distributions.base import Number, ScoreDistribution
 
 @dataclass(frozen=True, eq=False)
 class Point(ScoreDistribution):
-    """One score and no spread, what a plain regression answers with.
+    """A single score without spread, the output of plain regression.
 
-    It has no density: ``log_prob`` is +inf at the value and −inf elsewhere. An interval is the value twice, so
-    its coverage is 0 until it is recalibrated.
+    It has no density: ``log_prob`` is +inf at the value and −inf elsewhere. Both ends of an interval are the value,
+    so its coverage is 0 until it is recalibrated.
 
     Attributes:
         value: (*batch).
@@ -93,7 +93,7 @@ class Normal(ScoreDistribution):
         return self.scale
 
     def cdf(self, score: Number) -> Tensor:
-        # erfc keeps its relative precision far out in the lower tail, where torch.special.ndtr is 0.
+        # erfc keeps its relative precision far in the lower tail, where torch.special.ndtr is 0.
         return torch.erfc(-self.normal_score(score) / math.sqrt(2)) / 2
 
     def icdf(self, level: Number) -> Tensor:
@@ -125,11 +125,11 @@ class Normal(ScoreDistribution):
 
 @dataclass(frozen=True, eq=False)
 class Binned(ScoreDistribution):
-    """Probabilities of K bins, spread evenly within each bin (USDL, Tang et al. 2020).
+    """Probabilities of K bins, uniform within each bin (USDL, Tang et al. 2020).
 
     Attributes:
         logits: (*batch, K); softmax gives the probabilities.
-        edges: (K + 1,) increasing, of all rows.
+        edges: (K + 1,) increasing, shared by all rows.
     """
 
     shared: ClassVar[tuple[str, ...]] = ("edges",)
@@ -148,12 +148,12 @@ class Binned(ScoreDistribution):
 
     @property
     def widths(self) -> Tensor:
-        """(K,) size of the bins."""
+        """(K,) widths of the bins."""
         return self.edges.diff()
 
     @property
     def centres(self) -> Tensor:
-        """(K,) middle of the bins."""
+        """(K,) centres of the bins."""
         return (self.edges[1:] + self.edges[:-1]) / 2
 
     @property
@@ -172,7 +172,7 @@ class Binned(ScoreDistribution):
 
     @property
     def mode(self) -> Tensor:
-        """(*batch) centre of the most probable bin, USDL's published answer."""
+        """(*batch) centre of the most probable bin, USDL's published prediction."""
         return self.centres[self.logits.argmax(-1)]
 
     @property

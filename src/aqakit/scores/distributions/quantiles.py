@@ -1,4 +1,4 @@
-"""A distribution known by some of its quantiles: what others publish in tables, and what quantile regression gives."""
+"""A distribution defined by some of its quantiles, from published tables or quantile regression."""
 # ruff: noqa: D102  (the docstrings are inherited from ScoreDistribution)
 
 from __future__ import annotations
@@ -15,15 +15,15 @@ from aqakit.scores.distributions.base import Number, Warped
 
 @dataclass(frozen=True, eq=False)
 class Quantiles(Warped):
-    """Scores at K levels, at least two; between and beyond them, piecewise normal.
+    """Scores at K levels, at least two; piecewise normal between and beyond them.
 
-    The score is a piecewise linear function of the normal score, so that two quantiles are a normal distribution, the
-    density is continuous within each piece, and the tails go on as that of the last piece.
+    The score is a piecewise linear function of the normal score, so that two quantiles define a normal distribution,
+    the density is continuous within each piece, and the tails continue the outermost pieces.
 
     Attributes:
-        centre: (*batch) the mean, which its owner may have stated apart from the quantiles.
+        centre: (*batch) the mean, which may be stated independently of the quantiles.
         values: (*batch, K) not decreasing.
-        levels: (K,) increasing, between 0 and 1, of all rows.
+        levels: (K,) increasing, between 0 and 1, shared by all rows.
     """
 
     shared: ClassVar[tuple[str, ...]] = ("levels",)
@@ -72,11 +72,11 @@ class Quantiles(Warped):
 
     @property
     def _slopes(self) -> Tensor:
-        """(*batch, K − 1); a piece without width holds its probability in almost a point."""
+        """(*batch, K − 1) slopes; a piece of zero width has its probability almost in a point."""
         return (self.values.double().diff() / self._knots.diff()).clamp_min(torch.finfo(torch.float64).eps)
 
     def _inverse(self, score: Number) -> tuple[Tensor, Tensor]:
-        """The normal score of a score, and how fast the score grows with it there."""
+        """Return the normal score of a score, and the slope of the score as a function of it."""
         known = self._tensor(score).double()
         piece = (known[..., None] >= self.values[..., 1:-1].double()).sum(-1)
         start, slope = self._at(self.values.double(), piece), self._at(self._slopes, piece)

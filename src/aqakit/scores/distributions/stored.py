@@ -1,4 +1,4 @@
-"""A distribution from its name and its tensors, as it is stored in a run folder."""
+"""Restore a distribution from its kind and tensors, as stored in a run folder."""
 
 from collections.abc import Mapping
 from dataclasses import fields
@@ -16,19 +16,19 @@ _KINDS: dict[str, type[ScoreDistribution]] = {
 
 
 def restore(kind: str, tensors: Mapping[str, Tensor]) -> ScoreDistribution:
-    """The distribution whose ``kind`` and ``tensors()`` these are.
+    """Restore the distribution that has this ``kind`` and these ``tensors()``.
 
     Raises:
-        ValueError: no such kind, or tensors that are missing or not of this kind.
+        ValueError: the kind is unknown, or the tensors are missing or not of this kind.
     """
     outer, _, inner = kind.partition(".")
     if outer not in _KINDS:
-        raise ValueError(f"there is no kind of distribution {outer!r}; there is: {', '.join(_KINDS)}")
+        raise ValueError(f"there is no kind of distribution {outer!r}; available: {', '.join(_KINDS)}")
     names = {field.name for field in fields(_KINDS[outer])}  # type: ignore[arg-type]
     parts: dict[str, Tensor | ScoreDistribution] = {n: t for n, t in tensors.items() if n in names}
     for name in names & {key.partition(".")[0] for key in tensors if "." in key}:
         inside = {key.removeprefix(f"{name}."): t for key, t in tensors.items() if key.startswith(f"{name}.")}
         parts[name] = restore(inner, inside)
     if set(parts) != names:
-        raise ValueError(f"a {kind} distribution is stored as {sorted(names)}, and here is {sorted(tensors)}")
+        raise ValueError(f"a {kind} distribution is stored as {sorted(names)}, not {sorted(tensors)}")
     return _KINDS[outer](**parts)

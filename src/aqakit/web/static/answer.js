@@ -1,4 +1,4 @@
-// What is shown of a finished score: the distribution, the timeline under the video, and the rest.
+// Shows a finished score: the distribution, the timeline under the video, and the rest.
 
 export const $ = (id) => document.getElementById(id);
 const SVG = "http://www.w3.org/2000/svg";
@@ -17,7 +17,7 @@ export function element(name, text = "", attributes = {}) {
 
 export function showAnswer(job, source) {
   const answer = job.result;
-  $("answer").hidden = false; // what is not shown has no width
+  $("answer").hidden = false; // hidden elements have no width
   $("answer-title").textContent = job.name;
   $("score").textContent = number(answer.score);
   const spread = answer.std > 0 ? `, give or take ${number(answer.std)}` : "";
@@ -25,7 +25,7 @@ export function showAnswer(job, source) {
   $("intervals").hidden = $("figure").hidden = !spread;
   $("intervals").replaceChildren(...[...answer.intervals].reverse().map(interval));
   $("curve-text").textContent =
-    `How likely each score is, by ${job.run}, a little smoothed; the line is the mean` +
+    `Density of the score predicted by ${job.run}, slightly smoothed; the line is the mean` +
     (answer.recalibrated ? "; the intervals were fitted on videos held out from training." : ".");
   $("notes").replaceChildren(...answer.notes.map((note) => element("li", note)));
   showVideo(answer, source);
@@ -113,7 +113,7 @@ function shape(name, attributes, text = "") {
   return made;
 }
 
-let shown = null; // the address of the video on the page, to be given back
+let shown = null; // the object URL of the video on the page, to be revoked
 
 function showVideo(answer, source) {
   const video = $("video");
@@ -125,7 +125,7 @@ function showVideo(answer, source) {
   };
   video.hidden = !source;
   $("still").hidden = true;
-  video.onerror = still; // a kind of video that browsers do not play
+  video.onerror = still; // a format that the browser cannot play
   if (shown) video.src = shown;
   else still();
 }
@@ -134,7 +134,7 @@ function showTimeline(answer) {
   const { clips, unit, baseline, low, high } = answer;
   const values = clips.map((clip) => clip.contribution ?? 0);
   const up = Math.max(0, ...values), down = Math.max(0, ...values.map((value) => -value));
-  const span = up + down, reach = Math.max(span, (high - low) / 50); // what hardly matters shall look so
+  const span = up + down, reach = Math.max(span, (high - low) / 50); // so that small contributions look small
   const zero = span ? up / reach + ((reach - span) / reach) * 0.5 : 0.5;
   $("timeline-text").textContent = explained(clips, unit, baseline);
   const bars = clips.map((clip, index) => bar(clip, index, clips.length, unit, zero, reach));
@@ -150,8 +150,8 @@ function showTimeline(answer) {
 }
 
 function explained(clips, unit, baseline) {
-  if (clips.every((clip) => clip.contribution === null)) return "This run cannot say what each clip adds.";
-  return `Each bar is a clip: how many ${unit} better (up) or worse (down) than usual it was. A usual video has ${number(baseline)}.`;
+  if (clips.every((clip) => clip.contribution === null)) return "This run cannot explain what each clip adds.";
+  return `Each bar is a clip: how many ${unit} better (up) or worse (down) than average it was. An average video scores ${number(baseline)}.`;
 }
 
 function bar(clip, index, count, unit, zero, reach) {

@@ -1,4 +1,4 @@
-// From chosen files to a score: upload, follow, show.
+// Uploads the chosen files, follows their progress and shows the scores.
 
 import { $, element, number, save, showAnswer } from "./answer.js";
 import { TOKEN, ask, headers, refusal } from "./ask.js";
@@ -6,7 +6,7 @@ import { drop, forget, remember, showPast } from "./past.js";
 
 let service = null;
 let chosen = [];
-let current = null; // id of the video that is followed
+let current = null; // id of the video being followed
 
 function complain({ message, name }) {
   const text = name === "Sentence" ? message : message[0].toUpperCase() + message.slice(1); // it begins with a file's name
@@ -38,7 +38,7 @@ async function learn() {
 
 function describeRun() {
   const run = service.runs.find((one) => one.name === $("run").value);
-  $("about").textContent = `${run.summary} Learnt from ${run.data}; scores from ${run.low} to ${run.high} ${run.unit}.`;
+  $("about").textContent = `${run.summary} Trained on ${run.data}; scores from ${run.low} to ${run.high} ${run.unit}.`;
   $("difficulty-field").hidden = !run.needs_difficulty;
   $("difficulty").required = run.needs_difficulty;
 }
@@ -67,7 +67,7 @@ async function send(event) {
     clear();
     if (!chosen.length) throw new Error("choose a video first");
     const sent = await uploadAll(chosen);
-    $("send").disabled = false; // the next ones may be sent while these are scored
+    $("send").disabled = false; // more videos may be sent while these are scored
     if (sent.length) await follow(sent[0].job.id, sent[0].video);
   } catch (error) {
     complain(error);
@@ -86,7 +86,7 @@ async function uploadAll(videos) {
       sent.push({ job, video });
     } catch (error) {
       complain(error.status === 413 ? tooLarge(video) : error);
-      if (error.status && error.status !== 413) break; // the next ones would be refused too
+      if (error.status && error.status !== 413) break; // the other videos would be refused too
     }
   }
   return sent;
@@ -106,7 +106,7 @@ function upload(video) {
     for (const [name, value] of Object.entries(headers())) request.setRequestHeader(name, value);
     request.setRequestHeader("Content-Type", "application/octet-stream");
     request.upload.onprogress = ({ loaded, total }) =>
-      tell(`Uploading ${video.name}: ${10 * Math.floor((10 * loaded) / total)} %`, loaded / total); // read aloud in tens
+      tell(`Uploading ${video.name}: ${10 * Math.floor((10 * loaded) / total)} %`, loaded / total); // screen readers announce steps of 10 %
     request.onload = () =>
       request.status < 300 ? done(JSON.parse(request.responseText)) : failed(refusal(request.status, request.responseText));
     request.onerror = () => failed(refusal(0, ""));
@@ -131,7 +131,7 @@ async function follow(id, video = null) {
     tell("The connection was lost; trying again");
     await new Promise((later) => setTimeout(later, 2000));
   }
-  if (current === id) throw new Error("the server cannot be reached; reload the page later, the score will be there");
+  if (current === id) throw new Error("the server cannot be reached; reload the page later to see the score");
 }
 
 async function* events(id) {
@@ -152,7 +152,7 @@ async function* events(id) {
 
 async function report(job, video) {
   showQueue(job.waiting);
-  if (job.status === "queued") tell(job.ahead ? `${job.name}: ${job.ahead} before it in the queue` : `${job.name}: next`);
+  if (job.status === "queued") tell(job.ahead ? `${job.name}: ${job.ahead} ahead in the queue` : `${job.name}: next`);
   else if (job.status === "scoring") reportClips(job);
   else return end(job, video);
   return false;
@@ -175,14 +175,14 @@ async function end(job, video) {
 function reportClips({ name, progress }) {
   if (!progress || !progress.total) tell(`${name}: reading the video`);
   else if (progress.done < progress.total) tell(`${name}: clip ${progress.done + 1} of ${progress.total}`, progress.done / progress.total);
-  else tell(`${name}: finding what made the score`, 1);
+  else tell(`${name}: explaining the score`, 1);
 }
 
 async function kept(id) {
   try {
     return await (await ask(`/api/scores/${id}/video`)).blob();
   } catch {
-    return null; // removed in the meantime: the stills are left
+    return null; // removed in the meantime: show the stills
   }
 }
 
@@ -229,7 +229,7 @@ for (const kind of ["dragleave", "drop"]) addEventListener(kind, (event) => {
   $("drop").classList.remove("over");
 });
 addEventListener("drop", (event) => {
-  $("file").files = event.dataTransfer.files; // so that the form counts it as chosen
+  $("file").files = event.dataTransfer.files; // so that the form counts them as chosen
   take(event.dataTransfer.files);
 });
 

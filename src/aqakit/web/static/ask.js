@@ -1,4 +1,4 @@
-// Requests to the API, with the token where there is one, and its refusals as sentences.
+// Requests to the API, with the token if there is one; errors become sentences.
 
 import { $ } from "./answer.js";
 
@@ -20,7 +20,7 @@ export function refusal(status, text) {
   let detail;
   try {
     detail = JSON.parse(text).detail;
-  } catch { /* not ours: a proxy's page */ }
+  } catch { /* not from our server: a proxy's page */ }
   if (Array.isArray(detail)) detail = detail.map((one) => one.msg).join("; ");
   const error = new Error(detail || `the server answered ${status || "nothing; is it still running?"}`);
   error.status = status;

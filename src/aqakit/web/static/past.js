@@ -1,11 +1,11 @@
-// The list of what this browser had scored, kept up to date while some of it waits.
+// The list of videos scored in this browser, updated while some of them wait.
 
 import { $, element, number } from "./answer.js";
 import { ask } from "./ask.js";
 
 const HISTORY = "aqakit-history", MOST = 100, POLL = 2000;
 
-let open = null, erase = null; // what is done with a row
+let open = null, erase = null; // actions of a row
 let timer = null;
 
 const past = () => JSON.parse(localStorage.getItem(HISTORY) ?? "[]");
@@ -38,7 +38,7 @@ async function refresh() {
       remember(await (await ask(`/api/scores/${id}`)).json());
     } catch (error) {
       if (error.status === 404) drop(id);
-      else break; // no connection, or no token: later
+      else break; // no connection or no token: try later
     }
   }
   timer = null;
@@ -69,5 +69,5 @@ function line(row) {
 function outcome({ status, ahead, score }) {
   if (status === "finished") return number(score);
   if (status === "failed") return "no score";
-  return status === "scoring" ? "being scored" : ahead ? `${ahead} before it` : "next";
+  return status === "scoring" ? "being scored" : ahead ? `${ahead} ahead` : "next";
 }

@@ -1,1 +1,1 @@
-"""The model behind ``synthetic_dives``: which dives there are, how they move, how they look, how they are judged."""
+"""The model behind ``synthetic_dives``: the catalogue of dives, their motion, appearance and judging."""

@@ -1,7 +1,7 @@
-"""Platform dives by their numbers: what is done in the air, how hard it is and how rarely it is seen.
+"""Platform dives by dive number: movements, degree of difficulty and rarity.
 
-The numbers are those of the sport: ``107B`` is forward, three and a half somersaults, pike; ``5253B`` a twisting
-dive, back, two and a half somersaults, one and a half twists, pike; ``626C`` an armstand, back, three somersaults,
+The numbers are those of the sport: ``107B`` is forward, three and a half somersaults, pike; ``5253B`` is a twisting
+dive, back, two and a half somersaults, one and a half twists, pike; ``626C`` is an armstand, back, three somersaults,
 tuck.
 """
 
@@ -12,14 +12,14 @@ from dataclasses import dataclass
 from functools import cache
 
 POSITIONS = ("free", "pike", "tuck", "straight")
-"""Attribute ``position``; the first three have MTL-AQA's codes, which has no straight dive."""
+"""Attribute ``position``; the first three have the codes of MTL-AQA, which has no straight dive."""
 ROTATIONS = ("back", "forward", "inward", "reverse")
 """Attribute ``rotation_type``, with MTL-AQA's codes."""
 
 _LETTERS = {"A": "straight", "B": "pike", "C": "tuck", "D": "free"}
 _DIRECTIONS = {"1": "forward", "2": "back", "3": "reverse", "4": "inward"}
 
-# The platform dives of the data set, by how often they are chosen: each row half as often as the row before.
+# The platform dives of the data set, by frequency: the dives of each row are half as frequent as those before.
 _CHOSEN = (
     "107B 407C 207C 307C 5253B 6243D 205B 305C 405B 103B 403B 203B 612B 101B",
     "105B 107C 5255B 626C 5154B 305B 405C 5152B 303C 5132D 403C 201B 301B 401B 103C 402C",
@@ -27,12 +27,12 @@ _CHOSEN = (
     "100A 301A 103A 303A 5138D 5136D 5235D 5237D 5335D 5337D 5355B 5434D 409C 636C 6142D",
 )
 WEIGHTS = {number: 2.0**-row for row, numbers in enumerate(_CHOSEN) for number in numbers.split()}
-"""How often each dive is chosen, relative to the most usual ones."""
+"""How often each dive is chosen, relative to the most common ones."""
 
 
 @dataclass(frozen=True)
 class Element:
-    """What a dive number says.
+    """The meaning of a dive number.
 
     Attributes:
         number: the dive number, such as ``5253B``.
@@ -57,17 +57,17 @@ class Element:
 
     @property
     def facing(self) -> float:
-        """1 when the diver looks at the water at the start, −1 when at the platform."""
+        """1 if the diver faces the water at the start, −1 if the platform."""
         return 1.0 if self.rotation in ("forward", "reverse") else -1.0
 
     @property
     def turning(self) -> float:
-        """1 when the head goes first towards the water, −1 when towards the platform."""
+        """1 if the head first turns towards the water, −1 if towards the platform."""
         return 1.0 if self.rotation in ("forward", "back") else -1.0
 
     @property
     def attributes(self) -> dict[str, int]:
-        """Class numbers, coded as in MTL-AQA; somersaults and twists are counted in halves."""
+        """Class indices, coded as in MTL-AQA; somersaults and twists are counted in halves."""
         return {
             "position": POSITIONS.index(self.position),
             "armstand": int(self.armstand),
@@ -78,12 +78,12 @@ class Element:
 
 
 ATTRIBUTES = {"position": 4, "armstand": 2, "rotation_type": 4, "somersaults": 10, "twists": 9}
-"""How many classes each attribute has."""
+"""Number of classes of each attribute."""
 
 
 @cache
 def element(number: str) -> Element:
-    """Read a dive number.
+    """Parse a dive number.
 
     >>> element("5253B")
     Element(number='5253B', position='pike', rotation='back', armstand=False, somersaults=5, twists=3)
@@ -91,14 +91,14 @@ def element(number: str) -> Element:
     group, digits, letter = number[0], number[1:-1], number[-1]
     if group in "56":  # direction, half somersaults and, in twisting dives, half twists
         direction, somersaults, twists = digits[0], digits[1], digits[2:] or "0"
-    else:  # the middle digit tells a flying dive, of which there is none here
+    else:  # the middle digit marks a flying dive; there is none here
         direction, somersaults, twists = group, digits[1], "0"
     return Element(number, _LETTERS[letter], _DIRECTIONS[direction], group == "6", int(somersaults), int(twists))
 
 
-# Components of the difficulty on the 10 m platform, by half somersaults.
+# Component A of the difficulty on the 10 m platform, by half somersaults.
 _A_SOMERSAULTS = (1.0, 1.3, 1.4, 1.5, 1.9, 2.1, 2.5, 2.7, 3.1, 3.5)
-# Flight position by (half somersaults at least, position): forward, back, reverse, inward, armstand.
+# Component B, flight position, by (minimum half somersaults, position): forward, back, reverse, inward, armstand.
 _B_POSITION = {
     (0, "tuck"): (0.1, 0.1, 0.1, -0.3, 0.1),
     (0, "pike"): (0.2, 0.2, 0.2, -0.2, 0.3),
@@ -115,22 +115,22 @@ _B_POSITION = {
     (9, "tuck"): (0.2, 0.2, 0.2, 0.4, 0.2),
 }
 _ORDER = ("forward", "back", "reverse", "inward")
-# Twists by half twists, 0 to 8. Backward dives: at most two somersaults, then more.
+# Component C, twists, by half twists, 0 to 8. Backward dives: first for at most two somersaults, then for more.
 _C_FORWARD = (0.0, 0.4, 0.6, 0.8, 1.0, 1.2, 1.5, 1.7, 1.9)
 _C_BACKWARD = ((0.0, 0.4, 0.4, 0.8, 0.8, 1.2, 1.4, 1.7, 1.8), (0.0, 0.0, 0.4, 0.6, 0.8, 1.0, 1.4, 1.5, 1.8))
 _C_ARMSTAND = (0.0, 0.6, 1.0, 1.1, 1.3, 1.5, 1.7, 1.9, 2.1)
 _D_APPROACH = {"forward": 0.0, "back": 0.2, "reverse": 0.3, "inward": 0.2}
-# Unnatural entry, where the diver cannot see the water, by half somersaults; only without twists.
+# Component E, unnatural entry (the diver cannot see the water), by half somersaults; only for dives without twists.
 _E_ENTRY = (0.0, 0.1, 0.1, 0.2, 0.2, 0.3, 0.3, 0.4, 0.4, 0.5)
 _E_ARMSTAND = (0.0, 0.1, 0.2, 0.2, 0.3, 0.3, 0.5, 0.5, 0.5, 0.5)
 
 
 def difficulty(dive: Element) -> float:
-    """Degree of difficulty A + B + C + D + E on the 10 m platform, 1.3 to 4.1 for the dives of the catalogue.
+    """Return the degree of difficulty A + B + C + D + E on the 10 m platform, 1.3 to 4.1 for the catalogue's dives.
 
-    A somersaults, B flight position, C twists, D approach, E unnatural entry, modelled on the FINA formula
-    (Diving Rules, appendix "Degree of Difficulty, Formula and Components, Platform"; component values of its
-    editions from 2005 to 2017, chosen so that the platform dives of MTL-AQA get their declared difficulty).
+    The components are A somersaults, B flight position, C twists, D approach and E unnatural entry, modelled on the
+    FINA formula (Diving Rules, appendix "Degree of Difficulty, Formula and Components, Platform"). Their values are
+    from its editions of 2005 to 2017, chosen so that the platform dives of MTL-AQA get their declared difficulty.
 
     >>> [difficulty(element(n)) for n in ("107B", "407C", "5253B", "626C", "409C")]
     [3.0, 3.2, 3.2, 3.3, 4.1]
@@ -171,7 +171,7 @@ def _entry(dive: Element) -> float:
 
 
 def unusualness(dive: Element) -> float:
-    """How rarely the dive is chosen: its surprisal in bits above the most usual dives', scaled to 0…1.
+    """Return the rarity of a dive: its surprisal in bits above that of the most common dives, scaled to 0…1.
 
     >>> unusualness(element("107B")), unusualness(element("409C"))
     (0.0, 1.0)

@@ -1,8 +1,8 @@
-"""A folder of rendered dives: one index, and for every dive a video and the joints; what is missing is rendered.
+"""A folder of rendered dives: an index, and a video and joints for every dive; missing files are rendered.
 
-``index.json`` says everything about every dive, truth included, and is written first; each file appears whole
-under its name, so that an interrupted rendering goes on where it stopped. Run as a module, this renders on its own:
-it reads ids from standard input and answers with each as soon as its files are there.
+``index.json`` describes every dive, including its ground truth, and is written first. Each file is written
+atomically, so an interrupted rendering continues where it stopped. Run as a module, this file is a rendering worker:
+it reads ids from standard input and prints each id as soon as its files exist.
 """
 
 from __future__ import annotations
@@ -24,38 +24,38 @@ import numpy as np
 from aqakit.datasets.parts.dives.judging import Execution
 from aqakit.datasets.parts.dives.render import Dive, encode, frames
 from aqakit.errors import DataError
-from aqakit.system.files import replacing, write_text
+from aqakit.system.files import atomic_path, write_text
 from aqakit.system.progress import track
 
 INDEX = "index.json"
 Row = dict[str, Any]
-_WORTH_A_PROCESS = 12  # dives: less time to render than a process takes to start
+_WORTH_A_PROCESS = 12  # dives per process; fewer take less time to render than a process takes to start
 
 
 def video(folder: Path, name: str) -> Path:
-    """Where the video of a dive is."""
+    """Return the path of the video of a dive."""
     return folder / f"{name}.mp4"
 
 
 def skeleton(folder: Path, name: str) -> Path:
-    """Where the joints of a dive are."""
+    """Return the path of the joints of a dive."""
     return folder / f"{name}.npy"
 
 
 def render(dive: Dive, path: Path | str, *, size: int = 128) -> np.ndarray:
     """Render one dive to an MP4 file.
 
-    Two dives that differ in one component of their execution differ in nothing else:
+    Two dives can differ in one component of their execution and in nothing else:
 
         better = dataclasses.replace(dive, execution=dataclasses.replace(dive.execution, entry=1.0))
 
     Args:
-        dive: what to draw; :func:`aqakit.datasets.synthetic_dives.dives` makes them.
-        path: of the video; it is replaced.
-        size: width and height in pixels, even.
+        dive: the dive to draw, such as one of :func:`aqakit.datasets.synthetic_dives.dives`.
+        path: path of the video; an existing file is replaced.
+        size: width and height in pixels; must be even.
 
     Returns:
-        (T, 17, 2) float32 joints in pixels of every frame.
+        (T, 17, 2) float32 joints in every frame, in pixels.
     """
     pictures, joints = frames(dive, size)
     encode(pictures, Path(path), size)
@@ -64,16 +64,16 @@ def render(dive: Dive, path: Path | str, *, size: int = 128) -> np.ndarray:
 
 @lru_cache(maxsize=8)
 def read_index(folder: Path) -> dict[str, Row]:
-    """The rows of the index by id.
+    """Return the rows of the index by id.
 
     Raises:
-        DataError: it is not an index.
+        DataError: the file is not an index.
     """
     file = folder / INDEX
     try:
         return {row["id"]: row for row in json.loads(file.read_text(encoding="utf-8"))["dives"]}
     except (ValueError, KeyError, TypeError) as error:
-        raise DataError(f"{file} is damaged ({error}); delete it and run again, the videos are kept") from error
+        raise DataError(f"{file} is damaged ({error}); delete it and run again; the videos are kept") from error
 
 
 def write_index(folder: Path, about: Row, rows: Sequence[Row]) -> None:
@@ -86,10 +86,10 @@ def complete(folder: Path, size: int) -> None:
     """Render the dives of the index whose files are missing, on all processors.
 
     Raises:
-        DataError: a rendering process ended early, as where the disk is full.
+        DataError: a rendering process ended early, for example because the disk is full.
     """
     there = {path.name for path in folder.iterdir()}
-    rows = sorted(read_index(folder).values(), key=lambda row: int(row["event"]))  # they share a backdrop
+    rows = sorted(read_index(folder).values(), key=lambda row: int(row["event"]))  # dives of an event share a backdrop
     missing = [row["id"] for row in rows if not {f"{row['id']}.mp4", f"{row['id']}.npy"} <= there]
     processes = min(_processors(), len(missing) // _WORTH_A_PROCESS)
     done = _by_processes(folder, missing, size, processes) if processes > 1 else _here(folder, missing, size)
@@ -106,13 +106,13 @@ def _here(folder: Path, names: Sequence[str], size: int) -> Iterator[str]:
         row = read_index(folder)[name]
         dive = Dive(row["number"], Execution(**row["execution"]), row["event"], tuple(row["seed"]))
         joints = render(dive, video(folder, name), size=size)
-        with replacing(skeleton(folder, name)) as temporary, temporary.open("wb") as file:
+        with atomic_path(skeleton(folder, name)) as temporary, temporary.open("wb") as file:
             np.save(file, joints)
         yield name
 
 
 def _by_processes(folder: Path, names: Sequence[str], size: int, count: int) -> Iterator[str]:
-    """Fresh interpreters rather than ``multiprocessing``, which would run an unguarded user script once more."""
+    """Render in new interpreters rather than ``multiprocessing``, which would rerun an unguarded user script."""
     command = [sys.executable, "-m", "aqakit.datasets.parts.dives.files", str(folder), str(size)]
     idle: SimpleQueue[Popen[bytes]] = SimpleQueue()
     with ExitStack() as stack, ThreadPoolExecutor(count) as threads:
@@ -128,7 +128,7 @@ def _ask(idle: SimpleQueue[Popen[bytes]], folder: Path, name: str) -> str:
     try:
         process.stdin.write(f"{name}\n".encode())
         answer = process.stdout.readline().decode().strip()
-    except OSError:  # it is gone
+    except OSError:  # the process has ended
         answer = ""
     finally:
         idle.put(process)

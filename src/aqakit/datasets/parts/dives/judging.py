@@ -1,13 +1,13 @@
-"""From the execution of a dive to seven judges, its score, the truth behind both, and the commentary.
+"""Model of the judging: from the execution of a dive to seven marks, the score, their true moments and a commentary.
 
 The model, with execution components e in 0…1 (1 is flawless) and unusualness u in 0…1 of the dive:
 
     merit  = 10 − Σ w (1 − e)                              w = DEDUCTIONS
-    σ      = 0.3 + 0.6 u                                   judges disagree more on what they rarely see
+    σ      = 0.3 + 0.6 u                                   judges disagree more on rare dives
     mark_j = merit + σ (√½ z₀ + √½ z_j),  z ~ N(0, 1)      to the nearest half point, 0…10
-    score  = the three marks in the middle × difficulty
+    score  = sum of the three middle marks × difficulty
 
-z₀ is what the panel has in common (one side of the pool, one replay), z_j is the judge's own.
+z₀ is the error shared by the panel (one side of the pool, one replay), z_j the error of judge j.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ from aqakit.types import Floats
 
 @dataclass(frozen=True)
 class Execution:
-    """How well a dive is done, each from 0 (as bad as can be) to 1 (flawless).
+    """How well a dive is executed; each component is from 0 (worst) to 1 (flawless).
 
     Attributes:
-        height: of the jump above the platform.
+        height: height of the jump above the platform.
         form: no form break: knees straight, legs together, toes pointed.
-        tightness: of the tuck, the pike, or the straight body and the arms in a twist.
-        entry: the body is vertical at the entry, neither short nor over.
-        splash: there is none.
+        tightness: tightness of the tuck, the pike, or the straight body and the arms in a twist.
+        entry: vertical body at the entry, neither short nor over.
+        splash: no splash.
     """
 
     height: float
@@ -43,12 +43,12 @@ class Execution:
 
 COMPONENTS = tuple(field.name for field in fields(Execution))
 DEDUCTIONS = np.array([1.4, 2.2, 1.8, 2.4, 2.2])
-"""Points lost where a component is 0, in the order of :data:`COMPONENTS`."""
+"""Points deducted if a component is 0, in the order of :data:`COMPONENTS`."""
 _DRAWS = 4096
 
 
 def draw_execution(rng: np.random.Generator, dive: Element) -> Execution:
-    """A random execution: all components share the diver's form of the day, splash also depends on the entry."""
+    """Draw a random execution: all components share the diver's form of the day; splash also depends on the entry."""
     own = rng.normal(size=5)
     day = 0.8 + 0.9 * rng.normal() - 0.5 * (difficulty(dive) - 2.8)
     own[4] = 0.7 * own[3] + 0.7 * own[4]
@@ -56,17 +56,17 @@ def draw_execution(rng: np.random.Generator, dive: Element) -> Execution:
 
 
 def merit(execution: Execution) -> float:
-    """The mark without noise or rounding, 0 to 10."""
+    """Return the mark without noise or rounding, 0 to 10."""
     return float(10 - DEDUCTIONS @ (1 - np.array(astuple(execution))))
 
 
 def disagreement(dive: Element) -> float:
-    """Standard deviation σ of one judge's mark, 0.3 to 0.9 points; it grows with unusualness."""
+    """Return the standard deviation σ of one judge's mark, 0.3 to 0.9 points; it grows with unusualness."""
     return 0.3 + 0.6 * unusualness(dive)
 
 
 def marks(dive: Element, execution: Execution, noise: Floats) -> Floats:
-    """Seven marks in half points: (…, 7) of standard normal ``noise`` (…, 8), whose first is the panel's."""
+    """Return seven marks in half points, (…, 7), from standard normal ``noise`` (…, 8); the first is the panel's."""
     shared = np.sqrt(0.5) * (noise[..., :1] + noise[..., 1:])
     raw = merit(execution) + disagreement(dive) * shared
     return np.asarray(np.clip(np.round(2 * raw) / 2, 0, 10))
@@ -79,7 +79,7 @@ def _noise() -> Floats:
 
 
 def total_moments(dive: Element, execution: Execution) -> tuple[float, float]:
-    """Mean and standard deviation of the judges' total over 4096 panels that see this dive.
+    """Return the mean and standard deviation of the judges' total over 4096 simulated panels.
 
     Monte Carlo with the same antithetic draws for every dive: deterministic, standard errors about 0.01 and 0.02.
     """
@@ -98,7 +98,7 @@ _REMARKS = {
 
 
 def commentary(dive: Element, execution: Execution) -> str:
-    """What a commentator would say: the dive, then a remark on each component of its execution."""
+    """Return a commentary: the dive, then a remark on each component of its execution."""
     start = "from an armstand " if dive.armstand else ""
     turns = _counted(dive.somersaults, "somersault") if dive.somersaults else "jump"
     twists = f" with {_counted(dive.twists, 'twist')}" if dive.twists else ""

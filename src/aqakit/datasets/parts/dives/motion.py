@@ -1,8 +1,8 @@
-"""The body of the diver and how it moves: from a dive to the joints at any moment, in metres.
+"""The body of the diver and its motion: from a dive to the joints at any time, in metres.
 
-A jointed figure in three dimensions, drawn from the side: x points from the platform to the pool, y up (0 is the
-water, 10 the platform), depth towards the camera. Its centre of mass flies a parabola; its angular momentum is
-constant, so that it turns faster the more it is folded.
+A jointed figure in three dimensions, seen from the side: x points from the platform to the pool, y up (0 is the
+water, 10 the platform), depth towards the camera. Its centre of mass follows a parabola. Its angular momentum is
+constant, so it turns faster the more it is folded.
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ JOINTS = (
     "left_shoulder", "left_elbow", "left_wrist", "left_hip", "left_knee", "left_ankle", "left_toe",
     "right_shoulder", "right_elbow", "right_wrist", "right_hip", "right_knee", "right_ankle", "right_toe",
 )  # fmt: skip
-"""Order of the joints in every array of them."""
+"""Order of the joints in every array of joints."""
 J = {name: number for number, name in enumerate(JOINTS)}
 
-# Lengths in metres of a diver of 1.65 m.
+# Lengths in metres, for a diver 1.65 m tall.
 _TRUNK, _HEAD, _ARM, _FOREARM, _THIGH, _SHIN, _FOOT = 0.50, 0.19, 0.27, 0.33, 0.43, 0.42, 0.17
 _SHOULDER_HALF, _HIP_HALF = 0.18, 0.09
 # Share of the body's mass between two joints, after de Leva (1996), rounded.
@@ -41,8 +41,8 @@ _MASSES = (
     *((f"right_{a}", f"right_{b}", mass) for a, b, mass in _LIMB_MASSES),
 )
 
-# Angles in degrees: flexion of hip and knee; arm from the side (0) through the front to overhead (180); flexion of
-# the elbow; pointing of the foot (0 flat, 1 pointed); half the scissor and half the lateral spread of the legs.
+# Angles in degrees: flexion of hip and knee; arm from the side (0) through the front to overhead (180); flexion of the
+# elbow; pointing of the foot (no angle: 0 flat, 1 pointed); half the scissor and half the lateral spread of the legs.
 Pose = tuple[float, float, float, float, float, float, float]
 _STAND: Pose = (0, 0, 10, 5, 0, 0, 0)
 _CROUCH: Pose = (55, 75, -35, 5, 0, 0, 0)
@@ -55,7 +55,7 @@ _HIP, _KNEE, _SHOULDER, _ELBOW, _POINT, _SCISSOR, _SPREAD = range(7)
 
 @dataclass(frozen=True)
 class Timing:
-    """Moments in seconds from the first frame, and how many frames there are."""
+    """Times of take-off and touch in seconds from the first frame, and the number of frames."""
 
     takeoff: float
     touch: float
@@ -64,11 +64,11 @@ class Timing:
 
 @dataclass(frozen=True)
 class Motion:
-    """The dive in space.
+    """The dive in space, at S times.
 
     Attributes:
-        joints: (S, 17, 3) x, y and depth in metres at S moments; :data:`JOINTS`.
-        centre: (S, 2) the centre of mass.
+        joints: (S, 17, 3) x, y and depth in metres, in the order of :data:`JOINTS`.
+        centre: (S, 2) centre of mass.
         front: (S, 3) unit vector from the back to the chest.
     """
 
@@ -78,7 +78,7 @@ class Motion:
 
 
 def timing(dive: Element, execution: Execution, rng: np.random.Generator) -> Timing:
-    """How long everything takes: 96 to 110 frames."""
+    """Return the timing of a dive, which takes 96 to 110 frames."""
     before, after = rng.integers(22, 26), rng.integers(25, 29)
     flight = _flight_time(dive, execution)
     frames = int(np.clip(before + round(flight * FPS) + after, 96, 110))
@@ -87,7 +87,7 @@ def timing(dive: Element, execution: Execution, rng: np.random.Generator) -> Tim
 
 
 def _jump(dive: Element, execution: Execution) -> float:
-    """How far the centre of mass rises after the take-off, in metres."""
+    """Return the rise of the centre of mass after the take-off, in metres."""
     return 0.05 + 0.45 * execution.height if dive.armstand else 0.12 + 1.1 * execution.height
 
 
@@ -99,15 +99,15 @@ def _flight_time(dive: Element, execution: Execution) -> float:
 
 
 def motion(dive: Element, execution: Execution, when: Timing, moments: Floats, rng: np.random.Generator) -> Motion:
-    """The figure at ``moments`` (S,) in seconds.
+    """Return the figure at ``moments`` (S,) in seconds.
 
-    ``rng`` decides what is left open (the side of an error at the entry, how far out the dive goes) and is used in
-    the same way for every execution, so that two dives of one seed differ only by their execution.
+    ``rng`` decides what the execution does not (the side of an error at the entry, the distance of the dive from the
+    platform). It is used in the same way for every execution, so two dives of one seed differ only in execution.
     """
     over, out = rng.choice((-1.0, 1.0)), rng.uniform(1.3, 1.9)
     tau = (moments - when.takeoff) / (when.touch - when.takeoff)  # 0 at the take-off, 1 at the entry
     pose = _poses(dive, execution, tau)
-    plane = _body(pose)  # (S, 17, 3): along the body, to its front, to its left
+    plane = _body(pose)  # (S, 17, 3): along the body, to the front, to the left
     miss = over * math.radians(40) * (1 - execution.entry)
     start = math.pi if dive.armstand else 0.0
     angle = start + dive.turning * (dive.somersaults * math.pi + miss) * _turned(plane, tau)
@@ -122,7 +122,7 @@ def _twist_end(dive: Element) -> float:
 
 
 def _fold(dive: Element, execution: Execution) -> Pose:
-    """The pose in the air; a loose diver is half open."""
+    """Return the pose in the air; a diver without tightness is half open."""
     loose, broken = 1 - execution.tightness, 1 - execution.form
     knees, scissor, spread = 55 * broken, 16 * broken, 14 * broken
     if dive.position == "tuck":
@@ -142,7 +142,7 @@ def _fold(dive: Element, execution: Execution) -> Pose:
 
 
 def _poses(dive: Element, execution: Execution, tau: Floats) -> Floats:
-    """(S, 7) angles in radians, from key poses at given parts of the flight."""
+    """Return (S, 7) angles in radians, interpolated between key poses at fractions of the flight."""
     loose, broken = 1 - execution.tightness, 1 - execution.form
     fold, open_at = _fold(dive, execution), 0.66 + 0.016 * dive.somersaults
     keys: list[tuple[float, Pose]] = [(-0.3, _HANDSTAND), (0, _HANDSTAND)] if dive.armstand else _take_off()
@@ -185,7 +185,7 @@ def _smooth(x: Floats) -> Floats:
 
 
 def _body(pose: Floats) -> Floats:
-    """Joints (S, 17, 3) in the frame of the body, from angles (S, 7)."""
+    """Return joints (S, 17, 3) in body coordinates, from angles (S, 7)."""
     points = np.zeros((len(pose), len(JOINTS), 3))
     bend = 0.45 * pose[:, _HIP]  # folding turns trunk and legs towards each other
     trunk = np.stack([np.cos(bend), np.sin(bend), np.zeros_like(bend)], -1)
@@ -213,7 +213,7 @@ def _chain(
     lateral: float,
     segments: Sequence[tuple[float, Floats, Floats]],
 ) -> None:
-    """Hang a limb on ``root``; each segment has a length, an angle from straight down and one to the side."""
+    """Attach a limb to ``root``; each segment has a length, an angle from straight down and one to the side."""
     here = root + np.array([0, 0, lateral])
     points[:, J[f"{side}_{names[0]}"]] = here
     for name, (length, angle, out) in zip(names[1:], segments, strict=True):
@@ -228,7 +228,7 @@ def _centre(points: Floats) -> Floats:
 
 
 def _turned(plane: Floats, tau: Floats) -> Floats:
-    """Share (S,) of the somersaults that is done: angular speed is 1 ÷ moment of inertia during the flight."""
+    """Return the fraction (S,) of the somersaults done: angular speed is 1 ÷ moment of inertia during the flight."""
     away = plane - _centre(plane)[:, None]
     inertia = sum(mass * np.square((away[:, J[a]] + away[:, J[b]])[:, :2] / 2).sum(-1) for a, b, mass in _MASSES)
     speed = np.where((tau >= 0) & (tau <= 1), 1 / (inertia + 0.02), 0)
@@ -237,7 +237,7 @@ def _turned(plane: Floats, tau: Floats) -> Floats:
 
 
 def _project(plane: Floats, angle: Floats, twist: Floats, facing: float) -> Floats:
-    """From the frame of the body to x, y, depth, with the centre of mass at the origin."""
+    """Convert body coordinates to x, y, depth, with the centre of mass at the origin."""
     along, front, left = np.moveaxis(plane - _centre(plane)[:, None], -1, 0)
     cos, sin = np.cos(twist)[:, None], np.sin(twist)[:, None]
     across, depth = facing * (front * cos + left * sin), left * cos - front * sin
@@ -253,7 +253,7 @@ def _front(shape: Floats, facing: float) -> Floats:
 
 
 def _path(dive: Element, execution: Execution, shape: Floats, t: Floats, flight: float, out: float) -> Floats:
-    """The centre of mass (S, 2): held by feet or hands, then flying, then slowed down by the water."""
+    """Return the centre of mass (S, 2): fixed by feet or hands, then in flight, then slowed down by the water."""
     held = shape[:, [J["left_wrist"], J["right_wrist"]] if dive.armstand else [J["left_toe"], J["right_toe"]]]
     start = int(np.searchsorted(t, 0))
     ground = np.array([-0.08, PLATFORM]) - held[: start + 1, :, :2].mean(1)

@@ -1,7 +1,7 @@
-"""From a dive to pixels: the figure before the pool, the splash, a camera that follows, motion blur, and MP4.
+"""Render a dive to video: figure, pool, splash, a camera that follows, motion blur, and MP4 encoding.
 
-In the flight a frame is the mean of two moments within one exposure, which is the motion blur; before and after,
-where little moves, it is one moment. Each is drawn twice as large and reduced, which is the anti-aliasing.
+During the flight a frame is the mean of two moments within one exposure, for motion blur. Before and after the flight,
+when little moves, it is a single moment. Each moment is drawn at twice the size and reduced, for anti-aliasing.
 """
 
 from __future__ import annotations
@@ -21,16 +21,16 @@ from aqakit.datasets.parts.dives.judging import Execution
 from aqakit.datasets.parts.dives.motion import FPS, J
 from aqakit.datasets.parts.dives.scene import BOTTOM, LEFT, RIGHT, TOP, Colour, Look, Scene, diver_look, scene, shade
 from aqakit.datasets.parts.dives.splash import Splash, splash_of
-from aqakit.system.files import replacing
+from aqakit.system.files import atomic_path
 from aqakit.types import Floats
 
-_EXPOSURE = 0.6  # share of the time between two frames that the second moment comes after the first
-_CORNERS = 7  # of the round end of a limb
+_EXPOSURE = 0.6  # time between the two moments of a frame, as a fraction of the frame interval
+_CORNERS = 7  # points on the round end of a limb
 
 
 @dataclass(frozen=True)
 class Dive:
-    """All that is needed to draw a dive: what, how well, where, and a seed for everything else."""
+    """Everything needed to draw a dive: dive number, execution, event, and a seed for everything else."""
 
     number: str
     execution: Execution
@@ -39,20 +39,20 @@ class Dive:
 
     @property
     def element(self) -> Element:
-        """What the dive number says."""
+        """The parsed dive number."""
         return element(self.number)
 
     def rng(self, purpose: int) -> np.random.Generator:
-        """Independent random numbers for each purpose, the same whatever the execution is."""
+        """Return an independent generator for each purpose, the same for every execution."""
         return np.random.default_rng([*self.seed, purpose])
 
     @property
     def timing(self) -> motion.Timing:
-        """When the diver takes off and touches the water, and the number of frames."""
+        """Times of take-off and of touching the water, and the number of frames."""
         return motion.timing(self.element, self.execution, self.rng(2))
 
 
-# Parts of the figure: two joints and the radius in metres at each.
+# Parts of the figure: two joints and the radius at each in metres.
 _LIMBS = tuple(
     (f"{side}_{a}", f"{side}_{b}", r, s)
     for side in ("left", "right")
@@ -71,14 +71,14 @@ _CHEST, _BACK, _HIPS, _NECK, _FACE, _HAIR = range(len(_LIMBS), len(_CAPSULES))
 
 @dataclass(frozen=True)
 class Figure:
-    """Outlines (S, P, 2 × corners) in pixels of the backdrop, and the order (S, P) from back to front."""
+    """Outlines (S, P, 2 × corners) of P parts in pixels, and their drawing order (S, P) from back to front."""
 
     outlines: Floats
     order: np.ndarray
 
 
 def frames(dive: Dive, size: int) -> tuple[Iterator[Image.Image], Floats]:
-    """The pictures of a dive, ``size`` × ``size`` RGB, and the joints (T, 17, 2) in their pixels."""
+    """Return the images of a dive, ``size`` × ``size`` RGB, and the joints (T, 17, 2) in their pixels."""
     when = dive.timing
     starts = np.arange(when.frames) / FPS
     flying = (starts >= when.takeoff) & (starts < when.touch)
@@ -94,7 +94,7 @@ def frames(dive: Dive, size: int) -> tuple[Iterator[Image.Image], Floats]:
 
 
 def _camera(dive: Dive, pool: Scene, centre: Floats, size: int) -> Floats:
-    """The upper left corner (S, 2) of what is seen: it follows late, shakes, and stays at the surface at the end."""
+    """Return the upper left corner (S, 2) of the view: it lags, shakes, and stays at the surface at the end."""
     rng = dive.rng(4)
     target = np.stack([0.6 * centre[:, 0] + 0.55, np.maximum(centre[:, 1], 0.55)], -1)
     lag = 5
@@ -110,17 +110,17 @@ def _camera(dive: Dive, pool: Scene, centre: Floats, size: int) -> Floats:
 
 @dataclass(frozen=True)
 class _Shot:
-    """All that is in the picture, at S moments."""
+    """Everything in the image, at S moments."""
 
     pool: Scene
     figure: Figure
     paint: list[Colour]
     splash: Splash
     corner: Floats
-    side: int  # of the picture before it is reduced
+    side: int  # size of the image before it is reduced
 
     def picture(self, k: int) -> Image.Image:
-        """What is seen at moment ``k``, twice as large."""
+        """Draw moment ``k`` at twice the final size."""
         picture = self._behind(k, (0, 0, self.side, self.side))
         draw = ImageDraw.Draw(picture)
         for part in self.figure.order[k].tolist():
@@ -136,7 +136,7 @@ class _Shot:
         return self.pool.backdrop.crop((left + box[0], top + box[1], left + box[2], top + box[3]))
 
     def _submerge(self, picture: Image.Image, k: int, surface: int) -> None:
-        """Let water show through what is below the surface: a blend with the backdrop, just where the figure is."""
+        """Blend the part of the figure below the surface with the backdrop, so that the water covers it."""
         x, y = self.figure.outlines[k, :, ::2], self.figure.outlines[k, :, 1::2]
         left, right = np.clip([x.min(), x.max() + 1], 0, self.side).astype(int).tolist()
         top, low = np.clip([max(surface, y.min()), y.max() + 1], 0, self.side).astype(int).tolist()
@@ -146,7 +146,7 @@ class _Shot:
 
 
 def _draw(shot: _Shot, moments: Floats) -> Iterator[Image.Image]:
-    """One picture of every two moments, which are the same where there is no motion blur."""
+    """Yield one image for every two moments, which are equal if there is no motion blur."""
     for k in range(0, len(moments), 2):
         picture = shot.picture(k)
         if moments[k + 1] > moments[k]:
@@ -173,12 +173,12 @@ def _figure(body: motion.Motion, pool: Scene, corner: Floats) -> Figure:
     outlines = _outline(pool.pixel(a[..., :2]), pool.pixel(b[..., :2]), radii * pool.scale)
     outlines -= corner[:, None, None]
     depth = (a[..., 2] + b[..., 2]) / 2
-    depth[:, _HIPS] += 0.1  # trunks are worn over the thigh that is nearer
+    depth[:, _HIPS] += 0.1  # trunks are drawn over the nearer thigh
     return Figure(outlines.reshape(*outlines.shape[:2], -1), np.argsort(depth, 1))
 
 
 def _outline(a: Floats, b: Floats, radii: Floats) -> Floats:
-    """Corners (S, P, 14, 2) of tapered limbs with round ends from ``a`` to ``b`` (S, P, 2); radii (S, P, 2)."""
+    """Return points (S, P, 14, 2) of tapered limbs with round ends from ``a`` to ``b`` (S, P, 2); radii (S, P, 2)."""
     along = b - a
     heading = np.arctan2(along[..., 1], along[..., 0])[..., None]
     turn = np.linspace(-math.pi / 2, math.pi / 2, _CORNERS)
@@ -193,10 +193,10 @@ def _outline(a: Floats, b: Floats, radii: Floats) -> Floats:
 
 
 def encode(pictures: Iterable[Image.Image], path: Path, size: int) -> None:
-    """Write pictures as MP4 at 30 frames per second, H.264 where this FFmpeg has it and MPEG-4 else; atomically."""
+    """Write images to MP4 at 30 frames per second, atomically; H.264 if FFmpeg supports it, else MPEG-4."""
     h264 = "libx264" in av.codecs_available
     options = {"preset": "ultrafast", "crf": "20"} if h264 else {"qscale": "3"}
-    with replacing(path) as temporary, av.open(temporary, "w", format="mp4") as container:
+    with atomic_path(path) as temporary, av.open(temporary, "w", format="mp4") as container:
         stream = container.add_stream("libx264" if h264 else "mpeg4", rate=FPS, options=options)
         stream.width = stream.height = size
         stream.pix_fmt = "yuv420p"

@@ -1,4 +1,4 @@
-"""What does not depend on the dive: the pool of an event, seen from the side, and the colours of a diver."""
+"""Everything that does not depend on the dive: the pool of an event, seen from the side, and a diver's colours."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from aqakit.datasets.parts.dives.motion import PLATFORM
 
 Colour = tuple[int, int, int]
 LEFT, RIGHT, BOTTOM, TOP = -4.2, 6.4, -3.4, 14.6
-"""What the backdrop shows, in metres."""
-_EDGE = 1.15  # the far edge of the pool is seen this far above the place of the entry
+"""Extent of the backdrop, in metres."""
+_EDGE = 1.15  # height of the far edge of the pool above the point of entry in the image, in metres
 
 _WALLS: tuple[Colour, ...] = (
     (96, 124, 164),
@@ -39,7 +39,7 @@ _HAIRS: tuple[Colour, ...] = ((34, 26, 22), (92, 60, 34), (196, 160, 96), (20, 5
 
 @dataclass(frozen=True)
 class Look:
-    """Colours of one diver; ``front`` and ``back`` of the suit differ so that a twist can be seen."""
+    """Colours of one diver; ``front`` and ``back`` of the suit differ so that twists are visible."""
 
     skin: Colour
     front: Colour
@@ -49,7 +49,7 @@ class Look:
 
 
 def diver_look(rng: np.random.Generator, light: float) -> Look:
-    """A skin, a one-piece or trunks, and hair or a cap, in the light of the event."""
+    """Draw colours for skin, one-piece or trunks, and hair or cap, in the light of the event."""
     skin = _SKINS[rng.integers(len(_SKINS))]
     suit = _SUITS[rng.integers(len(_SUITS))]
     hair = _HAIRS[rng.integers(len(_HAIRS))]
@@ -61,14 +61,14 @@ def diver_look(rng: np.random.Generator, light: float) -> Look:
 
 
 def shade(colour: Colour, factor: float) -> Colour:
-    """A colour, darker (< 1) or lighter (> 1)."""
+    """Make a colour darker (``factor`` < 1) or lighter (> 1)."""
     red, green, blue = (min(255, round(channel * factor)) for channel in colour)
     return red, green, blue
 
 
 @dataclass(frozen=True)
 class Scene:
-    """An event's pool: the backdrop at ``scale`` pixels per metre, the water's colour, and the light (1 is usual)."""
+    """An event's pool: the backdrop at ``scale`` pixels per metre, the water colour, and the light (1 is normal)."""
 
     backdrop: Image.Image
     water: Colour
@@ -76,13 +76,13 @@ class Scene:
     scale: float
 
     def pixel(self, metres: np.ndarray) -> np.ndarray:
-        """x, y in metres (…, 2) to pixels of the backdrop."""
+        """Convert x, y in metres (…, 2) to pixels of the backdrop."""
         return np.stack([metres[..., 0] - LEFT, TOP - metres[..., 1]], -1) * self.scale
 
 
 @lru_cache(maxsize=4)
 def scene(event: int, seed: int, size: int) -> Scene:
-    """The pool of an event, for frames of ``size`` pixels that are drawn twice as large and then reduced."""
+    """Return the pool of an event, for frames of ``size`` pixels that are drawn at twice the size and reduced."""
     rng = np.random.default_rng([seed, 1, event])
     light = float(rng.uniform(0.8, 1.15))
     scale = 2 * size / float(rng.uniform(3.5, 3.9))
@@ -95,7 +95,7 @@ def scene(event: int, seed: int, size: int) -> Scene:
 
 
 def _surfaces(rng: np.random.Generator, wall: Colour, water: Colour, scale: float) -> np.ndarray:
-    """Wall, seats with spectators, and water with ripples: (height, width, 3) uint8."""
+    """Draw wall, seats with spectators, and water with ripples: (height, width, 3) uint8."""
     height, width = round((TOP - BOTTOM) * scale), round((RIGHT - LEFT) * scale)
     y = TOP - (np.arange(height) + 0.5)[:, None, None] / scale
     picture = np.array(wall) * (0.7 + 0.3 * (y - BOTTOM) / (TOP - BOTTOM)) * np.ones((height, width, 1))
@@ -107,13 +107,13 @@ def _surfaces(rng: np.random.Generator, wall: Colour, water: Colour, scale: floa
 
 
 def _crowd(rng: np.random.Generator, height: int, width: int, person: float) -> np.ndarray:
-    """Spectators out of focus: smooth colour noise (height, width, 3) about a ``person`` wide."""
+    """Draw blurred spectators: smooth colour noise (height, width, 3) with spots ``person`` pixels wide."""
     noise = rng.integers(25, 80, (math.ceil(height / person), math.ceil(width / person), 3), dtype=np.uint8)
     return np.asarray(Image.fromarray(noise).resize((width, height), Image.Resampling.BICUBIC))
 
 
 def _furnish(pool: Scene, draw: ImageDraw.ImageDraw, rng: np.random.Generator, wall: Colour) -> None:
-    """Windows, a banner, the deck, lane ropes and the tower with its platforms."""
+    """Draw windows, a banner, the deck, lane ropes and the tower with its platforms."""
     for x in np.arange(LEFT + rng.uniform(0, 1), RIGHT, 1.7):
         _box(pool, draw, (x, 10.6, x + 1.2, 13.6), shade(wall, 1.14))
     banner = shade(_SUITS[rng.integers(len(_SUITS))], 0.8 * pool.light)

@@ -1,4 +1,4 @@
-"""The splash: foam on the water, a column of water while it stands, and droplets in the air."""
+"""The splash: foam on the water, a rising and falling column of water, and droplets in the air."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _FOAM: Colour = (236, 244, 250)
 
 @dataclass(frozen=True)
 class Splash:
-    """The splash at S moments, in pixels: its place (S, 2), droplets (S, N, 3: x, y, radius), size and age."""
+    """The splash at S moments, in pixels: position (S, 2), droplets (S, N, 3: x, y, radius), size and age."""
 
     entry: Floats
     droplets: Floats
@@ -29,7 +29,7 @@ class Splash:
     scale: float
 
     def draw(self, draw: ImageDraw.ImageDraw, k: int) -> None:
-        """Foam on the water, a column of water while it stands, and the droplets in the air."""
+        """Draw moment ``k``: foam on the water, the column of water, and the droplets in the air."""
         age = self.after[k]
         if age <= 0:
             return
@@ -54,7 +54,7 @@ class Splash:
 def splash_of(
     execution: Execution, pool: Scene, centre: Floats, after: Floats, corner: Floats, rng: np.random.Generator
 ) -> Splash:
-    """Droplets thrown up within a fifth of a second after the entry; the worse, the more and the higher."""
+    """Return a splash whose droplets rise within 0.22 s after the entry; a worse splash has more and higher ones."""
     size = 1 - execution.splash
     speed, aim, late, radius = rng.random((4, _DROPLETS))[:, : round(12 + (_DROPLETS - 12) * size)]
     up = np.sqrt(2 * 9.81 * (0.15 + 2.1 * size)) * (0.35 + 0.65 * speed)
