@@ -8,7 +8,8 @@ from torch import nn
 
 from aqakit import discovery
 from aqakit.errors import OptionError
-from aqakit.methods.parts.semi_supervised import ResidualEncoder, first
+from aqakit.methods.parts.encoder import ResidualEncoder
+from aqakit.methods.parts.semi_supervised import first
 from aqakit.methods.s4aqa import _places, reverse_gradient
 from aqakit.types import Stream
 from tests.semi_supervised import assert_same_without_unlabelled_rows, built, trained

@@ -3,7 +3,8 @@
 import pytest
 import torch
 
-from aqakit.methods.parts.semi_supervised import Encoder, first
+from aqakit.methods.parts.encoder import Encoder
+from aqakit.methods.parts.semi_supervised import first
 from aqakit.types import Stream
 from tests.semi_supervised import built
 from tests.synthetic import batch

@@ -28,11 +28,11 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from aqakit.methods.parts.base import DropoutOption, Method
+from aqakit.methods.parts.encoder import Encoder
 from aqakit.methods.parts.pooling import build as build_pooling
 from aqakit.methods.parts.semi_supervised import (
     BaseOption,
     Encoded,
-    Encoder,
     EncoderOption,
     ReachOption,
     WidthOption,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Callable
 from email.message import Message
 from http.client import HTTPException
@@ -15,6 +14,7 @@ from urllib.request import Request, urlopen
 from aqakit.backbones.weights.loading import identify
 from aqakit.backbones.weights.published import CATALOGUE, Published, entry
 from aqakit.errors import WeightsError
+from aqakit.system.files import default_cache
 
 Progress = Callable[[int, int | None], None]
 """Called with the number of bytes received and the total, or None if the server does not report it."""
@@ -27,7 +27,7 @@ _TIMEOUT = 30.0
 
 def default_folder() -> Path:
     """Return the folder ``weights`` in ``$AQAKIT_CACHE``, or in ``~/.cache/aqakit``."""
-    return Path(os.environ.get("AQAKIT_CACHE", Path.home() / ".cache" / "aqakit")) / "weights"
+    return default_cache() / "weights"
 
 
 def locate(path: Path) -> Path:
