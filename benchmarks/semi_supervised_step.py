@@ -29,7 +29,7 @@ from aqakit.backbones import c3d_small
 from aqakit.system import configuration
 from aqakit.training.assessor import Assessor, Standardise
 from aqakit.training.batches import CachedFeatures, collate
-from aqakit.training.loop import fit
+from aqakit.training.loop import Member, fit
 from aqakit.training.settings import Settings
 from aqakit.types import Batch, FeatureSpec, LabelSpec, Sample, ScoreScale, Stream
 
@@ -133,7 +133,7 @@ class Training:
         settings = Settings(
             epochs=2, batch_size=self.labelled + self.unlabelled, labelled_share=self.share, device="cpu"
         )
-        fit(self.setting.assessor(self.method), source, {}, settings)
+        fit([Member(self.setting.assessor(self.method), source)], {}, settings)
         return [after - before for before, after in pairwise(source.asked[-STEPS:])]
 
     def gradients(self) -> list[float]:

@@ -10,12 +10,11 @@ with the built-in methods:
 
 from typing import Annotated
 
-import torch
 from pydantic import Field
 from torch import Tensor, nn
 
 from aqakit.methods.parts.base import DropoutOption, HiddenOption, Method, PoolingOption, Trunk, mean_loss
-from aqakit.methods.parts.heads import LOG_VARIANCE_BOUND, in_units
+from aqakit.methods.parts.heads import Units
 from aqakit.scores.distributions import Mixture, Normal
 from aqakit.types import Batch, FeatureSpec, LabelSpec, ScoreScale
 
@@ -33,7 +32,7 @@ class MDN(Method):
         super().__init__()
         self.trunk = trunk
         self.head = nn.Linear(trunk.width, 3 * components)
-        self.scale = scale
+        self.units = Units(scale)
 
     def losses(self, batch: Batch) -> dict[str, Tensor]:
         """Return the negative log-likelihood of the labelled videos, in nats."""
@@ -43,9 +42,7 @@ class MDN(Method):
     def predict(self, batch: Batch) -> Mixture:
         """Return B mixtures, in the units of the sport."""
         weights, mean, log_variance = self.head(self.trunk(batch)).chunk(3, dim=1)  # (B, K) each
-        bounded = LOG_VARIANCE_BOUND * torch.tanh(log_variance / LOG_VARIANCE_BOUND)
-        spread = (bounded / 2).exp() * self.scale.span / 4
-        return Mixture(weights, Normal(in_units(mean, self.scale), spread))
+        return Mixture(weights, Normal(self.units(mean), self.units.spread(log_variance)))
 
 
 def build(

@@ -26,7 +26,7 @@ def trained(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("AQAKIT_CACHE", str(folder / "cache"))
         words = ["train", "dae", "--data", "manifest", "--root", manifest, "--backbone", BACKBONE]
-        assert aqakit(patch, *words, "--epochs", 3, "--validation", 0.2, "-o", folder / "run") == 0
+        assert aqakit(patch, *words, "--epochs", 3, "--validation", 0.2, "--no-scale-target", "-o", folder / "run") == 0
     return folder
 
 

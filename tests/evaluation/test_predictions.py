@@ -7,11 +7,10 @@ import pytest
 import scipy.stats
 from typer.testing import CliRunner
 
-import aqakit
 from aqakit.cli.app import app
 from aqakit.errors import DataError
 from aqakit.evaluation import predictions
-from aqakit.evaluation.finished_run import evaluate_file
+from aqakit.evaluation.finished_run import evaluate_file, evaluate_run
 from aqakit.scores.distributions import Normal, Point, Quantiles
 from tests.training.test_run import make_manifest, train
 
@@ -100,11 +99,11 @@ def test_the_table_is_scipys_and_numpys(tmp_path):
 
 
 def test_a_runs_own_predictions_get_the_row_of_the_run(tmp_path):
-    run = train(make_manifest(tmp_path), tmp_path / "run", validation=0.0)
+    run = train(make_manifest(tmp_path), tmp_path / "run", validation=0.0, members=1)
     file = run.folder / "predictions.csv"
     result = CliRunner().invoke(app, ["evaluate", str(file), "--span", str(run.labels.scale.span), "--json", "-"])
     assert result.exit_code == 0, result.output
-    (theirs,) = json.loads(result.stdout[result.stdout.index("[\n") :])
-    (ours,) = aqakit.evaluation.finished_run.evaluate_run(run)[0]
+    theirs = json.loads(result.stdout[result.stdout.index("[\n") :])[-1]
+    ours = next(row for row in evaluate_run(run)[0] if (row["split"], row["intervals"]) == ("test", "as predicted"))
     for name in ("samples", "spearman", "low", "high", "mae", "relative_l2", "crps", "nll", "coverage_80", "risk_area"):
         assert theirs[name] == pytest.approx(ours[name], rel=1e-4), name

@@ -36,7 +36,7 @@ def test_the_answer_is_what_a_cell_says_after_the_last_clip(supervision):
 def test_the_final_loss_is_the_squared_error_of_the_answer():
     method = c3d_lstm.build(FEATURES, LABELS)
     expected = (method.predict(BATCH).mean - BATCH.score)[:5].square().mean()
-    torch.testing.assert_close(method.losses(BATCH)["squared_error"], expected)
+    torch.testing.assert_close(method.losses(BATCH)["squared_error"], expected / method.head.units.size**2)
 
 
 def test_the_incremental_loss_is_that_of_a_score_that_rises_from_clip_to_clip():
@@ -45,7 +45,9 @@ def test_the_incremental_loss_is_that_of_a_score_that_rises_from_clip_to_clip():
     for said, score in list(zip(one_by_one(method, BATCH), BATCH.score, strict=True))[:5]:
         rising = torch.tensor([score * n / len(said) for n in range(1, len(said) + 1)])
         errors.append((said - rising).square().mean())
-    torch.testing.assert_close(method.losses(BATCH)["squared_error"], torch.stack(errors).mean())
+    torch.testing.assert_close(
+        method.losses(BATCH)["squared_error"], torch.stack(errors).mean() / method.head.units.size**2
+    )
 
 
 def test_of_a_single_clip_both_losses_are_the_same():

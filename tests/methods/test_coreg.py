@@ -7,7 +7,7 @@ from sklearn.neighbors import KNeighborsRegressor
 from aqakit.metrics.accuracy import spearman
 from aqakit.training.assessor import Assessor, Standardise
 from aqakit.training.batches import CachedFeatures
-from aqakit.training.loop import fit
+from aqakit.training.loop import Member, fit
 from aqakit.training.settings import Settings
 from aqakit.types import Sample
 from tests.semi_supervised import built
@@ -98,7 +98,7 @@ def test_without_unlabelled_videos_it_is_two_nearest_neighbour_regressors():
 def test_the_loop_gives_it_the_unlabelled_videos():
     samples = [Sample(id=str(i), sources={}, score=None if s != s else s) for i, s in enumerate(MIXED.score.tolist())]
     assessor = Assessor(built("coreg"), Standardise({}), {}, target="score", fuse="none")
-    fit(assessor, CachedFeatures(samples, MIXED), {}, Settings(epochs=1))
+    fit([Member(assessor, CachedFeatures(samples, MIXED))], {}, Settings(epochs=1))
     assert len(assessor.method.memory(0)[0]) > 20
 
 

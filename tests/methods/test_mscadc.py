@@ -28,6 +28,7 @@ def test_heads_have_the_published_size():
             score = method.score.eval()(torch.empty(1, 256, 2, 20, 20))
     sizes = {name: sum(p.numel() for p in part.parameters()) for name, part in method.named_children()}
     decoder = 1536 * (1200 + 512 + 2) + 2 * 1536 * 1026 + 1536 * (1024 + 514) + 5779 * 1025
+    sizes.pop("units")  # buffers only
     assert sizes == {"score": 437_065, "attributes": 445_515, "captions": decoder, "watch": 440_640, "pool": 0}
     assert counter.get_total_flops() / 2 == pytest.approx(1.95e9, rel=0.01)
     assert score.shape == (1, 1)

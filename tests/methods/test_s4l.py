@@ -13,7 +13,7 @@ from aqakit.methods.parts.semi_supervised import first
 from aqakit.methods.s4l import _ORDERS, turn
 from aqakit.training.assessor import Assessor, Standardise, assemble
 from aqakit.training.batches import CachedFeatures
-from aqakit.training.loop import fit
+from aqakit.training.loop import Member, fit
 from aqakit.training.settings import Settings
 from aqakit.types import Batch, FeatureSpec, Sample, Stream
 from tests.semi_supervised import assert_same_without_unlabelled_rows, built, trained
@@ -89,8 +89,8 @@ def live(method: str, **options) -> Assessor:
 
 def fitted(assessor: Assessor, pixels: Batch, epochs: int) -> list[dict[str, float]]:
     samples = [Sample(str(k), {}, score=None if math.isnan(s) else s) for k, s in enumerate(pixels.score.tolist())]
-    settings = Settings(epochs=epochs, batch_size=16, learning_rate=1e-2, device="cpu")
-    return fit(assessor, CachedFeatures(samples, pixels), {}, settings).losses
+    settings = Settings(epochs=epochs, batch_size=16, learning_rate=1e-2, schedule="constant", device="cpu")
+    return fit([Member(assessor, CachedFeatures(samples, pixels))], {}, settings).losses
 
 
 def test_turns_are_numpys_and_alike_in_all_frames_and_streams():

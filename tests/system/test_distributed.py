@@ -21,9 +21,10 @@ from safetensors.torch import save_file
 from aqakit.system import processes
 from aqakit.training import train
 
-def fit(assessor, *args, **more):
-    history = whole(assessor, *args, **more)
-    save_file(assessor.state_dict(), f"{{sys.argv[1]}}-rank{{processes.rank()}}.safetensors")
+def fit(members, *args, **more):
+    history = whole(members, *args, **more)
+    weights = {{f"{{k}}.{{n}}": t for k, one in enumerate(members) for n, t in one.assessor.state_dict().items()}}
+    save_file(weights, f"{{sys.argv[1]}}-rank{{processes.rank()}}.safetensors")
     return history
 
 whole, train.fit = train.fit, fit

@@ -11,7 +11,7 @@ from aqakit.errors import RunError
 from aqakit.training import loop
 from aqakit.training.assessor import Assessor, Standardise
 from aqakit.training.batches import CachedFeatures
-from aqakit.training.loop import fit
+from aqakit.training.loop import Member, fit
 from aqakit.training.settings import Settings
 from aqakit.types import Sample, Stream
 from tests.synthetic import FEATURES, LABELS, batch
@@ -51,7 +51,7 @@ def test_same_seed_same_bits_other_seed_other_bits():
     runs = []
     for seed in (0, 0, 1):
         runs.append(assessor(dropout=0.3))
-        fit(runs[-1], source(0), {}, Settings(epochs=3, seed=seed))
+        fit([Member(runs[-1], source(0), seed=seed)], {}, Settings(epochs=3, seed=seed))
     assert torch.equal(weights(runs[0]), weights(runs[1]))
     assert not torch.equal(weights(runs[0]), weights(runs[2]))
 
@@ -63,11 +63,11 @@ def test_a_stopped_run_resumes_to_the_same_bits(tmp_path, monkeypatch, epochs, s
     settings = Settings(epochs=6, batch_size=8, learning_rate=1e-2, schedule="one-cycle", select=select)
     parts = {"validation": source(1), "test": source(2)}
     whole = assessor(dropout=0.3)
-    expected = fit(whole, source(0), parts, settings)
+    expected = fit([Member(whole, source(0))], parts, settings)
     with pytest.raises(StoppedError):
-        fit(assessor(dropout=0.3), source(0), parts, settings, folder=tmp_path, report=stop_after(epochs))
+        fit([Member(assessor(dropout=0.3), source(0))], parts, settings, folder=tmp_path, report=stop_after(epochs))
     resumed = assessor(dropout=0.3)
-    history = fit(resumed, source(0), parts, settings, folder=tmp_path)
+    history = fit([Member(resumed, source(0))], parts, settings, folder=tmp_path)
     assert torch.equal(weights(resumed), weights(whole))
     assert history.losses == expected.losses
     assert history.best == expected.best
@@ -78,19 +78,19 @@ def test_a_stopped_run_resumes_to_the_same_bits(tmp_path, monkeypatch, epochs, s
 def test_a_checkpoint_of_other_settings_or_a_damaged_one_is_refused(tmp_path, monkeypatch):
     monkeypatch.setattr(loop, "_SECONDS_BETWEEN_CHECKPOINTS", -1.0)
     with pytest.raises(StoppedError):
-        fit(assessor(), source(0), {}, SETTINGS, folder=tmp_path, fingerprint="a", report=stop_after(3))
+        fit([Member(assessor(), source(0))], {}, SETTINGS, folder=tmp_path, fingerprint="a", report=stop_after(3))
     with pytest.raises(RunError, match="other settings"):
-        fit(assessor(), source(0), {}, SETTINGS, folder=tmp_path, fingerprint="b")
+        fit([Member(assessor(), source(0))], {}, SETTINGS, folder=tmp_path, fingerprint="b")
     (tmp_path / "optimizer.pt").write_bytes(b"not a checkpoint")
     with pytest.raises(RunError, match="damaged"):
-        fit(assessor(), source(0), {}, SETTINGS, folder=tmp_path, fingerprint="a")
+        fit([Member(assessor(), source(0))], {}, SETTINGS, folder=tmp_path, fingerprint="a")
 
 
 def test_training_never_sees_a_watched_score():
     blind = source(2)
     blind.all_rows = blind.all_rows.unlabelled()
-    seeing = fit(assessor(), source(0), {"test": source(2)}, SETTINGS)
-    unseeing = fit(assessor(), source(0), {"test": blind}, SETTINGS)
+    seeing = fit([Member(assessor(), source(0))], {"test": source(2)}, SETTINGS)
+    unseeing = fit([Member(assessor(), source(0))], {"test": blind}, SETTINGS)
     for one, other in zip(seeing.predictions["test"], unseeing.predictions["test"], strict=True):
         assert torch.equal(one.mean, other.mean)
 
@@ -113,8 +113,8 @@ def test_accumulated_gradients_equal_those_of_one_large_batch():
     # squared error is a mean over samples, so two half batches averaged are the whole batch
     one, two = assessor("regression"), assessor("regression")
     sgd = {"optimizer": "sgd", "epochs": 1, "learning_rate": 1e-3, "weight_decay": 0.0}
-    fit(one, source(0), {}, Settings(batch_size=24, **sgd))
-    fit(two, source(0), {}, Settings(batch_size=12, accumulate=2, **sgd))
+    fit([Member(one, source(0))], {}, Settings(batch_size=24, **sgd))
+    fit([Member(two, source(0))], {}, Settings(batch_size=12, accumulate=2, **sgd))
     torch.testing.assert_close(weights(one), weights(two))
 
 
@@ -123,7 +123,7 @@ def test_divergence_is_a_sentence():
     features = broken.all_rows.streams["test"].features
     features[0, 0, 0] = math.inf
     with pytest.raises(RunError, match="diverged in epoch 1"):
-        fit(assessor(), broken, {}, SETTINGS)
+        fit([Member(assessor(), broken)], {}, SETTINGS)
 
 
 def test_standardise_is_what_numpy_says_of_training_clips():

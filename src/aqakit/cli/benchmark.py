@@ -37,7 +37,7 @@ def _benchmark(**given: Any) -> None:
     values = given_only(given)
     values["backbones"] = with_weights(values.pop("backbone", []), values.pop("weights", None))
     values["methods"] = names(values.pop("methods", ""))
-    values["rules"] = names(values.pop("rules", "last"))
+    values["rules"] = names(values.pop("rules", "held-out"))
     json = values.pop("json", None)
     several = "," in values.get("labels", "") or not _SWEEP.isdisjoint(values)
     rows = _sweep(**values) if several else _show(evaluation.benchmark.benchmark(**values))
@@ -87,7 +87,7 @@ def _parameters(completing: bool) -> list[inspect.Parameter]:
         option("grid", "run all combinations of the loss weights of each method with a grid", "--grid", kind=bool),
         option("task", "one task; or all, for each task and the Fisher-z mean", "--task"),
         option("protocol", f"name of the splits, or a published protocol: {published}", "--protocol"),
-        option("rules", f"rules that select the epoch, separated by commas: {rules} (last)", "--rules"),
+        option("rules", f"rules that select the epoch, separated by commas: {rules} (held-out)", "--rules"),
         option("seeds", "number of seeds, starting at 0 (1)", "--seeds", kind=int, min=1),
         option("out", "folder for the runs, to resume later (a temporary one)", "--out", "-o"),
         option("json", "write the table as JSON; - for standard output", "--json"),

@@ -71,7 +71,7 @@ def benchmark(
     root: Path | str | None = None,
     task: str | None = None,
     protocol: str | None = None,
-    rules: Sequence[str] = ("last",),
+    rules: Sequence[str] = ("held-out",),
     seeds: int = 1,
     out: Path | str | None = None,
     cache: Path | str | None = None,
@@ -172,6 +172,8 @@ def _check_rules(rules: Sequence[str], options: dict[str, Any]) -> None:
         if not float(options.get("validation", 0)):
             raise OptionError("best-validation needs held-out training samples; give --validation 0.2")
         options["select"] = "best-validation"
+    elif "held-out" not in rules:  # so that runs keep the epoch that is judged
+        options["select"] = "last"
 
 
 def _add_means(table: Table) -> list[str]:

@@ -31,7 +31,7 @@ def evaluate_run(run: Run) -> tuple[list[dict[str, Any]], list[str]]:
     rows = []
     for split in run.splits():
         rows.append(_row(run, split, recalibrated=False))
-        if run.recalibration and split != "validation":
+        if run.recalibration and split == "test":
             rows.append(_row(run, split, recalibrated=True))
     return rows, _notes(run)
 
@@ -86,6 +86,9 @@ def _notes(run: Run) -> list[str]:
         f"{_COLUMNS} span {run.labels.scale.span:g}.",
         *label_notes(run.recipe.labels, run.recipe.transductive),
     ]
+    if run.recipe.members > 1:
+        notes.append(f"{run.recipe.members} members; held-out: training samples, by the member that did not see them.")
+    notes += run.description.get("notes", [])
     if run.recalibration is None:
         notes.append("Intervals are as predicted: --validation SHARE holds out training samples to recalibrate them.")
     return notes

@@ -3,7 +3,7 @@
 Every published headline result is a maximum over test epochs or a mean over a late window of them. Here the rules are
 applied after training, to the stored predictions of every epoch, under unambiguous names:
 
-- ``last`` and ``best-validation`` are honest: the epoch is selected without test scores;
+- ``held-out``, ``last`` and ``best-validation`` are honest: the epoch is selected without test scores;
 - ``best-test``, ``last-ten`` and ``best-ten-consecutive`` are the papers' rules. They are marked *optimistic*.
 """
 
@@ -44,6 +44,11 @@ def _best_window(width: int) -> Callable[[Floats], slice]:
 
 RULES: Mapping[str, Rule] = {
     "last": Rule(True, lambda curves: slice(-1, None), "the last epoch"),
+    "held-out": Rule(
+        True,
+        lambda curves: slice(-1, None),
+        "the epoch with the best answers on held-out training samples; for a single model the last",
+    ),
     "best-validation": Rule(
         True, lambda curves: slice(-1, None), "the epoch that ranks held-out training samples best"
     ),
@@ -51,6 +56,10 @@ RULES: Mapping[str, Rule] = {
     "last-ten": Rule(False, lambda curves: slice(-10, None), "optimistic: the mean of the last ten test epochs"),
     "best-ten-consecutive": Rule(False, _best_window(10), "optimistic: the best ten test epochs in a row"),
 }
+
+
+KEPT = ("held-out", "best-validation")
+"""Rules by which a run keeps an epoch while it is trained."""
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from aqakit.datasets.parts.loading import Dataset
 from aqakit.evaluation import floors
 from aqakit.evaluation.floors import Inputs
-from aqakit.evaluation.selection import RULES
+from aqakit.evaluation.selection import KEPT, RULES
 from aqakit.metrics import comparison
 from aqakit.metrics.accuracy import spearman
 from aqakit.metrics.bootstrap import interval
@@ -80,14 +80,14 @@ class TaskBenchmark:
         for name in rules:
             curves = np.stack([[_curve(run) for run in by_fold] for by_fold in runs])  # (seeds, folds, epochs)
             epochs = [RULES[name].choose(c) for c in curves]
-            if name == "best-validation":
+            if name in KEPT:
                 picked = [[c[run.description["epoch"]] for c, run in zip(*pair)] for pair in zip(curves, runs)]
                 by_seed = np.array(picked)
             else:
                 by_seed = np.stack([c[:, e].mean(1) for c, e in zip(curves, epochs)])
             row = self._row(shown, name, by_seed)
             if RULES[name].honest:
-                answers = [[run.prediction("test") for run in by_fold] for by_fold in runs]
+                answers = [[_answer(run, name) for run in by_fold] for by_fold in runs]
                 truths = [run.truth("test") for run in runs[0]]
                 row |= self._judged(shown, answers, truths)
             rows.append(row)
@@ -182,6 +182,13 @@ class TaskBenchmark:
         span = float(np.ptp([s.score for s in self.prepared.source.samples if s.score is not None]))
         found = [evaluate(a, t, span) for by_fold in answers for a, t in zip(by_fold, truths)]
         return {"low": low, "high": high} | {n: float(np.mean([f[n] for f in found])) for n in COLUMNS}
+
+
+def _answer(run: Run, rule: str) -> ScoreDistribution:
+    """The answers of the epoch that a rule names; calibrated if members held samples out and this epoch was kept."""
+    if rule == "last" and run.description["epoch"] != len(answers := run.epochs("test")) - 1:
+        return answers[-1]
+    return run.prediction("test", recalibrated=bool(run.recipe.members > 1))
 
 
 def named(label: str, transductive: bool) -> str:

@@ -39,14 +39,14 @@ class C3DLSTM(Method):
         self.lstm, self.head, self.incremental = lstm, head, incremental
 
     def losses(self, batch: Batch) -> dict[str, Tensor]:
-        """Squared error after the last clip, or averaged over all clips, in squared score units."""
-        known = batch.select(batch.labelled)
+        """Squared error after the last clip, or after all of them, in squared units of the head."""
+        known, unit = batch.select(batch.labelled), self.head.units.size**2
         if not self.incremental:
-            return {"squared_error": mean_loss(squared_error(self.predict(known), known.score))}
+            return {"squared_error": mean_loss(squared_error(self.predict(known), known.score)) / unit}
         counts = known.clips.sum(1)
         steps = torch.arange(1, known.clips.shape[1] + 1, device=counts.device) / counts[:, None]
         error = (self._after_each_clip(known) - known.score[:, None] * steps).square()  # (B, N)
-        return {"squared_error": mean_loss(torch.where(known.clips, error, 0.0).sum(1) / counts)}
+        return {"squared_error": mean_loss(torch.where(known.clips, error, 0.0).sum(1) / counts) / unit}
 
     def predict(self, batch: Batch) -> Point:
         """Return B points."""

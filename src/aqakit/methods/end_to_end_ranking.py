@@ -47,7 +47,7 @@ class EndToEndRanking(Method):
     def losses(self, batch: Batch) -> dict[str, Tensor]:
         """Weighted squared error and weighted ranking loss."""
         known = batch.select(batch.labelled)
-        unit = self.head.scale.span / 4
+        unit = self.head.units.size
         answer = self.predict(known)
         return {
             "squared_error": self.mse * mean_loss(squared_error(answer, known.score)) / unit**2,

@@ -118,7 +118,7 @@ class JRG(Method):
         """Mean squared error in quarters of the score scale, and optionally the weighted 1 − r."""
         known = batch.select(batch.labelled)
         answer = self.predict(known)
-        unit = self.head.scale.span / 4
+        unit = self.head.units.size
         terms = {"squared_error": mean_loss(squared_error(answer, known.score)) / unit**2}
         if self.correlation:
             terms["correlation"] = self.correlation * (1 - pearson(answer.mean, known.score))

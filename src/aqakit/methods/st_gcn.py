@@ -107,9 +107,9 @@ class STGCN(Method):
         self.units, self.head = nn.ModuleList(units), head
 
     def losses(self, batch: Batch) -> dict[str, Tensor]:
-        """Mean squared error, in squared score units."""
+        """Mean squared error, in squared units of the head."""
         known = batch.select(batch.labelled)
-        return {"squared_error": mean_loss(squared_error(self.predict(known), known.score))}
+        return {"squared_error": mean_loss(squared_error(self.predict(known), known.score)) / self.head.units.size**2}
 
     def predict(self, batch: Batch) -> Point:
         """Return B points."""

@@ -17,7 +17,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from aqakit.methods.parts.base import DropoutOption, HiddenOption, Method, mean_loss
-from aqakit.methods.parts.heads import in_units, mlp
+from aqakit.methods.parts.heads import Units, mlp
 from aqakit.methods.parts.losses import squared_error
 from aqakit.methods.parts.shapes import vectors
 from aqakit.scores.distributions import Point
@@ -59,17 +59,17 @@ class TSN(Method):
 
     def __init__(self, streams: list[SegmentScores], scale: ScoreScale) -> None:
         super().__init__()
-        self.streams, self.scale = nn.ModuleList(streams), scale
+        self.streams, self.units = nn.ModuleList(streams), Units(scale)
 
     def losses(self, batch: Batch) -> dict[str, Tensor]:
-        """Mean squared error of the consensus, in squared score units."""
+        """Mean squared error of the consensus, in squared units of the head."""
         known = batch.select(batch.labelled)
-        return {"squared_error": mean_loss(squared_error(self.predict(known), known.score))}
+        return {"squared_error": mean_loss(squared_error(self.predict(known), known.score)) / self.units.size**2}
 
     def predict(self, batch: Batch) -> Point:
         """Return B points."""
         scores = [score(stream) for score, stream in zip(self.streams, batch.streams.values(), strict=True)]
-        return Point(in_units(torch.stack(scores).mean(0), self.scale))
+        return Point(self.units(torch.stack(scores).mean(0)))
 
 
 def build(

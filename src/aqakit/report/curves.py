@@ -20,7 +20,14 @@ OPTIMISTIC = "optimistic"
 
 Epochs = NDArray[np.int64]
 
-_SHAPES = {"last": "o", "best-validation": "s", "best-test": "^", "last-ten": "D", "best-ten-consecutive": "v"}
+_SHAPES = {
+    "last": "o",
+    "held-out": "P",
+    "best-validation": "s",
+    "best-test": "^",
+    "last-ten": "D",
+    "best-ten-consecutive": "v",
+}
 
 
 def by_rule(method: MethodResult) -> list[dict[str, Any]]:
@@ -79,6 +86,9 @@ def _used(method: MethodResult, seed: int, rule: str) -> tuple[float, Epochs] | 
     if not all("test" in curves for curves in folds):
         return None
     test = np.stack([curves["test"] for curves in folds])  # (folds, epochs)
+    if rule == "held-out":
+        kept = [f.facts["epoch"] for f in method.folds if f.seed == seed and "held-out" in f.curves]
+        return (float(test[np.arange(len(test)), kept].mean()), np.array(kept)) if len(kept) == len(test) else None
     if rule != "best-validation":
         chosen = RULES[rule].choose(test)
         return float(test[:, chosen].mean()), np.arange(test.shape[1])[chosen]

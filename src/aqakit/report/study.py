@@ -223,7 +223,8 @@ def _method(label: str, runs: Sequence[Run]) -> MethodResult:
         if ids.setdefault(str(run.recipe.fold), run.ids("test")) != run.ids("test"):
             raise RunError(f"{run.folder}: tests on other samples than another seed of {label}; train it again")
     settings = runs[0].recipe.settings
-    rule = settings.select if "validation" in runs[0].splits() else "last"
+    wanted = {"held-out": "held-out", "best-validation": "validation"}.get(settings.select)
+    rule = settings.select if wanted in runs[0].splits() else "last"
     return MethodResult(label, tuple(map(_fold, ordered)), rule)
 
 

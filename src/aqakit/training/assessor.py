@@ -61,6 +61,10 @@ class Assessor(nn.Module):
         """Set the current epoch of the method."""
         self.method.epoch = epoch
 
+    def start(self, train: Batch) -> None:
+        """Let the method start at mean and spread of its target, from labelled training samples."""
+        self.method.start(train.replace(score=train.score / train.difficulty) if self.target == "total" else train)
+
     def fit_scaling(self, train: Batch) -> None:
         """Fit mean and standard deviation of the standardised streams, on training features only."""
         self.scaling.fit(train)

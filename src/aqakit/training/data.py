@@ -24,6 +24,7 @@ from aqakit.features.extract import Extraction
 from aqakit.system.files import default_cache
 from aqakit.training import batches
 from aqakit.training.batches import BatchSource, CachedFeatures, PartlyLabelled
+from aqakit.training.members import held_out_parts, members_for, straddles
 from aqakit.training.recipe import Recipe, assemble_run, make_engine
 from aqakit.types import Sample, Split
 
@@ -83,7 +84,14 @@ class PreparedData:
             labelled=[i for i in train if i in labelled],
             validation=validation,
             test=test,
+            parts=self._parts(recipe, [readable[i] for i in train if i in labelled], [readable[i] for i in test]),
         )
+
+    @staticmethod
+    def _parts(recipe: Recipe, labelled: Sequence[Sample], test: Sequence[Sample]) -> list[list[str]]:
+        shared = recipe.parts == "sample" or (recipe.parts == "auto" and straddles(labelled, test))
+        count = recipe.members or members_for(len(labelled))
+        return held_out_parts(labelled, count, recipe.settings.seed, whole_groups=not shared)
 
     def _fold(self, recipe: Recipe, everything: tuple[str, ...]) -> Split:
         if recipe.protocol == "all":
@@ -105,6 +113,7 @@ class RunSplit:
         labelled: the training samples that keep their labels.
         validation: samples held out from training.
         test: samples on which the run is evaluated.
+        parts: labelled samples that each member does not see; empty for a single member.
     """
 
     fold: str
@@ -112,6 +121,13 @@ class RunSplit:
     labelled: Sequence[str]
     validation: Sequence[str]
     test: Sequence[str]
+    parts: Sequence[Sequence[str]] = ()
+
+    def without(self, part: Sequence[str]) -> RunSplit:
+        """The split of the member that does not see a part."""
+        out = set(part)
+        train, labelled = ([i for i in ids if i not in out] for ids in (self.train, self.labelled))
+        return replace(self, train=train, labelled=labelled, parts=())
 
 
 def prepare(

@@ -11,8 +11,10 @@ processes with batch size b take the same steps as one process with batch size N
 
 from __future__ import annotations
 
+import math
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -20,67 +22,165 @@ from torch import Tensor, nn
 
 from aqakit.errors import RunError
 from aqakit.methods.parts.base import Method
-from aqakit.scores.distributions import ScoreDistribution
+from aqakit.scores.distributions import ScoreDistribution, mixture
 from aqakit.system import distributed, processes
 from aqakit.training.assessor import Assessor
 from aqakit.training.batches import BatchSource, has_score
+from aqakit.training.ensemble import Ensemble
 from aqakit.training.optimizer import make_optimizer
+from aqakit.training.selecting import held_out_value, is_off_scale, validation_value
 from aqakit.training.settings import Settings, device_of
-from aqakit.training.state import RESUME_FILE, History, TrainingState
-from aqakit.types import Batch, Description
+from aqakit.training.state import RESUME_FILE, History, MemberState, TrainingState
+from aqakit.types import Batch, Description, ScoreScale
 
 _SECONDS_BETWEEN_CHECKPOINTS = 10.0
 _VIDEOS_AT_ONCE = 32
 
 
+@dataclass(frozen=True)
+class Member:
+    """A model, what it is trained on, and what it is not shown.
+
+    Attributes:
+        assessor: the model to train.
+        train: its training samples, labelled and unlabelled.
+        held_out: labelled samples that the other members are trained on; None for a single member.
+        seed: of its batches and of everything random in it.
+    """
+
+    assessor: Assessor
+    train: BatchSource
+    held_out: BatchSource | None = None
+    seed: int = 0
+
+
 def fit(
-    assessor: Assessor,
-    train: BatchSource,
+    members: Sequence[Member],
     watched: Mapping[str, BatchSource],
     settings: Settings,
     *,
+    scale: ScoreScale | None = None,
     folder: Path | None = None,
     fingerprint: str = "",
     report: Callable[[int, dict[str, float]], None] = lambda epoch, losses: None,
 ) -> History:
-    """Train an assessor in place and return the predictions of every epoch.
+    """Train the members of a run in place, epoch by epoch together, and return the predictions of every epoch.
 
     Args:
-        assessor: the model to train; it holds the selected weights afterwards.
-        train: the training samples, labelled and unlabelled.
+        members: one model or several; they hold the weights of the selected epoch, common to all, afterwards.
         watched: splits to predict after each epoch; ``validation``, if present, may select the epoch.
         settings: the options of the loop.
+        scale: of the scores; training that leaves it is stopped.
         folder: folder for checkpoints; None for no checkpoints.
         fingerprint: hash of everything that defines this run; a checkpoint of another run is refused.
         report: called after each epoch with its number and losses.
     """
     device = device_of(settings.device)
-    assessor.to(device)
-    _remember(assessor, train, device)
-    if not any(p.requires_grad for p in assessor.parameters()):
-        return _without_epochs(assessor, watched, device)
-    optimizer, scheduler = make_optimizer(assessor, settings, _steps(train, settings))
-    state = TrainingState(
-        assessor, optimizer, scheduler, History(predictions={name: [] for name in watched}), fingerprint
-    )
-    start = state.load(folder / RESUME_FILE) if folder else 0
-    distributed.broadcast(assessor.state_dict().values())
-    model = distributed.data_parallel(_Losses(assessor))
+    for member in members:
+        member.assessor.to(device)
+        _remember(member.assessor, member.train, device)
+    history = History(predictions={name: [] for name in _predicted(members, watched)})
+    if not any(p.requires_grad for p in members[0].assessor.parameters()):
+        _predict_all(history, members, watched, device)
+        history.best = 0
+    else:
+        states = [
+            MemberState(one.assessor, *make_optimizer(one.assessor, settings, _steps(one.train, settings)))
+            for one in members
+        ]
+        _train(TrainingState(states, history, fingerprint), members, watched, settings, scale, folder, report, device)
+    history.answers = {n: [predict(one.assessor, s, device) for one in members] for n, s in watched.items()}
+    return history
+
+
+def _train(
+    state: TrainingState,
+    members: Sequence[Member],
+    watched: Mapping[str, BatchSource],
+    settings: Settings,
+    scale: ScoreScale | None,
+    folder: Path | None,
+    report: Callable[[int, dict[str, float]], None],
+    device: torch.device,
+) -> None:
+    history, start = state.history, state.load(folder / RESUME_FILE) if folder else 0
+    for member in members:
+        distributed.broadcast(member.assessor.state_dict().values())
+    models = [distributed.data_parallel(_Losses(member.assessor)) for member in members]
     saved = time.monotonic()
     for epoch in range(start, settings.epochs):
-        state.history.losses.append(_epoch(state, model, train, settings, epoch, device))
-        if assessor.live:  # its features have changed
-            distributed.broadcast(assessor.live.buffers())
-            _remember(assessor, train, device)
-        for name, source in watched.items():
-            state.history.predictions[name].append(predict(assessor, source, device))
-        state.keep_best(watched.get("validation"), settings, epoch)
-        report(epoch, state.history.losses[-1])
+        pairs = zip(state.members, models, members, strict=True)
+        history.losses.append(_mean([_epoch(*one, settings, epoch, device) for one in pairs]))
+        for member in members:
+            if member.assessor.live:  # its features have changed
+                distributed.broadcast(member.assessor.live.buffers())
+                _remember(member.assessor, member.train, device)
+        _predict_all(history, members, watched, device)
+        _check_scale(history, scale, epoch)
+        state.keep_best(_value(history, members, watched, settings), epoch)
+        report(epoch, history.losses[-1])
         if folder and processes.is_first() and time.monotonic() - saved > _SECONDS_BETWEEN_CHECKPOINTS:
             state.save(folder / RESUME_FILE, epoch)
             saved = time.monotonic()
     state.restore_best()
-    return state.history
+    history.notes += _notes(state, settings)
+
+
+def _predicted(members: Sequence[Member], watched: Mapping[str, BatchSource]) -> list[str]:
+    return ["held-out"] * (members[0].held_out is not None) + list(watched)
+
+
+def _predict_all(
+    history: History, members: Sequence[Member], watched: Mapping[str, BatchSource], device: torch.device
+) -> None:
+    held_out = [predict(one.assessor, one.held_out, device) for one in members if one.held_out is not None]
+    if held_out:
+        history.predictions["held-out"].append(type(held_out[0]).cat(held_out))
+    for name, source in watched.items():
+        answers = [predict(one.assessor, source, device) for one in members]
+        history.predictions[name].append(mixture(answers))
+
+
+def _value(
+    history: History, members: Sequence[Member], watched: Mapping[str, BatchSource], settings: Settings
+) -> tuple[float, ...] | None:
+    """How good the last epoch is, by the rule that selects one; None if the last epoch is kept."""
+    if settings.select == "best-validation" and "validation" in watched:
+        return validation_value(history.predictions["validation"][-1], scores_of([watched["validation"]]))
+    sources = [one.held_out for one in members if one.held_out is not None]
+    if settings.select == "held-out" and sources:
+        return held_out_value(history.predictions["held-out"][-1], scores_of(sources))
+    return None
+
+
+def scores_of(sources: Sequence[BatchSource]) -> Tensor:
+    """(n,) true scores of sources, one after another; NaN if unknown."""
+    return torch.tensor([math.nan if s.score is None else s.score for source in sources for s in source.samples])
+
+
+def _check_scale(history: History, scale: ScoreScale | None, epoch: int) -> None:
+    for name, answers in history.predictions.items():
+        if scale and is_off_scale(answers[-1], scale.low, scale.high):
+            mean = float(answers[-1].mean.median())
+            raise RunError(
+                f"training diverged in epoch {epoch + 1}: predictions on {name} are around {mean:.4g} on a scale of "
+                f"{scale.low:g} to {scale.high:g}; lower the learning rate or check the features"
+            )
+
+
+def _notes(state: TrainingState, settings: Settings) -> list[str]:
+    notes = []
+    if settings.select == "best-validation" and state.best_value and state.best_value[0] == -math.inf:
+        notes.append("no epoch ranked the validation samples; the epoch with the lowest validation CRPS was kept")
+    total = [sum(terms.values()) for terms in state.history.losses]
+    half, quarter = len(total) // 2, max(1, len(total) // 4)
+    if len(total) >= 8 and sum(total[-quarter:]) / quarter > max(total[half - quarter : half]):
+        notes.append("the training loss rose over the last half of the epochs: lower the learning rate")
+    return notes
+
+
+def _mean(terms: Sequence[dict[str, float]]) -> dict[str, float]:
+    return {name: sum(one.get(name, 0.0) for one in terms) / len(terms) for name in terms[0]}
 
 
 @torch.inference_mode()
@@ -95,7 +195,7 @@ def predict(assessor: Assessor, source: BatchSource, device: torch.device) -> Sc
 
 
 @torch.inference_mode()
-def describe(assessor: Assessor, source: BatchSource, device: torch.device) -> Description:
+def describe(assessor: Assessor | Ensemble, source: BatchSource, device: torch.device) -> Description:
     """Predict the attributes and captions of every sample of a source, on the CPU."""
     if type(assessor.method).describe is Method.describe:
         return Description()  # empty; no video needs to be read for it
@@ -117,16 +217,16 @@ class _Losses(nn.Module):
 
 
 def _epoch(
-    state: TrainingState, model: nn.Module, train: BatchSource, settings: Settings, epoch: int, device: torch.device
+    state: MemberState, model: nn.Module, member: Member, settings: Settings, epoch: int, device: torch.device
 ) -> dict[str, float]:
-    assessor = state.assessor.train()
+    assessor, train = state.assessor.train(), member.train
     if settings.freeze_norm:
         _freeze_norm(assessor.live)
     assessor.begin_epoch(epoch)
     # One random generator for order and augmentation, the same in all processes; the global one for dropout and the
     # methods, different in each process.
-    generator = torch.Generator().manual_seed(settings.seed * 1_000_003 + epoch)
-    torch.manual_seed(settings.seed * 1_000_003 + epoch + 7919 * processes.rank())
+    generator = torch.Generator().manual_seed(member.seed * 1_000_003 + epoch)
+    torch.manual_seed(member.seed * 1_000_003 + epoch + 7919 * processes.rank())
     totals: dict[str, float] = {}
     batches = list(_batches(train, settings, generator))
     for number, index in enumerate(batches, start=1):
@@ -188,10 +288,6 @@ def _embedded(assessor: Assessor, source: BatchSource, device: torch.device) -> 
         return source.batch(torch.arange(len(source))).to(device)
     chunks = torch.arange(len(source)).split(_VIDEOS_AT_ONCE)
     return Batch.cat([assessor.embed(source.batch(index).to(device)) for index in chunks])
-
-
-def _without_epochs(assessor: Assessor, watched: Mapping[str, BatchSource], device: torch.device) -> History:
-    return History([], {n: [predict(assessor, s, device)] for n, s in watched.items()}, best=0)
 
 
 def _freeze_norm(live: nn.Module) -> None:

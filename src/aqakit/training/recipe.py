@@ -15,13 +15,19 @@ from aqakit import discovery
 from aqakit.backbones.parts.base import Backbone
 from aqakit.backbones.parts.building import build_backbones
 from aqakit.datasets.parts import partial_labels
+from aqakit.errors import OptionError
 from aqakit.features import engines
 from aqakit.features.engines import Engine
 from aqakit.scores import recalibration
 from aqakit.system import configuration
 from aqakit.training.assessor import Assessor, Fuse, Target, assemble
+from aqakit.training.ensemble import Ensemble
+from aqakit.training.members import Parts
 from aqakit.training.settings import Settings
 from aqakit.types import LabelSpec
+
+AUTO = 0
+"""As many members as :func:`aqakit.training.members.members_for` gives the data."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,6 +41,9 @@ class Recipe:
         protocol: name of the splits; ``all`` trains on every readable sample and tests on none.
         fold: name of the fold; if None, the first one.
         backbones: (name, options) of each backbone.
+        members: number of models, each trained without one part of the training samples; 0 until the data are known.
+        parts: what is held out from a member, as :func:`aqakit.training.members.held_out_parts` takes it.
+        scale_target: whether the last layers start at mean and spread of the training scores.
         validation: fraction of the training samples held out for epoch selection and recalibration.
         recalibrate: what is fitted on the held-out samples, a kind of :mod:`aqakit.scores.recalibration`.
         labels: which training samples keep their labels, in the format of
@@ -62,6 +71,9 @@ class Recipe:
     shift: int = 0
     flip: bool = False
     jitter: int = 0
+    members: int = 1
+    parts: Parts = "auto"
+    scale_target: bool = False
     validation: float = 0.0
     recalibrate: recalibration.Name = "conformal"
     labels: str | None = None
@@ -104,8 +116,20 @@ def make_recipe(
         data_options=data_options,
         backbones=tuple(discovery.parse_spec(text) for text in chosen),
         settings=Settings(**configuration.configure("training", Settings, settings)),
-        **configuration.configure("run", run_options, shared),
+        **_with_members(configuration.configure("run", run_options, shared)),
     )
+
+
+def _with_members(options: dict[str, Any]) -> dict[str, Any]:
+    """Settle how many members there are.
+
+    Raises:
+        OptionError: several members together with an option that is for one.
+    """
+    alone = [n for n, given in (("finetune", options["finetune"]), ("validation", options["validation"] > 0)) if given]
+    if options["members"] and options["members"] > 1 and alone:
+        raise OptionError(f"--{alone[0]} is for a single model; leave it out, or give --members 1")
+    return {**options, "members": options["members"] or (1 if alone else AUTO)}
 
 
 def run_options(
@@ -130,6 +154,16 @@ def run_options(
     shift: Annotated[int, Field(ge=0, description="maximum random shift of the window in training, in frames")] = 0,
     flip: Annotated[bool, Field(description="flip training videos horizontally with probability 1/2")] = False,
     jitter: Annotated[int, Field(ge=0, description="maximum random shift of the picture in training, in pixels")] = 0,
+    members: Annotated[
+        int | None,
+        Field(ge=1, description="models, each trained without one part of the samples (5; 1 to finetune or validate)"),
+    ] = None,
+    parts: Annotated[
+        Parts, Field(description="what members leave out: groups, or samples if the protocol shares groups")
+    ] = "auto",
+    scale_target: Annotated[
+        bool, Field(description="centre and scale the target on the training scores, and start the last layer there")
+    ] = True,
     validation: Annotated[
         float, Field(ge=0, lt=1, description="fraction of training samples held out; whole groups if there are groups")
     ] = 0.0,
@@ -159,6 +193,22 @@ def make_engine(recipe: Recipe) -> Engine:
     """Make the engine that runs the frozen backbones of a recipe."""
     calibration = Path(recipe.calibration) if recipe.calibration else None
     return engines.make(recipe.engine, recipe.precision, calibration)
+
+
+def assemble_members(recipe: Recipe, labels: LabelSpec) -> Ensemble:
+    """Build the untrained members of a run; each has its own initial weights."""
+    if recipe.members == 1:
+        return Ensemble([assemble_run(recipe, labels)])
+    backbones, members = build_backbones(recipe.backbones, recipe.settings.seed), []
+    for seed in member_seeds(recipe):
+        torch.manual_seed(seed)
+        members.append(assemble_run(recipe, labels, backbones))
+    return Ensemble(members)
+
+
+def member_seeds(recipe: Recipe) -> list[int]:
+    """The seed of each member; no two runs share one."""
+    return [recipe.settings.seed * recipe.members + k for k in range(recipe.members)]
 
 
 def assemble_run(recipe: Recipe, labels: LabelSpec, backbones: Mapping[str, Backbone] | None = None) -> Assessor:

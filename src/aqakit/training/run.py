@@ -26,10 +26,12 @@ from aqakit.backbones.parts.building import build_backbones
 from aqakit.errors import OptionError, RunError
 from aqakit.features import extract
 from aqakit.features.engines import Engine
-from aqakit.scores.distributions import ScoreDistribution, restore
+from aqakit.scores.cross_conformal import CrossConformal
+from aqakit.scores.distributions import ScoreDistribution, mixture, restore
 from aqakit.training import batches, run_files
-from aqakit.training.assessor import Assessor, check_difficulty
-from aqakit.training.recipe import Recipe, assemble_run, make_engine
+from aqakit.training.assessor import check_difficulty
+from aqakit.training.ensemble import Ensemble
+from aqakit.training.recipe import Recipe, assemble_members, make_engine
 from aqakit.training.summary import TrainingSummary
 from aqakit.types import Batch, Description, Sample
 
@@ -50,7 +52,7 @@ class Run:
         recalibration: fitted on the validation split; None if there was no such split.
     """
 
-    def __init__(self, folder: Path, description: Mapping[str, Any], assessor: Assessor) -> None:
+    def __init__(self, folder: Path, description: Mapping[str, Any], assessor: Ensemble) -> None:
         self.folder, self.description, self.assessor = folder, description, assessor
         self.recipe = Recipe.from_json(description["recipe"])
         self.labels = run_files.labels_from_json(description["labels"])
@@ -69,7 +71,7 @@ class Run:
         if description["status"] != "finished":
             raise RunError(f"{folder}: this run is not finished; repeat its train command to resume it")
         recipe = Recipe.from_json(description["recipe"])
-        assessor = assemble_run(recipe, run_files.labels_from_json(description["labels"])).eval()
+        assessor = assemble_members(recipe, run_files.labels_from_json(description["labels"])).eval()
         run_files.load_weights(assessor, folder / "checkpoint.safetensors")
         return cls(folder, description, assessor)
 
@@ -135,19 +137,22 @@ class Run:
 
     def predict_samples(self, samples: Sequence[Sample]) -> ScoreDistribution:
         """Predict (B,) distributions of samples, all of which must be readable; nothing is cached."""
-        return self._answer(self.embed(samples))
+        return self.answer(self.embed(samples))
 
     def assess(self, samples: Sequence[Sample]) -> tuple[ScoreDistribution, Description]:
         """Predict distributions, as :meth:`predict_samples`, and the attributes and captions of the samples."""
         batch = self.embed(samples)
         with torch.inference_mode():
             said = self.assessor.describe_embedded(batch)
-        return self._answer(batch), said
+        return self.answer(batch), said
 
-    def _answer(self, batch: Batch) -> ScoreDistribution:
+    def answer(self, batch: Batch) -> ScoreDistribution:
+        """Return the (B,) distributions of a batch of features, recalibrated if anything was held out from training."""
         with torch.inference_mode():
-            answer = self.assessor.predict_embedded(batch)
-        return self.recalibration.apply(answer) if self.recalibration else answer
+            answers = self.assessor.answers(batch)
+        if isinstance(self.recalibration, CrossConformal):
+            return self.recalibration.apply(answers, scale=self.labels.scale)
+        return self.recalibration.apply(mixture(answers)) if self.recalibration else mixture(answers)
 
     def embed(self, samples: Sequence[Sample]) -> Batch:
         """Compute the features of samples, and collate them with their labels into a batch; nothing is cached."""
@@ -186,7 +191,11 @@ class Run:
     def prediction(self, split: str, *, recalibrated: bool = False) -> ScoreDistribution:
         """Return the (n,) distributions of the selected epoch on a watched split."""
         answer = self.epochs(split)[self.description["epoch"]]
-        return self.recalibration.apply(answer) if recalibrated and self.recalibration else answer
+        if not recalibrated or not self.recalibration:
+            return answer
+        if isinstance(self.recalibration, CrossConformal):
+            return run_files.read_distributions(self.folder / run_files.CALIBRATED).get(split, answer)
+        return self.recalibration.apply(answer)
 
     def _rows(self) -> list[dict[str, str]]:
         with (self.folder / "predictions.csv").open(newline="", encoding="utf-8") as file:

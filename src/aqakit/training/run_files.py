@@ -10,22 +10,25 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
-from torch import Tensor
+from torch import Tensor, nn
 
 from aqakit.errors import RunError, WeightsError
 from aqakit.metrics.description import evaluate as judge
 from aqakit.metrics.description import sentence
 from aqakit.scores import recalibration
-from aqakit.scores.distributions import ScoreDistribution
+from aqakit.scores.cross_conformal import CrossConformal
+from aqakit.scores.distributions import ScoreDistribution, restore
 from aqakit.scores.recalibration import Recalibration
 from aqakit.system.files import atomic_path
 from aqakit.training import batches
-from aqakit.training.assessor import Assessor
 from aqakit.training.batches import BatchSource
+from aqakit.training.ensemble import Ensemble
 from aqakit.training.state import History
 from aqakit.types import Description, LabelSpec, Sample, ScoreScale
+
+WEIGHTS, CALIBRATED = "checkpoint.safetensors", "calibrated.safetensors"
 
 LEVEL = 0.9
 """Level of the central prediction intervals, unless another level is named."""
@@ -118,15 +121,23 @@ def read_description(folder: Path) -> dict[str, Any]:
     return description
 
 
-def load_weights(assessor: Assessor, file: Path) -> None:
-    """Load the weights of a checkpoint into an assessor.
+def save_weights(ensemble: Ensemble, file: Path) -> None:
+    """Write the weights of all members; those of a single one under its own names."""
+    model: nn.Module = ensemble if len(ensemble) > 1 else ensemble.first
+    with atomic_path(file) as temporary:
+        save_file({n: t.cpu().contiguous() for n, t in model.state_dict().items()}, temporary)
+
+
+def load_weights(ensemble: Ensemble, file: Path) -> None:
+    """Load the weights of a checkpoint into the members of a run.
 
     Raises:
-        WeightsError: the file is missing, damaged or of another method.
+        WeightsError: the file is missing, damaged or belongs to another method.
     """
+    model: nn.Module = ensemble if len(ensemble) > 1 else ensemble.first
     try:
         weights = load_file(file)
-        assessor.load_state_dict(weights)
+        model.load_state_dict(weights)
     except (OSError, SafetensorError) as error:
         raise WeightsError(f"{file}: cannot be read as a checkpoint ({error}); train again") from None
     except RuntimeError as error:
@@ -136,15 +147,46 @@ def load_weights(assessor: Assessor, file: Path) -> None:
         raise WeightsError(f"{file}: {', '.join(broken[:3])} contain NaN; train again")
 
 
-def load_recalibration(folder: Path) -> Recalibration | None:
-    """Load the recalibration fitted on the validation split; None if there was no such split."""
+def load_recalibration(folder: Path) -> Recalibration | CrossConformal | None:
+    """Load what was fitted on samples that were not trained on; None if there were none."""
     file = folder / "recalibration.json"
     if not file.exists():
         return None
     try:
-        return recalibration.from_json(json.loads(file.read_text(encoding="utf-8")))
+        stored = json.loads(file.read_text(encoding="utf-8"))
+        if stored["kind"] == CrossConformal.kind:
+            return CrossConformal.from_json(stored)
+        return recalibration.from_json(stored)
     except (ValueError, KeyError, TypeError):
         raise RunError(f"{file}: is damaged; delete it to predict without recalibration") from None
+
+
+def write_distributions(file: Path, answers: Mapping[str, ScoreDistribution]) -> None:
+    """Write one distribution for each split, as :func:`read_distributions` reads them."""
+    tensors = {f"{split}/{name}": t.contiguous() for split, d in answers.items() for name, t in d.tensors().items()}
+    with atomic_path(file) as temporary:
+        save_file(tensors, temporary, {"kinds": json.dumps({split: d.kind for split, d in answers.items()})})
+
+
+def read_distributions(file: Path) -> dict[str, ScoreDistribution]:
+    """Read the result of :func:`write_distributions`; empty if there is no such file.
+
+    Raises:
+        RunError: the file is damaged.
+    """
+    if not file.exists():
+        return {}
+    try:
+        with safe_open(file, framework="pt") as stored:
+            kinds = json.loads(stored.metadata()["kinds"])
+            tensors = {name: stored.get_tensor(name) for name in stored.keys()}  # noqa: SIM118
+        return {split: restore(kind, _below(f"{split}/", tensors)) for split, kind in kinds.items()}
+    except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
+        raise RunError(f"{file}: is damaged ({type(error).__name__}); train the run again") from None
+
+
+def _below(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}
 
 
 def labels_from_json(stored: Mapping[str, Any]) -> LabelSpec:

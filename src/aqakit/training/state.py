@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from aqakit.errors import RunError
-from aqakit.metrics.accuracy import spearman
 from aqakit.scores.distributions import ScoreDistribution, restore
 from aqakit.system.files import atomic_path
 from aqakit.training.assessor import Assessor
-from aqakit.training.batches import BatchSource
-from aqakit.training.settings import Settings
 
 RESUME_FILE = "optimizer.pt"
 
@@ -24,27 +23,28 @@ class History:
     """Losses and predictions of every epoch.
 
     Attributes:
-        losses: mean of each named loss term, by epoch.
-        predictions: predicted distributions by epoch, for each watched split.
+        losses: mean of each named loss term over members, by epoch.
+        predictions: predicted distributions by epoch, for each watched split, and of the training samples by the
+            members that did not see them (``held-out``).
+        answers: the answers of each member to each watched split, in the selected epoch.
         best: epoch whose weights the run keeps, counted from 0.
+        notes: what a reader must know of how the epoch was selected.
     """
 
     losses: list[dict[str, float]] = field(default_factory=list)
     predictions: dict[str, list[ScoreDistribution]] = field(default_factory=dict)
+    answers: dict[str, list[ScoreDistribution]] = field(default_factory=dict)
     best: int = -1
+    notes: list[str] = field(default_factory=list)
 
 
 @dataclass
-class TrainingState:
-    """Weights, optimiser and history, saved in one file so that they always belong to the same epoch."""
+class MemberState:
+    """One model with its optimiser."""
 
     assessor: Assessor
     optimizer: torch.optim.Optimizer
     scheduler: torch.optim.lr_scheduler.LRScheduler
-    history: History
-    fingerprint: str
-    best_value: float = -float("inf")
-    best_weights: dict[str, Tensor] | None = None
 
     def step(self, clip_norm: float | None) -> None:
         """Take one step of the optimiser and its schedule with the accumulated gradients."""
@@ -54,30 +54,52 @@ class TrainingState:
         self.optimizer.zero_grad(set_to_none=True)
         self.scheduler.step()
 
-    def keep_best(self, validation: BatchSource | None, settings: Settings, epoch: int) -> None:
-        """Keep the weights of the epoch that ranks the validation samples best, or else those of the last epoch."""
-        if settings.select == "last" or validation is None:
+    def state_dict(self) -> dict[str, Any]:
+        """Everything that a resumed run needs."""
+        return {
+            "assessor": self.assessor.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "scheduler": self.scheduler.state_dict(),
+        }
+
+    def load_state_dict(self, stored: dict[str, Any]) -> None:
+        """Restore the result of :meth:`state_dict`."""
+        self.assessor.load_state_dict(stored["assessor"])
+        self.optimizer.load_state_dict(stored["optimizer"])
+        self.scheduler.load_state_dict(stored["scheduler"])
+
+
+@dataclass
+class TrainingState:
+    """All members and their history, saved in one file so that they always belong to the same epoch."""
+
+    members: Sequence[MemberState]
+    history: History
+    fingerprint: str
+    best_value: tuple[float, ...] | None = None
+    best_weights: list[dict[str, Tensor]] | None = None
+
+    def keep_best(self, value: tuple[float, ...] | None, epoch: int) -> None:
+        """Keep the weights of an epoch if its value is the highest so far; without values, those of the last epoch."""
+        if value is None:
             self.history.best = epoch
-            return
-        true = torch.tensor([s.score for s in validation.samples])
-        value = float(spearman(true.numpy(), self.history.predictions["validation"][-1].mean.numpy()))
-        if value > self.best_value:
+        elif self.best_value is None or value > self.best_value:
             self.best_value, self.history.best = value, epoch
-            self.best_weights = {n: t.detach().cpu().clone() for n, t in self.assessor.state_dict().items()}
+            self.best_weights = [
+                {n: t.detach().cpu().clone() for n, t in one.assessor.state_dict().items()} for one in self.members
+            ]
 
     def restore_best(self) -> None:
         """Load the weights of the best epoch."""
-        if self.best_weights is not None:
-            self.assessor.load_state_dict(self.best_weights)
+        for member, weights in zip(self.members, self.best_weights or ()):
+            member.assessor.load_state_dict(weights)
 
     def save(self, file: Path, epoch: int) -> None:
         """Save a checkpoint after an epoch."""
         state = {
             "fingerprint": self.fingerprint,
             "epoch": epoch,
-            "assessor": self.assessor.state_dict(),
-            "optimizer": self.optimizer.state_dict(),
-            "scheduler": self.scheduler.state_dict(),
+            "members": [member.state_dict() for member in self.members],
             "losses": self.history.losses,
             "predictions": {n: [(d.kind, d.tensors()) for d in ds] for n, ds in self.history.predictions.items()},
             "best": (self.history.best, self.best_value, self.best_weights),
@@ -91,17 +113,17 @@ class TrainingState:
             return 0
         try:
             state = torch.load(file, weights_only=True)
+            fingerprint, members = state["fingerprint"], state["members"]
         except Exception as error:  # torch raises many kinds for a damaged file
             raise RunError(
                 f"{file}: this checkpoint is damaged ({type(error).__name__}); delete it to start again"
             ) from None
-        if state["fingerprint"] != self.fingerprint:
+        if fingerprint != self.fingerprint:
             raise RunError(f"{file}: belongs to a run with other settings or data; choose another folder or delete it")
-        self.assessor.load_state_dict(state["assessor"])
-        self.optimizer.load_state_dict(state["optimizer"])
-        self.scheduler.load_state_dict(state["scheduler"])
-        stored = state["predictions"].items()
-        self.history.predictions = {n: [restore(kind, t) for kind, t in ds] for n, ds in stored}
+        for member, stored in zip(self.members, members, strict=True):
+            member.load_state_dict(stored)
+        found = state["predictions"].items()
+        self.history.predictions = {n: [restore(kind, t) for kind, t in ds] for n, ds in found}
         self.history.losses = state["losses"]
         self.history.best, self.best_value, self.best_weights = state["best"]
         return int(state["epoch"]) + 1

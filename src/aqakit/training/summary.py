@@ -22,6 +22,7 @@ from aqakit.errors import RunError
 from aqakit.system.files import atomic_path
 from aqakit.training.assessor import Assessor
 from aqakit.training.batches import BatchSource, has_score
+from aqakit.training.ensemble import Ensemble
 from aqakit.types import Batch, Stream
 
 FILE = "exemplars.safetensors"
@@ -56,7 +57,7 @@ class TrainingSummary:
 
     @classmethod
     @torch.no_grad()
-    def of(cls, assessor: Assessor, train: BatchSource, device: torch.device) -> TrainingSummary:
+    def of(cls, assessor: Assessor | Ensemble, train: BatchSource, device: torch.device) -> TrainingSummary:
         """Compute the summary by embedding the training set once more, a few videos at a time."""
         pooled: dict[str, list[Tensor]] = {}
         usual: dict[str, _Mean] = {}
@@ -153,6 +154,6 @@ def _squares(known: Tensor, video: Tensor) -> Tensor:
     return ((known - video) / spread)[:, usable].square().mean(1) if bool(usable.any()) else known.new_zeros(len(known))
 
 
-def _embedded(assessor: Assessor, source: BatchSource, device: torch.device) -> Iterator[Batch]:
+def _embedded(assessor: Assessor | Ensemble, source: BatchSource, device: torch.device) -> Iterator[Batch]:
     for index in torch.arange(len(source)).split(_VIDEOS_AT_ONCE):
         yield assessor.embed(source.batch(index).to(device))

@@ -7,24 +7,26 @@ import platform
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import av
 import numpy as np
 import torch
-from safetensors.torch import save_file
 
 from aqakit.errors import RunError
 from aqakit.features import extract
 from aqakit.scores import recalibration
+from aqakit.scores.cross_conformal import CrossConformal
+from aqakit.scores.distributions import ScoreDistribution
 from aqakit.system import distributed, processes
-from aqakit.system.files import atomic_path, write_text
+from aqakit.system.files import write_text
 from aqakit.training import run_files
 from aqakit.training.assessor import Assessor, Target, check_difficulty
-from aqakit.training.batches import BatchSource
+from aqakit.training.batches import BatchSource, has_score
 from aqakit.training.data import PreparedData, RunSplit, prepare
-from aqakit.training.loop import describe, fit
-from aqakit.training.recipe import Recipe, assemble_run, make_recipe
+from aqakit.training.ensemble import Ensemble
+from aqakit.training.loop import Member, describe, fit, scores_of
+from aqakit.training.recipe import Recipe, assemble_members, make_recipe, member_seeds
 from aqakit.training.run import Run
 from aqakit.training.settings import device_of
 from aqakit.training.state import RESUME_FILE, History
@@ -52,7 +54,7 @@ def execute(
         RunError: the folder contains a run with other settings or data.
     """
     split = prepared.split(recipe)
-    recipe = replace(recipe, fold=split.fold)
+    recipe = replace(recipe, fold=split.fold, members=max(1, len(split.parts)))
     fingerprint = _fingerprint(recipe, prepared, split)
     finished = (folder / "run.json").exists() and _finished(folder, fingerprint)
     distributed.wait()  # no process writes before all have checked the folder
@@ -62,17 +64,42 @@ def execute(
     if processes.is_first():
         folder.mkdir(parents=True, exist_ok=True)
         write_text(folder / "run.json", json.dumps({**description, "status": "running"}, indent=1))
-    assessor = assemble_run(recipe, prepared.dataset.labels)
+    ensemble = assemble_members(recipe, prepared.dataset.labels)
     train = prepared.training_set(split)
     watched = {n: prepared.subset(ids) for n, ids in (("validation", split.validation), ("test", split.test)) if ids}
     for source in (train, *watched.values()):
         _check_source(source, recipe.target)
-    history = fit(assessor, train, watched, recipe.settings, folder=folder, fingerprint=fingerprint, report=report)
+    members = _members(recipe, prepared, split, ensemble)
+    if recipe.scale_target:
+        for member in members:
+            member.assessor.start(member.train.batch(has_score(member.train).nonzero().squeeze(1)))
+    history = fit(
+        members,
+        watched,
+        recipe.settings,
+        scale=prepared.dataset.labels.scale,
+        folder=folder,
+        fingerprint=fingerprint,
+        report=report,
+    )
     if processes.is_first():
-        TrainingSummary.of(assessor, train, device_of(recipe.settings.device)).save(folder)
-        _write(folder, assessor, history, watched, description, recipe, prepared.dataset.labels)
+        TrainingSummary.of(ensemble, train, device_of(recipe.settings.device)).save(folder)
+        if split.parts:
+            watched = {"held-out": prepared.subset([i for part in split.parts for i in part]), **watched}
+        _write(folder, ensemble, history, watched, description, recipe, prepared.dataset.labels, split)
     distributed.wait()
     return Run.load(folder)
+
+
+def _members(recipe: Recipe, prepared: PreparedData, split: RunSplit, ensemble: Ensemble) -> list[Member]:
+    """The models of a run, each with the samples that it is trained on and those that it does not see."""
+    assessors = cast(list[Assessor], list(ensemble.members))
+    if not split.parts:
+        return [Member(assessors[0], prepared.training_set(split), seed=recipe.settings.seed)]
+    return [
+        Member(assessor, prepared.training_set(split.without(part)), prepared.subset(part), seed)
+        for assessor, part, seed in zip(assessors, split.parts, member_seeds(recipe), strict=True)
+    ]
 
 
 def train(
@@ -136,28 +163,48 @@ def _describe(recipe: Recipe, prepared: PreparedData, fingerprint: str) -> dict[
 
 def _write(
     folder: Path,
-    assessor: Assessor,
+    ensemble: Ensemble,
     history: History,
     watched: Mapping[str, BatchSource],
     description: dict[str, Any],
     recipe: Recipe,
     labels: LabelSpec,
+    split: RunSplit,
 ) -> None:
     run_files.write_epochs(folder / "epochs.safetensors", history)
-    with atomic_path(folder / "checkpoint.safetensors") as temporary:
-        save_file({n: t.cpu().contiguous() for n, t in assessor.state_dict().items()}, temporary)
+    run_files.save_weights(ensemble, folder / run_files.WEIGHTS)
     kept = {name: distributions[history.best] for name, distributions in history.predictions.items()}
     write_text(folder / "predictions.csv", run_files.predictions_csv(kept, watched))
     device = device_of(recipe.settings.device)
-    said = {name: describe(assessor.to(device), source, device) for name, source in watched.items()}
-    write_text(folder / "descriptions.json", run_files.descriptions_json(said, watched, labels))
-    if "validation" in watched:
-        true = torch.tensor([s.score for s in watched["validation"].samples])
-        fitted = recalibration.KINDS[recipe.recalibrate].fit(kept["validation"], true)
+    told = {name: source for name, source in watched.items() if name != "held-out"}
+    said = {name: describe(ensemble.to(device), source, device) for name, source in told.items()}
+    write_text(folder / "descriptions.json", run_files.descriptions_json(said, told, labels))
+    fitted = _recalibration(recipe, kept, watched, split)
+    if fitted is not None:
         write_text(folder / "recalibration.json", json.dumps(fitted.to_json()))
+    if isinstance(fitted, CrossConformal):
+        calibrated = {name: fitted.apply(answers, scale=labels.scale) for name, answers in history.answers.items()}
+        run_files.write_distributions(folder / run_files.CALIBRATED, calibrated)
     done = {**description, "status": "finished", "epoch": history.best, "losses": history.losses}
-    write_text(folder / "run.json", json.dumps(done, indent=1))
+    write_text(folder / "run.json", json.dumps({**done, "notes": history.notes}, indent=1))
     (folder / RESUME_FILE).unlink(missing_ok=True)
+
+
+def _recalibration(
+    recipe: Recipe, kept: Mapping[str, ScoreDistribution], watched: Mapping[str, BatchSource], split: RunSplit
+) -> recalibration.Recalibration | CrossConformal | None:
+    """What is fitted on the samples that were not trained on; None if there are none."""
+    name = "held-out" if split.parts else "validation"
+    if name not in watched:
+        return None
+    true = scores_of([watched[name]])
+    if not split.parts:
+        return recalibration.KINDS[recipe.recalibrate].fit(kept[name], true)
+    member = [k for k, part in enumerate(split.parts) for _ in part]
+    names = {s.id: s.group for s in watched[name].samples}
+    parts = [{names[i] for i in part} for part in split.parts]
+    whole = None not in set.union(*parts) and sum(map(len, parts)) == len(set.union(*parts))
+    return CrossConformal.fit(kept[name], true, member, recipe.recalibrate, len(set.union(*parts)) if whole else None)
 
 
 def _finished(folder: Path, fingerprint: str) -> bool:

@@ -58,8 +58,8 @@ def answer(run: Run, path: Path, name: str, difficulty: float | None, limits: Li
     with _telling(run, info, tell):
         batch = run.embed([sample])
     with torch.inference_mode():
-        found, said = run.assessor.predict_embedded(batch), run.assessor.describe_embedded(batch)
-    found = run.recalibration.apply(found) if run.recalibration else found
+        said = run.assessor.describe_embedded(batch)
+    found = run.answer(batch)
     scale, score, std = run.labels.scale, found.mean.item(), found.std.item()
     if not math.isfinite(score):
         raise DataError(f"{path}: the predicted score is not a number; the video is unlike those of the training set")

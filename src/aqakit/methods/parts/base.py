@@ -10,7 +10,7 @@ import torch
 from pydantic import BeforeValidator, Field
 from torch import Tensor, nn
 
-from aqakit.methods.parts.heads import mlp
+from aqakit.methods.parts.heads import Units, mlp
 from aqakit.methods.parts.pooling import PoolingName
 from aqakit.methods.parts.pooling import build as build_pooling
 from aqakit.scores.distributions import ScoreDistribution
@@ -58,6 +58,17 @@ class Method(nn.Module, ABC):
         Only figures use them.
         """
         return {}
+
+    def start(self, train: Batch) -> None:
+        """Let the last layers answer with mean and spread of the training scores until they have learnt more.
+
+        Args:
+            train: the labelled training set.
+        """
+        for module in self.modules():
+            start = getattr(module, "start_at", None)
+            if start and not isinstance(module, Units):  # a head starts its own units
+                start(train.score)
 
     def remember(self, train: Batch) -> None:
         """Fit the memory, for methods that have one; called with the labelled training set before training.

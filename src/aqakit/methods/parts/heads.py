@@ -1,7 +1,8 @@
 """Heads that map one vector per video to a distribution of scores: ``(B, D) -> ScoreDistribution``.
 
-Internally, every head works in units of a quarter of the score scale around its centre, so that its outputs are of
-order one in any sport. Its predictions are in score units.
+Inside, a head works in units of its own, so that its outputs are of order one in any sport; its answer is in the units
+of the sport. The units are a quarter of the score scale around its middle. :meth:`start_at` makes them the mean and the
+spread of the training scores, and lets the head answer with these until it has learnt more.
 """
 
 from __future__ import annotations
@@ -16,6 +17,46 @@ from aqakit.types import ScoreScale
 
 LOG_VARIANCE_BOUND = 8.0
 """Smooth bound of the log-variance: a standard deviation from 1/200 of the score scale to far more than the scale."""
+
+STARTED_BOUND = 4.0
+"""The same in units of the spread of the training scores: between 1/7 of it and 7 times as much."""
+
+_SMALL = 0.1  # of the weights of a last layer that is to start with almost one answer for all
+
+
+class Units(nn.Module):
+    """From a head's units to those of the sport: ``centre`` + value × ``size``."""
+
+    centre: Tensor
+    size: Tensor
+    bound: Tensor
+
+    def __init__(self, scale: ScoreScale) -> None:
+        super().__init__()
+        self.register_buffer("centre", torch.tensor(float(scale.centre)))
+        self.register_buffer("size", torch.tensor(scale.span / 4))
+        self.register_buffer("bound", torch.tensor(LOG_VARIANCE_BOUND))
+
+    def spread(self, log_variance: Tensor) -> Tensor:
+        """Standard deviations in the units of the sport, within the bound."""
+        bounded = self.bound * torch.tanh(log_variance / self.bound)
+        return (bounded / 2).exp() * self.size
+
+    def forward(self, value: Tensor) -> Tensor:
+        """The same in the units of the sport."""
+        return self.centre + value * self.size
+
+    def start_at(self, score: Tensor) -> None:
+        """Use the mean and the spread of these scores (n,); of equal scores, the mean alone."""
+        self.centre.fill_(score.mean())
+        self.bound.fill_(STARTED_BOUND)
+        if bool((spread := score.std(correction=0)) > 0):
+            self.size.fill_(spread)
+
+    def _load_from_state_dict(self, state_dict, prefix, *args) -> None:  # type: ignore[no-untyped-def]
+        for name, value in self.named_buffers():  # checkpoints of earlier versions have none
+            state_dict.setdefault(prefix + name, value)
+        super()._load_from_state_dict(state_dict, prefix, *args)
 
 
 def mlp(width: int, hidden: Sequence[int], dropout: float = 0.0) -> nn.Sequential:
@@ -34,11 +75,16 @@ class PointHead(nn.Module):
     def __init__(self, width: int, scale: ScoreScale) -> None:
         super().__init__()
         self.value = nn.Linear(width, 1)
-        self.scale = scale
+        self.units = Units(scale)
 
     def forward(self, x: Tensor) -> Point:
-        """Map (B, D) to B points."""
-        return Point(in_units(self.value(x).squeeze(1), self.scale))
+        """(B, D) → B points."""
+        return Point(self.units(self.value(x).squeeze(1)))
+
+    def start_at(self, score: Tensor) -> None:
+        """Start with the mean of the training scores (n,)."""
+        self.units.start_at(score)
+        _start(self.value, torch.zeros(1))
 
 
 class NormalHead(nn.Module):
@@ -48,13 +94,17 @@ class NormalHead(nn.Module):
         super().__init__()
         self.mean = nn.Linear(width, 1)
         self.log_variance = nn.Linear(width, 1)
-        self.scale = scale
+        self.units = Units(scale)
 
     def forward(self, x: Tensor) -> Normal:
-        """Map (B, D) to B normals."""
-        log_variance = LOG_VARIANCE_BOUND * torch.tanh(self.log_variance(x).squeeze(1) / LOG_VARIANCE_BOUND)
-        spread = (log_variance / 2).exp() * self.scale.span / 4
-        return Normal(in_units(self.mean(x).squeeze(1), self.scale), spread)
+        """(B, D) → B normals."""
+        return Normal(self.units(self.mean(x).squeeze(1)), self.units.spread(self.log_variance(x).squeeze(1)))
+
+    def start_at(self, score: Tensor) -> None:
+        """Start with the mean and the spread of the training scores (n,)."""
+        self.units.start_at(score)
+        _start(self.mean, torch.zeros(1))
+        _start(self.log_variance, torch.zeros(1))
 
 
 class BinnedHead(nn.Module):
@@ -72,7 +122,15 @@ class BinnedHead(nn.Module):
         """Map (B, D) to B histograms."""
         return Binned(self.logits(x), self.edges)
 
+    def start_at(self, score: Tensor) -> None:
+        """Start with the normal histogram of mean and spread of the training scores (n,)."""
+        centres = (self.edges[1:] + self.edges[:-1]) / 2
+        spread = score.std(correction=0).clamp_min(float(self.edges[1] - self.edges[0]))
+        _start(self.logits, -((centres - score.mean()) / spread).square() / 2)
 
-def in_units(value: Tensor, scale: ScoreScale) -> Tensor:
-    """Convert from the units of the head to score units."""
-    return scale.centre + value * scale.span / 4
+
+@torch.no_grad()
+def _start(layer: nn.Linear, bias: Tensor) -> None:
+    """Almost the same output for every video, which learning then changes."""
+    layer.weight.mul_(_SMALL)
+    layer.bias.copy_(bias)

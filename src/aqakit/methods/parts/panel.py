@@ -46,6 +46,13 @@ class JudgeMethods(Method):
                 terms[name] = terms[name] + term if name in terms else term
         return terms
 
+    def start(self, train: Batch) -> None:
+        """Each judge's method starts at that judge's marks."""
+        known = train.select(~train.judges.isnan().any(1))
+        for method, marks in zip(self._methods(), known.judges.T, strict=True):
+            if len(marks):
+                method.start(known.replace(score=marks))
+
     def marks(self, batch: Batch) -> list[ScoreDistribution]:
         """Predict the marks of each judge: J distributions of (B,) marks."""
         return [method.predict(batch) for method in self._methods()]

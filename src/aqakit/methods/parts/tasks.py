@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from aqakit.errors import OptionError
 from aqakit.methods.parts.base import Method, mean_loss
 from aqakit.methods.parts.captions import S2VT
-from aqakit.methods.parts.heads import in_units
+from aqakit.methods.parts.heads import Units
 from aqakit.methods.parts.losses import absolute_error, squared_error
 from aqakit.scores.distributions import Point
 from aqakit.types import Batch, Description, LabelSpec, Stream
@@ -160,7 +160,7 @@ class MultiTask(Method):
 
     def __init__(self, plan: Plan, *, score: nn.Module, attributes: nn.Module | None, captions: S2VT | None) -> None:
         super().__init__()
-        self.plan = plan
+        self.plan, self.units = plan, Units(plan.labels.scale)
         self.score, self.attributes, self.captions = score, attributes, captions
 
     @abstractmethod
@@ -199,7 +199,7 @@ class MultiTask(Method):
         return Description(probabilities, self.captions.say(seen, longest=self.plan.words, beams=self.plan.beams))
 
     def _point(self, shared: Tensor) -> Point:
-        return Point(in_units(self.score(shared).squeeze(1), self.plan.labels.scale))
+        return Point(self.units(self.score(shared).squeeze(1)))
 
     def _error(self, shared: Tensor, score: Tensor) -> Tensor:
         point, unit = self._point(shared), self.plan.unit

@@ -20,6 +20,7 @@ The batch shape is usually (B,), but can be any shape. Three conventions hold fo
 
 from aqakit.scores.distributions.base import Affine, ScoreDistribution
 from aqakit.scores.distributions.derived import Mixture, Recalibrated
+from aqakit.scores.distributions.mixing import mixture
 from aqakit.scores.distributions.plain import Binned, Normal, Point
 from aqakit.scores.distributions.quantiles import Quantiles
 from aqakit.scores.distributions.stored import restore
@@ -33,5 +34,6 @@ __all__ = [
     "Quantiles",
     "Recalibrated",
     "ScoreDistribution",
+    "mixture",
     "restore",
 ]

@@ -161,6 +161,18 @@ class ScoreDistribution(ABC):
             raise TypeError(f"distributions of different kinds: {', '.join(sorted({p.kind for p in parts}))}")
         return type(first)(**{name: _join(parts, name) for name in first._parts()})
 
+    @staticmethod
+    def stack(parts: Sequence[D]) -> D:
+        """K distributions (*batch) of one kind as one of batch shape (*batch, K).
+
+        Raises:
+            TypeError: of different kinds, or with different bins.
+        """
+        first = parts[0]
+        if any(part.kind != first.kind for part in parts):
+            raise TypeError(f"distributions of different kinds: {', '.join(sorted({p.kind for p in parts}))}")
+        return _stacked(parts, len(first.batch_shape))
+
     def _parts(self) -> dict[str, Tensor | ScoreDistribution]:
         return {field.name: getattr(self, field.name) for field in fields(cast(Any, self))}
 
@@ -259,6 +271,18 @@ class Affine(ScoreDistribution):
 
     def _affine(self, scale: Tensor, shift: Tensor) -> Affine:
         return Affine(self.base, scale * self.scale, scale * self.shift + shift)
+
+
+def _stacked(parts: Sequence[D], axis: int) -> D:
+    """All tensors stacked along one axis, those of a distribution inside as well."""
+    first, found = parts[0], dict[str, Any]()
+    for name, value in first._parts().items():
+        own: list[Any] = [getattr(part, name) for part in parts]
+        if isinstance(value, ScoreDistribution):
+            found[name] = _stacked(own, axis)
+        else:
+            found[name] = _join(parts, name) if name in first.shared else torch.stack(own, axis)
+    return type(first)(**found)
 
 
 def _join(parts: Sequence[ScoreDistribution], name: str) -> Tensor | ScoreDistribution:
