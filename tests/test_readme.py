@@ -17,13 +17,14 @@ from aqakit import cli, datasets
 from aqakit.datasets.jigsaws import FOLDS
 from aqakit.discovery import names
 from aqakit.report.demo import SETTINGS
+from tests.backbones.test_huggingface import save as save_model
 from tests.releases import TRIALS, write_jigsaws, write_manifest, write_video
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 SMALLER = {
-    "--epochs 30": "--epochs 1",
+    "--summarise 5": "--summarise 5 --epochs 2",
     "--protocol four-fold --seeds 3": "--protocol four-fold --seeds 1 --epochs 2",
 }
 """Text of a command → what it is run with."""
@@ -53,6 +54,7 @@ def folder(tmp_path_factory):
         write_jigsaws(place / "JIGSAWS")
     write_manifest(place).rename(place / "my.csv")
     write_video(place / "my_dive.mp4", frames=40)
+    save_model(place / "mobilenet", "mobilenet_v2")
     return place
 
 
