@@ -102,9 +102,9 @@ def test_groups_are_those_of_the_paired_bootstrap_and_noise_is_said_to_be_noise(
         runs = [[aqakit.load(folder / "out" / "manifest" / name / f"{f.name[:-1]}{s}") for f in folds] for s in (0, 1)]
         found += [np.concatenate([run.prediction("test").mean.numpy() for run in by_fold]) for by_fold in runs]
         truths = [run.truth("test") for run in runs[0]]
-        groups = [group for run in runs[0] for group in run.groups("test")]
+        shared = [group for run in runs[0] for group in run.groups("test")]
     fold = np.repeat(np.arange(len(folds)), [len(t) for t in truths])
-    pair = comparison.over_samples(spearman, np.concatenate(truths), *means.values(), fold, groups)
+    pair = comparison.over_samples(spearman, np.concatenate(truths), *means.values(), fold, shared)
     if pair.within_noise:  # Holm can only make a pair less different
         assert groups["regression"] & groups["dae:alpha=0.5"]
     assert any("do not differ beyond noise." in note for note in table.notes) == (

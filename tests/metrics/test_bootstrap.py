@@ -29,11 +29,11 @@ def test_leaving_out_users_of_two_samples_separates_a_good_method_from_a_poor_on
     good, poor = _signs(1), _signs(25)  # means 58 / 60 and 10 / 60
     true, first, folds = _pairs_of_two(good)
     _, second, _ = _pairs_of_two(poor)
-    found = comparison.over_samples(accuracy.spearman, true, first, second, folds)
+    found = comparison.over_samples(accuracy.spearman, true, first, second, folds, draws=3000)
     assert found.estimate == pytest.approx(0.8)
     assert found.p < 0.01
     assert found.low < found.estimate < found.high
-    draws = [comparison.resampled(accuracy.spearman, true, one, folds) for one in (first, second)]
+    draws = [comparison.resampled(accuracy.spearman, true, one, folds, draws=3000) for one in (first, second)]
     assert comparison.group(dict(zip(("good", "poor"), draws))).letters == {"good": "a", "poor": "b"}
 
 
@@ -43,7 +43,7 @@ def test_folds_of_two_lose_hardly_a_draw_and_keep_mean_and_spread_of_the_folds()
     draws = bootstrap(accuracy.spearman, true, predicted[0], folds, draws=20_000)
     assert np.isnan(draws).mean() == pytest.approx(0.5**10, abs=0.001)  # each fold repeats one sample half of the time
     assert np.nanmean(draws) == pytest.approx(signs.mean(), abs=0.01)
-    assert np.nanstd(draws) == pytest.approx(signs.std() / np.sqrt(10), rel=0.15)
+    assert np.nanstd(draws) == pytest.approx(signs.std() / np.sqrt(10), rel=0.25)
 
 
 def test_equal_predictions_count_as_zero_in_every_draw_as_in_the_estimate():
@@ -100,10 +100,10 @@ def test_intervals_hold_what_they_promise_where_groups_share_their_errors(crosse
     group = np.repeat(np.arange(24), 4)
     folds = np.arange(96) % 4 if crossed else group % 4
     names = [f"g{g}" for g in group]
-    for trial in range(200):
+    for trial in range(150):
         error = random.normal(size=24)[group] + random.normal(size=96)
         for kind, known in (("samples", None), ("groups", names)):
-            low, high = bootstrap_interval(_bias, np.zeros(96), error, folds, known, draws=400, seed=trial)
+            low, high = bootstrap_interval(_bias, np.zeros(96), error, folds, known, draws=300, seed=trial)
             covered[kind].append(low <= 0 <= high)
     assert np.mean(covered["samples"]) < 0.82
     assert np.mean(covered["groups"]) > 0.88

@@ -58,7 +58,7 @@ def evaluate_file(file: Path, span: float | None = None) -> tuple[list[dict[str,
     span = span or float(np.ptp(true)) or 1.0
     values = two_values(true)
     rows = [{"split": p.part or "all", **_judged(p.distribution, p.true, p.groups, span, values)} for p in parts]
-    notes = [_intervals([p.groups for p in parts]), f"{_COLUMNS} span {span:g}.", *two_value_notes(values)]
+    notes = [f"{_COLUMNS} span {span:g}.", _intervals([p.groups for p in parts]), *two_value_notes(values)]
     return rows, notes
 
 
@@ -107,8 +107,8 @@ def _notes(run: Run) -> list[str]:
     epoch, settings = run.description["epoch"] + 1, run.recipe.settings
     notes = [
         f"epoch {epoch} ({settings.select}); seed {settings.seed}; fold {run.recipe.fold}; target {run.recipe.target}.",
-        _intervals([run.groups(split) for split in run.splits()]),
         f"{_COLUMNS} span {run.labels.scale.span:g}.",
+        _intervals([run.groups(split) for split in run.splits()]),
         *two_value_notes(_values(run)),
         *label_notes(run.recipe.labels, run.recipe.transductive),
     ]
