@@ -1,15 +1,18 @@
 """Selection rules on curves worked by hand, and a benchmark whose numbers scipy agrees with."""
 
+import csv
 import json
 
 import numpy as np
 import pytest
 from scipy import stats
+from sklearn import metrics
 
 import aqakit
 from aqakit.errors import OptionError
 from aqakit.evaluation import floors
 from aqakit.evaluation.benchmark import benchmark
+from aqakit.evaluation.finished_run import evaluate_run
 from aqakit.evaluation.selection import PUBLISHED, RULES
 from aqakit.metrics import comparison
 from aqakit.metrics.accuracy import spearman
@@ -99,8 +102,9 @@ def test_groups_are_those_of_the_paired_bootstrap_and_noise_is_said_to_be_noise(
         runs = [[aqakit.load(folder / "out" / "manifest" / name / f"{f.name[:-1]}{s}") for f in folds] for s in (0, 1)]
         found += [np.concatenate([run.prediction("test").mean.numpy() for run in by_fold]) for by_fold in runs]
         truths = [run.truth("test") for run in runs[0]]
+        shared = [group for run in runs[0] for group in run.groups("test")]
     fold = np.repeat(np.arange(len(folds)), [len(t) for t in truths])
-    pair = comparison.over_samples(spearman, np.concatenate(truths), *means.values(), fold)
+    pair = comparison.over_samples(spearman, np.concatenate(truths), *means.values(), fold, shared)
     if pair.within_noise:  # Holm can only make a pair less different
         assert groups["regression"] & groups["dae:alpha=0.5"]
     assert any("do not differ beyond noise." in note for note in table.notes) == (
@@ -116,6 +120,56 @@ def test_a_second_benchmark_trains_nothing_and_says_the_same(bench):
     )
     assert as_json(again.rows) == as_json(table.rows)  # a NaN is not equal to itself
     assert {p: p.stat().st_mtime_ns for p in (folder / "out").rglob("*") if p.is_file()} == written
+
+
+def test_notes_say_what_intervals_resample(bench):
+    _, table, options = bench
+    assert any("groups of test samples" in note and "over seeds" in note for note in table.notes)
+    assert not any("one seed" in note for note in table.notes)
+    single = benchmark("manifest", methods=["regression"], **{**options, "out": None, "epochs": 1})
+    assert "one seed: differences between seeds are not in the intervals." in single.notes
+    assert not any("over seeds" in note for note in single.notes if note.startswith("low, high"))
+
+
+def test_floors_learn_from_what_the_methods_are_trained_on(bench, tmp_path):
+    more = {**bench[2], "out": tmp_path, "epochs": 1, "validation": 0.3, "members": 1, "protocol": "five-fold"}
+    table = benchmark("manifest", methods=["regression"], seeds=2, **more)
+    scores = {row["id"]: float(row["score"]) for row in csv.DictReader((bench[0] / "my.csv").open())}
+    found = []
+    for file in (tmp_path / "manifest" / "regression").glob("*/run.json"):
+        run = aqakit.load(file.parent)
+        held = {*run.ids("validation"), *run.ids("test")}
+        assert run.ids("validation")
+        mean = np.mean([score for name, score in scores.items() if name not in held])
+        found.append(np.abs(run.truth("test") - mean).mean())
+    row = next(row for row in table.rows if row["method"] == "floor: constant")
+    assert len(found) == 10
+    assert row["mae"] == pytest.approx(np.mean(found))
+
+
+def test_labels_of_two_values_get_accuracy_and_auc(bench, tmp_path):
+    rows = list(csv.DictReader((bench[0] / "my.csv").open()))
+    manifest = bench[0] / "skill.csv"
+    with manifest.open("w", newline="") as out:
+        writer = csv.DictWriter(out, ["id", "path", "score"])
+        writer.writeheader()
+        writer.writerows({"id": r["id"], "path": r["path"], "score": int(float(r["score"]) > 10)} for r in rows)
+    table = benchmark("manifest", methods=["regression"], **{**bench[2], "root": manifest, "out": tmp_path})
+    row, found = table.rows[0], []
+    for file in (tmp_path / "manifest" / "regression").glob("*/run.json"):
+        run = aqakit.load(file.parent)
+        mean = run.prediction("test", recalibrated=True).mean.numpy()
+        true = run.truth("test")
+        ranked = metrics.roc_auc_score(true, mean) if np.ptp(true) else np.nan
+        found.append((ranked, metrics.accuracy_score(true, mean >= 0.5)))
+        assert evaluate_run(run)[0][-1]["auc"] == pytest.approx(ranked, nan_ok=True)
+    auc, accuracy = np.array(found).T
+    assert (row["auc"], row["accuracy"]) == pytest.approx((np.nanmean(auc), accuracy.mean()))
+    assert all(0 <= floor["accuracy"] <= 1 for floor in table.rows[1:])
+    assert any("two values, 0 and 1: Spearman cannot reach 1" in note for note in table.notes)
+    assert "auc" not in bench[1].rows[0]
+    assert "relative_l2_papers" in row
+    assert "relative_l2_papers" in table.details
 
 
 def test_best_validation_needs_validation_samples(bench):

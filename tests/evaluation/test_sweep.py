@@ -76,7 +76,8 @@ def predicted(folder, share, method):
     """(n,) truths and (seeds, n) answers of finished runs."""
     files = sorted((folder / "out" / share / "manifest" / method.replace(":", ",")).glob("*/run.json"))
     runs = [aqakit.load(file.parent) for file in files]
-    return runs[0].truth("test"), np.stack([run.prediction("test").mean.numpy() for run in runs])
+    means = np.stack([run.prediction("test").mean.numpy() for run in runs])
+    return runs[0].truth("test"), means, runs[0].groups("test")
 
 
 def test_the_ablation_is_the_papers_and_its_differences_are_paired(swept):
@@ -85,11 +86,11 @@ def test_the_ablation_is_the_papers_and_its_differences_are_paired(swept):
     assert [(row["labels"], row["module"]) for row in printed.rows] == list(product(SHARES, MODULES))
     words = {"AA": ":recovery=0:alignment=0", "AA+RDA": ":recovery=0"}
     (row,) = [r for r in printed.rows if (r["labels"], r["module"]) == ("50%", "AA+RDA")]
-    true, other = predicted(folder, "50%", S4AQA + words["AA+RDA"])
-    _, base = predicted(folder, "50%", S4AQA + words["AA"])
+    true, other, groups = predicted(folder, "50%", S4AQA + words["AA+RDA"])
+    _, base, _ = predicted(folder, "50%", S4AQA + words["AA"])
     by_hand = [[stats.spearmanr(true, answer).statistic for answer in answers] for answers in (other, base)]
     assert row["difference"] == pytest.approx(np.mean(by_hand[0]) - np.mean(by_hand[1]))
-    pair = comparison.over_samples(spearman, true, other, base)
+    pair = comparison.over_samples(spearman, true, other, base, groups=groups)
     assert (row["from"], row["to"]) == pytest.approx((pair.low, pair.high))
     assert [r["difference"] for r in printed.rows if r["module"] == "AA"] == [0, 0]
 

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from sklearn import metrics as sklearn_metrics
 
 from aqakit.metrics import accuracy, bootstrap_interval, calibration, evaluate, scoring
-from aqakit.scores.distributions import Normal, Point
+from aqakit.metrics.summary import average
+from aqakit.scores.distributions import Normal, Point, mixture
 
 RANDOM = np.random.default_rng(0)
 
@@ -145,17 +146,18 @@ def test_risk_of_equally_sure_predictions_is_the_mean_error_whatever_their_order
 def test_evaluate_is_one_row_of_all():
     truth, score = _calibrated(300)
     row = evaluate(truth, score, span=100)
-    accuracies = ["spearman", "kendall", "pearson", "mae", "rmse", "relative_l2"]
+    accuracies = ["spearman", "kendall", "pearson", "mae", "rmse", "relative_l2", "relative_l2_papers"]
     coverages = [f"coverage_{level}" for level in (50, 80, 90, 95)]
     widths = [f"width_{level}" for level in (50, 80, 90, 95)]
     ends = ["ece", "error_spread", "error_spread_bins", "risk_area"]
     assert list(row) == [*accuracies, "nll", "crps", *coverages, *widths, *ends]
     assert sorted(row[name] for name in coverages) == [row[name] for name in coverages]
     assert row["relative_l2"] == pytest.approx(row["rmse"] ** 2 / 100)
+    assert row["relative_l2_papers"] == pytest.approx(100 * row["rmse"] ** 2 / (score.max() - score.min()) ** 2)
     assert row["crps"] < row["mae"]
     point = evaluate(Point(truth.mean), score, span=100)
     assert point["crps"] == pytest.approx(point["mae"], rel=1e-5)
-    assert (point["coverage_90"], point["width_90"], point["nll"]) == (0, 0, np.inf)
+    assert np.isnan([point["coverage_90"], point["width_90"], point["nll"]]).all()
     assert np.isnan(point["error_spread"])
 
 
@@ -188,5 +190,27 @@ def test_bootstrap_of_four_folds_is_fast_repeatable_and_stays_within_folds():
     assert bootstrap_interval(accuracy.spearman, true, moved, folds, seed=1) == (low, high)
 
 
-def test_bootstrap_of_constant_predictions_has_no_interval():
-    assert np.isnan(bootstrap_interval(accuracy.spearman, np.arange(9.0), np.ones(9))).all()
+def test_bootstrap_of_constant_predictions_is_zero_and_of_constant_scores_too():
+    assert bootstrap_interval(accuracy.spearman, np.arange(9.0), np.ones(9)) == (0, 0)
+    assert bootstrap_interval(accuracy.spearman, np.ones(9), np.arange(9.0)) == (0, 0)
+
+
+def test_a_mixture_of_points_has_no_density_but_intervals():
+    both = mixture([Point(torch.tensor([1.0, 5.0])), Point(torch.tensor([3.0, 6.0]))])
+    row = evaluate(both, [2.0, 9.0], span=10)
+    assert np.isnan(row["nll"])
+    assert row["coverage_90"] == 0.5
+    assert row["width_90"] == pytest.approx(1.5, abs=1e-5)
+    assert row["crps"] == pytest.approx(scoringrules.crps_ensemble([2.0, 9.0], [[1.0, 3.0], [5.0, 6.0]]).mean())
+
+
+def test_accuracy_and_auc_of_two_values_are_sklearns():
+    high = RANDOM.integers(0, 2, 80)
+    mean = np.round(high + RANDOM.normal(0, 0.6, 80), 1)  # with ties
+    row = evaluate(Point(torch.from_numpy(mean)), 2.0 + 3 * high, span=3, values=(2.0, 5.0))
+    assert row["auc"] == pytest.approx(sklearn_metrics.roc_auc_score(high, mean))
+    assert row["accuracy"] == pytest.approx(sklearn_metrics.accuracy_score(high, mean >= 3.5))
+    assert np.isnan(accuracy.auc([5.0, 5.0], [1.0, 2.0], (2.0, 5.0)))  # a fold with one value
+    assert "auc" not in evaluate(Point(torch.from_numpy(mean)), high, span=1)
+    folds = [{"spearman": np.nan, "auc": np.nan, "mae": 1.0}, {"spearman": 0.8, "auc": 0.6, "mae": 2.0}]
+    assert average(folds) == {"spearman": 0.4, "auc": 0.6, "mae": 1.5}

@@ -105,7 +105,7 @@ def test_the_table_is_what_scipy_and_numpy_make_of_the_predictions(made):
         held = [np.mean((f["low_90"] <= f["true"]) & (f["true"] <= f["high_90"])) for f in folds]
         assert row["spearman"] == pytest.approx(np.mean(rank), abs=1e-9)
         assert row["mae"] == pytest.approx(np.mean([np.abs(f["true"] - f["mean"]).mean() for f in folds]), rel=1e-5)
-        assert row["coverage_90"] == pytest.approx(np.mean(held))
+        assert row["coverage_90"] == (pytest.approx(np.mean(held)) if method == "dae" else None)  # a point has none
         assert f"{row['spearman']:.3f}" in page.text
 
 

@@ -23,7 +23,8 @@ from aqakit.evaluation.selection import PUBLISHED, RULES
 from aqakit.evaluation.task import COLUMNS, TaskBenchmark
 from aqakit.metrics import comparison
 from aqakit.metrics.accuracy import fisher_mean
-from aqakit.metrics.bootstrap import interval
+from aqakit.metrics.bootstrap import interval, resampled_units
+from aqakit.metrics.summary import TWO_VALUES, two_value_notes
 from aqakit.training.data import one_task, prepare, prepare_labels
 from aqakit.training.recipe import Recipe, label_notes, make_recipe
 from aqakit.types import Floats
@@ -53,6 +54,7 @@ class Table:
     details: Sequence[str] = (
         "pearson",
         "rmse",
+        "relative_l2_papers",
         "nll",
         "ece",
         "error_spread",
@@ -106,14 +108,17 @@ def benchmark(
     whole = load_dataset(data, root, **own)
     table = Table([], f"{dataset}, {' + '.join(backbones) or 'floors'}")
     found: list[str] = []
+    grouped = False
     with folder_of(out) as folder:
         for number, name in enumerate(whole.tasks if task == "all" else [task]):
             chosen = {label: replace(recipe, task=name) for label, recipe in recipes.items()}
             bench = _bench(whole, name, chosen, cache, protocol, range(seeds), folder, number)
             found += _add(table, bench, chosen, rules, floors)
+            grouped |= bench.grouped
+    _same_columns(table.rows)
     if task == "all":
         found += _add_means(table)
-    table.notes = [*_notes(options, rules if methods else ()), *found]
+    table.notes = [*_notes(options, rules if methods else (), seeds, grouped), *found]
     return table
 
 
@@ -136,7 +141,7 @@ def _bench(
 def _add(
     table: Table, bench: TaskBenchmark, recipes: Mapping[str, Recipe], rules: Sequence[str], floors: bool
 ) -> list[str]:
-    """Add the rows of one task; return notes on differences within noise."""
+    """Add the rows of one task; return notes on its labels and on differences within noise."""
     rows = [row for label, recipe in recipes.items() for row in bench.rows(label, recipe, rules)]
     if floors:
         rows += bench.floors(next(iter(recipes.values()), None))
@@ -144,7 +149,14 @@ def _add(
     table.rows += rows
     table.draws |= {(bench.task, method): drawn for method, drawn in bench.draws.items()}
     table.runs |= {(bench.task, method): folders for method, folders in bench.runs.items()}
-    return found
+    return [*(f"{bench.task}: {note}" for note in two_value_notes(bench.values)), *found]
+
+
+def _same_columns(rows: Sequence[dict[str, Any]]) -> None:
+    """Give all rows the columns that some tasks have."""
+    if any(TWO_VALUES[0] in row for row in rows):
+        for row in rows:
+            row |= {name: row.get(name) for name in TWO_VALUES}
 
 
 def _recipe(
@@ -184,7 +196,8 @@ def _add_means(table: Table) -> list[str]:
         own = [r for r in table.rows if (r["method"], r["rule"]) == (method, rule)]
         if len(own) < len(tasks) or any(r["spearman"] is None for r in own):
             continue
-        row = {**own[0], **dict.fromkeys((*COLUMNS, "folds", "low", "high", "group")), "task": MEAN}
+        blank = [n for n in own[0] if n in (*COLUMNS, *TWO_VALUES, "folds", "low", "high", "group")]
+        row = {**own[0], **dict.fromkeys(blank), "task": MEAN}
         row["spearman"] = float(fisher_mean([r["spearman"] for r in own]))
         row["samples"] = sum(r["samples"] for r in own)
         row["spearman_by_fold_and_seed"] = None
@@ -198,13 +211,16 @@ def _add_means(table: Table) -> list[str]:
     return comparison.mark(rows, draws)
 
 
-def _notes(options: Mapping[str, Any], rules: Sequence[str]) -> list[str]:
+def _notes(options: Mapping[str, Any], rules: Sequence[str], seeds: int, grouped: bool) -> list[str]:
     return [
         *label_notes(options.get("labels"), bool(options.get("transductive"))),
         "spearman: arithmetic mean over folds, then over seeds.",
-        "low, high: 95 % bootstrap over test samples within folds, and over seeds.",
+        f"low, high: 95 % bootstrap over {resampled_units(grouped)} within folds{', and over seeds' * (seeds > 1)}.",
+        *(["one seed: differences between seeds are not in the intervals."] if rules and seeds == 1 else []),
         "group: methods that share a letter do not differ beyond noise (the same bootstrap, paired; Holm, 5 %).",
-        "folds: Spearman of each fold, mean over seeds. Point predictions state no uncertainty: their coverage is 0.",
+        "folds: Spearman of each fold, mean over seeds. Points state no uncertainty: no coverage, width or NLL.",
+        "relative l2: by the range of all scores; in the JSON also by that of the test scores of each fold, as "
+        "published code has it (relative_l2_papers).",
         *(f"{name}: {RULES[name].meaning}." for name in rules),
     ]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,9 +10,9 @@ import numpy as np
 
 from aqakit.errors import DataError
 from aqakit.evaluation import predictions
-from aqakit.metrics.accuracy import spearman
-from aqakit.metrics.bootstrap import bootstrap_interval
-from aqakit.metrics.summary import evaluate
+from aqakit.metrics.accuracy import spearman, two_values
+from aqakit.metrics.bootstrap import Groups, bootstrap_interval, in_groups, resampled_units
+from aqakit.metrics.summary import evaluate, two_value_notes
 from aqakit.scores.distributions import ScoreDistribution
 from aqakit.training import run_files
 from aqakit.training.recipe import label_notes
@@ -20,10 +21,14 @@ from aqakit.training.run_files import LEVEL
 
 DETAILS = (
     "coverage_50", "coverage_80", "coverage_95", "width_50", "width_80", "width_95", "error_spread_bins", "risk_area",
+    "relative_l2_papers",
 )  # fmt: skip
 """Columns that are written to files but not printed."""
 
-_COLUMNS = f"low, high: 95 % bootstrap over samples; coverage and width of {LEVEL:.0%} intervals; relative l2 is × 100,"
+_COLUMNS = (
+    f"coverage and width of {LEVEL:.0%} intervals: points state no uncertainty, so they have none; relative l2 is × "
+    "100, in the JSON also by the range of the true scores, as published code has it (relative_l2_papers); otherwise"
+)
 
 
 def evaluate_run(run: Run) -> tuple[list[dict[str, Any]], list[str]]:
@@ -51,8 +56,10 @@ def evaluate_file(file: Path, span: float | None = None) -> tuple[list[dict[str,
         raise DataError(f"{file}: {', '.join(short)} has one row with a true score; nothing can be ranked")
     true = np.concatenate([p.true for p in parts])
     span = span or float(np.ptp(true)) or 1.0
-    rows = [{"split": p.part or "all", **_judged(p.distribution, p.true, span)} for p in parts]
-    return rows, [f"{_COLUMNS} span {span:g}.", "Point predictions state no uncertainty: their coverage is 0."]
+    values = two_values(true)
+    rows = [{"split": p.part or "all", **_judged(p.distribution, p.true, p.groups, span, values)} for p in parts]
+    notes = [f"{_COLUMNS} span {span:g}.", _intervals([p.groups for p in parts]), *two_value_notes(values)]
+    return rows, notes
 
 
 def describe_run(run: Run) -> list[dict[str, Any]]:
@@ -70,13 +77,30 @@ def examples(run: Run, count: int) -> list[str]:
 def _row(run: Run, split: str, *, recalibrated: bool) -> dict[str, Any]:
     answer = run.prediction(split, recalibrated=recalibrated)
     intervals = {"intervals": "recalibrated" if recalibrated else "as predicted"}
-    return {"split": split, **intervals, **_judged(answer, run.truth(split), run.labels.scale.span)}
+    return {
+        "split": split,
+        **intervals,
+        **_judged(answer, run.truth(split), run.groups(split), run.labels.scale.span, _values(run)),
+    }
 
 
-def _judged(answer: ScoreDistribution, true: np.ndarray, span: float) -> dict[str, Any]:
-    found = evaluate(answer, true, span)
-    low, high = bootstrap_interval(spearman, true, answer.mean.numpy())
+def _judged(
+    answer: ScoreDistribution, true: np.ndarray, groups: Groups, span: float, values: tuple[float, float] | None
+) -> dict[str, Any]:
+    found = evaluate(answer, true, span, values)
+    known = not np.isnan(found["spearman"])
+    low, high = bootstrap_interval(spearman, true, answer.mean.numpy(), groups=groups) if known else (np.nan, np.nan)
     return {"samples": len(true), "spearman": found.pop("spearman"), "low": low, "high": high, **found}
+
+
+def _values(run: Run) -> tuple[float, float] | None:
+    """Return the two values of the true scores that the run shows, if there are only two."""
+    return two_values(np.concatenate([run.truth(split) for split in run.splits()]))
+
+
+def _intervals(splits: Sequence[Groups]) -> str:
+    """Return what the intervals resample."""
+    return f"low, high: 95 % bootstrap over {resampled_units(any(in_groups([0] * len(g), g) for g in splits))}."
 
 
 def _notes(run: Run) -> list[str]:
@@ -84,6 +108,8 @@ def _notes(run: Run) -> list[str]:
     notes = [
         f"epoch {epoch} ({settings.select}); seed {settings.seed}; fold {run.recipe.fold}; target {run.recipe.target}.",
         f"{_COLUMNS} span {run.labels.scale.span:g}.",
+        _intervals([run.groups(split) for split in run.splits()]),
+        *two_value_notes(_values(run)),
         *label_notes(run.recipe.labels, run.recipe.transductive),
     ]
     if run.recipe.members > 1:

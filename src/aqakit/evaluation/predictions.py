@@ -2,7 +2,8 @@
 
 The columns are ``id``, ``true`` and ``mean``; if the method states its uncertainty, also ``std``, or at least two
 quantiles named by their level (``q05``, ``q50``, ``q975``); with quantiles ``std`` is not used. If there is a column
-``split`` or ``fold``, each split or fold is evaluated separately. Rows without a true score and other columns are
+``split`` or ``fold``, each split or fold is evaluated separately. A column ``group`` (an athlete, a surgeon) says which
+samples share their errors; intervals then resample whole groups. Rows without a true score and other columns are
 ignored.
 """
 
@@ -35,12 +36,14 @@ class Predictions:
         ids: n sample ids.
         true: (n,) true scores.
         distribution: (n,) predictions.
+        groups: n groups; None for a sample without one.
     """
 
     part: str
     ids: Sequence[str]
     true: Floats
     distribution: ScoreDistribution
+    groups: Sequence[str | None]
 
 
 def read(file: Path) -> list[Predictions]:
@@ -66,7 +69,8 @@ def read(file: Path) -> list[Predictions]:
     for name in dict.fromkeys(where.tolist()):
         (members,) = np.nonzero(where == name)
         ids = [judged[k].cells["id"] for k in members]
-        found.append(Predictions(name, ids, table[members, 0], _distribution(table[members, 1:], levels)))
+        groups = [judged[k].cells.get("group") or None for k in members]
+        found.append(Predictions(name, ids, table[members, 0], _distribution(table[members, 1:], levels), groups))
     return found
 
 

@@ -15,10 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aqakit.metrics import calibration, comparison
-from aqakit.metrics.accuracy import spearman
-from aqakit.metrics.bootstrap import interval
+from aqakit.metrics.accuracy import spearman, two_values
+from aqakit.metrics.bootstrap import in_groups, interval
 from aqakit.metrics.scoring import as_tensor
-from aqakit.metrics.summary import evaluate
+from aqakit.metrics.summary import average, evaluate
 from aqakit.scores.distributions import ScoreDistribution
 from aqakit.types import Floats
 
@@ -37,6 +37,7 @@ class FoldResult:
         facts: provenance of the result, as JSON values: recipe, versions, fingerprint.
         command: the command that reproduces it; empty if unknown.
         source: the run folder, or the file of predictions.
+        groups: n groups of the samples; empty if unknown.
     """
 
     fold: str
@@ -49,6 +50,7 @@ class FoldResult:
     facts: Mapping[str, Any] = field(default_factory=dict)
     command: str = ""
     source: str = ""
+    groups: tuple[str | None, ...] = ()
 
     @property
     def final(self) -> ScoreDistribution:
@@ -76,13 +78,14 @@ class Points(NamedTuple):
 
 
 class Stacked(NamedTuple):
-    """Predicted means of n test samples of all folds: their (fold, id), true scores (n,), fold numbers (n,), and
-    means (seeds, n), NaN where a seed lacks a fold.
+    """Predicted means of n test samples of all folds: their (fold, id), true scores (n,), fold numbers (n,), groups,
+    and means (seeds, n), NaN where a seed lacks a fold.
     """
 
     ids: tuple[tuple[str, str], ...]
     true: Floats
     fold: NDArray[np.int64]
+    groups: tuple[str | None, ...]
     means: Floats
 
 
@@ -121,14 +124,23 @@ class MethodResult:
         """Return the predictions of each fold and seed."""
         return [f.final if recalibrated else f.answer for f in self.folds]
 
+    @property
+    def grouped(self) -> bool:
+        """Whether test samples share a group, so that intervals resample groups."""
+        return in_groups(self.stacked.fold, self.stacked.groups)
+
+    @cached_property
+    def values(self) -> tuple[float, float] | None:
+        """The two values of the true scores, if there are only two."""
+        return two_values(self.stacked.true)
+
     def row(self, span: float, *, recalibrated: bool = False) -> dict[str, Any]:
         """Return every metric as the mean over folds and seeds, and a 95 % bootstrap interval of Spearman.
 
         If all predictions of a fold are equal, its Spearman is undefined and counts as 0.
         """
-        found = [evaluate(a, f.true, span) for a, f in zip(self.answers(recalibrated=recalibrated), self.folds)]
-        by_name = {name: np.array([row[name] for row in found]) for name in found[0]}
-        by_name["spearman"] = np.nan_to_num(by_name["spearman"])
+        answers = zip(self.answers(recalibrated=recalibrated), self.folds)
+        found = average([evaluate(answer, fold.true, span, self.values) for answer, fold in answers])
         low, high = interval(self.draws)
         return {
             "method": self.label,
@@ -137,10 +149,10 @@ class MethodResult:
             "seeds": len(self.seeds),
             "folds": len({f.fold for f in self.folds}),
             "samples": len({(f.fold, i) for f in self.folds for i in f.ids}),
-            "spearman": float(by_name.pop("spearman").mean()),
+            "spearman": found.pop("spearman"),
             "low": low,
             "high": high,
-            **{name: float(values.mean()) for name, values in by_name.items()},
+            **found,
         }
 
     def rows(self, span: float) -> list[dict[str, Any]]:
@@ -170,13 +182,14 @@ class MethodResult:
         for f in self.folds:
             means[self.seeds.index(f.seed), fold == names.index(f.fold)] = f.answer.mean.double().numpy()
         ids = tuple((f.fold, i) for f in first.values() for i in f.ids)
-        return Stacked(ids, np.concatenate([f.true for f in first.values()]), fold, means)
+        groups = tuple(group for f in first.values() for group in f.groups or (None,) * len(f.ids))
+        return Stacked(ids, np.concatenate([f.true for f in first.values()]), fold, groups, means)
 
     @cached_property
     def draws(self) -> Floats:
-        """Bootstrapped Spearman, over samples within folds and over seeds; empty if a seed lacks a fold."""
-        _, true, fold, means = self.stacked
-        return np.empty(0) if np.isnan(means).any() else comparison.resampled(spearman, true, means, fold)
+        """Bootstrapped Spearman, over samples or groups within folds and over seeds; empty if a seed lacks a fold."""
+        _, true, fold, groups, means = self.stacked
+        return np.empty(0) if np.isnan(means).any() else comparison.resampled(spearman, true, means, fold, groups)
 
 
 def _points(method: MethodResult, *, recalibrated: bool) -> Points:

@@ -220,7 +220,7 @@ def _add_ablations(
         found.rows += rows
         note = (
             f"difference: Spearman minus that of {next(iter(own))}, with its 95 % interval (from, to): paired "
-            "bootstrap over test samples within folds, and over seeds. Not corrected for the number of rows."
+            "bootstrap of what low and high resample. Not corrected for the number of rows."
         )
         found.ablation.append(_table(rows, _ABLATION, f"ablation of {name(method)}", note))
 

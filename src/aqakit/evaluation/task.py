@@ -17,9 +17,9 @@ from aqakit.evaluation import floors
 from aqakit.evaluation.floors import Inputs
 from aqakit.evaluation.selection import KEPT, RULES
 from aqakit.metrics import comparison
-from aqakit.metrics.accuracy import spearman
-from aqakit.metrics.bootstrap import interval
-from aqakit.metrics.summary import evaluate
+from aqakit.metrics.accuracy import spearman, two_values
+from aqakit.metrics.bootstrap import in_groups, interval
+from aqakit.metrics.summary import TWO_VALUES, average, evaluate
 from aqakit.scores.distributions import Point, ScoreDistribution
 from aqakit.system.files import folder_name
 from aqakit.system.progress import track
@@ -33,7 +33,8 @@ from aqakit.types import Floats, Split
 Rows = NDArray[np.int64]
 
 COLUMNS = (
-    "kendall", "pearson", "mae", "rmse", "relative_l2", "nll", "crps", "coverage_90", "width_90", "ece", "error_spread",
+    "kendall", "pearson", "mae", "rmse", "relative_l2", "relative_l2_papers", "nll", "crps", "coverage_90", "width_90",
+    "ece", "error_spread",
 )  # fmt: skip
 """Metrics of the predictions of an honest rule; means over folds and seeds."""
 
@@ -67,6 +68,22 @@ class TaskBenchmark:
         return self.dataset.tasks[0] if len(self.dataset.tasks) == 1 else self.dataset.name
 
     @cached_property
+    def values(self) -> tuple[float, float] | None:
+        """The two values of the scores, if there are only two."""
+        return two_values(self._scores())
+
+    @cached_property
+    def grouped(self) -> bool:
+        """Whether test samples share a group, so that intervals resample groups."""
+        samples = [(f.name, s) for f in self.folds for s in self.prepared.subset(f.test).samples if s.score is not None]
+        return in_groups([name for name, _ in samples], [s.group for _, s in samples])
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The metrics of its rows."""
+        return (*COLUMNS, *(TWO_VALUES if self.values else ()))
+
+    @cached_property
     def folds(self) -> list[Split]:
         """The folds with at least two test samples; with fewer there is nothing to rank."""
         return [f for f in self.dataset.folds(self.protocol) if len(self.prepared.subset(f.test)) > 1]
@@ -88,18 +105,18 @@ class TaskBenchmark:
             row = self._row(shown, name, by_seed)
             if RULES[name].honest:
                 answers = [[_answer(run, name) for run in by_fold] for by_fold in runs]
-                truths = [run.truth("test") for run in runs[0]]
-                row |= self._judged(shown, answers, truths)
+                tested = [self._index(run.ids("test"), self._scores()) for run in runs[0]]
+                row |= self._judged(shown, answers, tested)
             rows.append(row)
         return rows
 
     def floors(self, recipe: Recipe | None) -> list[dict[str, Any]]:
-        """Return one row for each floor that can be computed, fitted on the same labels as the methods."""
+        """Return one row for each floor that can be computed, fitted on the samples that the methods are trained on."""
         source = self.prepared.source
         features = source.all_rows if isinstance(source, CachedFeatures) else None
         lengths = np.array(self.prepared.lengths, dtype=float)
         inputs = floors.Inputs.of(features, source.samples, lengths, self.dataset.labels.rule)
-        seeds = self.seeds if recipe and recipe.labels else range(1)
+        seeds = self.seeds if recipe and (recipe.labels or recipe.validation) else range(1)
         cells = [self._fold_rows(recipe, seed) for seed in seeds]
         return [self._floor(label, answer, inputs, cells) for label, answer in floors.applicable(inputs).items()]
 
@@ -114,14 +131,14 @@ class TaskBenchmark:
         ]
         truths = [score[test] for _, test in cells[0]]
         by_seed = np.array([[_ranked(t, a.mean.numpy()) for t, a in zip(truths, row)] for row in answers])
-        return self._row(label, "–", by_seed) | self._judged(label, answers, truths)
+        return self._row(label, "–", by_seed) | self._judged(label, answers, [test for _, test in cells[0]])
 
     def _fold_rows(self, recipe: Recipe | None, seed: int) -> list[tuple[Rows, Rows]]:
         """Return, for each fold, the labelled training rows of a run with that seed, and the test rows."""
         score, found = self._scores(), []
         for fold in self.folds:
             known: Sequence[str] = fold.train
-            if recipe and recipe.labels:
+            if recipe:
                 known = self.prepared.split(self._cell(recipe, seed, fold.name)).labelled
             found.append((self._index(known, score), self._index(fold.test, score)))
         return found
@@ -145,10 +162,9 @@ class TaskBenchmark:
         return replace(recipe, fold=fold, protocol=self.protocol, settings=settings)
 
     def _index(self, ids: Sequence[str], score: Floats) -> Rows:
-        wanted = set(ids)
-        return np.array(
-            [i for i, s in enumerate(self.prepared.source.samples) if s.id in wanted and score[i] == score[i]]
-        )
+        """Return the rows of the scored samples among ``ids``, in that order."""
+        where = {s.id: i for i, s in enumerate(self.prepared.source.samples)}
+        return np.array([where[i] for i in ids if i in where and score[where[i]] == score[where[i]]])
 
     def _row(self, label: str, rule: str, by_seed: Floats) -> dict[str, Any]:
         """Return a row without metrics but Spearman; ``by_seed`` is Spearman (seeds, folds)."""
@@ -167,21 +183,26 @@ class TaskBenchmark:
             "group": None,
             "folds": [float(v) for v in by_seed.mean(0)],
             "spearman_by_fold_and_seed": by_seed.tolist(),
-            **dict.fromkeys(COLUMNS),
+            **dict.fromkeys(self.columns),
         }
 
     def _judged(
-        self, label: str, answers: Sequence[Sequence[ScoreDistribution]], truths: Sequence[Floats]
+        self, label: str, answers: Sequence[Sequence[ScoreDistribution]], tested: Sequence[Rows]
     ) -> dict[str, Any]:
-        """Return interval and metrics of predictions (seeds, folds) of an honest rule; metrics are means over both."""
+        """Return interval and metrics of predictions (seeds, folds) of an honest rule; metrics are means over both.
+
+        ``tested`` holds the rows of the test samples of each fold.
+        """
+        score, samples = self._scores(), self.prepared.source.samples
+        truths, groups = [score[rows] for rows in tested], [samples[i].group for rows in tested for i in rows]
         fold = np.concatenate([np.full(len(t), i) for i, t in enumerate(truths)])
         means = np.stack([np.concatenate([a.mean.numpy() for a in by_fold]) for by_fold in answers])  # (seeds, n)
-        drawn = comparison.resampled(spearman, np.concatenate(truths), means, fold, seed=self.number)
+        drawn = comparison.resampled(spearman, np.concatenate(truths), means, fold, groups, seed=self.number)
         self.draws[label] = drawn
         low, high = interval(drawn)
-        span = float(np.ptp([s.score for s in self.prepared.source.samples if s.score is not None]))
-        found = [evaluate(a, t, span) for by_fold in answers for a, t in zip(by_fold, truths)]
-        return {"low": low, "high": high} | {n: float(np.mean([f[n] for f in found])) for n in COLUMNS}
+        span = float(np.nanmax(score) - np.nanmin(score))
+        found = average([evaluate(a, t, span, self.values) for by_fold in answers for a, t in zip(by_fold, truths)])
+        return {"low": low, "high": high} | {name: found[name] for name in self.columns}
 
 
 def _answer(run: Run, rule: str) -> ScoreDistribution:

@@ -70,6 +70,33 @@ def rmse(true: ArrayLike, predicted: ArrayLike) -> Floats:
     return np.asarray(np.sqrt((_error(true, predicted) ** 2).mean(-1)))
 
 
+def two_values(true: ArrayLike) -> tuple[float, float] | None:
+    """Return the low and high value of labels (n,) that repeat exactly two, ignoring NaN; otherwise None.
+
+    >>> two_values([0, 1, 1]), two_values([1, 2, 3]), two_values([4.5, 9.0])
+    ((0.0, 1.0), None, None)
+    """
+    known = _floats(true)
+    known = known[~np.isnan(known)]
+    values = np.unique(known).tolist()
+    return (values[0], values[1]) if len(values) == 2 < len(known) else None
+
+
+def two_value_accuracy(true: ArrayLike, predicted: ArrayLike, values: tuple[float, float]) -> Floats:
+    """Share of the predictions on the right side of the middle of the two values that labels have."""
+    middle = sum(values) / 2
+    return np.asarray(((_floats(predicted) >= middle) == (_floats(true) >= middle)).mean(-1))
+
+
+def auc(true: ArrayLike, predicted: ArrayLike, values: tuple[float, float]) -> float:
+    """Area under the ROC curve of predictions (n,), for labels (n,) of two values; NaN if only one of them occurs."""
+    high = _floats(true) >= sum(values) / 2
+    count, others = int(high.sum()), int((~high).sum())
+    if not count or not others:
+        return float("nan")
+    return float((stats.rankdata(_floats(predicted))[high].mean() - (count + 1) / 2) / others)  # Mann and Whitney 1947
+
+
 def _floats(values: ArrayLike) -> Floats:
     return np.asarray(values, dtype=np.float64)
 

@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike
 
 from aqakit.metrics import accuracy
 from aqakit.metrics.scoring import as_tensor
-from aqakit.scores.distributions import ScoreDistribution
+from aqakit.scores.distributions import Point, ScoreDistribution
 from aqakit.types import Floats
 
 LEVELS = np.linspace(0.05, 0.95, 19)
@@ -40,14 +40,18 @@ class RankAgreement(NamedTuple):
 
 
 def coverage(distribution: ScoreDistribution, score: ArrayLike, level: float = 0.9) -> float:
-    """Share of the true scores (n,) inside the central interval, including its ends."""
+    """Share of the true scores (n,) inside the central interval, including its ends; NaN for points."""
+    if isinstance(distribution, Point):
+        return float("nan")
     low, high = distribution.detach().interval(level)
     true = as_tensor(distribution, score)
     return float(((low <= true) & (true <= high)).double().mean())
 
 
 def width(distribution: ScoreDistribution, level: float = 0.9) -> float:
-    """Mean width of the central interval, in units of the score."""
+    """Mean width of the central interval, in units of the score; NaN for points, which state none."""
+    if isinstance(distribution, Point):
+        return float("nan")
     low, high = distribution.detach().interval(level)
     return float((high - low).mean())
 

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from aqakit.metrics.bootstrap import Statistic, bootstrap, interval
+from aqakit.metrics.bootstrap import Groups, Statistic, bootstrap, interval
 from aqakit.types import Floats
 
 DRAWS = 10_000  # with Holm's correction of 190 pairs, p = 2 / DRAWS is still significant
@@ -64,24 +64,26 @@ def resampled(
     true: ArrayLike,
     predicted: ArrayLike,
     folds: ArrayLike | None = None,
+    groups: Groups | None = None,
     *,
     draws: int = DRAWS,
     seed: int = 0,
 ) -> Floats:
-    """Return (draws,) means over folds and seeds of a statistic, resampling samples within folds, and seeds.
+    """Return (draws,) means over folds and seeds of a statistic, resampling samples or groups, and seeds.
 
-    The same seed and folds give every method the same resamples.
+    The same seed, folds and groups give every method the same resamples.
 
     Args:
         statistic: as in :func:`aqakit.metrics.bootstrap.bootstrap`.
         true: (n,) scores.
         predicted: (n,) scores, or (seeds, n).
         folds: (n,) test fold of each sample; None for a single fold.
+        groups: n groups, which are resampled as a whole; None if no samples belong together.
         draws: number of resamples.
         seed: seed of the resampling.
     """
     runs = np.atleast_2d(np.asarray(predicted, dtype=np.float64))
-    found = np.stack([bootstrap(statistic, true, one, folds, draws=draws, seed=seed) for one in runs])
+    found = np.stack([bootstrap(statistic, true, one, folds, groups, draws=draws, seed=seed) for one in runs])
     chosen = np.random.default_rng([seed, 1]).integers(len(runs), size=found.shape)
     return np.asarray(np.take_along_axis(found, chosen, axis=0).mean(0))
 
@@ -92,6 +94,7 @@ def over_samples(
     first: ArrayLike,
     second: ArrayLike,
     folds: ArrayLike | None = None,
+    groups: Groups | None = None,
     *,
     draws: int = DRAWS,
     seed: int = 0,
@@ -103,9 +106,9 @@ def over_samples(
     means, drawn = [], []
     for predicted in (first, second):
         runs = np.atleast_2d(np.asarray(predicted, dtype=np.float64))
-        means.append(np.mean([statistic(score[mask], one[mask]) for one in runs for mask in masks]))
-        drawn.append(resampled(statistic, score, runs, name, draws=draws, seed=seed))
-    return _difference(float(means[0] - means[1]), drawn[0] - drawn[1])
+        means.append(np.mean([np.nan_to_num(statistic(score[mask], one[mask])) for one in runs for mask in masks]))
+        drawn.append(resampled(statistic, score, runs, name, groups, draws=draws, seed=seed))
+    return over_draws(drawn[0], drawn[1], float(means[0] - means[1]))
 
 
 def over_draws(first: Floats, second: Floats, estimate: float) -> Difference:
@@ -198,5 +201,4 @@ def _letter(number: int) -> str:
 
 
 def _difference(estimate: float, drawn: Floats) -> Difference:
-    known = drawn[~np.isnan(drawn)]
-    return Difference(estimate, *interval(known), p_value(known))
+    return Difference(estimate, *interval(drawn), p_value(drawn))

@@ -11,7 +11,9 @@ from aqakit.types import Floats
 
 
 def nll(distribution: ScoreDistribution, score: ArrayLike) -> float:
-    """Mean negative log density of the true scores (n,), in nats; infinite for a point."""
+    """Mean negative log density of the true scores (n,), in nats; NaN for points and mixtures of them."""
+    if distribution.kind.split(".")[-1] == "point":
+        return float("nan")
     return float(-distribution.detach().log_prob(as_tensor(distribution, score)).mean())
 
 

@@ -80,33 +80,32 @@ def _changed(result: TaskResult, samples: Mapping[str, Sample]) -> Iterator[str]
 
 
 def _floors(result: TaskResult, prepared: PreparedData) -> Iterator[MethodResult]:
-    """Yield the floors on the folds of the runs, fitted on the labels that the runs used."""
+    """Yield the floors on the folds of the runs, fitted on the samples that the runs were trained on."""
     samples = list(prepared.source.samples)
     features = prepared.source.all_rows if isinstance(prepared.source, CachedFeatures) else None
     lengths = np.array(prepared.lengths, dtype=float)
     inputs = floors.Inputs.of(features, samples, lengths, prepared.dataset.labels.rule)
-    judged = {(f.fold, f.seed if f.facts["recipe"].get("labels") else 0): f for m in result.methods for f in m.folds}
+    judged = {(f.fold, f.seed if _differs(f) else 0): f for m in result.methods for f in m.folds}
     where = {s.id: i for i, s in enumerate(samples)}
     score = np.array([np.nan if s.score is None else s.score for s in samples])
     cells = []
     for (_, seed), fold in judged.items():
-        train = [where[i] for i in _learnt(fold, prepared) if i in where and score[where[i]] == score[where[i]]]
+        learnt = prepared.split(Recipe.from_json(fold.facts["recipe"])).labelled
+        train = [where[i] for i in learnt]
         cells.append((replace(fold, seed=seed), np.array(train), np.array([where[i] for i in fold.ids])))
     for label, answer in floors.applicable(inputs).items():
         folds = [
-            FoldResult(f.fold, f.seed, f.ids, f.true, Point(torch.from_numpy(predicted)))
+            FoldResult(f.fold, f.seed, f.ids, f.true, Point(torch.from_numpy(predicted)), groups=f.groups)
             for f, train, test in cells
             for predicted in (answer(inputs.rows(train), score[train], inputs.rows(test)),)
         ]
         yield MethodResult(label, tuple(folds), "–", floor=True)
 
 
-def _learnt(judged: FoldResult, prepared: PreparedData) -> Sequence[str]:
-    """Return the training samples of a fold; only the labelled ones if the run used a share of the labels."""
+def _differs(judged: FoldResult) -> bool:
+    """Whether another seed is trained on other samples of the fold."""
     made = Recipe.from_json(judged.facts["recipe"])
-    if made.labels:
-        return prepared.split(made).labelled
-    return next(f.train for f in prepared.dataset.folds(made.protocol) if f.name == judged.fold)
+    return bool(made.labels or made.validation)
 
 
 def _seen(run: Run) -> str:

@@ -17,6 +17,8 @@ from typing import Any
 from aqakit.errors import OptionError
 from aqakit.evaluation.results import FoldResult, MethodResult
 from aqakit.evaluation.selection import RULES
+from aqakit.metrics.bootstrap import resampled_units
+from aqakit.metrics.summary import TWO_VALUES, two_value_notes
 from aqakit.report import calibration, curves, document, figures, gallery, svg
 from aqakit.report.content import Case, Study, TaskResult
 from aqakit.report.gallery import Shown
@@ -32,6 +34,8 @@ _COLUMNS = {
     "kendall": "Kendall τ",
     "mae": "MAE",
     "relative_l2": "R-ℓ2×100",
+    "accuracy": "accuracy",
+    "auc": "AUC",
     "crps": "CRPS",
     "nll": "NLL",
     "coverage_90": "90 % coverage",
@@ -149,24 +153,31 @@ def _comparison(task: TaskResult) -> str:
             interval = f"{text(row['low'])} – {text(row['high'])}" if known else "–"
             group = letters.get(method.label)
             rows.append({**row, "interval": interval, "group": group, "floor": method.floor})
-    grouped = (
-        "Group: rows that share a letter do not differ significantly in Spearman (paired bootstrap, "
-        "Holm-corrected, 5 %).",
-    )
-    notes = (
-        "Every number is the mean over folds, then over seeds; a fold on which all predictions are equal counts as "
-        "Spearman 0. The 95 % interval is a bootstrap over test samples within folds, and over seeds: it shows how "
-        "much the number depends on them.",
-        *(grouped if letters else ()),
-        f"MAE, CRPS and width are in {task.scale.unit}; R-ℓ2 divides by a span of {task.span:g}. A point prediction "
-        "has coverage 0: it states no uncertainty. Grey rows are floors, which hardly use the recording: a method that "
-        "does not beat them has learnt nothing about quality.",
-    )
+    notes = _reading(task)
     shared = _shared([row for row in rows if not row["floor"]])
-    columns = {name: title for name, title in _COLUMNS.items() if name not in shared}
+    absent = [*shared, *(name for name in TWO_VALUES if not any(name in row for row in rows))]
+    columns = {name: title for name, title in _COLUMNS.items() if name not in absent}
     said = "; ".join(f"{_COLUMNS[name]} {text(value)}" for name, value in shared.items())
     told = f"<p>All methods: {escape(said)}.</p>" if shared else ""
     return f"<h3>Comparison</h3>{told}{document.table(rows, columns)}{document.paragraphs(notes)}"
+
+
+def _reading(task: TaskResult) -> list[str]:
+    """Return notes on how to read the table of a task."""
+    units = resampled_units(any(method.grouped for method in task.methods))
+    group = "Group: rows that share a letter do not differ significantly in Spearman (paired bootstrap, Holm, 5 %)."
+    one_seed = any(len(method.seeds) == 1 and method.folds[0].facts for method in task.compared)
+    return [
+        "Every number is the mean over folds, then over seeds; a fold on which all predictions are equal counts as "
+        f"Spearman 0. The 95 % interval is a bootstrap over {units} within folds, and over seeds: it shows how much "
+        "the number depends on them.",
+        *(["One seed: differences between seeds are not in the intervals."] if one_seed else []),
+        *([group] if task.letters else []),
+        f"MAE, CRPS and width are in {task.scale.unit}; R-ℓ2 divides by a span of {task.span:g}. Points state no "
+        "uncertainty: they have no coverage, width or NLL. Grey rows are floors, which hardly use the recording: a "
+        "method that does not beat them has learnt nothing about quality.",
+        *two_value_notes(task.methods[0].values),
+    ]
 
 
 def _shared(rows: Sequence[Row]) -> dict[str, Any]:

@@ -69,7 +69,12 @@ def _predicted(files: Sequence[Path]) -> TaskResult:
     methods = []
     for file in files:
         parts = predictions.read(file)
-        folds = [FoldResult(p.part or "all", 0, tuple(p.ids), p.true, p.distribution, source=str(file)) for p in parts]
+        folds = [
+            FoldResult(
+                p.part or "all", 0, tuple(p.ids), p.true, p.distribution, source=str(file), groups=tuple(p.groups)
+            )
+            for p in parts
+        ]
         label = file.stem if sum(other.stem == file.stem for other in files) == 1 else str(file)
         methods.append(MethodResult(label, tuple(folds), "–"))
     true = np.concatenate([fold.true for method in methods for fold in method.folds])
@@ -241,6 +246,7 @@ def _fold(run: Run) -> FoldResult:
         facts={name: run.description[name] for name in keep if name in run.description},
         command=command(run.recipe, str(run.folder)),
         source=str(run.folder),
+        groups=tuple(run.groups("test")),
     )
 
 

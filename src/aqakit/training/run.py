@@ -184,6 +184,10 @@ class Run:
         """Return the sample ids of a watched split."""
         return [row["id"] for row in self._rows() if row["split"] == split]
 
+    def groups(self, split: str) -> list[str | None]:
+        """Return the group of each sample of a watched split; None without one, and in runs of old versions."""
+        return [row.get("group") or None for row in self._rows() if row["split"] == split]
+
     def truth(self, split: str) -> np.ndarray:
         """Return the (n,) true scores of a watched split, NaN where unknown."""
         return np.array([float(row["true"] or "nan") for row in self._rows() if row["split"] == split])

@@ -50,13 +50,13 @@ def predictions_csv(kept: Mapping[str, ScoreDistribution], watched: Mapping[str,
     """Return a CSV with one line per watched sample: its true score and the prediction of the selected epoch."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["split", "id", "true", "mean", "std", "low_90", "high_90"])
+    writer.writerow(["split", "id", "true", "mean", "std", "low_90", "high_90", "group"])
     for split, distribution in kept.items():
         low, high = distribution.interval(LEVEL)
         columns = zip(watched[split].samples, distribution.mean, distribution.std, low, high, strict=True)
         for sample, *numbers in columns:
             true = "" if sample.score is None else sample.score
-            writer.writerow([split, sample.id, true, *(f"{float(x):.9g}" for x in numbers)])
+            writer.writerow([split, sample.id, true, *(f"{float(x):.9g}" for x in numbers), sample.group or ""])
     return text.getvalue()
 
 

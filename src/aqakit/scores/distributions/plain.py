@@ -17,8 +17,8 @@ from aqakit.scores.distributions.base import Number, ScoreDistribution
 class Point(ScoreDistribution):
     """A single score without spread, the output of plain regression.
 
-    It has no density: ``log_prob`` is +inf at the value and −inf elsewhere. Both ends of an interval are the value,
-    so its coverage is 0 until it is recalibrated.
+    It has no density: ``log_prob`` is +inf at the value and −inf elsewhere. Both ends of an interval are the value.
+    That states no uncertainty, so metrics of uncertainty are NaN until it is recalibrated.
 
     Attributes:
         value: (*batch).
