@@ -182,7 +182,7 @@ def prepare(
     engine = make_engine(recipe)
     source, done = (_live if recipe.finetune else _cached)(recipe, dataset, backbones, cache, engine)
     made = {name: backbone.fingerprint() for name, backbone in backbones.items()}
-    facts = [asdict(replace(s, sources=dict.fromkeys(s.sources))) for s in done.samples]  # not where recordings are
+    facts = [{**asdict(s), "sources": sorted(s.sources)} for s in done.samples]  # kinds of recordings, not their paths
     return PreparedData(dataset, source, done.lengths, done.failures, extract.digest([facts, made, done.contents]))
 
 

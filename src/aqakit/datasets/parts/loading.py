@@ -46,13 +46,14 @@ class Dataset:
         return replace(self, samples=samples, labels=_labels(self.name, samples, self.options), splits=kept_splits)
 
     def labels_of(self, samples: Sequence[Sample]) -> LabelSpec:
-        """Return the label description that some samples give: scales, classes and words that occur in others only
-        are unknown to it."""
+        """Return the label description that some samples give; what only others have is unknown to it."""
         return _labels(self.name, samples, self.options)
 
     def folds(self, protocol: str | None = None) -> tuple[Split, ...]:
         """Return the folds of a protocol; by default, of the data set's first protocol."""
-        name = protocol or next(iter(self.splits))
+        name = protocol or next(iter(self.splits), None)
+        if name is None:
+            raise DataError(f"{self.name} cannot be split: no fold has training samples")
         if name not in self.splits:
             raise OptionError(f"{self.name} has no protocol {name!r}{discovery.nearest(name, self.splits)}")
         if not self.splits[name]:
