@@ -15,15 +15,15 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated
 
 from pydantic import Field
-from sklearn.model_selection import GroupKFold, KFold
 
 from aqakit import discovery
 from aqakit.datasets.parts.sheet import Row, Sheet, number, positive, whole
+from aqakit.datasets.parts.splits import five_fold, leave_one_group_out
 from aqakit.errors import DataError, OptionError
 from aqakit.scores.rules import RULES
 from aqakit.types import LabelSpec, Sample, ScoreScale, Split
@@ -106,11 +106,11 @@ def splits(samples: Sequence[Sample], root: Path | None) -> dict[str, list[Split
     rows = Sheet.read(_checked(root)).rows
     parts = {row.cells["id"]: _part(row.cells["split"]) for row in rows if "split" in row.cells}
     actions = _by_action(samples).items()
-    by_group = [fold for action, trials in actions for fold in _leave_one_group_out(action, trials)]
+    by_group = [fold for action, trials in actions for fold in leave_one_group_out(action, trials)]
     more = {"leave-one-group-out": by_group} if by_group else {}
     if parts:
         return {"split": [_given(action, trials, parts) for action, trials in actions], **more}
-    return {"five-fold": [fold for action, trials in actions for fold in _five_fold(action, trials)], **more}
+    return {"five-fold": [fold for action, trials in actions for fold in five_fold(action, trials)], **more}
 
 
 def _given(action: str | None, trials: Sequence[Sample], parts: Mapping[str, str]) -> Split:
@@ -119,36 +119,6 @@ def _given(action: str | None, trials: Sequence[Sample], parts: Mapping[str, str
         tuple(s.id for s in trials if parts[s.id] == part and s.score is not None) for part in ("test", "validation")
     )
     return Split(action or "split", train, test, validation)
-
-
-def _leave_one_group_out(action: str | None, trials: Sequence[Sample]) -> Iterator[Split]:
-    """Yield a fold for each group with a score, in order of appearance; none if there is only one such group."""
-    groups = list(dict.fromkeys(s.group for s in trials if s.group is not None and s.score is not None))
-    for group in groups if len(groups) > 1 else ():
-        train = tuple(s.id for s in trials if s.group != group)
-        test = tuple(s.id for s in trials if s.group == group and s.score is not None)
-        yield Split(f"{action}-{group}" if action else group, train, test)
-
-
-def _five_fold(action: str | None, trials: Sequence[Sample]) -> Iterator[Split]:
-    """Yield five folds of about equal size: fewer if there are fewer groups, none if there is only one."""
-    labelled = [s for s in trials if s.score is not None]
-    units = [_unit(s) for s in labelled]
-    folds = min(5, len(set(units)))
-    if folds < 2:
-        return
-    grouped = any(s.group for s in labelled)
-    splitter = GroupKFold(folds) if grouped else KFold(folds, shuffle=True, random_state=0)
-    for k, (_, rows) in enumerate(splitter.split(labelled, groups=units if grouped else None), 1):
-        test = {labelled[row].id for row in rows}
-        away = {units[row] for row in rows}
-        train = tuple(s.id for s in trials if _unit(s) not in away)
-        yield Split(f"{action or 'fold'}-{k}", train, tuple(s.id for s in trials if s.id in test))
-
-
-def _unit(sample: Sample) -> str:
-    """Return the unit that must not be divided: the group, or the row itself if it has no group."""
-    return f"group {sample.group}" if sample.group else f"row {sample.id}"
 
 
 def _by_action(samples: Iterable[Sample]) -> dict[str | None, list[Sample]]:

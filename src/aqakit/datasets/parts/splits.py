@@ -1,13 +1,14 @@
-"""Validation splits: validation samples are taken from the training samples, in whole groups if there are groups."""
+"""Folds that divide no group, and validation samples taken from training samples, in whole groups if there are any."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
+from sklearn.model_selection import GroupKFold, KFold
 
-from aqakit.types import Sample
+from aqakit.types import Sample, Split
 
 
 def train_validation_split(samples: Sequence[Sample], share: float, seed: int) -> tuple[list[str], list[str]]:
@@ -23,16 +24,16 @@ def train_validation_split(samples: Sequence[Sample], share: float, seed: int) -
     if wanted == 0:
         return [s.id for s in samples], []
     whole = len({_unit(s) for s in scored}) >= 3
-    units = {s.id: _unit(s) if whole else ("sample", s.id) for s in samples}
+    units = {s.id: _unit(s) if whole else f"row {s.id}" for s in samples}
     sizes = Counter(units[s.id] for s in scored)
-    order = np.random.default_rng(seed).permutation(len(sizes))
-    shuffled = [sorted(sizes)[i] for i in order]
+    shuffled = np.random.default_rng(seed).permutation(sorted(sizes)).tolist()
     held = {shuffled[k] for k in _nearest([sizes[unit] for unit in shuffled], wanted)}
     return [i for i, unit in units.items() if unit not in held], [s.id for s in scored if units[s.id] in held]
 
 
-def _unit(sample: Sample) -> tuple[str, str]:
-    return ("sample", sample.id) if sample.group is None else ("group", sample.group)
+def _unit(sample: Sample) -> str:
+    """Return the unit that must not be divided: the group, or the row itself if it has no group."""
+    return f"group {sample.group}" if sample.group else f"row {sample.id}"
 
 
 def _nearest(sizes: Sequence[int], wanted: int) -> list[int]:
@@ -50,3 +51,28 @@ def _nearest(sizes: Sequence[int], wanted: int) -> list[int]:
             chosen.append(k)
             left -= sizes[k]
     return chosen
+
+
+def leave_one_group_out(action: str | None, trials: Sequence[Sample]) -> Iterator[Split]:
+    """Yield a fold for each group with a score, in order of appearance; none if there is only one such group."""
+    groups = list(dict.fromkeys(s.group for s in trials if s.group is not None and s.score is not None))
+    for group in groups if len(groups) > 1 else ():
+        train = tuple(s.id for s in trials if s.group != group)
+        test = tuple(s.id for s in trials if s.group == group and s.score is not None)
+        yield Split(f"{action}-{group}" if action else group, train, test)
+
+
+def five_fold(action: str | None, trials: Sequence[Sample]) -> Iterator[Split]:
+    """Yield five folds of about equal size: fewer if there are fewer groups, none if there is only one."""
+    labelled = [s for s in trials if s.score is not None]
+    units = [_unit(s) for s in labelled]
+    folds = min(5, len(set(units)))
+    if folds < 2:
+        return
+    grouped = any(s.group for s in labelled)
+    splitter = GroupKFold(folds) if grouped else KFold(folds, shuffle=True, random_state=0)
+    for k, (_, rows) in enumerate(splitter.split(labelled, groups=units if grouped else None), 1):
+        test = {labelled[row].id for row in rows}
+        away = {units[row] for row in rows}
+        train = tuple(s.id for s in trials if _unit(s) not in away)
+        yield Split(f"{action or 'fold'}-{k}", train, tuple(s.id for s in trials if s.id in test))
