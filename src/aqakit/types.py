@@ -80,11 +80,12 @@ class Sample:
 
 @dataclass(frozen=True)
 class Split:
-    """Sample ids of one fold: training samples and held-out test samples."""
+    """Sample ids of one fold: training samples, held-out test samples and, if they are fixed, validation samples."""
 
     name: str
     train: tuple[str, ...]
     test: tuple[str, ...]
+    validation: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from aqakit import datasets
 from aqakit.datasets import manifest
 from aqakit.errors import DataError, OptionError
 from aqakit.scores.rules import RULES
-from aqakit.types import ScoreScale
+from aqakit.types import ScoreScale, Split
 from tests.releases import write_manifest
 
 RULED = "id,path,score,difficulty,judge_1,judge_2,judge_3\n"
@@ -207,7 +207,39 @@ def test_the_split_of_the_file(folder: Path) -> None:
     loaded = datasets.load("manifest", write(folder, "\n".join(["id,path,score,split", *rows])))
     (fold,) = loaded.splits["split"]
     assert list(loaded.splits) == ["split"]
-    assert (fold.train, fold.test) == (("1", "2", "4"), ("3",))  # an unlabelled row cannot be judged on
+    assert (fold.train, fold.validation, fold.test) == (("1", "4"), ("2",), ("3",))  # without a score: nothing to judge
+
+
+def test_the_validation_rows_of_an_action_are_its_own(folder: Path) -> None:
+    parts = ["train", "val", "test", "VALIDATION"]
+    rows = [f"{k},a.mp4,{'' if k == 7 else k},{'dive' if k % 4 < 2 else 'vault'},{parts[k // 4]}" for k in range(16)]
+    loaded = datasets.load("manifest", write(folder, "\n".join(["id,path,score,action,split", *rows])))
+    (fold,) = loaded.task("vault").folds()
+    assert fold == Split("vault", ("2", "3"), ("10", "11"), ("6", "14", "15"))  # 7 has no score
+
+
+def test_an_action_with_nothing_to_train_on_is_a_sentence(folder: Path) -> None:
+    rows = ["1,a.mp4,1,dive,train", "2,a.mp4,2,dive,test", "3,a.mp4,3,vault,test"]
+    loaded = datasets.load("manifest", write(folder, "\n".join(["id,path,score,action,split", *rows])))
+    with pytest.raises(DataError, match="manifest cannot be split: no fold has training samples"):
+        loaded.task("vault").folds()
+
+
+def test_each_group_is_left_out_once(folder: Path) -> None:
+    rows = ["1,a.mp4,1,x", "2,a.mp4,2,y", "3,a.mp4,,y", "4,a.mp4,4,", "5,a.mp4,5,x", "6,a.mp4,,z"]
+    loaded = datasets.load("manifest", write(folder, "\n".join(["id,path,score,group", *rows])))
+    assert list(loaded.splits) == ["five-fold", "leave-one-group-out"]
+    assert loaded.folds("leave-one-group-out") == (
+        Split("x", ("2", "3", "4", "6"), ("1", "5")),
+        Split("y", ("1", "4", "5", "6"), ("2",)),  # 3 is of the same group, and z has no score
+    )
+
+
+def test_no_group_is_left_out_if_there_is_only_one(folder: Path) -> None:
+    rows = ["1,a.mp4,1,x,dive", "2,a.mp4,2,x,dive", "3,a.mp4,3,x,vault", "4,a.mp4,4,y,vault"]
+    loaded = datasets.load("manifest", write(folder, "\n".join(["id,path,score,group,action", *rows])))
+    assert [f.name for f in loaded.folds("leave-one-group-out")] == ["vault-x", "vault-y"]
+    assert "leave-one-group-out" not in loaded.task("dive").splits
 
 
 def test_a_model_is_trained_for_each_action(folder: Path) -> None:

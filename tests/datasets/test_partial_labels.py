@@ -2,6 +2,7 @@
 
 import json
 import math
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -26,15 +27,49 @@ def scored(scores) -> list[Sample]:
 
 
 @settings(deadline=None)
-@given(st.lists(st.integers(0, 20), min_size=1, max_size=60), st.integers(1, 100), st.integers(0, 5))
-def test_a_share_is_drawn_evenly_over_the_scores(scores, percent, seed):
-    samples = scored(scores)
-    kept = partial_labels.choose_labelled(samples, f"{percent}%", seed)
-    count = max(1, round(percent / 100 * len(scores)))
+@given(st.permutations(range(64)), st.integers(1, 64), st.integers(0, 5))
+def test_each_half_quarter_and_so_on_of_the_scores_has_its_part_of_a_share(scores, count, seed):
+    kept = partial_labels.choose_labelled(scored(scores), f"{count}", seed)
+    ranks = [scores[int(i)] for i in kept]
     assert len(set(kept)) == len(kept) == count
-    values = np.sort([scores[int(i)] for i in kept])
-    parts = np.array_split(np.sort(scores), count)
-    assert all(part[0] <= value <= part[-1] for part, value in zip(parts, values, strict=True))
+    for parts in (2, 4, 8, 16, 32, 64):
+        found = np.bincount(np.array(ranks) * parts // 64, minlength=parts)
+        assert set(found) <= {count // parts, -(-count // parts)}
+
+
+@settings(deadline=None)
+@given(st.integers(1, 90), st.integers(1, 100), st.integers(0, 5))
+def test_a_share_of_any_number_is_spread_over_the_scores(total, percent, seed):
+    """As evenly as a van der Corput sequence, whose discrepancy of c points is at most (1 + log2(c) / 3) / c."""
+    kept = partial_labels.choose_labelled(scored(range(total)), f"{percent}%", seed)
+    count = max(1, round(percent / 100 * total))
+    below = np.searchsorted(np.sort([int(i) for i in kept]), np.arange(total + 1))
+    assert len(set(kept)) == len(kept) == count
+    assert abs(below - count * np.arange(total + 1) / total).max() <= 1.5 + math.log2(count) / 3
+
+
+@settings(deadline=None)
+@given(st.lists(st.integers(0, 20), min_size=1, max_size=60), st.integers(0, 5), st.sampled_from(["", "random:"]))
+def test_a_smaller_share_is_part_of_every_larger_one(scores, seed, how):
+    kept = [set(partial_labels.choose_labelled(scored(scores), f"{how}{p}%", seed)) for p in (5, 10, 20, 40, 80, 100)]
+    assert all(smaller <= larger for smaller, larger in pairwise(kept))
+    assert len(kept[-1]) == len(scores)
+
+
+@pytest.mark.parametrize("how", ["", "random:"])
+def test_every_sample_is_as_likely_to_keep_its_label(how):
+    draws = [partial_labels.choose_labelled(scored(range(16)), f"{how}4", seed) for seed in range(1600)]
+    counts = np.bincount([int(i) for kept in draws for i in kept])
+    assert abs(counts - 400).max() < 4 * math.sqrt(1600 * 0.25 * 0.75)
+
+
+def test_a_random_share_does_not_look_at_the_scores():
+    ascending, shuffled = scored(range(50)), scored(np.random.default_rng(0).permutation(50))
+    by_chance = [partial_labels.choose_labelled(s, "random:20%", 0) for s in (ascending, shuffled)]
+    assert by_chance[0] == by_chance[1]
+    assert len(by_chance[0]) == 10
+    by_score = [partial_labels.choose_labelled(s, "20%", 0) for s in (ascending, shuffled)]
+    assert by_score[0] != by_score[1]
 
 
 def test_the_subset_depends_on_the_seed_and_on_nothing_else():
@@ -57,7 +92,9 @@ def test_a_column_says_who_is_labelled_and_is_no_attribute():
         partial_labels.choose_labelled(samples, "column:judges", 0)
 
 
-@pytest.mark.parametrize("wrong", ["0%", "101%", "0", "-3", "some", "column:", "10 %", ""])
+@pytest.mark.parametrize(
+    "wrong", ["0%", "101%", "0", "-3", "some", "column:", "10 %", "", "random:", "random:0%", "random:column:a"]
+)
 def test_a_share_that_is_none_is_refused(wrong):
     with pytest.raises(ValueError, match="should be"):
         partial_labels.check_share(wrong)
@@ -117,6 +154,8 @@ def test_the_test_samples_are_learnt_from_only_on_demand_and_without_labels(mani
 def test_more_labels_than_there_are_is_a_sentence(manifest):
     with pytest.raises(OptionError, match="only"):
         split_of(manifest, labels="1000")
+    with pytest.raises(OptionError, match="labels random:1000: there are only"):
+        split_of(manifest, labels="random:1000")
     with pytest.raises(OptionError, match="should be a percentage"):
         split_of(manifest, labels="many")
 

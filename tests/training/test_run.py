@@ -6,11 +6,14 @@ import signal
 import subprocess
 import sys
 import time
+from itertools import combinations
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 import aqakit
 from aqakit.datasets.parts.splits import train_validation_split
@@ -211,6 +214,32 @@ def test_carve_takes_whole_groups_and_is_deterministic():
     assert len({i // 5 for i in map(int, validation)}) == 1
     assert (train_ids, validation) == train_validation_split(samples, 0.2, seed=0)
     assert sorted(train_ids + validation, key=int) == [s.id for s in samples]
+
+
+@settings(deadline=None, max_examples=60)
+@given(st.lists(st.integers(1, 12), min_size=3, max_size=7), st.floats(0.05, 0.95), st.integers(0, 5))
+def test_validation_is_as_near_to_the_share_as_groups_allow(sizes, share, seed):
+    names = [f"g{k}" for k, size in enumerate(sizes) for _ in range(size)]
+    samples = [Sample(id=str(i), sources={}, group=name, score=1.0) for i, name in enumerate(names)]
+    wanted = round(share * len(samples))
+    _, validation = train_validation_split(samples, share, seed)
+    every = [sum(chosen) for n in range(1, len(sizes)) for chosen in combinations(sizes, n)]  # brute force
+    assert abs(len(validation) - wanted) == (min(abs(s - wanted) for s in every) if wanted else wanted)
+    held = {names[int(i)] for i in validation}
+    assert len(validation) == sum(name in held for name in names)
+
+
+def test_a_huge_group_is_not_validated_on():
+    sizes = {"huge": 94, "a": 3, "b": 3}
+    samples = [Sample(id=f"{g}{i}", sources={}, group=g, score=1.0) for g, size in sizes.items() for i in range(size)]
+    for seed in range(5):
+        train_ids, validation = train_validation_split(samples, 0.2, seed)
+        assert (len(train_ids), len(validation)) == (94, 6)
+
+
+def test_a_sample_without_a_group_may_be_validated_on():
+    samples = [Sample(id=str(i), sources={}, group="g" if i < 10 else None, score=1.0) for i in range(20)]
+    assert len(train_validation_split(samples, 0.25, seed=0)[1]) == 5
 
 
 def test_two_backbones_need_fuse(manifest):

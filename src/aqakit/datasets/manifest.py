@@ -5,7 +5,7 @@
 - ``video``, ``signal``, ``skeleton``, ``features``: recordings by kind; the kind of ``path`` follows from its suffix;
 - ``start``, ``end``: first and last frame of the action; ``action``, ``group``, ``caption``;
 - ``difficulty``, ``judge_1`` … ``judge_J``: the values the score is computed from;
-- ``split``: ``train``, ``validation`` (used for training, like ``train``) or ``test``;
+- ``split``: ``train``, ``validation`` (never trained on: recalibrates the intervals, may choose the epoch) or ``test``;
 - any other column of whole numbers: an attribute, such as ``somersaults``.
 
 Paths are relative to the folder of the file.
@@ -15,15 +15,15 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated
 
 from pydantic import Field
-from sklearn.model_selection import GroupKFold, KFold
 
 from aqakit import discovery
 from aqakit.datasets.parts.sheet import Row, Sheet, number, positive, whole
+from aqakit.datasets.parts.splits import five_fold, leave_one_group_out
 from aqakit.errors import DataError, OptionError
 from aqakit.scores.rules import RULES
 from aqakit.types import LabelSpec, Sample, ScoreScale, Split
@@ -39,7 +39,7 @@ ENDINGS = {
     "signal": re.compile(r".*\.(txt(\.gz)?|csv|npy|npz)", re.IGNORECASE),
     "features": re.compile(r".*\.(pt|safetensors)", re.IGNORECASE),
 }
-PARTS = {"train": "train", "validation": "train", "val": "train", "test": "test"}
+PARTS = {"train": "train", "validation": "validation", "val": "validation", "test": "test"}
 MOST_CLASSES = 1000
 """Most classes of an attribute. A larger number is a measurement or an id, and would need an output head that wide."""
 
@@ -47,8 +47,8 @@ MOST_CLASSES = 1000
 def samples(
     root: Path | None,
     *,
-    low: Annotated[float | None, Field(description="lowest possible score (lowest in the file)")] = None,
-    high: Annotated[float | None, Field(description="highest possible score (highest in the file)")] = None,
+    low: Annotated[float | None, Field(description="lowest possible score (lowest in training)")] = None,
+    high: Annotated[float | None, Field(description="highest possible score (highest in training)")] = None,
     unit: Annotated[str, Field(description="unit of the score")] = "points",
     rule: Annotated[str | None, Field(description="how the score is computed from judges and difficulty")] = None,
 ) -> list[Sample]:
@@ -88,7 +88,7 @@ def labels(
         classes[name] = max(classes.get(name, 0), value + 1)
     return LabelSpec(
         scale=_scale(scores, low, high, unit),
-        total=_scale(totals, None, None, unit) if len(set(totals)) > 1 else None,
+        total=_scale(totals, None, None, unit) if totals else None,
         marks=_scale([mark for s in samples for mark in s.judges or ()], None, None, unit) if judges else None,
         judges=judges,
         rule=rule,
@@ -100,41 +100,25 @@ def labels(
 def splits(samples: Sequence[Sample], root: Path | None) -> dict[str, list[Split]]:
     """Return ``split`` if the file has that column, else ``five-fold``, which never divides a group.
 
-    Unlabelled rows may be in a training set, but never in a test set.
+    With two groups or more, ``leave-one-group-out`` is there too: each group is the test set once. Unlabelled rows may
+    be in a training set, but never in a validation or test set.
     """
     rows = Sheet.read(_checked(root)).rows
     parts = {row.cells["id"]: _part(row.cells["split"]) for row in rows if "split" in row.cells}
+    actions = _by_action(samples).items()
+    by_group = [fold for action, trials in actions for fold in leave_one_group_out(action, trials)]
+    more = {"leave-one-group-out": by_group} if by_group else {}
     if parts:
-        return {"split": [_given(action, trials, parts) for action, trials in _by_action(samples).items()]}
-    folds = [fold for action, trials in _by_action(samples).items() for fold in _five_fold(action, trials)]
-    return {"five-fold": folds}
+        return {"split": [_given(action, trials, parts) for action, trials in actions], **more}
+    return {"five-fold": [fold for action, trials in actions for fold in five_fold(action, trials)], **more}
 
 
 def _given(action: str | None, trials: Sequence[Sample], parts: Mapping[str, str]) -> Split:
     train = tuple(s.id for s in trials if parts[s.id] == "train")
-    test = tuple(s.id for s in trials if parts[s.id] == "test" and s.score is not None)
-    return Split(action or "split", train, test)
-
-
-def _five_fold(action: str | None, trials: Sequence[Sample]) -> Iterator[Split]:
-    """Yield five folds of about equal size: fewer if there are fewer groups, none if there is only one."""
-    labelled = [s for s in trials if s.score is not None]
-    units = [_unit(s) for s in labelled]
-    folds = min(5, len(set(units)))
-    if folds < 2:
-        return
-    grouped = any(s.group for s in labelled)
-    splitter = GroupKFold(folds) if grouped else KFold(folds, shuffle=True, random_state=0)
-    for k, (_, rows) in enumerate(splitter.split(labelled, groups=units if grouped else None), 1):
-        test = {labelled[row].id for row in rows}
-        away = {units[row] for row in rows}
-        train = tuple(s.id for s in trials if _unit(s) not in away)
-        yield Split(f"{action or 'fold'}-{k}", train, tuple(s.id for s in trials if s.id in test))
-
-
-def _unit(sample: Sample) -> str:
-    """Return the unit that must not be divided: the group, or the row itself if it has no group."""
-    return f"group {sample.group}" if sample.group else f"row {sample.id}"
+    test, validation = (
+        tuple(s.id for s in trials if parts[s.id] == part and s.score is not None) for part in ("test", "validation")
+    )
+    return Split(action or "split", train, test, validation)
 
 
 def _by_action(samples: Iterable[Sample]) -> dict[str | None, list[Sample]]:

@@ -17,7 +17,8 @@ untrimmed event. Without videos, the annotations still load and the floor baseli
 
 The score is that of the event: the sum of the three middle marks × difficulty, 0 to 104.5 in the release. The
 vocabulary is that of ``vocab.json`` (5781) without the begin and end tokens ``<sos>`` and ``<eos>``: a method that
-needs them adds its own. The vocabulary of the published code (5779) omits two words.
+needs them adds its own. The vocabulary of the published code (5779) omits two words. A run knows fewer: the words of
+its training captions, and the two released words that no annotated dive has.
 """
 
 from __future__ import annotations

@@ -102,15 +102,17 @@ def benchmark(
     if published := PUBLISHED.get(protocol or ""):
         protocol, rules, seeds = published.splits, [published.rule], published.seeds
     _check_names(methods, backbones, options)
-    _check_rules(rules, options)
-    recipes = {m: _recipe(m, dataset, backbones, root, {**options, "protocol": protocol}) for m in methods}
     data, own = discovery.parse_spec(dataset)
     whole = load_dataset(data, root, **own)
+    tasks = whole.tasks if task == "all" else [task]
+    folds = [fold for name in tasks for fold in one_task(whole, name).folds(protocol)]
+    _check_rules(rules, options, fixed=all(fold.validation for fold in folds))
+    recipes = {m: _recipe(m, dataset, backbones, root, {**options, "protocol": protocol}) for m in methods}
     table = Table([], f"{dataset}, {' + '.join(backbones) or 'floors'}")
     found: list[str] = []
     grouped = False
     with folder_of(out) as folder:
-        for number, name in enumerate(whole.tasks if task == "all" else [task]):
+        for number, name in enumerate(tasks):
             chosen = {label: replace(recipe, task=name) for label, recipe in recipes.items()}
             bench = _bench(whole, name, chosen, cache, protocol, range(seeds), folder, number)
             found += _add(table, bench, chosen, rules, floors)
@@ -174,14 +176,15 @@ def _check_names(methods: Sequence[str], backbones: Sequence[str], options: Mapp
         raise OptionError(f"{next(iter(options))}: floors have no such option; name methods and backbones")
 
 
-def _check_rules(rules: Sequence[str], options: dict[str, Any]) -> None:
+def _check_rules(rules: Sequence[str], options: dict[str, Any], *, fixed: bool) -> None:
+    """Check the rules, and set the one by which runs select; ``fixed``: whether the folds have validation samples."""
     for rule in rules:
         if rule not in RULES:
             raise OptionError(f"there is no selection rule {rule!r}{discovery.nearest(rule, RULES)}")
     if "best-validation" in rules:
         if len(rules) > 1:
             raise OptionError("best-validation trains on fewer samples than the other rules; use it alone")
-        if not float(options.get("validation", 0)):
+        if not fixed and not float(options.get("validation", 0)):
             raise OptionError("best-validation needs held-out training samples; give --validation 0.2")
         options["select"] = "best-validation"
     elif "held-out" not in rules:  # so that runs keep the epoch that is judged

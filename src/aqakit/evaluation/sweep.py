@@ -7,6 +7,7 @@ start from the options given for the method.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -126,13 +127,13 @@ def _run(
 
 
 def _check_shares(shares: Sequence[str]) -> None:
-    seen: dict[str | float, str] = {}
+    seen: dict[str, str] = {}
     for share in shares:
         try:
             partial_labels.check_share(share)
         except ValueError as error:
             raise OptionError(f"labels: {share!r} {error}") from None
-        number = float(share[:-1]) if share.endswith("%") else share
+        number = f"{float(share[:-1])}%" if re.fullmatch(r"[\d.]+%", share) else share
         if number in seen:
             raise OptionError(f"labels: {seen[number]} and {share} are the same share; give each once")
         seen[number] = share

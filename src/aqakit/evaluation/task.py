@@ -153,7 +153,7 @@ class TaskBenchmark:
         own = self.folder / task / folder_name(label)
         runs = []
         for seed, fold in track(cells, f"{task} {label}"):
-            folder = own / f"{fold}-seed{seed}"
+            folder = own / f"{folder_name(fold)}-seed{seed}"
             runs.append(execute(self._cell(recipe, seed, fold), self.prepared, folder))
         return [runs[i : i + len(self.folds)] for i in range(0, len(runs), len(self.folds))]
 

@@ -145,7 +145,7 @@ class _RunInspector:
         return set(run.assessor.losses(train.batch(known[:2])))
 
     def _train(self, run: Run) -> BatchSource:
-        prepared = self._prepared(run.recipe)
+        prepared = self._prepared(run.recipe).with_labels(run.labels)
         return prepared.training_set(prepared.split(run.recipe))
 
     def _scores(self, run: Run, ids: Sequence[str]) -> Floats:

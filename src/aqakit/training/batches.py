@@ -35,6 +35,9 @@ class BatchSource(Protocol):
     def subset(self, index: Tensor) -> BatchSource:
         """Select some of the samples."""
 
+    def with_labels(self, labels: LabelSpec) -> BatchSource:
+        """Return the same samples with the classes and words of another label description."""
+
 
 class CachedFeatures:
     """Features in memory: ``all_rows`` is one large batch, and every batch is a selection of its rows."""
@@ -52,6 +55,10 @@ class CachedFeatures:
     def subset(self, index: Tensor) -> CachedFeatures:
         """Select some of the samples."""
         return CachedFeatures([self.samples[i] for i in index.tolist()], self.all_rows.select(index))
+
+    def with_labels(self, labels: LabelSpec) -> CachedFeatures:
+        """Return the same samples with the classes and words of another label description."""
+        return CachedFeatures(self.samples, collate(self.samples, labels, self.all_rows.streams))
 
 
 class LivePixels:
@@ -86,9 +93,15 @@ class LivePixels:
 
     def subset(self, index: Tensor) -> LivePixels:
         """Select some of the samples."""
-        chosen = [self.samples[i] for i in index.tolist()]
+        return self._like([self.samples[i] for i in index.tolist()], self.labels.select(index))
+
+    def with_labels(self, labels: LabelSpec) -> LivePixels:
+        """Return the same samples with the classes and words of another label description."""
+        return self._like(self.samples, collate(self.samples, labels, {}))
+
+    def _like(self, samples: Sequence[Sample], labels: Batch) -> LivePixels:
         more: dict[str, Any] = {"shift": self.shift, "flip": self.flip, "jitter": self.jitter}
-        return LivePixels(chosen, self.labels.select(index), self.backbones, self.cache, **more)
+        return LivePixels(samples, labels, self.backbones, self.cache, **more)
 
     def batch(self, index: Tensor, generator: torch.Generator | None = None) -> Batch:
         """Return clips (b, N, T, H, W, 3) uint8 in every stream; with a generator, augmented at random."""
@@ -136,6 +149,10 @@ class PartlyLabelled:
     def subset(self, index: Tensor) -> PartlyLabelled:
         """Select some of the samples."""
         return PartlyLabelled(self.source.subset(index), self.known[index])
+
+    def with_labels(self, labels: LabelSpec) -> PartlyLabelled:
+        """Return the same samples with the classes and words of another label description."""
+        return PartlyLabelled(self.source.with_labels(labels), self.known)
 
 
 @dataclass(frozen=True)
@@ -197,7 +214,10 @@ def live_pixels(
 
 
 def collate(samples: Sequence[Sample], labels: LabelSpec, streams: Mapping[str, Stream]) -> Batch:
-    """Combine the labels of samples, as tensors, with their streams into a batch."""
+    """Combine the labels of samples, as tensors, with their streams into a batch.
+
+    Classes and words that the label description does not have are unknown (−1), or left out of the caption.
+    """
     groups = {g: i for i, g in enumerate(sorted({s.group for s in samples if s.group is not None}))}
     words = {word: i for i, word in enumerate(labels.vocabulary)}
     return Batch(
@@ -205,10 +225,15 @@ def collate(samples: Sequence[Sample], labels: LabelSpec, streams: Mapping[str, 
         score=torch.tensor([math.nan if s.score is None else s.score for s in samples]),
         judges=torch.tensor([_judges(s, labels.judges) for s in samples]).reshape(len(samples), labels.judges),
         difficulty=torch.tensor([math.nan if s.difficulty is None else s.difficulty for s in samples]),
-        attributes={n: torch.tensor([s.attributes.get(n, -1) for s in samples]) for n in labels.attributes},
+        attributes={n: _classes(samples, n, count) for n, count in labels.attributes.items()},
         caption=_captions(samples, words),
         group=torch.tensor([-1 if s.group is None else groups[s.group] for s in samples]),
     )
+
+
+def _classes(samples: Sequence[Sample], name: str, count: int) -> Tensor:
+    found = [sample.attributes.get(name, -1) for sample in samples]
+    return torch.tensor([value if value < count else -1 for value in found], dtype=torch.int64)
 
 
 def _judges(sample: Sample, count: int) -> list[float]:

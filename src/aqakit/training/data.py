@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import torch
@@ -26,7 +26,7 @@ from aqakit.training import batches
 from aqakit.training.batches import BatchSource, CachedFeatures, PartlyLabelled
 from aqakit.training.members import held_out_parts, members_for, straddles
 from aqakit.training.recipe import Recipe, assemble_run, make_engine
-from aqakit.types import Sample, Split
+from aqakit.types import LabelSpec, Sample, Split
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class PreparedData:
     """Data shared by all runs on the same data set and backbones, so that nothing is read twice.
 
     Attributes:
-        dataset: the data set, of one task.
+        dataset: the data set, of one task. Its ``labels`` describe all samples until :meth:`with_labels` replaces them.
         source: every sample that could be read.
         lengths: number of frames of each sample's recording, in the order of ``source``; NaN if unknown.
         failures: id → error message, for samples that could not be read.
@@ -52,6 +52,15 @@ class PreparedData:
         where = {s.id: i for i, s in enumerate(self.source.samples)}
         return self.source.subset(torch.tensor([where[i] for i in ids if i in where], dtype=torch.int64))
 
+    def labels_of(self, recipe: Recipe, split: RunSplit) -> LabelSpec:
+        """Return the label description of a run: what the labels that it is trained with say, and nothing else."""
+        labelled = set(split.labelled)
+        return _labels_of(self.dataset, recipe, [s for s in self.source.samples if s.id in labelled])
+
+    def with_labels(self, labels: LabelSpec) -> PreparedData:
+        """Return the same data, described by other labels, such as those of :meth:`labels_of`."""
+        return replace(self, dataset=replace(self.dataset, labels=labels), source=self.source.with_labels(labels))
+
     def training_set(self, split: RunSplit) -> BatchSource:
         """Return the training samples; only the labelled ones keep their labels."""
         source, labelled = self.subset(split.train), set(split.labelled)
@@ -61,20 +70,21 @@ class PreparedData:
         return source
 
     def split(self, recipe: Recipe) -> RunSplit:
-        """Split the samples of a run; validation samples are taken from the labelled training samples.
+        """Split the samples of a run; validation samples are those of the fold, or taken from the labelled ones.
 
         Raises:
-            OptionError: the fold does not exist, too many labels are requested, or none is left to train on.
+            OptionError: the fold does not exist or has validation samples that the options do not fit, too many labels
+                are requested, or none is left to train on.
             DataError: no training sample has a score and can be read.
         """
         readable = {s.id: s for s in self.source.samples}
-        fold = self._fold(recipe, tuple(readable))
+        fold = choose_fold(self.dataset, recipe)
         kept = [readable[i] for i in fold.train if i in readable]
         if not any(s.score is not None for s in kept):
             raise DataError(f"fold {fold.name}: no training sample has a score and can be read")
         labelled = set(_labelled(kept, recipe))
         shown = [s if s.id in labelled else without_labels(s) for s in kept]
-        train, validation = train_validation_split(shown, recipe.validation, recipe.settings.seed)
+        train, drawn = train_validation_split(shown, recipe.validation, recipe.settings.seed)
         if not labelled & set(train):
             raise OptionError(f"validation {recipe.validation:g} leaves no scored sample to train on; hold out fewer")
         test = [i for i in fold.test if i in readable and readable[i].score is not None]
@@ -82,25 +92,42 @@ class PreparedData:
             fold=fold.name,
             train=[*train, *test] if recipe.transductive else train,
             labelled=[i for i in train if i in labelled],
-            validation=validation,
+            validation=[*drawn, *(i for i in fold.validation if i in readable and readable[i].score is not None)],
             test=test,
-            parts=self._parts(recipe, [readable[i] for i in train if i in labelled], [readable[i] for i in test]),
+            parts=_parts(recipe, fold, [readable[i] for i in train if i in labelled], [readable[i] for i in test]),
         )
 
-    @staticmethod
-    def _parts(recipe: Recipe, labelled: Sequence[Sample], test: Sequence[Sample]) -> list[list[str]]:
-        shared = recipe.parts == "sample" or (recipe.parts == "auto" and straddles(labelled, test))
-        count = recipe.members or members_for(len(labelled))
-        return held_out_parts(labelled, count, recipe.settings.seed, whole_groups=not shared)
 
-    def _fold(self, recipe: Recipe, everything: tuple[str, ...]) -> Split:
-        if recipe.protocol == "all":
-            return Split("all", everything, ())
-        folds = {f.name: f for f in self.dataset.folds(recipe.protocol)}
-        name = recipe.fold or next(iter(folds))
-        if name not in folds:
-            raise OptionError(f"no fold {name!r}{discovery.nearest(name, folds)}")
-        return folds[name]
+def choose_fold(dataset: Dataset, recipe: Recipe) -> Split:
+    """Return the fold of a run; protocol ``all`` has one, with every sample to train on.
+
+    Raises:
+        OptionError: protocol or fold do not exist, or the fold has validation samples that the options do not fit.
+    """
+    if recipe.protocol == "all":
+        return Split("all", tuple(s.id for s in dataset.samples), ())
+    folds = {f.name: f for f in dataset.folds(recipe.protocol)}
+    name = recipe.fold or next(iter(folds))
+    if name not in folds:
+        raise OptionError(f"no fold {name!r}{discovery.nearest(name, folds)}")
+    if folds[name].validation and recipe.validation > 0:
+        raise OptionError(f"fold {name} has validation samples of its own; omit --validation")
+    if folds[name].validation and recipe.members > 1:
+        raise OptionError(
+            f"fold {name} has validation samples of its own, for a single model; omit --members, or list these samples "
+            "as train: several members hold out training samples themselves"
+        )
+    return folds[name]
+
+
+def _parts(recipe: Recipe, fold: Split, labelled: Sequence[Sample], test: Sequence[Sample]) -> list[list[str]]:
+    shared = recipe.parts == "sample" or (recipe.parts == "auto" and straddles(labelled, test))
+    count = recipe.members or (1 if fold.validation else members_for(len(labelled)))
+    return held_out_parts(labelled, count, recipe.settings.seed, whole_groups=not shared)
+
+
+def _labels_of(dataset: Dataset, recipe: Recipe, samples: Sequence[Sample]) -> LabelSpec:
+    return without_column(dataset.labels_of(samples), recipe.labels)
 
 
 @dataclass(frozen=True)
@@ -111,7 +138,7 @@ class RunSplit:
         fold: name of the fold.
         train: training samples, labelled or not.
         labelled: the training samples that keep their labels.
-        validation: samples held out from training.
+        validation: samples held out from training, all of them with a score.
         test: samples on which the run is evaluated.
         parts: labelled samples that each member does not see; empty for a single member.
     """
@@ -145,15 +172,17 @@ def prepare(
         AqakitError: data set, backbone and options do not fit together, or no sample can be read.
     """
     cache = cache or default_cache()
-    backbones = build_backbones(recipe.backbones, recipe.settings.seed)
     dataset = one_task(dataset or load_dataset(recipe.data, recipe.root, **recipe.data_options), recipe.task)
+    fold = choose_fold(dataset, recipe)  # what does not exist or fit is refused before hours of reading videos
+    backbones = build_backbones(recipe.backbones, recipe.settings.seed)
+    labels = _labels_of(dataset, recipe, [s for s in dataset.samples if s.id in set(fold.train)])
+    for one in (recipe, *others):
+        assemble_run(one, labels, backbones)
     dataset = replace(dataset, labels=without_column(dataset.labels, recipe.labels))
-    for one in (recipe, *others):  # refuse an unsuitable method before hours of reading videos
-        assemble_run(one, dataset.labels, backbones)
     engine = make_engine(recipe)
     source, done = (_live if recipe.finetune else _cached)(recipe, dataset, backbones, cache, engine)
-    facts = [[s.id, s.score, s.judges, s.difficulty, s.window, sorted(s.sources)] for s in done.samples]
     made = {name: backbone.fingerprint() for name, backbone in backbones.items()}
+    facts = [{**asdict(s), "sources": sorted(s.sources)} for s in done.samples]  # kinds of recordings, not their paths
     return PreparedData(dataset, source, done.lengths, done.failures, extract.digest([facts, made, done.contents]))
 
 

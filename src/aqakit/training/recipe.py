@@ -173,7 +173,7 @@ def run_options(
     labels: Annotated[
         str | None,
         AfterValidator(lambda share: share and partial_labels.check_share(share)),
-        Field(description="training samples that keep labels: 10%, 40, or column:NAME of the manifest; default: all"),
+        Field(description="training samples that keep labels: 10%, 40, random:10%, or column:NAME (all)"),
     ] = None,
     transductive: Annotated[
         bool, Field(description="train on the test samples too, without their labels; every table will say so")
@@ -184,7 +184,9 @@ def run_options(
 
 def label_notes(labels: str | None, transductive: bool) -> list[str]:
     """Return notes for a table: which labels were used, and whether the test samples were trained on."""
-    few = f"labels: {labels} of the scored training samples kept their labels; the others were used without labels."
+    kept = str(labels).removeprefix(partial_labels.RANDOM)
+    how = ", drawn without regard to the scores," if kept != labels else ""
+    few = f"labels: {kept} of the scored training samples{how} kept their labels; the others were used without labels."
     seen = "transductive: the test samples were used in training, without their labels."
     return [few] * bool(labels) + [seen] * transductive
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -61,11 +62,15 @@ def predictions_csv(kept: Mapping[str, ScoreDistribution], watched: Mapping[str,
 
 
 def descriptions_json(said: Mapping[str, Description], watched: Mapping[str, BatchSource], labels: LabelSpec) -> str:
-    """Return, as JSON, the metrics of each watched split's descriptions, and each sample's prediction and truth."""
+    """Return, as JSON, the metrics of each watched split's descriptions, and each sample's prediction and truth.
+
+    A class or word that ``labels`` does not have counts as one that was not predicted.
+    """
+    known = {split: _with_unseen(labels, watched[split].samples) for split in said}
     return json.dumps(
         {
             split: {
-                "judged": judge(it, batches.collate(watched[split].samples, labels, {}), labels),
+                "judged": judge(it, batches.collate(watched[split].samples, known[split], {}), known[split]),
                 "samples": [
                     {"id": sample.id, **spoken, **{f"true_{name}": _truth(sample, name) for name in spoken}}
                     for sample, spoken in zip(watched[split].samples, decode_descriptions(it, labels))
@@ -75,6 +80,14 @@ def descriptions_json(said: Mapping[str, Description], watched: Mapping[str, Bat
         },
         indent=1,
     )
+
+
+def _with_unseen(labels: LabelSpec, samples: Sequence[Sample]) -> LabelSpec:
+    """Add the classes and words of samples after those that a model can predict, whose numbers stay."""
+    classes = {n: max([c, *(s.attributes.get(n, -1) + 1 for s in samples)]) for n, c in labels.attributes.items()}
+    words = {word for s in samples for word in (s.caption or "").split()}
+    vocabulary = (*labels.vocabulary, *sorted(words.difference(labels.vocabulary)))
+    return replace(labels, attributes=classes, vocabulary=vocabulary)
 
 
 def decode_descriptions(said: Description, labels: LabelSpec) -> Iterator[dict[str, Any]]:

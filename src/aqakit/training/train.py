@@ -54,6 +54,7 @@ def execute(
         RunError: the folder contains a run with other settings or data.
     """
     split = prepared.split(recipe)
+    prepared = prepared.with_labels(prepared.labels_of(recipe, split))
     recipe = replace(recipe, fold=split.fold, members=max(1, len(split.parts)))
     fingerprint = _fingerprint(recipe, prepared, split)
     finished = (folder / "run.json").exists() and _finished(folder, fingerprint)

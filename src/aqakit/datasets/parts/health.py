@@ -185,7 +185,7 @@ def _check_duplicates(dataset: Dataset, files: Mapping[Path, Recording]) -> Iter
 
 
 def _both_sides(fold: Split, ids: Iterable[str]) -> bool:
-    return not set(fold.train).isdisjoint(ids) and not set(fold.test).isdisjoint(ids)
+    return not {*fold.train, *fold.validation}.isdisjoint(ids) and not set(fold.test).isdisjoint(ids)
 
 
 def _check_windows(samples: Sequence[Sample], files: Mapping[Path, Recording]) -> Iterator[Finding]:
@@ -261,9 +261,10 @@ def _check_folds(dataset: Dataset, protocol: str, folds: Sequence[Split]) -> Ite
     known = {sample.id: sample for sample in dataset.samples}
     overlap, straddling, unknown = set[str](), set[str](), set[str]()
     for fold in folds:
-        overlap |= set(fold.train) & set(fold.test)
-        unknown |= {*fold.train, *fold.test} - set(known)
-        sides = [{known[i].group for i in ids if i in known} for ids in (fold.train, fold.test)]
+        seen = {*fold.train, *fold.validation}  # validation samples choose epoch and intervals
+        overlap |= seen & set(fold.test)
+        unknown |= {*seen, *fold.test} - set(known)
+        sides = [{known[i].group for i in ids if i in known} for ids in (seen, fold.test)]
         straddling |= {group for group in sides[0] & sides[1] if group is not None}
     empty = [fold.name for fold in folds if not fold.train or not fold.test]
     none = () if folds else (protocol,)

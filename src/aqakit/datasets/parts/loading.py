@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,9 @@ from aqakit.types import LabelSpec, Sample, Split
 class Dataset:
     """A loaded data set: its samples, the description of their labels, and its splits.
 
-    ``root`` and ``options`` are the arguments of :func:`load`, so that a run can load the data set again.
+    ``root`` and ``options`` are the arguments of :func:`load`, so that a run can load the data set again. ``labels``
+    describes all samples, test samples too: it is for checks and tables. What is trained gets :meth:`labels_of` its
+    training samples.
     """
 
     name: str
@@ -43,9 +45,15 @@ class Dataset:
         kept_splits = {n: folds for n, folds in splits.items() if folds}
         return replace(self, samples=samples, labels=_labels(self.name, samples, self.options), splits=kept_splits)
 
+    def labels_of(self, samples: Sequence[Sample]) -> LabelSpec:
+        """Return the label description that some samples give; what only others have is unknown to it."""
+        return _labels(self.name, samples, self.options)
+
     def folds(self, protocol: str | None = None) -> tuple[Split, ...]:
         """Return the folds of a protocol; by default, of the data set's first protocol."""
-        name = protocol or next(iter(self.splits))
+        name = protocol or next(iter(self.splits), None)
+        if name is None:
+            raise DataError(f"{self.name} cannot be split: no fold has training samples")
         if name not in self.splits:
             raise OptionError(f"{self.name} has no protocol {name!r}{discovery.nearest(name, self.splits)}")
         if not self.splits[name]:
@@ -54,7 +62,8 @@ class Dataset:
 
 
 def _within(split: Split, kept: set[str]) -> Split:
-    return Split(split.name, *(tuple(i for i in ids if i in kept) for ids in (split.train, split.test)))
+    train, test, validation = (tuple(i for i in p if i in kept) for p in (split.train, split.test, split.validation))
+    return Split(split.name, train, test, validation)
 
 
 def load(name: str, root: Path | str | None = None, **options: Any) -> Dataset:
@@ -72,7 +81,7 @@ def load(name: str, root: Path | str | None = None, **options: Any) -> Dataset:
     return Dataset(name, folder, checked, samples, _labels(name, samples, checked), splits)
 
 
-def _labels(name: str, samples: tuple[Sample, ...], options: Mapping[str, Any]) -> LabelSpec:
+def _labels(name: str, samples: Sequence[Sample], options: Mapping[str, Any]) -> LabelSpec:
     """Return the label description of some samples, using the options that ``labels`` accepts."""
     labels = discovery.find("datasets", name).labels
     spec: LabelSpec = labels(samples, **{o.name: options[o.name] for o in configuration.options(labels)})

@@ -8,12 +8,13 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import zip_longest
 
 import numpy as np
 
 from aqakit.types import LabelSpec, Sample
 
-COLUMN = "column:"
+COLUMN, RANDOM = "column:", "random:"
 
 
 def check_share(share: str) -> str:
@@ -22,16 +23,20 @@ def check_share(share: str) -> str:
     Raises:
         ValueError: the share is neither a percentage, nor a number of samples, nor a column.
     """
-    if column_of(share) or (_count(share, 100) or 0) > 0:
+    if column_of(share) or (_count(share.removeprefix(RANDOM), 100) or 0) > 0:
         return share
-    raise ValueError("should be a percentage such as 10%, a number of samples such as 40, or a column as column:NAME")
+    raise ValueError(
+        "should be a percentage such as 10%, a number of samples such as 40, one of these drawn without regard to the "
+        "scores as random:10%, or a column as column:NAME"
+    )
 
 
 def choose_labelled(samples: Sequence[Sample], share: str, seed: int) -> list[str]:
     """Return the ids of the samples that keep their labels, in the order of the samples.
 
-    A percentage (at least one sample) or a number of the scored samples is drawn evenly over the scores: the sorted
-    samples are divided into that many parts of about equal size, and one sample is drawn from each part.
+    A percentage (at least one sample) or a number of the scored samples is drawn evenly over the scores: of c samples,
+    each half of the sorted samples has c/2, each quarter c/4 and so on, rounded up or down. ``random:10%`` and
+    ``random:40`` draw without looking at the scores. With one seed, a smaller share is part of every larger one.
     ``column:NAME`` keeps the samples whose attribute of that name is not 0.
 
     Raises:
@@ -39,13 +44,15 @@ def choose_labelled(samples: Sequence[Sample], share: str, seed: int) -> list[st
 
     >>> from aqakit.types import Sample
     >>> dives = [Sample(id=str(score), sources={}, score=score) for score in range(100)]
-    >>> kept = choose_labelled(dives, "5%", seed=0)
-    >>> [int(i) // 20 for i in kept]
-    [0, 1, 2, 3, 4]
+    >>> kept = choose_labelled(dives, "4%", seed=0)
+    >>> [int(i) // 25 for i in kept]
+    [0, 1, 2, 3]
+    >>> set(kept) < set(choose_labelled(dives, "10%", seed=0))
+    True
     """
     scored = [s for s in samples if s.score is not None]
     column = column_of(share)
-    kept = _marked(scored, column) if column else _stratified(scored, _wanted(len(scored), share), seed)
+    kept = _marked(scored, column) if column else _drawn(scored, share, seed)
     return [s.id for s in scored if s.id in kept]
 
 
@@ -74,17 +81,34 @@ def _count(share: str, total: int) -> int | None:
 
 
 def _wanted(total: int, share: str) -> int:
-    count = _count(share, total) or 0
+    count = _count(share.removeprefix(RANDOM), total) or 0
     if count > total:
         raise ValueError(f"labels {share}: there are only {total} scored training samples; ask for fewer")
     return count
 
 
-def _stratified(scored: Sequence[Sample], count: int, seed: int) -> set[str]:
+def _drawn(scored: Sequence[Sample], share: str, seed: int) -> set[str]:
+    """The first samples of one order for each seed, so that shares are nested."""
     rng = np.random.default_rng(seed)
     shuffled = [scored[i] for i in rng.permutation(len(scored))]  # so that equal scores are not in file order
-    parts = np.array_split(np.argsort([s.score for s in shuffled], kind="stable"), count)
-    return {shuffled[int(rng.choice(part))].id for part in parts}
+    if not share.startswith(RANDOM):
+        ascending = np.argsort([s.score for s in shuffled], kind="stable").tolist()
+        shuffled = [shuffled[i] for i in _alternating(ascending, rng)]
+    return {s.id for s in shuffled[: _wanted(len(scored), share)]}
+
+
+def _alternating(items: list[int], rng: np.random.Generator) -> list[int]:
+    """Order sorted items so that each first part is spread over all: one from each half in turn, and so within halves.
+
+    This is a van der Corput sequence in base 2, with a random choice of which half comes first.
+    """
+    if len(items) < 2:
+        return items
+    middle = (len(items) + int(rng.integers(2))) // 2
+    halves = [_alternating(half, rng) for half in (items[:middle], items[middle:])]
+    first = int(rng.integers(2))
+    pairs = zip_longest(halves[first], halves[1 - first])
+    return [item for pair in pairs for item in pair if item is not None]
 
 
 def _marked(scored: Sequence[Sample], column: str) -> set[str]:
