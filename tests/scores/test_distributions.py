@@ -3,6 +3,7 @@ import math
 import numpy as np
 import pytest
 import scipy.stats
+import scoringrules
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -11,12 +12,17 @@ from safetensors.torch import load, save
 from aqakit.scores.distributions import (
     Affine,
     Binned,
+    Laplace,
+    LocationScale,
+    Logistic,
     Mixture,
     Normal,
     Point,
     Quantiles,
     Recalibrated,
     ScoreDistribution,
+    Student,
+    mixture,
     restore,
 )
 
@@ -27,6 +33,11 @@ KNOTS = (torch.tensor([0.0, 0.8, 2.0, 4.0]), torch.tensor([0.0, 0.4, 1.3, 2.6]))
 
 def _normals(*shape: int) -> Normal:
     return Normal(4 + torch.randn(shape).double(), 0.5 + torch.rand(shape).double())
+
+
+def _located(kind: type[LocationScale], *shape: int) -> LocationScale:
+    normal = _normals(*shape)
+    return kind(normal.loc, normal.scale)
 
 
 def _quantiles(values) -> Quantiles:
@@ -48,6 +59,11 @@ def _make() -> dict[str, ScoreDistribution]:
         "affine.binned": binned.affine(torch.tensor([0.5, 2.0, 3.0]), -1.0),
         "recalibrated.normal": Recalibrated(_normals(B), *(k.double() for k in KNOTS)),
         "recalibrated.binned": Recalibrated(binned, *(k.double() for k in KNOTS)),
+        "laplace": _located(Laplace, B),
+        "logistic": _located(Logistic, B),
+        "student": _located(Student, B),
+        "mixture.student": Mixture(torch.randn(B, 4).double(), _located(Student, B, 4)),
+        "recalibrated.laplace": Recalibrated(_located(Laplace, B), *(k.double() for k in KNOTS)),
         "quantiles": _quantiles(torch.tensor([[1.0, 2.0, 4.0, 4.5], [3.0, 3.1, 3.2, 9.0], [-2.0, 0.0, 5.0, 6.0]])),
     }
     return spread | {"point": Point(torch.tensor([1.0, 2.0, 3.0]).double())}
@@ -57,6 +73,14 @@ ALL = _make()
 SPREAD = {name: d for name, d in ALL.items() if name != "point"}
 spread = pytest.mark.parametrize("distribution", SPREAD.values(), ids=SPREAD)
 every = pytest.mark.parametrize("distribution", ALL.values(), ids=ALL)
+
+
+FAMILIES = {
+    "laplace": (Laplace, scipy.stats.laplace, scoringrules.crps_laplace),
+    "logistic": (Logistic, scipy.stats.logistic, scoringrules.crps_logistic),
+    "student": (Student, scipy.stats.t(4), lambda x, loc, scale: scoringrules.crps_t(x, 4, loc, scale)),
+}
+families = pytest.mark.parametrize(("kind", "standard", "crps"), FAMILIES.values(), ids=FAMILIES)
 
 
 def _integral(distribution, row, function):
@@ -182,13 +206,23 @@ def test_single_precision_agrees(distribution):
 def _gradient_case(kind, *tensors):
     if kind == "normal":
         return Normal(tensors[0], tensors[1].exp())
+    if kind in FAMILIES:
+        return FAMILIES[kind][0](tensors[0], tensors[1].exp())
     if kind == "mixture":
         return Mixture(tensors[0], Normal(tensors[1], tensors[2].exp()))
     return Binned(tensors[0], EDGES).affine(tensors[1].exp())
 
 
 @pytest.mark.parametrize(
-    ("kind", "shapes"), [("normal", [(B,)] * 2), ("mixture", [(B, 4)] * 3), ("affine", [(B, K), (B,)])]
+    ("kind", "shapes"),
+    [
+        ("normal", [(B,)] * 2),
+        ("laplace", [(B,)] * 2),
+        ("logistic", [(B,)] * 2),
+        ("student", [(B,)] * 2),
+        ("mixture", [(B, 4)] * 3),
+        ("affine", [(B, K), (B,)]),
+    ],
 )
 @pytest.mark.parametrize("name", ["mean", "std", "cdf", "log_prob", "crps"])
 def test_gradients_match_finite_differences(kind, shapes, name):
@@ -209,6 +243,42 @@ def test_normal_agrees_with_scipy_far_into_the_tails():
     assert normal.cdf(x).numpy() == pytest.approx(reference.cdf(x.numpy()), rel=1e-10)
     assert normal.log_prob(x).numpy() == pytest.approx(reference.logpdf(x.numpy()), rel=1e-12)
     assert normal.quantile(0.975).item() == pytest.approx(reference.ppf(0.975))
+
+
+@families
+def test_families_agree_with_scipy_and_scoringrules_far_into_the_tails(kind, standard, crps):
+    one = kind(torch.tensor([5.0]).double(), torch.tensor([2.0]).double())
+    x = torch.tensor([-600.0, -60.0, -10.0, 4.0, 5.0, 25.0, 80.0]).double()[:, None]
+    z = (x.numpy() - 5) / 2
+    assert one.cdf(x).numpy() == pytest.approx(standard.cdf(z), rel=1e-9)
+    assert one.log_prob(x).numpy() == pytest.approx(standard.logpdf(z) - math.log(2), rel=1e-12)
+    assert one.crps(x).numpy() == pytest.approx(crps(x.numpy(), 5.0, 2.0), rel=1e-9)
+    levels = torch.tensor([0.0, 1e-12, 0.025, 0.3, 0.5, 0.975, 1.0]).double()
+    assert one.quantile(levels)[0].numpy() == pytest.approx(5 + 2 * standard.ppf(levels.numpy()), rel=1e-8)
+    assert one.std.item() == pytest.approx(2 * standard.std())
+    assert torch.allclose(kind.from_mean_std(one.mean, one.std).scale, one.scale)
+
+
+@families
+def test_normal_scores_of_families_are_symmetric_and_invertible_in_the_tails(kind, standard, crps):
+    one = kind(torch.tensor([5.0]).double(), torch.tensor([2.0]).double())
+    z = torch.linspace(-12, 12, 49).double()[:, None]  # beyond the eight that 1 − p can tell from 0
+    score = one.from_normal_score(z)
+    assert score[z < 0].numpy() == pytest.approx(5 + 2 * standard.ppf(scipy.stats.norm.cdf(z[z < 0].numpy())), rel=1e-8)
+    assert (score + score.flip(0)).numpy() == pytest.approx(10)
+    assert one.normal_score(score).numpy() == pytest.approx(z.numpy(), abs=1e-7)
+    assert one.normal_score(torch.tensor([-1e9, 1e9]).double()[:, None]).isfinite().all()
+
+
+@families
+def test_affine_images_stacks_and_mixtures_of_families_are_exact(kind, standard, crps):
+    one, other = (_located(kind, B) for _ in range(2))
+    image = one.affine(torch.tensor([0.5, 2.0, 3.0]), -1.0)
+    assert type(image) is kind
+    assert torch.allclose(image.scale, one.scale * torch.tensor([0.5, 2.0, 3.0]))
+    both, score = mixture([one, other]), torch.tensor([1.0, 4.0, 9.0]).double()
+    assert both.kind == f"mixture.{one.kind}"
+    assert torch.allclose(both.cdf(score), (one.cdf(score) + other.cdf(score)) / 2)
 
 
 def test_binned_agrees_with_a_scipy_histogram():

@@ -34,6 +34,8 @@ class FoldResult:
         answer: (n,) distributions, as predicted.
         recalibrated: (n,) the distributions recalibrated on validation samples; None if there are none.
         curves: for each watched split, Spearman after each epoch (epochs,); 0 where it is undefined.
+        stds: (epochs, n) predicted standard deviations of the test samples after each epoch.
+        losses: (epochs,) mean training loss of each epoch, its terms added.
         facts: provenance of the result, as JSON values: recipe, versions, fingerprint.
         command: the command that reproduces it; empty if unknown.
         source: the run folder, or the file of predictions.
@@ -47,6 +49,8 @@ class FoldResult:
     answer: ScoreDistribution
     recalibrated: ScoreDistribution | None = None
     curves: Mapping[str, Floats] = field(default_factory=dict)
+    stds: Floats = field(default_factory=lambda: np.empty((0, 0)))
+    losses: Floats = field(default_factory=lambda: np.empty(0))
     facts: Mapping[str, Any] = field(default_factory=dict)
     command: str = ""
     source: str = ""
@@ -163,6 +167,21 @@ class MethodResult:
         """Return Spearman (folds × seeds, epochs); empty if some run did not watch the split."""
         kept = [f.curves[split] for f in self.folds if split in f.curves]
         return np.stack(kept) if len(kept) == len(self.folds) else np.empty((0, 0))
+
+    @property
+    def stds(self) -> Floats:
+        """Predicted standard deviations (epochs, n) of the test samples of all folds and seeds; empty without them."""
+        return np.concatenate([f.stds for f in self.folds], axis=1) if self._epochs("stds") else np.empty((0, 0))
+
+    @property
+    def losses(self) -> Floats:
+        """Training loss (folds × seeds, epochs); empty for methods without one."""
+        return np.stack([f.losses for f in self.folds]) if self._epochs("losses") else np.empty((0, 0))
+
+    def _epochs(self, name: str) -> int:
+        """Return the number of epochs of which every fold has this; 0 if they differ."""
+        found = {len(getattr(f, name)) for f in self.folds}
+        return found.pop() if len(found) == 1 else 0
 
     def coverage(self, levels: Sequence[float], *, recalibrated: bool) -> Floats:
         """Return (L,) the fraction of all true scores inside the central intervals of these levels."""

@@ -20,7 +20,7 @@ from aqakit.methods import dae
 from aqakit.methods.dae import AlphaOption, BetaOption, LossOption, NoiseOption, SupportOption
 from aqakit.methods.parts.base import DropoutOption, HiddenOption, PoolingOption
 from aqakit.methods.parts.panel import JudgeMethods, panel_of
-from aqakit.scores.distributions import Normal, ScoreDistribution
+from aqakit.scores.distributions import Normal, Point, ScoreDistribution
 from aqakit.types import Batch, FeatureSpec, LabelSpec, ScoreScale
 
 PAPER = dae.PAPER
@@ -28,11 +28,14 @@ FEATURES = FeatureSpec({"i3d": (1024,)})
 
 
 class JudgesDAE(JudgeMethods):
-    """Predict a normal distribution of each judge's mark, and combine them by the rule."""
+    """Combine normal distributions of the judges' marks, or points if ``alpha`` is 0, by the rule."""
 
     def predict(self, batch: Batch) -> ScoreDistribution:
         """Return B distributions of the score."""
-        judges = [cast(Normal, mark) for mark in self.marks(batch)]
+        found = self.marks(batch)
+        if isinstance(found[0], Point):  # alpha=0
+            return Point(self.panel.point(torch.stack([mark.mean for mark in found], 1), batch))
+        judges = [cast(Normal, mark) for mark in found]
         marks = Normal(torch.stack([j.loc for j in judges], 1), torch.stack([j.scale for j in judges], 1))  # (B, J)
         return self.panel.normal(marks, batch)
 
@@ -53,8 +56,8 @@ def build(
     """Build one DAE for every judge; the options are those of :func:`aqakit.methods.dae.build`.
 
     Raises:
-        OptionError: If the labels have no judges or no rule that adds up their marks, or if ``support_every`` or
-            ``noise`` is given with the likelihood loss, which would ignore it.
+        OptionError: If the labels have no judges or no rule that adds up their marks, or if :mod:`aqakit.methods.dae`
+            refuses the options.
     """
     panel = panel_of("dae_judges", labels)
     judges = [

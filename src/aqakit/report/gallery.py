@@ -10,8 +10,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from aqakit.evaluation.results import MethodResult
-from aqakit.report import calibration, curves, figures
-from aqakit.report.content import TaskResult
+from aqakit.report import calibration, curves, figures, training_curves
+from aqakit.report.content import Study, TaskResult
 
 _WIDTH, _HEIGHT = 4.4, 3.3  # inches: readable on a phone in portrait mode
 
@@ -30,6 +30,17 @@ def draw(task: TaskResult, start: str) -> Iterator[Shown]:
     for part in (_scatters(task), _uncertainty(task), _learning(task), _features(task)):
         for number, (kind, caption, figure) in enumerate(part, start=1):
             yield Shown(f"{start}-{kind}-{number}", kind, caption, figure)
+
+
+def training(study: Study) -> Iterator[Shown]:
+    """Draw the figures of all tasks together, over the epochs of training."""
+    for number, (label, tasks) in enumerate(training_curves.with_spread(study).items(), start=1):
+        caption = f"{label}: predicted standard deviation of the test samples after each epoch, before recalibration"
+        yield Shown(f"training-spread-{number}", "spread", caption, training_curves.spread(label, tasks))
+    trained = [task for task in study.tasks if any(m.losses.shape[1] > 1 for m in task.compared)]
+    if trained:
+        caption = "Training loss: mean and range of the runs. Losses of methods have units of their own: compare shapes"
+        yield Shown("training-losses", "losses", caption, training_curves.losses(trained))
 
 
 def _scatters(task: TaskResult) -> Iterator[tuple[str, str, Figure]]:

@@ -11,6 +11,7 @@ import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from html import escape
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from aqakit.evaluation.results import FoldResult, MethodResult
 from aqakit.evaluation.selection import RULES
 from aqakit.metrics.bootstrap import resampled_units
 from aqakit.metrics.summary import TWO_VALUES, two_value_notes
-from aqakit.report import calibration, curves, document, figures, gallery, svg
+from aqakit.report import calibration, curves, document, figures, gallery, svg, training_curves
 from aqakit.report.content import Case, Study, TaskResult
 from aqakit.report.gallery import Shown
 from aqakit.report.tables import Row, text
@@ -59,16 +60,17 @@ def write(study: Study, file: Path, *, folder: Path | None = None) -> None:
         raise OptionError(f"{file}: there is no folder {file.parent} to write to")
     with svg.style():
         drawn = [list(gallery.draw(task, f"task-{number}")) for number, task in enumerate(study.tasks, start=1)]
-        write_text(file, page(study, drawn))
+        together = list(gallery.training(study))
+        write_text(file, page(study, drawn, together))
         if folder:
             folder.mkdir(parents=True, exist_ok=True)
-            for shown in (shown for one in drawn for shown in one):
+            for shown in chain(*drawn, together):
                 for ending in (".png", ".svg"):
                     figures.save(shown.figure, folder / f"{shown.name}{ending}")
 
 
-def page(study: Study, drawn: Sequence[Sequence[Shown]]) -> str:
-    """Return the whole page; ``drawn`` holds the figures of each task."""
+def page(study: Study, drawn: Sequence[Sequence[Shown]], together: Sequence[Shown] = ()) -> str:
+    """Return the whole page; ``drawn`` holds the figures of each task, ``together`` those of all tasks."""
     title = f"Report: {', '.join(task.name for task in study.tasks)}"
     body = [f"<header><h1>{escape(title)}</h1>{document.paragraphs(study.notes)}</header>"]
     if len(study.tasks) > 1:
@@ -77,6 +79,9 @@ def page(study: Study, drawn: Sequence[Sequence[Shown]]) -> str:
         body.append(document.table(study.over_tasks(), {"method": "method", "spearman": "Spearman ρ, Fisher-z mean"}))
     for number, (task, shown) in enumerate(zip(study.tasks, drawn, strict=True), start=1):
         body.append(f'<section id="task-{number}">{_heading(study, task)}{"".join(_task(task, shown))}</section>')
+    if together:
+        pictures = "".join(map(_figure, together))
+        body.append(f"<section><h2>Training</h2><div class={_grid(study)}>{pictures}</div></section>")
     body += [_rerun(study), document.embedded("report-data", data(study))]
     return document.page(title, "".join(body))
 
@@ -95,6 +100,7 @@ def data(study: Study) -> dict[str, Any]:
             "rules": [row for method in task.compared for row in curves.by_rule(method)],
             "predictions": {method.label: method.points._asdict() for method in task.compared},
             "curves": {m.label: {s: m.curve(s) for s in ("test", "validation")} for m in task.compared},
+            "training": training_curves.data(task),
             "runs": [{"command": f.command, **f.facts} for method in task.compared for f in method.folds],
         }
         for task in study.tasks
@@ -143,6 +149,11 @@ def _words(title: str) -> str:
 def _figure(shown: Shown) -> str:
     drawn = svg.inline(shown.figure, shown.name, shown.caption)
     return f"<figure>{drawn}<figcaption>{escape(shown.caption)}</figcaption></figure>"
+
+
+def _grid(study: Study) -> str:
+    """Return the class of the grid of figures with a panel for each task."""
+    return "grid" if len(study.tasks) == 1 else '"grid wide"'
 
 
 def _comparison(task: TaskResult) -> str:

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from aqakit.scores.distributions import Binned, Normal, Point
+from aqakit.scores.distributions import Binned, LocationScale, Normal, Point
 from aqakit.types import ScoreScale
 
 LOG_VARIANCE_BOUND = 8.0
@@ -87,18 +87,20 @@ class PointHead(nn.Module):
         _start(self.value, torch.zeros(1))
 
 
-class NormalHead(nn.Module):
-    """Predict mean and bounded log-variance, each with one linear layer (DAE)."""
+class LocationScaleHead(nn.Module):
+    """Predict mean and bounded log-variance of a family of distributions, each with one linear layer (DAE)."""
 
-    def __init__(self, width: int, scale: ScoreScale) -> None:
+    def __init__(self, width: int, scale: ScoreScale, family: type[LocationScale] = Normal) -> None:
         super().__init__()
         self.mean = nn.Linear(width, 1)
         self.log_variance = nn.Linear(width, 1)
         self.units = Units(scale)
+        self.family = family
 
-    def forward(self, x: Tensor) -> Normal:
-        """(B, D) → B normals."""
-        return Normal(self.units(self.mean(x).squeeze(1)), self.units.spread(self.log_variance(x).squeeze(1)))
+    def forward(self, x: Tensor) -> LocationScale:
+        """(B, D) → B distributions of the family."""
+        mean, log_variance = (layer(x).squeeze(1) for layer in (self.mean, self.log_variance))
+        return self.family.from_mean_std(self.units(mean), self.units.spread(log_variance))
 
     def start_at(self, score: Tensor) -> None:
         """Start with the mean and the spread of the training scores (n,)."""

@@ -10,7 +10,7 @@ from typing import Literal, TypeVar
 
 from torch import Tensor
 
-from aqakit.scores.distributions import Binned, Normal, ScoreDistribution
+from aqakit.scores.distributions import Binned, LocationScale, Normal, ScoreDistribution
 
 D = TypeVar("D", bound=ScoreDistribution)
 
@@ -33,8 +33,23 @@ def normal_nll(distribution: ScoreDistribution, score: Tensor, *, alpha: float =
     Raises:
         TypeError: If the distribution is not normal.
     """
-    normal = _only(Normal, distribution, "normal_nll")
-    return alpha * normal.normal_score(score).square() + 2 * beta * normal.scale.log()
+    return location_scale_nll(_only(Normal, distribution, "normal_nll"), score, alpha=alpha, beta=beta)
+
+
+def location_scale_nll(
+    distribution: ScoreDistribution, score: Tensor, *, alpha: float = 0.5, beta: float = 0.5
+) -> Tensor:
+    """2 α (log density at the location − that at the score) + 2 β log scale, for any location-scale family.
+
+    The defaults give the negative log-likelihood without its constant. For a normal this is :func:`normal_nll`; with
+    z = (score − location) / scale, the first term is 2 α |z| for Laplace, 4 α log cosh(z/2) for the logistic, and
+    5 α log(1 + z²/4) for Student's t with four degrees of freedom.
+
+    Raises:
+        TypeError: If the distribution has no location and scale.
+    """
+    family = _only(LocationScale, distribution, "location_scale_nll")  # type: ignore[type-abstract]
+    return 2 * alpha * family.penalty(family.standardised(score)) + 2 * beta * family.scale.log()
 
 
 def reconstruction(
@@ -47,17 +62,17 @@ def reconstruction(
     """Squared error of the reparametrised sample mean + noise × σ, the reconstruction loss of DAE.
 
     Args:
-        distribution: Normal distribution.
+        distribution: Normal distribution, or of another location-scale family.
         score: (B,).
-        noise: (…, B) standard normal draws.
+        noise: (…, B) draws of the family with mean 0 and standard deviation 1.
         reading: ``deviation`` multiplies the noise by σ, as in the published code; ``variance`` by σ², as in the paper.
 
     Raises:
-        TypeError: If the distribution is not normal.
+        TypeError: If the distribution has no location and scale.
     """
-    normal = _only(Normal, distribution, "reconstruction")
-    spread = normal.scale if reading == "deviation" else normal.scale.square()
-    return (normal.loc + noise * spread - score).square()
+    family = _only(LocationScale, distribution, "reconstruction")  # type: ignore[type-abstract]
+    spread = family.std if reading == "deviation" else family.std.square()
+    return (family.mean + noise * spread - score).square()
 
 
 def soft_labels(score: Tensor, centres: Tensor, sigma: float) -> Tensor:

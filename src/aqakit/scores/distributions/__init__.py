@@ -20,6 +20,7 @@ The batch shape is usually (B,), but can be any shape. Three conventions hold fo
 
 from aqakit.scores.distributions.base import Affine, ScoreDistribution
 from aqakit.scores.distributions.derived import Mixture, Recalibrated
+from aqakit.scores.distributions.location_scale import Laplace, LocationScale, Logistic, Student
 from aqakit.scores.distributions.mixing import mixture
 from aqakit.scores.distributions.plain import Binned, Normal, Point
 from aqakit.scores.distributions.quantiles import Quantiles
@@ -28,12 +29,16 @@ from aqakit.scores.distributions.stored import restore
 __all__ = [
     "Affine",
     "Binned",
+    "Laplace",
+    "LocationScale",
+    "Logistic",
     "Mixture",
     "Normal",
     "Point",
     "Quantiles",
     "Recalibrated",
     "ScoreDistribution",
+    "Student",
     "mixture",
     "restore",
 ]

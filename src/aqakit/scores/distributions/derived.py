@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from aqakit.scores.distributions.base import Number, ScoreDistribution, Warped
+from aqakit.scores.distributions.location_scale import LocationScale
 from aqakit.scores.distributions.plain import Normal, Point
 
 
@@ -102,7 +103,8 @@ class Recalibrated(Warped):
     """A distribution whose central intervals are labelled with their observed coverage.
 
     A score whose normal score is ``observed`` under the base has normal score ``calibrated`` here. The map is odd,
-    and linear between the knots and beyond the last, so the median and the mean of a normal base do not change.
+    and linear between the knots and beyond the last, so the median and the mean of a symmetric base, such as a normal,
+    do not change.
 
     Attributes:
         base: the predicted distribution.
@@ -122,7 +124,7 @@ class Recalibrated(Warped):
 
     @property
     def mean(self) -> Tensor:
-        if isinstance(self.base, Normal):
+        if isinstance(self.base, LocationScale):
             return self.base.mean
         _, weight, score = self._grid(len(self.batch_shape))
         return (weight * score).sum(0) / weight.sum()

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from aqakit.scores.distributions.base import Number, ScoreDistribution
+from aqakit.scores.distributions.location_scale import LocationScale
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,7 +61,7 @@ class Point(ScoreDistribution):
 
 
 @dataclass(frozen=True, eq=False)
-class Normal(ScoreDistribution):
+class Normal(LocationScale):
     """A normal distribution for each row.
 
     Attributes:
@@ -68,29 +69,11 @@ class Normal(ScoreDistribution):
         scale: (*batch) standard deviation, positive.
     """
 
-    loc: Tensor
-    scale: Tensor
+    PEAK: ClassVar[float] = -math.log(2 * math.pi) / 2
 
-    def __post_init__(self) -> None:
-        if self.loc.shape != self.scale.shape:
-            shapes = f"{tuple(self.loc.shape)} and {tuple(self.scale.shape)}"
-            raise ValueError(f"mean and standard deviation differ in shape: {shapes}")
-
-    @property
-    def batch_shape(self) -> torch.Size:
-        return self.loc.shape
-
-    @property
-    def mean(self) -> Tensor:
-        return self.loc
-
-    @property
-    def mode(self) -> Tensor:
-        return self.loc
-
-    @property
-    def std(self) -> Tensor:
-        return self.scale
+    @staticmethod
+    def penalty(z: Tensor) -> Tensor:
+        return z.square() / 2
 
     def cdf(self, score: Number) -> Tensor:
         # erfc keeps its relative precision far in the lower tail, where torch.special.ndtr is 0.
@@ -98,9 +81,6 @@ class Normal(ScoreDistribution):
 
     def icdf(self, level: Number) -> Tensor:
         return self.from_normal_score(torch.special.ndtri(self._tensor(level)))
-
-    def log_prob(self, score: Number) -> Tensor:
-        return -self.normal_score(score).square() / 2 - self.scale.log() - math.log(2 * math.pi) / 2
 
     def normal_score(self, score: Number) -> Tensor:
         return (score - self.loc) / self.scale
@@ -118,9 +98,6 @@ class Normal(ScoreDistribution):
         z = self.normal_score(score)
         density = torch.exp(-z.square() / 2) / math.sqrt(2 * math.pi)
         return self.scale * (z * torch.erf(z / math.sqrt(2)) + 2 * density - 1 / math.sqrt(math.pi))
-
-    def _affine(self, scale: Tensor, shift: Tensor) -> Normal:
-        return Normal(scale * self.loc + shift, scale * self.scale)
 
 
 @dataclass(frozen=True, eq=False)

@@ -7,11 +7,13 @@ from torch import Tensor
 
 from aqakit.scores.distributions.base import Affine, ScoreDistribution
 from aqakit.scores.distributions.derived import Mixture, Recalibrated
+from aqakit.scores.distributions.location_scale import Laplace, Logistic, Student
 from aqakit.scores.distributions.plain import Binned, Normal, Point
 from aqakit.scores.distributions.quantiles import Quantiles
 
 _KINDS: dict[str, type[ScoreDistribution]] = {
-    kind.__name__.lower(): kind for kind in (Point, Normal, Binned, Quantiles, Mixture, Affine, Recalibrated)
+    kind.__name__.lower(): kind
+    for kind in (Point, Normal, Laplace, Logistic, Student, Binned, Quantiles, Mixture, Affine, Recalibrated)
 }
 
 
