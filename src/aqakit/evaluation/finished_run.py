@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from aqakit.errors import DataError
+from aqakit.errors import DataError, OptionError
 from aqakit.evaluation import predictions
 from aqakit.metrics.accuracy import spearman
 from aqakit.metrics.bootstrap import bootstrap_interval
@@ -45,12 +45,15 @@ def evaluate_file(file: Path, span: float | None = None) -> tuple[list[dict[str,
 
     Raises:
         DataError: the file has faults, or some part has fewer than two true scores.
+        OptionError: the span is not above 0.
     """
+    if span is not None and not span > 0:
+        raise OptionError(f"span {span:g}: highest minus lowest possible score must be above 0")
     parts = predictions.read(file)
     if short := [p.part or "the file" for p in parts if len(p.ids) < 2]:
         raise DataError(f"{file}: {', '.join(short)} has one row with a true score; nothing can be ranked")
     true = np.concatenate([p.true for p in parts])
-    span = span or float(np.ptp(true)) or 1.0
+    span = span if span is not None else float(np.ptp(true)) or 1.0
     rows = [{"split": p.part or "all", **_judged(p.distribution, p.true, span)} for p in parts]
     return rows, [f"{_COLUMNS} span {span:g}.", "Point predictions state no uncertainty: their coverage is 0."]
 
