@@ -213,6 +213,16 @@ def test_carve_takes_whole_groups_and_is_deterministic():
     assert sorted(train_ids + validation, key=int) == [s.id for s in samples]
 
 
+def test_the_best_validation_epoch_needs_validation_samples(manifest, tmp_path):
+    with pytest.raises(OptionError, match="--validation"):
+        train(manifest, tmp_path / "run", select="best-validation")
+    assert not (tmp_path / "run").exists()
+    assert train(manifest, tmp_path / "run", select="best-validation", validation=0.2).splits() == [
+        "validation",
+        "test",
+    ]
+
+
 def test_two_backbones_need_fuse(manifest):
     recipe = make_recipe("dae", data="manifest", root=manifest, backbone=[BACKBONE, "c3d_small"], epochs=1)
     with pytest.raises(AqakitError, match=r"fuse|reads"):

@@ -145,7 +145,9 @@ def _fingerprint(recipe: Recipe, prepared: PreparedData, split: RunSplit) -> str
 
 def _check_selection(recipe: Recipe, split: RunSplit) -> None:
     if recipe.settings.select == "best-validation" and not split.validation:
-        raise OptionError("select best-validation needs validation samples; give --validation 0.2")
+        raise OptionError(
+            "select best-validation needs validation samples, and there are none; give --validation 0.2 or more"
+        )
 
 
 def _check_source(source: BatchSource, target: Target) -> None:
