@@ -31,7 +31,9 @@ whole, train.fit = train.fit, fit
 options = {{
     "cached": {{}},
     "live": {{"finetune": True, "freeze_norm": True}},
-    "unlabelled": {{"labels": "50%", "labelled_share": float(sys.argv[4]), "base": "usdl:dropout=0", "noise": 0, "ramp": 0}},
+    "unlabelled": {{
+        "labels": "50%", "labelled_share": float(sys.argv[4]), "base": "usdl:dropout=0", "noise": 0, "ramp": 0
+    }},
 }}
 train.train(
     "mean_teacher" if sys.argv[3] == "unlabelled" else "dae", data="manifest", root="my.csv", backbone="{BACKBONE}",

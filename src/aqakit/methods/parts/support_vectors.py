@@ -138,11 +138,11 @@ class SupportVectors(Method):
         self.spread = torch.where(spread > 1e-8, spread, 1.0) if standard else torch.ones_like(spread)
         x = self._scaled(x)
         score = train.score.double().cpu().numpy()
-        mean, spread = float(score.mean()), _or_one(float(score.std()))
-        target = (score - mean) / spread
-        setting = self._select(x, target, train.group.cpu().numpy(), spread)
+        mean, deviation = float(score.mean()), _or_one(float(score.std()))
+        target = (score - mean) / deviation
+        setting = self._select(x, target, train.group.cpu().numpy(), deviation)
         machine = setting.machine(tolerance=1e-5).fit(self._gram(x, setting.gamma), target)
-        self._keep(x, machine, setting, mean, spread)
+        self._keep(x, machine, setting, mean, deviation)
 
     def predict(self, batch: Batch) -> Point:
         """Return B points."""
