@@ -5,6 +5,7 @@ import json
 
 import numpy as np
 import pytest
+import torch
 from scipy import stats
 from sklearn import metrics
 
@@ -17,6 +18,8 @@ from aqakit.evaluation.selection import PUBLISHED, RULES
 from aqakit.metrics import comparison
 from aqakit.metrics.accuracy import spearman
 from aqakit.report.tables import as_json
+from aqakit.types import Sample, Stream
+from tests.synthetic import batch
 from tests.training.test_run import BACKBONE, make_manifest
 
 CURVES = np.array([[0.1, 0.9, 0.3, 0.5], [0.3, 0.5, 0.5, 0.1]])  # (folds, epochs)
@@ -201,6 +204,25 @@ def test_an_unknown_rule_is_a_sentence(bench):
     _, _, options = bench
     with pytest.raises(OptionError, match="did you mean 'last-ten'"):
         benchmark("manifest", methods=["regression"], rules=["last-tan"], **options)
+
+
+def test_the_svr_floor_reads_vectors_joints_and_maps():
+    shapes = {"vectors": (3,), "joints": (4, 3), "maps": (5, 2, 3, 3)}
+    random = torch.Generator().manual_seed(0)
+    clips = torch.tensor([[True, True, True], [True, False, False], [True, True, False], [True, True, True]])
+    streams = {}
+    for name, shape in shapes.items():
+        features = torch.randn(4, 3, *shape, generator=random)
+        features[~clips] = torch.nan  # padding must not count
+        streams[name] = Stream(features, clips)
+    videos = batch(videos=4).replace(streams=streams)
+    samples = [Sample(id=str(i), sources={}, score=float(i)) for i in range(4)]
+    inputs = floors.Inputs.of(videos, samples, np.full(4, np.nan))
+    for row in range(4):
+        own = {name: stream.features[row][clips[row]].numpy() for name, stream in streams.items()}
+        expected = [own["vectors"].mean(0), own["joints"].mean(0).reshape(-1), own["maps"].mean((0, 2, 3, 4))]
+        np.testing.assert_allclose(inputs.features[row], np.concatenate(expected), rtol=1e-4, atol=1e-6)
+    assert "floor: SVR on mean features" in floors.applicable(inputs)
 
 
 def test_floors_by_hand():

@@ -8,7 +8,7 @@ import scipy.stats
 from typer.testing import CliRunner
 
 from aqakit.cli.app import app
-from aqakit.errors import DataError
+from aqakit.errors import DataError, OptionError
 from aqakit.evaluation import predictions
 from aqakit.evaluation.finished_run import evaluate_file, evaluate_run
 from aqakit.scores.distributions import Normal, Point, Quantiles
@@ -93,6 +93,9 @@ def test_the_table_is_scipys_and_numpys(tmp_path):
     assert row["relative_l2"] == pytest.approx(100 * np.mean((error / 100) ** 2))
     assert "span 100" in notes[0]
     (own,), _ = evaluate_file(file)
+    for wrong in (0.0, -3.0):
+        with pytest.raises(OptionError, match="must be above 0"):
+            evaluate_file(file, span=wrong)
     assert own["relative_l2"] == pytest.approx(row["relative_l2"] * (100 / np.ptp(true)) ** 2)
     with pytest.raises(DataError, match="nothing can be ranked"):
         evaluate_file(_file(tmp_path, "id,true,mean\na,1,2\n"))

@@ -1,8 +1,10 @@
 import numpy as np
 import pytest
 import torch
+from scipy.stats import spearmanr
+from sklearn.base import clone
 from sklearn.linear_model import LinearRegression
-from sklearn.model_selection import GridSearchCV, GroupKFold
+from sklearn.model_selection import GridSearchCV, GroupKFold, cross_val_predict
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import Normalizer, StandardScaler
 from sklearn.svm import SVR
@@ -38,35 +40,90 @@ def test_it_is_the_machine_of_scikit_learn(scaling, kernel, gamma):
     assert predicted(method) == pytest.approx(reference.predict(mean_clips(TEST)), abs=0.02)
 
 
+def standardised_means(videos):
+    return StandardScaler().fit(mean_clips(TRAIN)).transform(mean_clips(videos))
+
+
 @pytest.mark.parametrize("kernel", ["linear", "rbf"])
-def test_what_is_remembered_answers_as_the_machine_itself(kernel, monkeypatch):
-    machines = []
-    fit = support_vectors._fit
-    monkeypatch.setattr(support_vectors, "_fit", lambda *given: machines.append(fit(*given)) or machines[-1])
+def test_what_is_remembered_answers_as_the_machine_itself(kernel):
     answer = predicted(method := svr.build(FEATURES, LABELS, kernel=kernel))
-    _, best = min(machines, key=lambda found: found[0])
-    train, test = StandardScaler().fit(mean_clips(TRAIN)).transform(mean_clips(TRAIN)), mean_clips(TEST)
-    test = StandardScaler().fit(mean_clips(TRAIN)).transform(test)
-    gram = test @ train.T
-    if kernel == "rbf":
-        distance = np.square(test[:, None] - train).sum(-1)
-        gram = np.exp(-float(method.chosen[2]) * distance)
-    assert answer == pytest.approx(best.predict(gram), rel=1e-5)
+    cost, epsilon, gamma = method.chosen.tolist()
+    machine = SVR(kernel=kernel, C=cost, epsilon=epsilon, gamma=gamma or "scale", tol=1e-5)
+    machine.fit(standardised_means(TRAIN), TRAIN.score.double().numpy())
+    assert answer == pytest.approx(machine.predict(standardised_means(TEST)), abs=0.02)
 
 
-def test_c_and_epsilon_are_those_of_a_grid_search_by_group():
-    method = svr.build(FEATURES, LABELS)
+@pytest.mark.parametrize("kernel", ["auto", "linear", "rbf"])
+def test_the_setting_is_that_of_a_grid_search_by_group(kernel):
+    method = svr.build(FEATURES, LABELS, kernel=kernel)
     method.remember(TRAIN)
-    x, y = StandardScaler().fit_transform(mean_clips(TRAIN)), TRAIN.score.double().numpy()
-    variance = np.square(x - x.mean(0)).sum(1).mean()
-    grid = {
-        "C": [factor * y.std() / variance for factor in support_vectors._COSTS],
-        "epsilon": [factor * y.std() for factor in support_vectors._EPSILONS],
-    }
-    search = GridSearchCV(SVR(kernel="linear"), grid, cv=GroupKFold(4), scoring="neg_mean_squared_error")
-    search.fit(x, y, groups=TRAIN.group.numpy())
-    assert method.chosen[:2].numpy() == pytest.approx([search.best_params_["C"], search.best_params_["epsilon"]])
+    x, y = standardised_means(TRAIN), StandardScaler().fit_transform(TRAIN.score.double().numpy()[:, None])[:, 0]
+    costs, epsilons = np.array(support_vectors._COSTS), support_vectors._EPSILONS
+    scale = 1 / (x.shape[1] * x.var())  # scikit-learn's
+    linear = {"kernel": ["linear"], "C": costs / x.shape[1], "epsilon": epsilons}  # 12 channels of variance 1
+    rbf = {"kernel": ["rbf"], "C": costs, "epsilon": epsilons, "gamma": scale * np.array(support_vectors._GAMMAS)}
+    grid = {"linear": [linear], "rbf": [rbf], "auto": [linear, rbf]}[kernel]
+    search = GridSearchCV(SVR(), grid, cv=GroupKFold(4), scoring="neg_mean_squared_error")  # one group in each fold
+    best = search.fit(x, y, groups=TRAIN.group.numpy()).best_params_
+    spread = float(TRAIN.score.double().std(correction=0))
+    expected = [best["C"] * spread, best["epsilon"] * spread, best.get("gamma", 0.0)]
+    assert method.chosen.numpy() == pytest.approx(expected, rel=1e-6)
     assert svr.build(FEATURES, LABELS, cost=3.0).given == (3.0, None, None)
+
+
+def confounded(seed):
+    """Scores rise with every channel, but each group has channels and a mean score of its own."""
+    random = np.random.default_rng(seed)
+    group, quality = np.arange(40) % 4, random.normal(size=40)
+    own = 2 * np.random.default_rng(9).normal(size=(4, 12))[group]
+    channels = quality[:, None] + own + 0.3 * random.normal(size=(40, 12))
+    score = 60 + 10 * quality + 10 * np.array([-1, 1, 1, -1])[group]
+    clips = torch.ones(40, 1, dtype=torch.bool)
+    streams = {"test": Stream(torch.from_numpy(channels).float()[:, None], clips)}
+    return TRAIN.replace(streams=streams, score=torch.from_numpy(score).float(), group=torch.from_numpy(group))
+
+
+def test_a_constant_is_not_chosen_where_other_groups_cannot_tell_the_setting():
+    train, test = confounded(0), confounded(1)
+    x, score = StandardScaler().fit_transform(mean_clips(train)), train.score.double().numpy()
+    target = (score - score.mean()) / score.std()
+    machines = [SVR(C=c, epsilon=e) for c in support_vectors._COSTS for e in support_vectors._EPSILONS]
+    folds = list(GroupKFold(4).split(x, groups=train.group.numpy()))
+    error = [np.square(cross_val_predict(one, x, target, cv=folds) - target).mean() for one in machines]
+    best = clone(machines[int(np.argmin(error))]).fit(x, target)
+    assert best.predict(x).std() < 0.05  # what the smallest error alone would choose
+    method = svr.build(FEATURES, LABELS)
+    answer = predicted(method, train, test)
+    floor = make_pipeline(StandardScaler(), SVR(C=10.0, epsilon=0.1)).fit(mean_clips(train), target)
+    assert answer == pytest.approx(floor.predict(mean_clips(test)) * score.std() + score.mean(), abs=0.02)
+    assert spearmanr(answer, test.score).statistic > 0.95
+
+
+@pytest.mark.parametrize("build", [svr.build, c3d_svr.build])
+@pytest.mark.parametrize("seed", range(3))
+def test_with_signal_the_answers_are_spread_and_rank(build, seed):
+    train, test = batch(videos=40, seed=seed), batch(videos=40, seed=seed + 10)
+    answer = predicted(build(FEATURES, LABELS), train, test)
+    assert answer.std() > 0.3 * float(train.score.std())
+    assert spearmanr(answer, test.score).statistic > 0.5
+
+
+@pytest.mark.parametrize("factor", [1e-4, 1e4])
+def test_the_unit_of_the_scores_changes_nothing(factor):
+    answer = predicted(svr.build(FEATURES, LABELS))
+    scaled = predicted(svr.build(FEATURES, LABELS), TRAIN.replace(score=TRAIN.score * factor))
+    assert scaled / factor == pytest.approx(answer, rel=1e-3)
+
+
+def test_inner_folds_are_shuffled_and_always_the_same():
+    rows = np.arange(40) // 4  # as if sorted by athlete
+    judged = [set(rows[v]) for _, v in support_vectors._inner_splits(rows)]
+    assert all(len(groups) == 2 for groups in judged)
+    assert any(max(groups) - min(groups) != 5 for groups in judged)  # GroupKFold alone: k and k + 5
+    again = [set(rows[v]) for _, v in support_vectors._inner_splits(rows)]
+    assert judged == again
+    alike = [np.diff(v).max() for _, v in support_vectors._inner_splits(np.full(40, 7))]
+    assert min(alike) > 1  # rows of one group are shuffled too
 
 
 @pytest.mark.parametrize("group", [[0, 0, 1, 1, 2, 2, 3, 3], [-1] * 8, [5, -1, 5, -1, 5, -1, 5, -1], [4] * 8])
@@ -122,8 +179,8 @@ def test_few_videos_equal_scores_and_constant_channels():
 
 
 def test_mistakes_are_sentences():
-    with pytest.raises(OptionError, match="gamma applies only to kernel=rbf"):
-        svr.build(FEATURES, LABELS, gamma=1.0)
+    with pytest.raises(OptionError, match="gamma applies only to the RBF kernel"):
+        svr.build(FEATURES, LABELS, kernel="linear", gamma=1.0)
     with pytest.raises(DataError, match="at least 2 labelled training videos, not 1"):
         svr.build(FEATURES, LABELS).remember(TRAIN.select(torch.tensor([0])))
     wide = svr.build(FeatureSpec({"wide": (7,)}), LABELS, pooling="statistics")

@@ -28,16 +28,23 @@ def fit(members, *args, **more):
     return history
 
 whole, train.fit = train.fit, fit
+options = {{
+    "cached": {{}},
+    "live": {{"finetune": True, "freeze_norm": True}},
+    "unlabelled": {{
+        "labels": "50%", "labelled_share": float(sys.argv[4]), "base": "usdl:dropout=0", "noise": 0, "ramp": 0
+    }},
+}}
 train.train(
-    "dae", data="manifest", root="my.csv", backbone="{BACKBONE}", out=sys.argv[1], cache=sys.argv[1] + "-cache",
-    protocol="all", epochs=4, batch_size=int(sys.argv[2]), learning_rate=1e-2, finetune=sys.argv[3] == "live",
-    freeze_norm=sys.argv[3] == "live", seed=3,
+    "mean_teacher" if sys.argv[3] == "unlabelled" else "dae", data="manifest", root="my.csv", backbone="{BACKBONE}",
+    out=sys.argv[1], cache=sys.argv[1] + "-cache", protocol="all", epochs=4, batch_size=int(sys.argv[2]),
+    learning_rate=1e-2, seed=3, **options[sys.argv[3]],
 )
 """
 
 
-def train(folder: Path, out: str, batch_size: int, features: str, processes: int) -> None:
-    words = [sys.executable, "train.py", out, str(batch_size), features]
+def train(folder: Path, out: str, batch_size: int, features: str, processes: int, share: float = 0.5) -> None:
+    words = [sys.executable, "train.py", out, str(batch_size), features, str(share)]
     if processes > 1:
         launch = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node"]
         words = [sys.executable, *launch, str(processes), *words[1:]]
@@ -51,6 +58,20 @@ def test_two_processes_take_the_steps_of_one_with_twice_the_batch(tmp_path: Path
     (tmp_path / "train.py").write_text(TRAIN)
     train(tmp_path, "two", 2, features, processes=2)
     train(tmp_path, "one", 4, features, processes=1)
+    check_equal(tmp_path)
+
+
+@pytest.mark.parametrize(("batch_size", "share"), [(4, 0.5), (3, 2 / 3)])
+def test_with_unlabelled_rows_too(tmp_path: Path, batch_size: int, share: float) -> None:
+    """Half a batch of 3 is 2 labelled rows in each of two processes, 4 of 6 in one."""
+    make_manifest(tmp_path, 16)
+    (tmp_path / "train.py").write_text(TRAIN)
+    train(tmp_path, "two", batch_size, "unlabelled", processes=2, share=0.5)
+    train(tmp_path, "one", 2 * batch_size, "unlabelled", processes=1, share=share)
+    check_equal(tmp_path)
+
+
+def check_equal(tmp_path: Path) -> None:
     first, second = (load_file(tmp_path / f"two-rank{rank}.safetensors") for rank in (0, 1))
     assert all(torch.equal(tensor, second[name]) for name, tensor in first.items())
     alone = load_file(tmp_path / "one-rank0.safetensors")

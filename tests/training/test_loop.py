@@ -5,9 +5,11 @@ import math
 
 import pytest
 import torch
+from torch import Tensor, nn
 
 from aqakit import discovery
 from aqakit.errors import RunError
+from aqakit.system import distributed
 from aqakit.training import loop
 from aqakit.training.assessor import Assessor, Standardise
 from aqakit.training.batches import CachedFeatures
@@ -104,6 +106,27 @@ def test_batches_hold_a_fixed_labelled_share_and_meet_every_sample():
     assert set(itertools.chain(*(b.tolist() for b in batches))) == set(range(24))
 
 
+@pytest.mark.parametrize(("size", "share"), [(3, 0.5), (5, 0.3), (1, 0.5), (4, 0.5)])
+def test_every_process_gets_as_many_labelled_rows(monkeypatch, size, share):
+    train = source(0, unlabelled=14)
+    labelled = torch.arange(24) < 10
+    monkeypatch.setenv("WORLD_SIZE", "3")
+    settings = Settings(batch_size=size, labelled_share=share)
+    known = max(1, round(share * size))
+    for index in loop._batches(train, settings, torch.Generator().manual_seed(0)):
+        value, gathered, means = torch.arange(24.0).square(), [], []
+        for rank in range(3):
+            monkeypatch.setenv("RANK", str(rank))
+            part, weight = distributed.shard(index)
+            own = labelled[part]
+            assert (int(own.sum()), int((~own).sum())) == (known, max(1, size - known))
+            means.append(weight * torch.stack([value[part[own]].mean(), value[part[~own]].mean()]))
+            gathered += part.tolist()
+        assert sorted(gathered) == sorted(index.tolist())
+        whole = torch.stack([value[index[labelled[index]]].mean(), value[index[~labelled[index]]].mean()])
+        torch.testing.assert_close(torch.stack(means).mean(0), whole)
+
+
 def test_batches_of_labelled_samples_are_of_equal_size():
     batches = list(loop._batches(source(0), Settings(batch_size=10), torch.Generator()))
     assert sorted(len(b) for b in batches) == [8, 8, 8]
@@ -116,6 +139,39 @@ def test_accumulated_gradients_equal_those_of_one_large_batch():
     fit([Member(one, source(0))], {}, Settings(batch_size=24, **sgd))
     fit([Member(two, source(0))], {}, Settings(batch_size=12, accumulate=2, **sgd))
     torch.testing.assert_close(weights(one), weights(two))
+
+
+class Normed(nn.Module):
+    """A backbone whose features of a clip depend on the other clips, through its batch norm."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.norm = nn.BatchNorm1d(3)
+
+    def forward(self, clips: Tensor) -> Tensor:
+        return self.norm(clips.float().mean((1, 2, 3)))
+
+
+def test_a_training_step_of_many_clips_is_one_pass_for_batch_norm():
+    pixels = torch.randint(0, 256, (20, 5, 2, 4, 4, 3), generator=torch.Generator().manual_seed(0), dtype=torch.uint8)
+    pixels = pixels * torch.linspace(0.2, 1, 20).reshape(20, 1, 1, 1, 1, 1)  # the first chunk is darker
+    videos = batch(videos=20).replace(streams={"test": Stream(pixels, torch.ones(20, 5, dtype=torch.bool))})
+    live, whole = Normed(), Normed()
+    model = assessor("regression")
+    model.live["test"] = live
+    features = model.train().embed(videos).streams["test"].features
+    assert torch.equal(features.flatten(0, 1), whole(pixels.flatten(0, 1)))
+    assert torch.equal(live.norm.running_mean, whole.norm.running_mean)
+    assert torch.equal(live.norm.running_var, whole.norm.running_var)
+    assert int(live.norm.num_batches_tracked) == 1
+    passes = []
+    live.register_forward_pre_hook(lambda module, given: passes.append(len(given[0])))
+    for freeze in (model.eval, lambda: model.train() and loop._freeze_norm(model.live)):
+        freeze()
+        torch.testing.assert_close(
+            model.embed(videos).streams["test"].features.flatten(0, 1), whole.eval()(pixels.flatten(0, 1))
+        )
+    assert passes == [64, 36] * 2  # in chunks, where none depends on another
 
 
 def test_divergence_is_a_sentence():

@@ -242,6 +242,16 @@ def test_a_sample_without_a_group_may_be_validated_on():
     assert len(train_validation_split(samples, 0.25, seed=0)[1]) == 5
 
 
+def test_the_best_validation_epoch_needs_validation_samples(manifest, tmp_path):
+    with pytest.raises(OptionError, match="--validation"):
+        train(manifest, tmp_path / "run", select="best-validation")
+    assert not (tmp_path / "run").exists()
+    assert train(manifest, tmp_path / "run", select="best-validation", validation=0.2).splits() == [
+        "validation",
+        "test",
+    ]
+
+
 def test_two_backbones_need_fuse(manifest):
     recipe = make_recipe("dae", data="manifest", root=manifest, backbone=[BACKBONE, "c3d_small"], epochs=1)
     with pytest.raises(AqakitError, match=r"fuse|reads"):

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from aqakit.errors import DataError
+from aqakit.errors import DataError, OptionError
 from aqakit.evaluation import predictions
 from aqakit.metrics.accuracy import spearman, two_values
 from aqakit.metrics.bootstrap import Groups, bootstrap_interval, in_groups, resampled_units
@@ -50,12 +50,15 @@ def evaluate_file(file: Path, span: float | None = None) -> tuple[list[dict[str,
 
     Raises:
         DataError: the file has faults, or some part has fewer than two true scores.
+        OptionError: the span is not above 0.
     """
+    if span is not None and not span > 0:
+        raise OptionError(f"span {span:g}: highest minus lowest possible score must be above 0")
     parts = predictions.read(file)
     if short := [p.part or "the file" for p in parts if len(p.ids) < 2]:
         raise DataError(f"{file}: {', '.join(short)} has one row with a true score; nothing can be ranked")
     true = np.concatenate([p.true for p in parts])
-    span = span or float(np.ptp(true)) or 1.0
+    span = span if span is not None else float(np.ptp(true)) or 1.0
     values = two_values(true)
     rows = [{"split": p.part or "all", **_judged(p.distribution, p.true, p.groups, span, values)} for p in parts]
     notes = [f"{_COLUMNS} span {span:g}.", _intervals([p.groups for p in parts]), *two_value_notes(values)]

@@ -9,13 +9,15 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 from sklearn.linear_model import LinearRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVR
+from torch import Tensor
 
 from aqakit.datasets.parts.health import TOLERANCE, by_rule
-from aqakit.types import Batch, Sample
+from aqakit.types import Batch, Sample, Stream
 
 
 @dataclass(frozen=True)
@@ -25,7 +27,7 @@ class Inputs:
     Attributes:
         lengths: (n,) frames of each recording, NaN if unknown.
         difficulty: (n,) declared difficulty, NaN if there is none.
-        features: (n, D) mean over clips of every stream; (n, 0) if there are no cached vectors.
+        features: (n, D) mean over clips of every stream, as :func:`mean_vectors` makes it; (n, 0) without a cache.
         ruled: (n,) scores computed by the judges' rule; None if unknown, or if the rule gives exactly the scores.
     """
 
@@ -38,15 +40,30 @@ class Inputs:
     def of(cls, batch: Batch | None, samples: Sequence[Sample], lengths: np.ndarray, rule: str | None = None) -> Inputs:
         """Make the inputs from samples and, if there is one, the batch of their cached features."""
         difficulty = np.array([np.nan if s.difficulty is None else s.difficulty for s in samples])
-        vectors = [s for s in batch.streams.values() if s.features.ndim == 3] if batch else []
-        means = [(s.features * s.clips[..., None]).sum(1) / s.clips.sum(1, keepdim=True) for s in vectors]
-        features = np.concatenate([m.numpy() for m in means], axis=1) if means else np.empty((len(samples), 0))
+        means = [mean_vectors(stream).numpy() for stream in batch.streams.values()] if batch else []
+        features = np.concatenate(means, axis=1) if means else np.empty((len(samples), 0))
         return cls(lengths, difficulty, features, _ruled(samples, rule))
 
     def rows(self, index: np.ndarray) -> Inputs:
         """Select some of the samples."""
         ruled = None if self.ruled is None else self.ruled[index]
         return Inputs(self.lengths[index], self.difficulty[index], self.features[index], ruled)
+
+
+def mean_vectors(stream: Stream) -> Tensor:
+    """Return one vector for each of B videos: the mean over its clips.
+
+    Args:
+        stream: vectors (B, N, D); joints (B, N, J, D), which are put side by side; or maps (B, N, C, T, H, W), of which
+            each channel is averaged over its places.
+
+    Returns:
+        (B, D), (B, J D) or (B, C).
+    """
+    clips = stream.features
+    vectors = clips.flatten(3).mean(3) if clips.ndim > 4 else clips.flatten(2)
+    mask = stream.clips[..., None]
+    return torch.where(mask, vectors, 0.0).sum(1) / mask.sum(1).clamp(min=1)
 
 
 def constant(train: Inputs, score: np.ndarray, test: Inputs) -> np.ndarray:

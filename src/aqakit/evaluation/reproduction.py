@@ -17,7 +17,7 @@ from aqakit import discovery
 from aqakit.backbones import weights
 from aqakit.backbones.weights import CATALOGUE
 from aqakit.errors import OptionError, WeightsError
-from aqakit.evaluation.benchmark import Table, benchmark
+from aqakit.evaluation.benchmark import MEAN, Table, benchmark
 from aqakit.evaluation.selection import RULES
 
 _FOLDER = Path(__file__).with_name("recipes")
@@ -187,7 +187,6 @@ def reproduce(
 
 
 _DETAILS = ("protocol", "kendall", "crps", "coverage_90", "width_90", "mae")
-_MEAN = "mean (Fisher z)"
 
 
 def _beside(row: Mapping[str, Any], result: PublishedResult, run: Run, tasks: set[str]) -> dict[str, Any]:
@@ -206,7 +205,7 @@ def _beside(row: Mapping[str, Any], result: PublishedResult, run: Run, tasks: se
 
 
 def _of_task(result: PublishedResult, task: str, ran: set[str]) -> float | None:
-    if task != _MEAN:
+    if task != MEAN:
         return result.published.get(task)
     return result.published.get("mean") if result.tasks <= ran else None
 

@@ -1,8 +1,8 @@
 """SVR: support vector regression of the mean clip features.
 
-A baseline of many papers, and the last step of some systems such as S3D. C, ε and the γ of the RBF kernel are selected
-inside the training set; the S3D release selects them on its test set, which no option of this method does. To reproduce
-the published S3D machine, set
+A baseline of many papers, and the last step of some systems such as S3D. The kernel, C, ε and the γ of the RBF kernel
+are selected inside the training set unless they are given; the S3D release selects them on its test set, which no
+option of this method does. To reproduce the published S3D machine, set
 ``kernel=rbf, scaling=none, cost=221, epsilon=0.01, gamma=0.00048828125`` (1 / 2048 channels, scikit-learn's ``auto``).
 
 The prediction is a point, as published: ε is a tolerance of the loss and says nothing about the expected error.
@@ -43,7 +43,7 @@ def build(
     features: FeatureSpec,
     labels: LabelSpec,
     *,
-    kernel: Annotated[Kernel, Field(description="kernel: linear, or Gaussian (RBF)")] = "linear",
+    kernel: Annotated[Kernel, Field(description="linear, Gaussian (rbf), or auto: selected")] = "auto",
     pooling: Annotated[
         Literal["average", "statistics"], Field(description="how the clips of a video are pooled into one vector")
     ] = "average",
@@ -60,6 +60,6 @@ def build(
         OptionError: If ``gamma`` is given with the linear kernel, which would ignore it.
     """
     if kernel == "linear" and gamma is not None:
-        raise OptionError("svr: gamma applies only to kernel=rbf; remove it")
+        raise OptionError("svr: gamma applies only to the RBF kernel; remove it, or give kernel=rbf")
     embed = PooledClips(features, pooling)
     return SupportVectors(embed, scaling=scaling, kernel=kernel, cost=cost, epsilon=epsilon, gamma=gamma)

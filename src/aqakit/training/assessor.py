@@ -27,6 +27,7 @@ Target = Literal["score", "total"]
 Fuse = Literal["none", "concat"]
 
 _CLIPS_AT_ONCE = 64
+"""Of live backbones, unless batch norm takes its statistics from the clips: a chunk would have its own."""
 
 
 class Assessor(nn.Module):
@@ -119,11 +120,17 @@ class Assessor(nn.Module):
         backbone = cast(Backbone, self.live[name])
         pixels = stream.features[stream.clips]  # (n, T, H, W, 3)
         with torch.autocast(pixels.device.type, self.precision, enabled=self.precision != torch.float32):
-            parts = [backbone(chunk) for chunk in pixels.split(_CLIPS_AT_ONCE)]
+            parts = [backbone(chunk) for chunk in pixels.split(_clips_at_once(backbone, len(pixels)))]
         found = torch.cat(parts).float()  # (n, *F)
         features = found.new_zeros(*stream.clips.shape, *found.shape[1:])
         features[stream.clips] = found
         return Stream(features, stream.clips)
+
+
+def _clips_at_once(backbone: nn.Module, clips: int) -> int:
+    """Return how many clips to pass at once: all of them if batch norm takes its statistics from them."""
+    live = any(isinstance(m, nn.modules.batchnorm._BatchNorm) and m.training for m in backbone.modules())
+    return max(1, clips) if live else _CLIPS_AT_ONCE
 
 
 class Standardise(nn.Module):

@@ -252,8 +252,9 @@ def _batches(train: BatchSource, settings: Settings, generator: torch.Generator)
         order = groups[0][torch.randperm(len(groups[0]), generator=generator)]
         yield from order.tensor_split(-(-len(order) // size))
         return
-    labelled = max(1, round(settings.labelled_share * size))
-    sizes = [labelled, max(1, size - labelled)]
+    # Every process gets as many labelled rows as every other, since a term is a mean over its own kind of rows.
+    labelled = max(1, round(settings.labelled_share * settings.batch_size))
+    sizes = [processes.size() * count for count in (labelled, max(1, settings.batch_size - labelled))]
     count = max(-(-len(g) // s) for g, s in zip(groups, sizes, strict=True))
     drawn = [_cycle(g, count * s, generator).split(s) for g, s in zip(groups, sizes, strict=True)]
     yield from (torch.cat(parts) for parts in zip(*drawn, strict=True))

@@ -13,7 +13,7 @@ import av
 import numpy as np
 import torch
 
-from aqakit.errors import RunError
+from aqakit.errors import OptionError, RunError
 from aqakit.features import extract
 from aqakit.scores import recalibration
 from aqakit.scores.cross_conformal import CrossConformal
@@ -51,9 +51,11 @@ def execute(
     """Train, predict and write one run; resume a killed run; return a finished run unchanged.
 
     Raises:
+        OptionError: the epoch is to be selected on validation samples, and there are none.
         RunError: the folder contains a run with other settings or data.
     """
     split = prepared.split(recipe)
+    _check_selection(recipe, split)
     prepared = prepared.with_labels(prepared.labels_of(recipe, split))
     recipe = replace(recipe, fold=split.fold, members=max(1, len(split.parts)))
     fingerprint = _fingerprint(recipe, prepared, split)
@@ -140,6 +142,13 @@ def _fingerprint(recipe: Recipe, prepared: PreparedData, split: RunSplit) -> str
     own["known"] = own.pop("labelled")  # the name in earlier versions, so that their runs are recognised
     together = [processes.size()] if processes.size() > 1 else []
     return extract.digest([recipe.to_json(), prepared.fingerprint, own, *together])
+
+
+def _check_selection(recipe: Recipe, split: RunSplit) -> None:
+    if recipe.settings.select == "best-validation" and not split.validation:
+        raise OptionError(
+            "select best-validation needs validation samples, and there are none; give --validation 0.2 or more"
+        )
 
 
 def _check_source(source: BatchSource, target: Target) -> None:
