@@ -14,7 +14,7 @@ backwards (Mitchell et al. 2022), with a fixed seed; they still add up exactly, 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from math import comb
 from pathlib import Path
 from typing import Any
@@ -88,7 +88,7 @@ class Explanation:
     baseline: float
     clips: tuple[Contribution, ...]
     exemplars: tuple[Exemplar, ...]
-    provenance: Provenance = Provenance()
+    provenance: Provenance = field(default_factory=Provenance)
     trust: Trust | None = None
 
     @property

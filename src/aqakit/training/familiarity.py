@@ -25,7 +25,8 @@ UNFAMILIAR = 0.05
 """About this share of new videos of the same kind is taken for unlike the training videos."""
 
 _FEWEST = 10  # with fewer levels of p than this, distances decide
-_FAR = 2.0
+_FAR = 3.0  # then this many times the median distance of training videos counts as unlike
+_MARGIN = 1.4  # no less than this does: chosen on rendered dives, checked on JIGSAWS
 _MOST = 50  # more parts than this are joined
 _JOINED = 10
 
@@ -46,14 +47,14 @@ class Familiarity:
             self.own[self.part == part] = distance(self.known[self.part != part], self.known[self.part == part])
 
     def p_values(self, videos: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the p-value (B,) of vectors (B, D), and their distance relative to the largest of training (B,)."""
+        """Return the p-value (B,) of vectors (B, D), and their distance relative to the median of training (B,)."""
         reached = torch.zeros(len(videos))
         apart = []
         for part in self.part.unique():
             far = distance(self.known[self.part != part], videos.double())
             apart.append(far)
             reached += (self.own[self.part == part, None] >= far).sum(0)
-        relative = torch.stack(apart).median(0).values / self.own.max().clamp_min(1e-12)
+        relative = torch.stack(apart).median(0).values / self.own.median().clamp_min(1e-12)
         return (1 + reached) / (len(self.own) + 1), relative
 
 
@@ -61,7 +62,7 @@ def familiar(tests: Mapping[str, Familiarity], videos: Mapping[str, Tensor]) -> 
     """Return the p-value of each video over all streams, Bonferroni-corrected, and whether it is unlike training.
 
     It is unlike if its p-value is at most the attainable one closest to :data:`UNFAMILIAR`. With fewer than 9 training
-    videos even the smallest is no evidence; there, it must be twice as far away as any of them.
+    videos even the smallest is no evidence; there, it must be three times as far away as they usually are.
 
     Args:
         tests: by stream.
@@ -69,11 +70,12 @@ def familiar(tests: Mapping[str, Familiarity], videos: Mapping[str, Tensor]) -> 
     """
     found = {name: test.p_values(videos[name]) for name, test in tests.items()}
     p = (torch.stack([p for p, _ in found.values()]).amin(0) * len(found)).clamp(max=1.0)
-    far = torch.stack([relative for _, relative in found.values()]).amax(0) > _FAR
+    relative = torch.stack([relative for _, relative in found.values()]).amax(0)
     levels = (min(len(test.own) for test in tests.values()) + 1) / len(found)
     if levels < _FEWEST:
-        return p.tolist(), far.tolist()
-    return p.tolist(), (p <= max(1, round(UNFAMILIAR * levels)) / levels + 1e-6).tolist()
+        return p.tolist(), (relative > _FAR).tolist()
+    rare = p <= max(1, round(UNFAMILIAR * levels)) / levels + 1e-6
+    return p.tolist(), (rare & (relative > _MARGIN)).tolist()
 
 
 def distance(known: Tensor, videos: Tensor) -> Tensor:
