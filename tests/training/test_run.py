@@ -66,6 +66,7 @@ def test_a_run_is_written_loaded_and_predicts_what_it_wrote(manifest, tmp_path):
         "predictions.csv",
         "recalibration.json",
         "run.json",
+        "training.json",
     ]
     assert run.splits() == ["validation", "test"]
     assert len(run.epochs("test")) == 4

@@ -27,8 +27,7 @@ def explain(
     if str(json) != "-":
         unit = loaded.labels.scale.unit
         title = f"{recording}: {found.prediction:.2f} {unit}, {found.baseline:.2f} if every clip were average"
-        tables.show(
-            [vars(clip) for clip in found.clips], title=title, notes=["points: added to the score by the clip."]
-        )
+        notes = ["points: added to the score by the clip.", *found.notes]
+        tables.show([vars(clip) for clip in found.clips], title=title, notes=notes)
         tables.show([vars(exemplar) for exemplar in found.exemplars], title="nearest in training")
     tables.write([found.to_json()], json, "json")

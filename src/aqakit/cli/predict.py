@@ -32,7 +32,9 @@ def predict(
     loaded = training.run.load(run)
     rows, failed = training.scoring.score_recordings(loaded, recordings or manifest, difficulty)  # type: ignore[arg-type]
     if "-" not in (str(json), str(csv)) and rows:
-        tables.show(rows, title=f"{loaded.recipe.method}, scores in {loaded.labels.scale.unit}")
+        title = f"{loaded.recipe.method}, scores in {loaded.labels.scale.unit}"
+        scoring = training.scoring
+        tables.show(rows, title=title, notes=scoring.doubts(loaded, rows), hide=scoring.DETAILS)
     tables.write(rows, json, "json")
     tables.write(rows, csv, "csv")
     for sentence in (*training.scoring.off_scale(rows, loaded.labels.scale), *failed):

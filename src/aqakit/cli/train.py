@@ -72,6 +72,8 @@ def _train(method: str, **given: Any) -> None:
         complain(f"left out: {sentence}")
     finished = evaluation.finished_run
     rows, notes = finished.evaluate_run(run)
+    floors, said = finished.floors_of(run)
+    rows, notes = rows + floors, notes + said
     title = f"{method} → {out}" + ("" if rows else ": trained on every scored sample, nothing held out")
     tables.show(rows, title=title, notes=notes, hide=finished.DETAILS)
     show_descriptions(run)

@@ -41,6 +41,17 @@ def evaluate_run(run: Run) -> tuple[list[dict[str, Any]], list[str]]:
     return rows, _notes(run)
 
 
+def floors_of(run: Run) -> tuple[list[dict[str, Any]], list[str]]:
+    """Return rows of the floors on the samples that were not trained on, and whether the run is worth more."""
+    trust = run.trust
+    if trust is None:
+        return [], []
+    found = {"floor: constant": trust.mae_constant, "floor: length only": trust.mae_length}
+    shared = {"split": trust.split, "samples": trust.samples}
+    rows = [{**shared, "intervals": name, "mae": mae} for name, mae in found.items() if mae is not None]
+    return rows, trust.sentences()
+
+
 def evaluate_file(file: Path, span: float | None = None) -> tuple[list[dict[str, Any]], list[str]]:
     """Evaluate a CSV of predictions in the format of :mod:`aqakit.evaluation.predictions`; returns rows and notes.
 

@@ -14,7 +14,7 @@ backwards (Mitchell et al. 2022), with a fixed seed; they still add up exactly, 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from math import comb
 from pathlib import Path
 from typing import Any
@@ -29,6 +29,7 @@ from aqakit.features import extract
 from aqakit.scores.distributions import ScoreDistribution
 from aqakit.training.run import Run
 from aqakit.training.summary import Exemplar
+from aqakit.training.trust import Provenance, Trust
 from aqakit.types import Batch, Floats, Sample, Stream
 
 Coalitions = NDArray[np.bool_]
@@ -79,12 +80,21 @@ class Explanation:
         baseline: the score of a video of mean clips; contributions add up from here.
         clips: in order of time.
         exemplars: the most similar training videos, most similar first.
+        provenance: whether the recording is like the training videos.
+        trust: how far the scores of the run can be trusted; None if unknown.
     """
 
     prediction: float
     baseline: float
     clips: tuple[Contribution, ...]
     exemplars: tuple[Exemplar, ...]
+    provenance: Provenance = field(default_factory=Provenance)
+    trust: Trust | None = None
+
+    @property
+    def notes(self) -> list[str]:
+        """What must be said beside the score."""
+        return (self.trust.sentences() if self.trust else []) + self.provenance.sentences()
 
     @property
     def decisive(self) -> int:
@@ -93,7 +103,7 @@ class Explanation:
 
     def to_json(self) -> dict[str, Any]:
         """Return JSON values."""
-        return asdict(self) | {"decisive": self.decisive}
+        return asdict(self) | {"decisive": self.decisive, "notes": self.notes}
 
 
 def explain(
@@ -128,7 +138,9 @@ def explain(
     spans = clip_frames(run, sample, len(found.values))
     numbers = zip(range(len(spans)), *spans.T.tolist(), found.values.tolist(), found.errors.tolist(), strict=True)
     clips = tuple(Contribution(*one) for one in numbers)
-    return Explanation(found.prediction, found.baseline, clips, tuple(run.training_summary.nearest(video, count)))
+    exemplars = tuple(run.training_summary.nearest(video, count))
+    provenance = run.provenance(sample, video)
+    return Explanation(found.prediction, found.baseline, clips, exemplars, provenance, run.trust)
 
 
 @torch.inference_mode()

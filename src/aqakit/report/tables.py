@@ -37,7 +37,7 @@ def show(rows: Sequence[Row], *, title: str = "", notes: Sequence[str] = (), hid
         table.add_row(*(text(row.get(name)) for name in names))
     console.print(table)
     for sentence in notes:
-        console.print(sentence, style="dim", highlight=False)
+        console.print(sentence, style="dim", highlight=False, markup=False)
 
 
 def note(sentence: str) -> None:

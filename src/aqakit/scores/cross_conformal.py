@@ -15,9 +15,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, ClassVar, Literal, Self, cast, get_args
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -109,6 +110,32 @@ class CrossConformal:
         if scale is not None:
             values = values.clamp(scale.low, scale.high)
         return Quantiles(centre, values, torch.tensor(levels, dtype=torch.float64)).to(members[0].dtype)
+
+    def leave_one_out_coverage(
+        self, held_out: ScoreDistribution, score: Tensor, level: float = 0.9, group: Sequence[object] | None = None
+    ) -> Tensor:
+        """Whether the interval of each held-out sample (n,) holds its score, calibrated without that sample.
+
+        The answer is that of the member that did not see the sample; the distances are those of all others.
+
+        Args:
+            held_out: the answers (n,) that :meth:`fit` was given, without rows of unknown score.
+            score: (n,) true scores.
+            level: of the interval.
+            group: (n,) groups, if whole groups were held out: the distances of a sample's own group are left out too.
+        """
+        own = np.arange(len(score)) if group is None else np.unique(np.asarray(group), return_inverse=True)[1]
+        member, distance = torch.tensor(self.member), torch.tensor(self.distance, dtype=torch.float64)
+        held = torch.zeros(len(score), dtype=torch.bool)
+        for part in np.unique(own):
+            inside = torch.from_numpy(own == part)
+            if int((~inside).sum()) < 2:
+                continue
+            others = replace(self, member=tuple(member[~inside].tolist()), distance=tuple(distance[~inside].tolist()))
+            answer = held_out.select(inside)
+            low, high = others.apply([answer] * (int(member.max()) + 1)).interval(level)
+            held[inside] = (low <= score[inside]) & (score[inside] <= high)
+        return held
 
     def to_json(self) -> dict[str, Any]:
         """JSON values from which :meth:`from_json` makes the same again, exactly."""

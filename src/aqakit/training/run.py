@@ -28,11 +28,12 @@ from aqakit.features import extract
 from aqakit.features.engines import Engine
 from aqakit.scores.cross_conformal import CrossConformal
 from aqakit.scores.distributions import ScoreDistribution, mixture, restore
-from aqakit.training import batches, run_files
+from aqakit.training import batches, run_files, summary
 from aqakit.training.assessor import check_difficulty
 from aqakit.training.ensemble import Ensemble
 from aqakit.training.recipe import Recipe, assemble_members, make_engine
 from aqakit.training.summary import TrainingSummary
+from aqakit.training.trust import Provenance, Trust, check_range, is_among
 from aqakit.types import Batch, Description, Sample
 
 
@@ -96,6 +97,23 @@ class Run:
         """
         return TrainingSummary.load(self.folder)
 
+    @cached_property
+    def trust(self) -> Trust | None:
+        """How far its scores can be trusted; None if nothing was held out, or the run is of an earlier version."""
+        stored = self.description.get("trust")
+        return Trust(**stored) if stored else None
+
+    @cached_property
+    def _training(self) -> list[dict[str, Any]] | None:
+        return run_files.read_training(self.folder)
+
+    def provenance(self, sample: Sample, video: Batch) -> Provenance:
+        """Whether a sample, with its features (B = 1), is like the training samples, or one of them."""
+        stored = (self.folder / summary.FILE).exists()
+        found = self.training_summary.familiar(video) if stored else None
+        seen = None if self._training is None else is_among(sample, self._training)
+        return Provenance(found[0][0], found[1][0], seen) if found else Provenance(in_training=seen)
+
     def predict(
         self,
         recording: Path | str | Mapping[str, Path | str],
@@ -142,9 +160,12 @@ class Run:
     def assess(self, samples: Sequence[Sample]) -> tuple[ScoreDistribution, Description]:
         """Predict distributions, as :meth:`predict_samples`, and the attributes and captions of the samples."""
         batch = self.embed(samples)
+        return self.answer(batch), self.describe(batch)
+
+    def describe(self, batch: Batch) -> Description:
+        """Return the attributes and captions of a batch of features."""
         with torch.inference_mode():
-            said = self.assessor.describe_embedded(batch)
-        return self.answer(batch), said
+            return self.assessor.describe_embedded(batch)
 
     def answer(self, batch: Batch) -> ScoreDistribution:
         """Return the (B,) distributions of a batch of features, recalibrated if anything was held out from training."""
@@ -156,6 +177,8 @@ class Run:
 
     def embed(self, samples: Sequence[Sample]) -> Batch:
         """Compute the features of samples, and collate them with their labels into a batch; nothing is cached."""
+        for sample in samples:
+            check_range(sample.difficulty, self.description.get("difficulty"), sample.id)
         streams = {n: [self._features(s, n, backbone) for s in samples] for n, backbone in self.backbones.items()}
         stacked = {name: batches.stack(videos, self.recipe.summarise) for name, videos in streams.items()}
         batch = batches.collate(samples, self.labels, stacked)

@@ -29,7 +29,7 @@ from aqakit.training.ensemble import Ensemble
 from aqakit.training.state import History
 from aqakit.types import Description, LabelSpec, Sample, ScoreScale
 
-WEIGHTS, CALIBRATED = "checkpoint.safetensors", "calibrated.safetensors"
+WEIGHTS, CALIBRATED, TRAINING = "checkpoint.safetensors", "calibrated.safetensors", "training.json"
 
 LEVEL = 0.9
 """Level of the central prediction intervals, unless another level is named."""
@@ -172,6 +172,18 @@ def load_recalibration(folder: Path) -> Recalibration | CrossConformal | None:
         return recalibration.from_json(stored)
     except (ValueError, KeyError, TypeError):
         raise RunError(f"{file}: is damaged; delete it to predict without recalibration") from None
+
+
+def read_training(folder: Path) -> list[dict[str, Any]] | None:
+    """Read the hashes of the training recordings; None if the run was made before runs stored them."""
+    file = folder / TRAINING
+    if not file.exists():
+        return None
+    try:
+        found: list[dict[str, Any]] = json.loads(file.read_text(encoding="utf-8"))
+    except ValueError:
+        raise RunError(f"{file}: is damaged; delete it to predict without it") from None
+    return found
 
 
 def write_distributions(file: Path, answers: Mapping[str, ScoreDistribution]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,13 @@ from aqakit.scores.distributions import ScoreDistribution
 from aqakit.system.progress import track
 from aqakit.training.run import Run
 from aqakit.training.run_files import LEVEL, decode_descriptions
-from aqakit.types import Sample, ScoreScale
+from aqakit.training.trust import Provenance
+from aqakit.types import Batch, Sample, ScoreScale
+
+DETAILS = ("unfamiliar", "held_90", "held_out_samples", "worth")
+"""Columns that are written to files but not printed; sentences say them."""
+
+_PROVENANCE = ("familiar", "unfamiliar", "in_training")
 
 
 def score_recordings(
@@ -31,8 +38,9 @@ def score_recordings(
         if sample.difficulty is None and difficulty is not None:
             sample = _with_difficulty(sample, difficulty)
         try:
-            answer, said = run.assess([sample])
-            rows.append(_row(sample, answer.select(0)) | next(decode_descriptions(said, run.labels), {}))
+            video = run.embed([sample])
+            row = _row(sample, run.answer(video).select(0), run.labels.scale) | _trusted(run, sample, video)
+            rows.append(row | next(decode_descriptions(run.describe(video), run.labels), {}))
         except AqakitError as error:
             failed.append(str(error))
     return rows, failed
@@ -48,6 +56,23 @@ def off_scale(rows: Sequence[dict[str, Any]], scale: ScoreScale) -> list[str]:
     ]
 
 
+def doubts(run: Run, rows: Sequence[dict[str, Any]]) -> list[str]:
+    """Return what must be said beside the scores: of the run, then of single recordings."""
+    said = run.trust.sentences() if run.trust else []
+    known = [(row["recording"], Provenance(**{n: row[n] for n in _PROVENANCE if n in row})) for row in rows]
+    return said + [f"{name}: {sentence}" for name, one in known for sentence in one.sentences()]
+
+
+def _trusted(run: Run, sample: Sample, video: Batch) -> dict[str, Any]:
+    """Columns of how far a score can be trusted, as far as the run can tell."""
+    found = {name: value for name, value in asdict(run.provenance(sample, video)).items() if value is not None}
+    if "familiar" not in found:
+        del found["unfamiliar"]
+    if (trust := run.trust) is None:
+        return found
+    return found | {"held_90": trust.held / trust.samples, "held_out_samples": trust.samples, "worth": trust.worth}
+
+
 def _samples(run: Run, recordings: Sequence[Path]) -> list[Sample]:
     kind = run.only_input()
     return [Sample(id=str(path), sources={kind: path}) for path in recordings]
@@ -61,8 +86,8 @@ def _with_difficulty(sample: Sample, difficulty: float) -> Sample:
     return Sample(**{**sample.__dict__, "difficulty": difficulty})
 
 
-def _row(sample: Sample, answer: ScoreDistribution) -> dict[str, Any]:
-    low, high = (float(end) for end in answer.interval(LEVEL))
+def _row(sample: Sample, answer: ScoreDistribution, scale: ScoreScale) -> dict[str, Any]:
+    low, high = (min(max(float(end), scale.low), scale.high) for end in answer.interval(LEVEL))
     return {
         "recording": sample.id,
         "score": float(answer.mean),

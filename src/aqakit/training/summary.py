@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 
 import torch
@@ -23,10 +24,12 @@ from aqakit.system.files import atomic_path
 from aqakit.training.assessor import Assessor
 from aqakit.training.batches import BatchSource, has_score
 from aqakit.training.ensemble import Ensemble
+from aqakit.training.familiarity import Familiarity, familiar
 from aqakit.types import Batch, Stream
 
 FILE = "exemplars.safetensors"
 _VIDEOS_AT_ONCE = 8
+_FEWEST = 3  # training videos, or groups of them, that can be compared with each other
 
 
 @dataclass(frozen=True)
@@ -48,22 +51,30 @@ class TrainingSummary:
         mean_features: for each stream, the features of these videos, averaged over clips: (n, D).
         mean_clip: for each stream, the mean clip of all training videos: (N, *F), one for each position, if all have N
             clips; else (1, *F).
+        profiles: for each stream, mean, first and last clip of these videos: (n, 3 D); empty in older runs.
+        groups: group of each video, if whole groups were held out.
     """
 
     ids: Sequence[str]
     score: Tensor
     mean_features: Mapping[str, Tensor]
     mean_clip: Mapping[str, Tensor]
+    profiles: Mapping[str, Tensor] = field(default_factory=dict)
+    groups: Sequence[str] | None = None
 
     @classmethod
     @torch.no_grad()
-    def of(cls, assessor: Assessor | Ensemble, train: BatchSource, device: torch.device) -> TrainingSummary:
+    def of(
+        cls, assessor: Assessor | Ensemble, train: BatchSource, device: torch.device, *, whole_groups: bool = False
+    ) -> TrainingSummary:
         """Compute the summary by embedding the training set once more, a few videos at a time."""
         pooled: dict[str, list[Tensor]] = {}
+        profiles: dict[str, list[Tensor]] = {}
         usual: dict[str, _Mean] = {}
         for batch in _embedded(assessor.eval(), train, device):
             for name, stream in batch.streams.items():
                 pooled.setdefault(name, []).append(pool(stream).cpu())
+                profiles.setdefault(name, []).append(profile(stream).cpu())
                 usual.setdefault(name, _Mean()).add(stream)
         known = has_score(train)
         scored = [s for s in train.samples if s.score is not None]
@@ -72,6 +83,8 @@ class TrainingSummary:
             torch.tensor([s.score for s in scored]),
             {name: torch.cat(parts)[known] for name, parts in pooled.items()},
             {name: mean.value() for name, mean in usual.items()},
+            {name: torch.cat(parts)[known] for name, parts in profiles.items()},
+            [str(s.group) for s in scored] if whole_groups else None,
         )
 
     def save(self, folder: Path) -> None:
@@ -79,8 +92,10 @@ class TrainingSummary:
         tensors = {"score": self.score}
         tensors |= {f"pooled/{name}": t.contiguous() for name, t in self.mean_features.items()}
         tensors |= {f"usual/{name}": t.contiguous() for name, t in self.mean_clip.items()}
+        tensors |= {f"profile/{name}": t.contiguous() for name, t in self.profiles.items()}
+        about = {"ids": json.dumps(list(self.ids)), "groups": json.dumps(self.groups)}
         with atomic_path(folder / FILE) as temporary:
-            save_file(tensors, temporary, {"ids": json.dumps(list(self.ids))})
+            save_file(tensors, temporary, about)
 
     @classmethod
     def load(cls, folder: Path) -> TrainingSummary:
@@ -91,13 +106,13 @@ class TrainingSummary:
         """
         try:
             with safe_open(folder / FILE, framework="pt") as stored:
-                ids = json.loads(stored.metadata()["ids"])
+                about = {name: json.loads(value) for name, value in stored.metadata().items()}
                 tensors = {name: stored.get_tensor(name) for name in stored.keys()}  # noqa: SIM118
-            pooled, usual = (
+            pooled, usual, profiles = (
                 {n.removeprefix(f"{part}/"): t for n, t in tensors.items() if n.startswith(f"{part}/")}
-                for part in ("pooled", "usual")
+                for part in ("pooled", "usual", "profile")
             )
-            return cls(ids, tensors["score"], pooled, usual)
+            return cls(about["ids"], tensors["score"], pooled, usual, profiles, about.get("groups"))
         except FileNotFoundError:
             raise RunError(f"{folder}: has no {FILE}, so nothing can be explained; train the run again") from None
         except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
@@ -110,16 +125,38 @@ class TrainingSummary:
         order = distance.argsort(stable=True)[:count].tolist()
         return [Exemplar(self.ids[k], float(self.score[k]), float(distance[k])) for k in order]
 
+    @cached_property
+    def familiarity(self) -> Mapping[str, Familiarity]:
+        """For each stream, a test of being like the training videos; empty if there are too few of them."""
+        known = self.profiles if len(self.ids) >= _FEWEST else {}
+        groups = self.groups if self.groups and len(set(self.groups)) >= _FEWEST else None
+        return {name: Familiarity(vectors, groups) for name, vectors in known.items()}
+
+    def familiar(self, videos: Batch) -> tuple[list[float], list[bool]] | None:
+        """Return the p-values of videos (B,) and whether each is unlike training; None if there is no test."""
+        vectors = {name: profile(stream).cpu() for name, stream in videos.streams.items()}
+        return familiar(self.familiarity, vectors) if self.familiarity else None
+
 
 def pool(stream: Stream) -> Tensor:
     """Average features (B, N, *F) → (B, D) over clips, and over joints (J, D) or positions (D, T, H, W)."""
+    mask = stream.clips[..., None]
+    return torch.where(mask, _vectors(stream), 0.0).sum(1) / mask.sum(1)
+
+
+def profile(stream: Stream) -> Tensor:
+    """Mean, first and last clip of each video, (B, N, *F) → (B, 3 D), each averaged as by :func:`pool`."""
+    vectors, last = _vectors(stream), stream.clips.sum(1) - 1
+    rows = torch.arange(len(vectors), device=vectors.device)
+    return torch.cat([pool(stream), vectors[:, 0], vectors[rows, last]], dim=1)
+
+
+def _vectors(stream: Stream) -> Tensor:
+    """(B, N, *F) → (B, N, D)."""
     features = stream.features
     if features.ndim > 4:
-        features = features.flatten(3).mean(3)
-    elif features.ndim == 4:
-        features = features.mean(2)
-    mask = stream.clips[..., None]
-    return torch.where(mask, features, 0.0).sum(1) / mask.sum(1)
+        return features.flatten(3).mean(3)
+    return features.mean(2) if features.ndim == 4 else features
 
 
 class _Mean:

@@ -20,7 +20,7 @@ from aqakit.scores.cross_conformal import CrossConformal
 from aqakit.scores.distributions import ScoreDistribution
 from aqakit.system import distributed, processes
 from aqakit.system.files import write_text
-from aqakit.training import run_files
+from aqakit.training import run_files, trust
 from aqakit.training.assessor import Assessor, Target, check_difficulty
 from aqakit.training.batches import BatchSource, has_score
 from aqakit.training.data import PreparedData, RunSplit, prepare
@@ -31,7 +31,6 @@ from aqakit.training.run import Run
 from aqakit.training.settings import device_of
 from aqakit.training.state import RESUME_FILE, History
 from aqakit.training.summary import TrainingSummary
-from aqakit.types import LabelSpec
 
 EpochReport = Callable[[int, dict[str, float]], None]
 """Callback after each epoch, with its number and losses."""
@@ -86,10 +85,13 @@ def execute(
         report=report,
     )
     if processes.is_first():
-        TrainingSummary.of(ensemble, train, device_of(recipe.settings.device)).save(folder)
+        whole = _groups(split, train) is not None
+        TrainingSummary.of(ensemble, train, device_of(recipe.settings.device), whole_groups=whole).save(folder)
+        write_text(folder / run_files.TRAINING, json.dumps(trust.fingerprints(train.samples)))
         if split.parts:
             watched = {"held-out": prepared.subset([i for part in split.parts for i in part]), **watched}
-        _write(folder, ensemble, history, watched, description, recipe, prepared.dataset.labels, split)
+        description["difficulty"] = trust.difficulty_range(train.samples)
+        _write(folder, ensemble, history, watched, description, recipe, prepared, split)
     distributed.wait()
     return Run.load(folder)
 
@@ -178,9 +180,10 @@ def _write(
     watched: Mapping[str, BatchSource],
     description: dict[str, Any],
     recipe: Recipe,
-    labels: LabelSpec,
+    prepared: PreparedData,
     split: RunSplit,
 ) -> None:
+    labels = prepared.dataset.labels
     run_files.write_epochs(folder / "epochs.safetensors", history)
     run_files.save_weights(ensemble, folder / run_files.WEIGHTS)
     kept = {name: distributions[history.best] for name, distributions in history.predictions.items()}
@@ -195,7 +198,9 @@ def _write(
     if isinstance(fitted, CrossConformal):
         calibrated = {name: fitted.apply(answers, scale=labels.scale) for name, answers in history.answers.items()}
         run_files.write_distributions(folder / run_files.CALIBRATED, calibrated)
+    found = _trust(prepared, split, kept, watched, fitted)
     done = {**description, "status": "finished", "epoch": history.best, "losses": history.losses}
+    done["trust"] = found.to_json() if found else None
     write_text(folder / "run.json", json.dumps({**done, "notes": history.notes}, indent=1))
     (folder / RESUME_FILE).unlink(missing_ok=True)
 
@@ -211,10 +216,43 @@ def _recalibration(
     if not split.parts:
         return recalibration.KINDS[recipe.recalibrate].fit(kept[name], true)
     member = [k for k, part in enumerate(split.parts) for _ in part]
-    names = {s.id: s.group for s in watched[name].samples}
+    groups = _groups(split, watched[name])
+    return CrossConformal.fit(kept[name], true, member, recipe.recalibrate, len(set(groups)) if groups else None)
+
+
+def _groups(split: RunSplit, source: BatchSource) -> list[str] | None:
+    """The group of each held-out sample, in the order of the parts; None unless whole groups were held out."""
+    names = {s.id: s.group for s in source.samples}
     parts = [{names[i] for i in part} for part in split.parts]
-    whole = None not in set.union(*parts) and sum(map(len, parts)) == len(set.union(*parts))
-    return CrossConformal.fit(kept[name], true, member, recipe.recalibrate, len(set.union(*parts)) if whole else None)
+    if not parts or None in set.union(*parts) or sum(map(len, parts)) != len(set.union(*parts)):
+        return None
+    return [str(names[i]) for part in split.parts for i in part]
+
+
+def _trust(
+    prepared: PreparedData,
+    split: RunSplit,
+    kept: Mapping[str, ScoreDistribution],
+    watched: Mapping[str, BatchSource],
+    fitted: recalibration.Recalibration | CrossConformal | None,
+) -> trust.Trust | None:
+    """How far the scores of a run can be trusted; None if nothing was held out from training."""
+    name = next((n for n in ("held-out", "validation", "test") if n in watched), None)
+    if name is None:
+        return None
+    known = has_score(watched[name])
+    samples = [s for s in watched[name].samples if s.score is not None]
+    if len(samples) < 2:
+        return None
+    score = {s.id: s.score for s in prepared.source.samples if s.score is not None}
+    labelled = [i for i in split.labelled if i in score]
+    seen = [([i for i in labelled if i not in set(part)], part) for part in split.parts]
+    lengths = {s.id: n for s, n in zip(prepared.source.samples, prepared.lengths, strict=True)}
+    floors = trust.Floors.of(seen or [(labelled, [s.id for s in samples])], score, lengths)
+    answer, true = kept[name].select(known), torch.tensor([score[s.id] for s in samples])
+    held = trust.held_by(fitted, answer, true, _groups(split, watched[name]) if split.parts else None)
+    groups = [s.group for s in samples]
+    return trust.measure(name, answer, true.double().numpy(), held.numpy(), floors, groups)
 
 
 def _finished(folder: Path, fingerprint: str) -> bool:

@@ -31,6 +31,8 @@ from aqakit.training.run import Run
 from aqakit.training.run_files import decode_descriptions
 from aqakit.training.scoring import off_scale
 from aqakit.training.summary import TrainingSummary
+from aqakit.training.trust import Provenance
+from aqakit.types import ScoreScale
 from aqakit.web.limits import Limits
 from aqakit.web.models import Answer, Clip, Curve, Exemplar, Footage, Interval
 
@@ -71,7 +73,7 @@ def answer(run: Run, path: Path, name: str, difficulty: float | None, limits: Li
         unit=scale.unit,
         low=scale.low,
         high=scale.high,
-        intervals=[_interval(found, level) for level in LEVELS],
+        intervals=[_interval(found, level, scale) for level in LEVELS],
         recalibrated=run.recalibration is not None,
         curve=_curve(found, scale.span),
         baseline=made.baseline if made else None,
@@ -79,7 +81,7 @@ def answer(run: Run, path: Path, name: str, difficulty: float | None, limits: Li
         said=next(decode_descriptions(said, run.labels), {}),
         exemplars=[Exemplar(**asdict(one)) for one in remembered.nearest(batch)] if remembered else [],
         video=Footage(**{field: getattr(info, field) for field in Footage.model_fields}),
-        notes=_notes(run, info, name, score, std),
+        notes=_trusted(run, run.provenance(sample, batch)) + _notes(run, info, name, score, std),
         seconds=time.monotonic() - started,
     )
 
@@ -118,9 +120,9 @@ class _Telling(Engine):
         raise NotImplementedError("the wrapped engine prepares the backbone")
 
 
-def _interval(found: ScoreDistribution, level: float) -> Interval:
+def _interval(found: ScoreDistribution, level: float, scale: ScoreScale) -> Interval:
     low, high = (end.item() for end in found.interval(level))
-    return Interval(level=level, low=low, high=high)
+    return Interval(level=level, low=max(low, scale.low), high=min(high, scale.high))
 
 
 def _curve(found: ScoreDistribution, span: float) -> Curve:
@@ -164,6 +166,10 @@ def _jpeg(frame: np.ndarray) -> str:
     out = io.BytesIO()
     Image.fromarray(frame).save(out, "JPEG", quality=75)
     return "data:image/jpeg;base64," + base64.b64encode(out.getvalue()).decode()
+
+
+def _trusted(run: Run, provenance: Provenance) -> list[str]:
+    return (run.trust.sentences() if run.trust else []) + provenance.sentences()
 
 
 def _notes(run: Run, info: VideoInfo, name: str, score: float, std: float) -> list[str]:

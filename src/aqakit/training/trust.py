@@ -1,0 +1,231 @@
+"""What is known of how far the scores of a run can be trusted, measured on samples that were not trained on.
+
+The samples are the training samples, by the members that did not see them; for a single model those of the validation
+split, else those of the test split. The worth of a run is judged against two floors that hardly look: the mean score of
+the training samples, and a line through the length of the recording.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import torch
+
+from aqakit.errors import DataError
+from aqakit.features.extract import content_hash
+from aqakit.metrics.accuracy import spearman
+from aqakit.metrics.bootstrap import interval
+from aqakit.scores.cross_conformal import CrossConformal
+from aqakit.scores.distributions import ScoreDistribution
+from aqakit.scores.recalibration import Recalibration
+from aqakit.types import Floats, Sample
+
+LEVEL = 0.9
+DRAWS = 2000
+_FEWEST_GROUPS = 5  # fewer cannot be resampled
+
+WORTHLESS = "this run is no better than guessing the average"
+UNLIKE = "unlike anything this run has learnt from"
+SEEN = "this recording was in the training set; its score says nothing of new ones"
+
+
+@dataclass(frozen=True)
+class Trust:
+    """Measured on n samples that were not trained on.
+
+    Attributes:
+        split: ``held-out``, ``validation`` or ``test``.
+        samples: n.
+        held: how many of their 90 % intervals held the score; each was calibrated without its sample.
+        mae: mean absolute error of the run.
+        mae_constant: that of the mean training score.
+        mae_length: that of a line through the length of the recording; None if lengths are unknown.
+        spearman: rank correlation of prediction and score; None if it is undefined.
+        worth: whether the run has a smaller error than these floors, beyond noise.
+    """
+
+    split: str
+    samples: int
+    held: int
+    mae: float
+    mae_constant: float
+    mae_length: float | None
+    spearman: float | None
+    worth: bool
+
+    def sentences(self) -> list[str]:
+        """What is said beside every score."""
+        said = [f"of {self.samples} {_NAMES[self.split]} samples, the {LEVEL:.0%} interval held {self.held}"]
+        return said if self.worth else [WORTHLESS, *said]
+
+    def to_json(self) -> dict[str, Any]:
+        """Return JSON values."""
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """Where a recording comes from, as far as a run can tell.
+
+    Attributes:
+        familiar: p-value of being like the training samples; None if the run cannot say.
+        unfamiliar: whether it is unlike them.
+        in_training: whether the run was trained on this very recording; None if the run cannot say.
+    """
+
+    familiar: float | None = None
+    unfamiliar: bool = False
+    in_training: bool | None = None
+
+    def sentences(self) -> list[str]:
+        """What is said beside its score."""
+        return [UNLIKE] * self.unfamiliar + [SEEN] * bool(self.in_training)
+
+
+_NAMES = {"held-out": "held-out training", "validation": "validation", "test": "test"}
+
+
+@dataclass(frozen=True)
+class Floors:
+    """Predictions (n,) of the floors; those of length are None if a length is unknown."""
+
+    constant: Floats
+    length: Floats | None
+
+    @classmethod
+    def of(
+        cls,
+        train: Sequence[tuple[Sequence[str], Sequence[str]]],
+        score: Mapping[str, float],
+        length: Mapping[str, float],
+    ) -> Floors:
+        """Fit the floors.
+
+        Args:
+            train: for each model, the ids that it is trained on and those that it does not see, which are predicted.
+            score: of the ids trained on.
+            length: frames of every recording; NaN if unknown.
+        """
+        constant, line = [], []
+        for known, unseen in train:
+            y = np.array([score[i] for i in known])
+            x, new = (np.array([length.get(i, np.nan) for i in ids]) for ids in (known, unseen))
+            constant.append(np.full(len(unseen), y.mean()))
+            spread = ((x - x.mean()) ** 2).sum()
+            slope = ((x - x.mean()) * y).sum() / spread if spread != 0 else 0.0
+            line.append(y.mean() + slope * (new - x.mean()))
+        lines = np.concatenate(line)
+        return cls(np.concatenate(constant), None if np.isnan(lines).any() else lines)
+
+
+def measure(
+    split: str,
+    answer: ScoreDistribution,
+    score: Floats,
+    held: Floats,
+    floors: Floors,
+    group: Sequence[str | None] = (),
+) -> Trust:
+    """Compare a run with the floors on n samples.
+
+    Args:
+        split: where the samples are from.
+        answer: the predictions (n,).
+        score: (n,) true scores.
+        held: (n,) whether the interval of each holds its score.
+        floors: predictions of the same samples.
+        group: of each sample, if there are groups: they are resampled as a whole.
+    """
+    mean = answer.mean.double().numpy()
+    error = np.abs(mean - score)
+    others = [np.abs(f - score) for f in (floors.constant, floors.length) if f is not None]
+    rank = float(spearman(score, mean))
+    return Trust(
+        split=split,
+        samples=len(score),
+        held=int(held.sum()),
+        mae=float(error.mean()),
+        mae_constant=float(others[0].mean()),
+        mae_length=float(others[1].mean()) if len(others) > 1 else None,
+        spearman=None if np.isnan(rank) else rank,
+        worth=all(is_smaller(error, other, group) for other in others),
+    )
+
+
+def is_smaller(error: Floats, other: Floats, group: Sequence[str | None] = (), seed: int = 0) -> bool:
+    """Whether absolute errors (n,) are smaller than others on the same samples, beyond noise (95 %, paired bootstrap).
+
+    Whole groups are resampled if there are at least five; else single samples.
+    """
+    names = np.arange(len(error))
+    if len(group) == len(error) and None not in group and len(set(group)) >= _FEWEST_GROUPS:
+        names = np.unique(np.asarray(group), return_inverse=True)[1]
+    gained = np.bincount(names, weights=other - error)
+    count = np.bincount(names)
+    drawn = np.random.default_rng(seed).integers(len(gained), size=(DRAWS, len(gained)))
+    return interval(gained[drawn].sum(1) / count[drawn].sum(1))[0] > 0
+
+
+def held_by(
+    fitted: Recalibration | CrossConformal | None,
+    answer: ScoreDistribution,
+    score: torch.Tensor,
+    group: Sequence[object] | None = None,
+) -> torch.Tensor:
+    """Return (n,) bool: whether the 90 % interval of each sample, calibrated without it, holds its score."""
+    if isinstance(fitted, CrossConformal):
+        return fitted.leave_one_out_coverage(answer, score, LEVEL, group)
+    held = torch.zeros(len(score), dtype=torch.bool)
+    for k in range(len(score)):
+        others = torch.arange(len(score)) != k
+        own = answer.select(~others)
+        if fitted is not None and bool(others.any()):
+            own = type(fitted).fit(answer.select(others), score[others]).apply(own)
+        low, high = own.interval(LEVEL)
+        held[k] = bool((low <= score[k]) & (score[k] <= high))
+    return held
+
+
+def difficulty_range(samples: Sequence[Sample]) -> list[float] | None:
+    """Lowest and highest declared difficulty of samples; None if one of them has none."""
+    known = [s.difficulty for s in samples if s.difficulty is not None]
+    return [min(known), max(known)] if known and len(known) == len(samples) else None
+
+
+def check_range(difficulty: float | None, known: Sequence[float] | None, name: str) -> None:
+    """Refuse a declared difficulty that lies outside the training range by more than half its width.
+
+    Raises:
+        DataError: it does; a point that was forgotten or put in the wrong place is named.
+    """
+    if difficulty is None or known is None:
+        return
+    low, high = known
+    margin = (high - low or high) / 2
+    if low - margin <= difficulty <= high + margin:
+        return
+    meant = [x for x in (difficulty / 10, difficulty / 100, difficulty * 10) if low <= x <= high]
+    hint = f"; did you mean {meant[0]:g}?" if meant else ""
+    raise DataError(
+        f"{name}: difficulty {difficulty:g} is outside the range {low:.1f} to {high:.1f} of the training set{hint}"
+    )
+
+
+def fingerprints(samples: Sequence[Sample]) -> list[dict[str, Any]]:
+    """Hash the recordings of samples, so that :func:`is_among` knows them again."""
+    return [
+        {"window": s.window, "sources": {kind: content_hash(path) for kind, path in s.sources.items()}} for s in samples
+    ]
+
+
+def is_among(sample: Sample, known: Sequence[Mapping[str, Any]]) -> bool:
+    """Whether :func:`fingerprints` of other samples include the recordings of a sample, with the same window."""
+    (own,) = fingerprints([sample])
+    return any(
+        (None if one["window"] is None else tuple(one["window"])) == own["window"]
+        and own["sources"].items() <= one["sources"].items()
+        for one in known
+    )

@@ -1,0 +1,175 @@
+"""What is said of how far scores can be trusted, by hand calculations and through whole runs."""
+
+import csv
+import json
+import shutil
+
+import numpy as np
+import pytest
+import torch
+from sklearn.linear_model import LinearRegression
+
+import aqakit
+from aqakit.datasets.parts.loading import load as load_dataset
+from aqakit.errors import DataError
+from aqakit.scores.cross_conformal import CrossConformal
+from aqakit.scores.distributions import Normal, Point
+from aqakit.scores.recalibration import Absolute
+from aqakit.training.scoring import doubts, score_recordings
+from aqakit.training.trust import SEEN, UNLIKE, WORTHLESS, Floors, check_range, held_by, is_smaller, measure
+
+BACKBONE = "kinematics:channels=4:features=statistics:windows=3"
+
+
+def recordings(folder, learnable=True, count=40):
+    """Signals whose step is the score, or has nothing to do with it."""
+    rng = np.random.default_rng(0)
+    rows = []
+    for i in range(count):
+        quality = rng.uniform(1, 9)
+        np.save(folder / f"{i}.npy", np.cumsum(rng.normal(size=(120, 4)) * quality, 0).astype("float32"))
+        score = quality if learnable else rng.uniform(1, 9)
+        degree = round(2 + 1.8 * i / (count - 1), 2)
+        rows.append({"id": f"r{i}", "path": f"{i}.npy", "score": score, "group": f"g{i % 10}", "difficulty": degree})
+    file = folder / "my.csv"
+    with file.open("w", newline="") as out:
+        writer = csv.DictWriter(out, list(rows[0]))
+        writer.writeheader()
+        writer.writerows(rows)
+    return file
+
+
+def train(folder, learnable=True, **options):
+    file = recordings(folder, learnable)
+    return aqakit.train("dae", data="manifest", root=file, backbone=BACKBONE, out=folder / "run",
+                        cache=folder / "cache", **options)  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    return train(tmp_path_factory.mktemp("good"), epochs=60)
+
+
+def test_floors_are_fitted_on_what_each_member_was_trained_on():
+    score, length = {"a": 1.0, "b": 2.0, "c": 4.0, "d": 9.0}, {"a": 10.0, "b": 20.0, "c": 30.0, "d": 50.0}
+    floors = Floors.of([(["a", "b", "c"], ["d"]), (["b", "c", "d"], ["a"])], score, length)
+    assert floors.constant.tolist() == pytest.approx([7 / 3, 5.0])
+    x, y = np.array([[10.0], [20.0], [30.0]]), np.array([1.0, 2.0, 4.0])
+    assert floors.length[0] == pytest.approx(LinearRegression().fit(x, y).predict([[50.0]])[0])
+    assert Floors.of([(["a", "b"], ["c"])], score, {"a": float("nan")}).length is None
+    assert Floors.of([(["a", "b"], ["c"])], score, dict.fromkeys("abc", 7.0)).length.tolist() == [1.5]
+
+
+def test_errors_are_smaller_only_beyond_noise_and_groups_count_as_one():
+    rng = np.random.default_rng(0)
+    error = np.abs(rng.normal(size=60))
+    assert is_smaller(error, error + 0.2 + 0.1 * rng.normal(size=60))
+    assert not is_smaller(error, np.abs(rng.normal(size=60)))
+    gained = np.array([1.0] * 36 + [-1.0] * 24)  # significant over 60 samples, but not over 5 groups
+    assert is_smaller(np.zeros(60), gained + 0.2)
+    assert not is_smaller(np.zeros(60), gained + 0.2, [str(k // 12) for k in range(60)])
+
+
+def test_a_constant_answer_is_worth_nothing():
+    score = np.arange(10.0)
+    floors = Floors(np.full(10, 4.5), None)
+    found = measure("test", Point(torch.full((10,), 4.5)), score, np.ones(10), floors)
+    assert (found.mae, found.mae_constant, found.spearman, found.worth) == (2.5, 2.5, None, False)
+    assert found.sentences()[0] == WORTHLESS
+    assert measure("test", Point(torch.arange(10.0)), score, np.ones(10), floors).worth
+
+
+def test_the_interval_of_each_sample_is_calibrated_without_it():
+    score = torch.tensor([*[0.5] * 19, 100.0])  # the last is an outlier: calibrated with itself, it would be inside
+    answer = Normal(torch.zeros(20), torch.ones(20))
+    fitted = CrossConformal.fit(answer, score, [k % 2 for k in range(20)])
+    assert held_by(fitted, answer, score).tolist() == [True] * 19 + [False]
+    single = Absolute.fit(answer, score)
+    assert held_by(single, answer, score).tolist() == [True] * 19 + [False]
+    assert held_by(None, answer, score).tolist() == [True] * 19 + [False]
+
+
+def test_leave_one_out_coverage_is_about_the_level():
+    shares = []
+    for seed in range(20):
+        generator = torch.Generator().manual_seed(seed)
+        score = torch.randn(60, generator=generator)
+        answer = Normal(torch.zeros(60), torch.full((60,), 0.3))
+        fitted = CrossConformal.fit(answer, score, [k % 5 for k in range(60)])
+        shares.append(float(fitted.leave_one_out_coverage(answer, score).float().mean()))
+    assert 0.87 < np.mean(shares) < 0.94
+
+
+def test_a_difficulty_in_the_wrong_place_is_refused_by_name():
+    with pytest.raises(DataError, match=r"^x: difficulty 35 is outside the range 2\.0 to 3\.8 .*did you mean 3\.5\?$"):
+        check_range(35, [2.0, 3.8], "x")
+    with pytest.raises(DataError, match=r"0\.5 is outside the range 2\.0 to 3\.8 of the training set$"):
+        check_range(0.5, [2.0, 3.8], "x")
+    for fine in (None, 1.2, 3.0, 4.6):
+        check_range(fine, [2.0, 3.8], "x")
+    check_range(35, None, "x")
+
+
+def test_a_run_says_what_it_measured_and_what_it_has_seen(run):
+    folder = run.folder.parent
+    trust = run.trust
+    assert trust.worth
+    assert trust.mae < trust.mae_constant
+    held_out = [row for row in csv.DictReader((run.folder / "predictions.csv").open()) if row["split"] == trust.split]
+    true, mean = (np.array([float(row[n]) for row in held_out]) for n in ("true", "mean"))
+    assert trust.samples == len(held_out)
+    assert trust.mae == pytest.approx(np.abs(true - mean).mean(), rel=1e-5)
+    name = run.training_summary.ids[0]
+    shutil.copy(folder / f"{name[1:]}.npy", folder / "copy.npy")
+    np.save(folder / "other.npy", np.full((120, 4), 1e4, "float32") * np.arange(120)[:, None])
+    (seen, other), failed = score_recordings(run, [folder / "copy.npy", folder / "other.npy"], 3.0)
+    assert not failed
+    assert (seen["in_training"], other["in_training"]) == (True, False)
+    assert (seen["unfamiliar"], other["unfamiliar"]) == (False, True)
+    assert seen["held_90"] == trust.held / trust.samples
+    assert (seen["held_out_samples"], seen["worth"]) == (trust.samples, True)
+    said = doubts(run, [seen, other])
+    assert said[1:] == [f"{folder / 'copy.npy'}: {SEEN}", f"{folder / 'other.npy'}: {UNLIKE}"]
+
+
+def test_a_difficulty_out_of_range_is_no_score(run):
+    rows, failed = score_recordings(run, [run.folder.parent / "0.npy"], 35)
+    assert not rows
+    assert "difficulty 35 is outside the range 2" in failed[0]
+
+
+def test_a_run_that_learnt_nothing_says_so_beside_every_score(tmp_path):
+    run = train(tmp_path, learnable=False, epochs=2)
+    assert not run.trust.worth
+    rows, _ = score_recordings(run, [tmp_path / "0.npy"], 3.0)
+    assert rows[0]["worth"] is False
+    assert doubts(run, rows)[0] == WORTHLESS
+    assert run.labels.scale.low <= rows[0]["low_90"] <= rows[0]["high_90"] <= run.labels.scale.high
+
+
+def test_an_older_run_says_nothing(run, tmp_path):
+    old = shutil.copytree(run.folder, tmp_path / "old")
+    for name in ("training.json", "exemplars.safetensors"):
+        (old / name).unlink()
+    description = json.loads((old / "run.json").read_text())
+    (old / "run.json").write_text(
+        json.dumps({n: v for n, v in description.items() if n not in ("trust", "difficulty")})
+    )
+    loaded = aqakit.load(old)
+    rows, _ = score_recordings(loaded, [run.folder.parent / "0.npy"], 35)
+    assert set(rows[0]) == {"recording", "score", "std", "low_90", "high_90"}
+    assert doubts(loaded, rows) == []
+
+
+@pytest.mark.parametrize("task", [("Suturing", "Knot_Tying")])
+def test_another_task_of_jigsaws_is_unlike(shared_data, tmp_path, task):
+    root = shared_data / "jigsaws"
+    run = aqakit.train("dae", data="jigsaws", root=root, task=task[0], backbone="kinematics", out=tmp_path / "run",
+                       cache=tmp_path / "cache", epochs=2)  # fmt: skip
+    found = {}
+    for name in task:
+        samples = load_dataset("jigsaws", root).task(name).samples
+        new = [s for s in samples if "signal" in s.sources and s.id not in set(run.training_summary.ids)]
+        found[name] = np.mean([run.provenance(s, run.embed([s])).unfamiliar for s in new])
+    assert found["Knot_Tying"] >= 0.9
+    assert found["Suturing"] <= 0.25  # of nine
