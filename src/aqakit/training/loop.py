@@ -244,7 +244,7 @@ def _epoch(
 
 
 def _batches(train: BatchSource, settings: Settings, generator: torch.Generator) -> Iterator[Tensor]:
-    """Yield the batch indices of one epoch: of equal size; if some are unlabelled, equally many for each process are."""
+    """Yield the batch indices of one epoch: of equal size, and with as many labelled ones for each process."""
     known = has_score(train)
     size = settings.batch_size * processes.size()
     groups = [g for g in (known.nonzero().squeeze(1), (~known).nonzero().squeeze(1)) if len(g)]
