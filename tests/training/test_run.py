@@ -245,7 +245,7 @@ def test_a_sample_without_a_group_may_be_validated_on():
 
 def test_the_best_validation_epoch_needs_validation_samples(manifest, tmp_path):
     with pytest.raises(OptionError, match="--validation"):
-        train(manifest, tmp_path / "run", select="best-validation")
+        train(manifest, tmp_path / "run", select="best-validation", validation=0.0)
     assert not (tmp_path / "run").exists()
     assert train(manifest, tmp_path / "run", select="best-validation", validation=0.2).splits() == [
         "validation",

@@ -244,7 +244,7 @@ def _epoch(
 
 
 def _batches(train: BatchSource, settings: Settings, generator: torch.Generator) -> Iterator[Tensor]:
-    """Yield the batch indices of one epoch: of equal size, with a fixed labelled share if some are unlabelled."""
+    """Yield the batch indices of one epoch: of equal size, and with as many labelled ones for each process."""
     known = has_score(train)
     size = settings.batch_size * processes.size()
     groups = [g for g in (known.nonzero().squeeze(1), (~known).nonzero().squeeze(1)) if len(g)]
@@ -252,7 +252,6 @@ def _batches(train: BatchSource, settings: Settings, generator: torch.Generator)
         order = groups[0][torch.randperm(len(groups[0]), generator=generator)]
         yield from order.tensor_split(-(-len(order) // size))
         return
-    # Every process gets as many labelled rows as every other, since a term is a mean over its own kind of rows.
     labelled = max(1, round(settings.labelled_share * settings.batch_size))
     sizes = [processes.size() * count for count in (labelled, max(1, settings.batch_size - labelled))]
     count = max(-(-len(g) // s) for g, s in zip(groups, sizes, strict=True))
