@@ -159,7 +159,6 @@ def test_mistakes_are_one_sentence_and_a_non_zero_exit(monkeypatch, capsys, word
         ("--device", "abacus", "device 'abacus' cannot be used here"),
         ("--fold", "nope", "no fold 'nope'"),
         ("--target", "sum", "target: input should be 'score' or 'total'"),
-        ("--validation", "0.99", "leaves no scored sample to train on"),
         ("--finetune", None, "nothing to train from pixels"),
         ("-o", "/proc/run", "/proc/run: No such file or directory"),
     ],

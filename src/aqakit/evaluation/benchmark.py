@@ -169,6 +169,9 @@ def _recipe(
 
 
 def _check_names(methods: Sequence[str], backbones: Sequence[str], options: Mapping[str, Any]) -> None:
+    for kind, specs in (("methods", methods), ("backbones", backbones)):
+        for spec in specs:
+            discovery.file_of(kind, discovery.parse_spec(spec)[0])
     if bool(methods) != bool(backbones):
         kind = "method" if backbones else "backbone"
         raise OptionError(f"no {kind} was named; see `aqakit {kind}s`, or name neither to evaluate the floors only")

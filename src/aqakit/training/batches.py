@@ -178,6 +178,11 @@ def has_score(source: BatchSource) -> Tensor:
     return torch.tensor([s.score is not None for s in source.samples])
 
 
+def scores_of(sources: Sequence[BatchSource]) -> Tensor:
+    """(n,) true scores of sources, one after another; NaN if unknown."""
+    return torch.tensor([math.nan if s.score is None else s.score for source in sources for s in source.samples])
+
+
 def cached_features(extraction: Extraction, labels: LabelSpec, windows: int = 0) -> CachedFeatures:
     """Collate the readable samples of an extraction; if ``windows`` > 0, each is summarised in that many windows."""
     streams = {name: stack(videos, windows) for name, videos in extraction.streams.items()}

@@ -25,7 +25,7 @@ from aqakit.methods.parts.base import Method
 from aqakit.scores.distributions import ScoreDistribution, mixture
 from aqakit.system import distributed, processes
 from aqakit.training.assessor import Assessor
-from aqakit.training.batches import BatchSource, has_score
+from aqakit.training.batches import BatchSource, has_score, scores_of
 from aqakit.training.ensemble import Ensemble
 from aqakit.training.optimizer import make_optimizer
 from aqakit.training.selecting import held_out_value, is_off_scale, validation_value
@@ -151,11 +151,6 @@ def _value(
     if settings.select == "held-out" and sources:
         return held_out_value(history.predictions["held-out"][-1], scores_of(sources))
     return None
-
-
-def scores_of(sources: Sequence[BatchSource]) -> Tensor:
-    """(n,) true scores of sources, one after another; NaN if unknown."""
-    return torch.tensor([math.nan if s.score is None else s.score for source in sources for s in source.samples])
 
 
 def _check_scale(history: History, scale: ScoreScale | None, epoch: int) -> None:

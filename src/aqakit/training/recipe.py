@@ -107,14 +107,16 @@ def make_recipe(
     settings = {n: v for n, v in options.items() if n in loop}
     theirs = {n: v for n, v in options.items() if n not in own and n not in loop}
     name, data_options = discovery.parse_spec(data)
-    chosen = [backbone] if isinstance(backbone, str) else list(backbone)
+    chosen = [discovery.parse_spec(text) for text in ([backbone] if isinstance(backbone, str) else backbone)]
+    for known, _ in chosen:  # a misspelt name is found before any data are loaded
+        discovery.file_of("backbones", known)
     return Recipe(
         method=method,
         options=configuration.configure(f"method {method}", module.build, theirs),
         data=name,
         root=str(root) if root is not None else None,
         data_options=data_options,
-        backbones=tuple(discovery.parse_spec(text) for text in chosen),
+        backbones=tuple(chosen),
         settings=Settings(**configuration.configure("training", Settings, settings)),
         **_with_members(configuration.configure("run", run_options, shared)),
     )

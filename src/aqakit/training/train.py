@@ -22,10 +22,10 @@ from aqakit.system import distributed, processes
 from aqakit.system.files import write_text
 from aqakit.training import run_files, trust
 from aqakit.training.assessor import Assessor, Target, check_difficulty
-from aqakit.training.batches import BatchSource, has_score
+from aqakit.training.batches import BatchSource, has_score, scores_of
 from aqakit.training.data import PreparedData, RunSplit, prepare
 from aqakit.training.ensemble import Ensemble
-from aqakit.training.loop import Member, describe, fit, scores_of
+from aqakit.training.loop import Member, describe, fit
 from aqakit.training.recipe import Recipe, assemble_members, make_recipe, member_seeds
 from aqakit.training.run import Run
 from aqakit.training.settings import device_of
