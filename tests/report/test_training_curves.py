@@ -34,6 +34,7 @@ def made(tmp_path_factory):
             seeds=2,
             out=folder / "bench",
             epochs=5,
+            members=2,
             validation=0.0,
         )
         study = build_study([folder / "bench"], data=False)

@@ -52,7 +52,7 @@ def train(folder: Path, out: str, batch_size: int, features: str, processes: int
     assert done.returncode == 0, done.stderr
 
 
-@pytest.mark.parametrize("features", ["cached", "live"])
+@pytest.mark.parametrize("features", ["cached", pytest.param("live", marks=pytest.mark.slow)])
 def test_two_processes_take_the_steps_of_one_with_twice_the_batch(tmp_path: Path, features: str) -> None:
     make_manifest(tmp_path, 12)
     (tmp_path / "train.py").write_text(TRAIN)
@@ -61,6 +61,7 @@ def test_two_processes_take_the_steps_of_one_with_twice_the_batch(tmp_path: Path
     check_equal(tmp_path)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("batch_size", "share"), [(4, 0.5), (3, 2 / 3)])
 def test_with_unlabelled_rows_too(tmp_path: Path, batch_size: int, share: float) -> None:
     """Half a batch of 3 is 2 labelled rows in each of two processes, 4 of 6 in one."""

@@ -186,7 +186,7 @@ sys.path.insert(0, {here!r})
 from aqakit.training import loop
 loop._SECONDS_BETWEEN_CHECKPOINTS = 0.05
 from tests.training.test_run import train
-train(pathlib.Path({manifest!r}), pathlib.Path({out!r}), epochs=150, dropout=0.3)
+train(pathlib.Path({manifest!r}), pathlib.Path({out!r}), epochs=60, dropout=0.3)
 """
 
 

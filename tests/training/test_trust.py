@@ -161,6 +161,7 @@ def test_an_older_run_says_nothing(run, tmp_path):
     assert doubts(loaded, rows) == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("task", [("Suturing", "Knot_Tying")])
 def test_another_task_of_jigsaws_is_unlike(shared_data, tmp_path, task):
     root = shared_data / "jigsaws"
