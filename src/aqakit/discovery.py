@@ -40,7 +40,10 @@ def first_line(kind: str, name: str) -> str:
 
 def docstring_line(file: Path, function: str | None = None) -> str:
     """Return the first docstring line of a function in a Python file, or of the file if it has no such function."""
-    tree = ast.parse(file.read_bytes())
+    text = file.read_text(encoding="utf-8")
+    if function is None and text.startswith('"""'):  # need not parse the rest
+        return text[3:].split('"""', 1)[0].strip().split("\n", 1)[0]
+    tree = ast.parse(text)
     found = (node for node in tree.body if isinstance(node, ast.FunctionDef) and node.name == function)
     return (ast.get_docstring(next(found, tree)) or "").split("\n", 1)[0]
 

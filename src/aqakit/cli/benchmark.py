@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.console import Console
 
-from aqakit import evaluation, report, training
+from aqakit import evaluation, report, system, training
 from aqakit.cli.lazy import Command, command_of
 from aqakit.cli.options import BACKBONE, given_only, names, option, run_and_loop, with_signature, with_weights
 from aqakit.errors import OptionError
 from aqakit.report import tables
-from aqakit.system import configuration, processes
+from aqakit.system import processes
 
 if TYPE_CHECKING:
     from aqakit.evaluation.benchmark import Table
@@ -72,7 +72,7 @@ def _rules() -> tuple[str, str]:
 def _parameters(completing: bool) -> list[inspect.Parameter]:
     published, rules = ("", "") if completing else _rules()
     more = {p.name: p for p in run_and_loop(completing)}
-    labels = "" if completing else configuration.option_help(training.recipe.run_options, "labels")
+    labels = "" if completing else system.configuration.option_help(training.recipe.run_options, "labels")
     dataset = Annotated[str, typer.Argument(help="Data set, as name or name:option=value.")]
     own = [
         inspect.Parameter("dataset", inspect.Parameter.KEYWORD_ONLY, annotation=dataset),

@@ -6,10 +6,9 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from aqakit import discovery
+from aqakit import discovery, system
 from aqakit.cli.options import shown
 from aqakit.report import tables
-from aqakit.system import configuration
 
 Facts = Callable[[str], Mapping[str, Any]]
 """Returns the facts of one item, by name."""
@@ -38,13 +37,13 @@ def show(kind: str, name: str | None, json: Path | None, *, facts: Facts, functi
 
 def option_text(function: Callable[..., Any]) -> str:
     """Return all options with their defaults, in one line."""
-    found = configuration.options(function)
+    found = system.configuration.options(function)
     return ", ".join(o.name if o.required else f"{o.name}={shown(o.default)}" for o in found)
 
 
 def _details(kind: str, name: str, facts: Mapping[str, Any], function: str) -> None:
     tables.show_fields({n: v for n, v in facts.items() if n not in ("name", "options")}, title=name)
-    found = configuration.options(getattr(discovery.find(kind, name), function))
+    found = system.configuration.options(getattr(discovery.find(kind, name), function))
     rows = [{"option": o.name, "default": "" if o.required else shown(o.default), "what": o.help} for o in found]
     if rows:
         tables.show(rows, title="options")

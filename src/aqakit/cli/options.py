@@ -8,9 +8,8 @@ from typing import Annotated, Any, Literal, get_args, get_origin
 
 import typer
 
-from aqakit import discovery, training
+from aqakit import discovery, system, training
 from aqakit.errors import OptionError
-from aqakit.system import configuration
 
 BACKBONE = "backbone, as name or name:option=value; may be repeated"
 
@@ -18,7 +17,7 @@ BACKBONE = "backbone, as name or name:option=value; may be repeated"
 def generated(panel: str, function: Callable[..., Any]) -> list[inspect.Parameter]:
     """Make an option from each keyword-only parameter. Values stay text; their owner validates them."""
     made = []
-    for one in configuration.options(function):
+    for one in system.configuration.options(function):
         flags = _flags(one.name, isinstance(one.default, bool))
         text = one.help + ("" if one.default is None else f" ({shown(one.default)})")
         more: dict[str, Any] = {"required": one.required, "rich_help_panel": panel}
@@ -98,7 +97,9 @@ def with_weights(chosen: Sequence[str], weights: str | None) -> list[str]:
 
 def _backbone_options(spec: str) -> list[str]:
     name, given = discovery.parse_spec(spec)
-    return [o.name for o in configuration.options(discovery.find("backbones", name).build) if o.name not in given]
+    return [
+        o.name for o in system.configuration.options(discovery.find("backbones", name).build) if o.name not in given
+    ]
 
 
 def given_only(values: Mapping[str, Any]) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from typing import Any
 
 import typer
 
-from aqakit import discovery, evaluation, training
+from aqakit import discovery, evaluation, system, training
 from aqakit.cli.common import complain, print_epoch, show_descriptions
 from aqakit.cli.lazy import Command, command_of, group_of, lazy_group
 from aqakit.cli.options import (
@@ -23,7 +23,7 @@ from aqakit.cli.options import (
     with_weights,
 )
 from aqakit.report import tables
-from aqakit.system import configuration, processes
+from aqakit.system import processes
 
 
 def command(completing: bool) -> Command:
@@ -64,7 +64,7 @@ def _train(method: str, **given: Any) -> None:
     out = Path(values["out"])
     chosen = with_weights(values.pop("backbone"), values.pop("weights", None))
     given_epochs = {n: v for n, v in values.items() if n == "epochs"}
-    epochs = configuration.configure("training", training.settings.Settings, given_epochs)["epochs"]
+    epochs = system.configuration.configure("training", training.settings.Settings, given_epochs)["epochs"]
     run = training.train.train(method, backbone=chosen, report=print_epoch(epochs), **values)
     if not processes.is_first():
         return
