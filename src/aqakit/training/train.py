@@ -140,10 +140,8 @@ def train(
 
 def _fingerprint(recipe: Recipe, prepared: PreparedData, split: RunSplit) -> str:
     """Hash everything that changes the result, with the number of processes, since it changes the steps."""
-    own = asdict(split)
-    own["known"] = own.pop("labelled")  # the name in earlier versions, so that their runs are recognised
     together = [processes.size()] if processes.size() > 1 else []
-    return extract.digest([recipe.to_json(), prepared.fingerprint, own, *together])
+    return extract.digest([recipe.to_json(), prepared.fingerprint, asdict(split), *together])
 
 
 def _check_selection(recipe: Recipe, split: RunSplit) -> None:
