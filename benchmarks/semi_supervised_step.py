@@ -29,8 +29,9 @@ from aqakit.backbones import c3d_small
 from aqakit.system import configuration
 from aqakit.training.assessor import Assessor, Standardise
 from aqakit.training.batches import CachedFeatures, collate
-from aqakit.training.loop import Member, fit
+from aqakit.training.loop import fit
 from aqakit.training.settings import Settings
+from aqakit.training.state import Member
 from aqakit.types import Batch, FeatureSpec, LabelSpec, Sample, ScoreScale, Stream
 
 Clock = Callable[[], float]

@@ -141,6 +141,8 @@ class Stream:
     def select(self, index: Tensor) -> Stream:
         """Return the rows of ``index`` (b,), without the clips that are padding in all of them."""
         clips = self.clips[index]  # (b, N)
+        if len(index) and bool(clips[:, -1].any()):
+            return Stream(self.features[index], clips)
         used = int(clips.any(0).nonzero().max().item()) + 1 if bool(clips.any()) else 1
         return Stream(self.features[index, :used], clips[:, :used])
 
@@ -168,6 +170,7 @@ class Batch:
         attributes: (B,) int64 each, −1 where unknown.
         caption: (B, L) int64 tokens, −1 where padded or unknown.
         group: (B,) int64, −1 where unknown.
+        complete: whether all rows are known to be labelled, so that nobody need look.
     """
 
     streams: Mapping[str, Stream]
@@ -177,6 +180,7 @@ class Batch:
     attributes: Mapping[str, Tensor]
     caption: Tensor
     group: Tensor
+    complete: bool = False
 
     def __len__(self) -> int:
         return len(self.score)
@@ -195,6 +199,10 @@ class Batch:
     def labelled(self) -> Tensor:
         """(B,) bool: True where the score is known."""
         return ~self.score.isnan()
+
+    def labelled_rows(self) -> Batch:
+        """Return the rows whose score is known."""
+        return self if self.complete else self.select(self.labelled)
 
     def replace(self, **changes: Any) -> Self:
         """Return a copy with some fields changed."""
@@ -226,6 +234,7 @@ class Batch:
         return Batch(
             streams={n: Stream.stack(v) for n, v in videos.items()},
             attributes={n: torch.cat([b.attributes[n] for b in batches]) for n in first.attributes},
+            complete=all(b.complete for b in batches),
             **{n: join(n) for n in ("score", "judges", "difficulty", "caption", "group")},
         )
 
@@ -240,13 +249,17 @@ class Batch:
             judges=self.judges.masked_fill(rows[:, None], math.nan),
             attributes={name: value.masked_fill(rows, -1) for name, value in self.attributes.items()},
             caption=self.caption.masked_fill(rows[:, None], -1),
+            complete=False,
         )
 
     def to(self, device: torch.device | str) -> Batch:
-        """Return a copy on another device."""
+        """Return the batch on a device."""
+        if self.score.device == torch.device(device):
+            return self
         moved = {name: getattr(self, name).to(device) for name in ("score", "judges", "difficulty", "caption", "group")}
         streams = {n: Stream(s.features.to(device), s.clips.to(device)) for n, s in self.streams.items()}
-        return Batch(streams=streams, attributes={n: v.to(device) for n, v in self.attributes.items()}, **moved)
+        attributes = {n: v.to(device) for n, v in self.attributes.items()}
+        return Batch(streams=streams, attributes=attributes, complete=self.complete, **moved)
 
 
 @dataclass(frozen=True)

@@ -7,8 +7,9 @@ from sklearn.neighbors import KNeighborsRegressor
 from aqakit.metrics.accuracy import spearman
 from aqakit.training.assessor import Assessor, Standardise
 from aqakit.training.batches import CachedFeatures
-from aqakit.training.loop import Member, fit
+from aqakit.training.loop import fit
 from aqakit.training.settings import Settings
+from aqakit.training.state import Member
 from aqakit.types import Sample
 from tests.semi_supervised import built
 from tests.synthetic import LABELS, batch

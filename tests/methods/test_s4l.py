@@ -13,8 +13,9 @@ from aqakit.methods.parts.semi_supervised import first
 from aqakit.methods.s4l import _ORDERS, turn
 from aqakit.training.assessor import Assessor, Standardise, assemble
 from aqakit.training.batches import CachedFeatures
-from aqakit.training.loop import Member, fit
+from aqakit.training.loop import fit
 from aqakit.training.settings import Settings
+from aqakit.training.state import Member
 from aqakit.types import Batch, FeatureSpec, Sample, Stream
 from tests.semi_supervised import assert_same_without_unlabelled_rows, built, trained
 from tests.synthetic import FEATURES, LABELS, batch

@@ -10,11 +10,12 @@ from torch import Tensor, nn
 from aqakit import discovery
 from aqakit.errors import RunError
 from aqakit.system import distributed
-from aqakit.training import loop
+from aqakit.training import epoch, loop
 from aqakit.training.assessor import Assessor, Standardise
 from aqakit.training.batches import CachedFeatures
-from aqakit.training.loop import Member, fit
+from aqakit.training.loop import fit
 from aqakit.training.settings import Settings
+from aqakit.training.state import Member
 from aqakit.types import Sample, Stream
 from tests.synthetic import FEATURES, LABELS, batch
 
@@ -90,7 +91,7 @@ def test_a_checkpoint_of_other_settings_or_a_damaged_one_is_refused(tmp_path, mo
 
 def test_training_never_sees_a_watched_score():
     blind = source(2)
-    blind.all_rows = blind.all_rows.unlabelled()
+    blind = CachedFeatures(blind.samples, blind.pool.unlabelled())
     seeing = fit([Member(assessor(), source(0))], {"test": source(2)}, SETTINGS)
     unseeing = fit([Member(assessor(), source(0))], {"test": blind}, SETTINGS)
     for one, other in zip(seeing.predictions["test"], unseeing.predictions["test"], strict=True):
@@ -100,7 +101,7 @@ def test_training_never_sees_a_watched_score():
 def test_batches_hold_a_fixed_labelled_share_and_meet_every_sample():
     train = source(0, unlabelled=18)
     settings = Settings(batch_size=8, labelled_share=0.25)
-    batches = list(loop._batches(train, settings, torch.Generator().manual_seed(0)))
+    batches = list(epoch._batches(train, settings, torch.Generator().manual_seed(0)))
     labelled = torch.arange(24) < 6
     assert all(labelled[index].sum() == 2 for index in batches)
     assert set(itertools.chain(*(b.tolist() for b in batches))) == set(range(24))
@@ -113,7 +114,7 @@ def test_every_process_gets_as_many_labelled_rows(monkeypatch, size, share):
     monkeypatch.setenv("WORLD_SIZE", "3")
     settings = Settings(batch_size=size, labelled_share=share)
     known = max(1, round(share * size))
-    for index in loop._batches(train, settings, torch.Generator().manual_seed(0)):
+    for index in epoch._batches(train, settings, torch.Generator().manual_seed(0)):
         value, gathered, means = torch.arange(24.0).square(), [], []
         for rank in range(3):
             monkeypatch.setenv("RANK", str(rank))
@@ -128,7 +129,7 @@ def test_every_process_gets_as_many_labelled_rows(monkeypatch, size, share):
 
 
 def test_batches_of_labelled_samples_are_of_equal_size():
-    batches = list(loop._batches(source(0), Settings(batch_size=10), torch.Generator()))
+    batches = list(epoch._batches(source(0), Settings(batch_size=10), torch.Generator()))
     assert sorted(len(b) for b in batches) == [8, 8, 8]
 
 
@@ -166,7 +167,7 @@ def test_a_training_step_of_many_clips_is_one_pass_for_batch_norm():
     assert int(live.norm.num_batches_tracked) == 1
     passes = []
     live.register_forward_pre_hook(lambda module, given: passes.append(len(given[0])))
-    for freeze in (model.eval, lambda: model.train() and loop._freeze_norm(model.live)):
+    for freeze in (model.eval, lambda: model.train() and epoch._freeze_norm(model.live)):
         freeze()
         torch.testing.assert_close(
             model.embed(videos).streams["test"].features.flatten(0, 1), whole.eval()(pixels.flatten(0, 1))
@@ -176,7 +177,7 @@ def test_a_training_step_of_many_clips_is_one_pass_for_batch_norm():
 
 def test_divergence_is_a_sentence():
     broken = source(0)
-    features = broken.all_rows.streams["test"].features
+    features = broken.pool.streams["test"].features
     features[0, 0, 0] = math.inf
     with pytest.raises(RunError, match="diverged in epoch 1"):
         fit([Member(assessor(), broken)], {}, SETTINGS)

@@ -63,6 +63,8 @@ class ContextAttention(nn.Module):
 class ActionNet(Method):
     """Predict a point within the score scale for each video."""
 
+    supports_vmap = True
+
     def __init__(self, widths: list[int], scale: ScoreScale, *, dropout: float) -> None:
         super().__init__()
         self.streams = nn.ModuleList(ContextAttention(width) for width in widths)
@@ -73,7 +75,7 @@ class ActionNet(Method):
 
     def losses(self, batch: Batch) -> dict[str, Tensor]:
         """Mean squared error of the score as a share of the scale."""
-        known = batch.select(batch.labelled)
+        known = batch.labelled_rows()
         return {"squared_error": mean_loss(squared_error(self.predict(known), known.score)) / self.scale.span**2}
 
     def predict(self, batch: Batch) -> Point:

@@ -40,7 +40,7 @@ class C3DLSTM(Method):
 
     def losses(self, batch: Batch) -> dict[str, Tensor]:
         """Squared error after the last clip, or after all of them, in squared units of the head."""
-        known, unit = batch.select(batch.labelled), self.head.units.size**2
+        known, unit = batch.labelled_rows(), self.head.units.size**2
         if not self.incremental:
             return {"squared_error": mean_loss(squared_error(self.predict(known), known.score)) / unit}
         counts = known.clips.sum(1)

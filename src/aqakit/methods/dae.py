@@ -75,7 +75,7 @@ class DAE(Method):
 
     def __init__(self, trunk: Trunk, head: LocationScaleHead) -> None:
         super().__init__()
-        self.trunk, self.head = trunk, head
+        self.trunk, self.head, self.supports_vmap = trunk, head, trunk.supports_vmap
 
     def predict(self, batch: Batch) -> LocationScale:
         """Return B distributions of the family."""
@@ -91,7 +91,7 @@ class LikelihoodDAE(DAE):
 
     def losses(self, batch: Batch) -> dict[str, Tensor]:
         """α (g−μ)²/σ² + β log σ², or the same weights with the density of another family."""
-        known = batch.select(batch.labelled)
+        known = batch.labelled_rows()
         loss = location_scale_nll(self.predict(known), known.score, alpha=self.alpha, beta=self.beta)
         return {"likelihood": mean_loss(loss)}
 
@@ -115,7 +115,7 @@ class ReconstructionDAE(DAE):
 
     def losses(self, batch: Batch) -> dict[str, Tensor]:
         """α (y−g)², and β (μ−g)² in every ``support_every``-th epoch."""
-        known = batch.select(batch.labelled)
+        known = batch.labelled_rows()
         answer = self.predict(known)
         zero = torch.zeros_like(answer.mean)
         noise = type(answer).from_mean_std(zero, zero + 1).sample()[0]
@@ -132,10 +132,11 @@ class SupportDAE(Method):
     def __init__(self, trunk: Trunk, head: PointHead, *, beta: float) -> None:
         super().__init__()
         self.trunk, self.head, self.beta = trunk, head, beta
+        self.supports_vmap = trunk.supports_vmap
 
     def losses(self, batch: Batch) -> dict[str, Tensor]:
         """β (μ−g)² in every epoch."""
-        known = batch.select(batch.labelled)
+        known = batch.labelled_rows()
         return {"support": self.beta * mean_loss(squared_error(self.predict(known), known.score))}
 
     def predict(self, batch: Batch) -> Point:

@@ -46,7 +46,7 @@ class EndToEndRanking(Method):
 
     def losses(self, batch: Batch) -> dict[str, Tensor]:
         """Weighted squared error and weighted ranking loss."""
-        known = batch.select(batch.labelled)
+        known = batch.labelled_rows()
         unit = self.head.units.size
         answer = self.predict(known)
         return {

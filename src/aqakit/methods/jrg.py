@@ -116,7 +116,7 @@ class JRG(Method):
 
     def losses(self, batch: Batch) -> dict[str, Tensor]:
         """Mean squared error in quarters of the score scale, and optionally the weighted 1 − r."""
-        known = batch.select(batch.labelled)
+        known = batch.labelled_rows()
         answer = self.predict(known)
         unit = self.head.units.size
         terms = {"squared_error": mean_loss(squared_error(answer, known.score)) / unit**2}

@@ -25,11 +25,11 @@ class Regression(Method):
 
     def __init__(self, trunk: Trunk, head: PointHead) -> None:
         super().__init__()
-        self.trunk, self.head = trunk, head
+        self.trunk, self.head, self.supports_vmap = trunk, head, trunk.supports_vmap
 
     def losses(self, batch: Batch) -> dict[str, Tensor]:
         """Mean squared error, in squared units of the head."""
-        known = batch.select(batch.labelled)
+        known = batch.labelled_rows()
         return {"squared_error": mean_loss(squared_error(self.predict(known), known.score)) / self.head.units.size**2}
 
     def predict(self, batch: Batch) -> Point:

@@ -133,7 +133,7 @@ class S3D(Method):
 
     def losses(self, batch: Batch) -> dict[str, Tensor]:
         """Mean squared error of each stage model."""
-        known = batch.select(batch.labelled)
+        known = batch.labelled_rows()
         return {
             f"stage_{k}": mean_loss(squared_error(answer, known.score))
             for k, answer in enumerate(self.answers(known), start=1)

@@ -108,7 +108,7 @@ class STGCN(Method):
 
     def losses(self, batch: Batch) -> dict[str, Tensor]:
         """Mean squared error, in squared units of the head."""
-        known = batch.select(batch.labelled)
+        known = batch.labelled_rows()
         return {"squared_error": mean_loss(squared_error(self.predict(known), known.score)) / self.head.units.size**2}
 
     def predict(self, batch: Batch) -> Point:

@@ -57,13 +57,15 @@ class SegmentScores(nn.Module):
 class TSN(Method):
     """Predict a point for each video: the mean over streams of the consensus over snippets."""
 
+    supports_vmap = True
+
     def __init__(self, streams: list[SegmentScores], scale: ScoreScale) -> None:
         super().__init__()
         self.streams, self.units = nn.ModuleList(streams), Units(scale)
 
     def losses(self, batch: Batch) -> dict[str, Tensor]:
         """Mean squared error of the consensus, in squared units of the head."""
-        known = batch.select(batch.labelled)
+        known = batch.labelled_rows()
         return {"squared_error": mean_loss(squared_error(self.predict(known), known.score)) / self.units.size**2}
 
     def predict(self, batch: Batch) -> Point:

@@ -42,12 +42,12 @@ class USDL(Method):
         answer: Literal["distribution", "argmax"],
     ) -> None:
         super().__init__()
-        self.trunk, self.head = trunk, head
+        self.trunk, self.head, self.supports_vmap = trunk, head, trunk.supports_vmap
         self.sigma, self.reduction, self.answer = sigma, reduction, answer
 
     def losses(self, batch: Batch) -> dict[str, Tensor]:
         """Kullback–Leibler divergence between soft label and predicted histogram, in nats."""
-        known = batch.select(batch.labelled)
+        known = batch.labelled_rows()
         histogram = self._histogram(known)
         divergence = soft_label_kl(histogram, known.score, sigma=self.sigma, reduction=self.reduction)
         return {"divergence": mean_loss(divergence)}

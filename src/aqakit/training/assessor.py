@@ -127,6 +127,18 @@ class Assessor(nn.Module):
         return Stream(features, stream.clips)
 
 
+class Losses(nn.Module):
+    """An assessor whose ``forward`` returns its losses: data-parallel and functional calls are calls of ``forward``."""
+
+    def __init__(self, assessor: Assessor) -> None:
+        super().__init__()
+        self.assessor = assessor
+
+    def forward(self, batch: Batch) -> dict[str, Tensor]:
+        """The loss terms of a batch."""
+        return self.assessor.losses(batch)
+
+
 def _clips_at_once(backbone: nn.Module, clips: int) -> int:
     """Return how many clips to pass at once: all of them if batch norm takes its statistics from them."""
     live = any(isinstance(m, nn.modules.batchnorm._BatchNorm) and m.training for m in backbone.modules())

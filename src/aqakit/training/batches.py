@@ -21,11 +21,18 @@ from aqakit.recordings import transforms
 from aqakit.system.progress import track
 from aqakit.types import Batch, LabelSpec, Sample, Stream
 
+_VIDEOS_AT_ONCE = 32  # of pixels, or of large maps
+_NUMBERS_AT_ONCE = 2**22  # of features; 16 MiB
+
 
 class BatchSource(Protocol):
     """Samples that can be read by index, one batch at a time."""
 
     samples: Sequence[Sample]
+
+    @property
+    def at_once(self) -> int:
+        """How many samples to predict at once."""
 
     def __len__(self) -> int: ...
 
@@ -40,25 +47,60 @@ class BatchSource(Protocol):
 
 
 class CachedFeatures:
-    """Features in memory: ``all_rows`` is one large batch, and every batch is a selection of its rows."""
+    """Features in memory: every batch is a selection of the rows of one large batch.
 
-    def __init__(self, samples: Sequence[Sample], all_rows: Batch) -> None:
-        self.samples, self.all_rows = samples, all_rows
+    Args:
+        samples: n samples.
+        pool: features and labels, in memory once for all subsets.
+        rows: (n,) the row of each sample in ``pool``; without it, the n samples are the rows.
+    """
+
+    def __init__(self, samples: Sequence[Sample], pool: Batch, rows: Tensor | None = None) -> None:
+        self.samples, self.pool = samples, pool
+        self.rows = torch.arange(len(samples)) if rows is None else rows
+        self.complete = bool(pool.labelled[self.rows].all())
 
     def __len__(self) -> int:
         return len(self.samples)
 
+    @property
+    def at_once(self) -> int:
+        """How many samples to predict at once, by their size."""
+        numbers = sum(stream.features[0].numel() for stream in self.pool.streams.values()) if len(self.pool) else 0
+        return max(_VIDEOS_AT_ONCE, _NUMBERS_AT_ONCE // max(1, numbers))
+
+    @property
+    def all_rows(self) -> Batch:
+        """All samples as one batch."""
+        return self.batch(torch.arange(len(self)))
+
     def batch(self, index: Tensor, generator: torch.Generator | None = None) -> Batch:
         """Return the samples of ``index`` (b,); cached features are never augmented."""
-        return self.all_rows.select(index)
+        return self.pool.select(self.rows[index]).replace(complete=self.complete)
 
     def subset(self, index: Tensor) -> CachedFeatures:
         """Select some of the samples."""
-        return CachedFeatures([self.samples[i] for i in index.tolist()], self.all_rows.select(index))
+        return CachedFeatures([self.samples[i] for i in index.tolist()], self.pool, self.rows[index])
 
     def with_labels(self, labels: LabelSpec) -> CachedFeatures:
         """Return the same samples with the classes and words of another label description."""
-        return CachedFeatures(self.samples, collate(self.samples, labels, self.all_rows.streams))
+        whole = len(self) == len(self.pool) and torch.equal(self.rows, torch.arange(len(self)))
+        streams = self.pool.streams if whole else self.all_rows.streams
+        return CachedFeatures(self.samples, collate(self.samples, labels, streams))
+
+
+def share_memory(sources: Sequence[BatchSource]) -> bool:
+    """Whether all are labelled rows of the same features in memory, so that :func:`joint_batch` can read them."""
+    first = sources[0]
+    return isinstance(first, CachedFeatures) and all(
+        isinstance(one, CachedFeatures) and one.pool is first.pool and one.complete for one in sources
+    )
+
+
+def joint_batch(sources: Sequence[CachedFeatures], indices: Sequence[Tensor]) -> Batch:
+    """Return the samples of each index (b,) from its source, those of the first source first."""
+    rows = torch.cat([source.rows[index] for source, index in zip(sources, indices, strict=True)])
+    return sources[0].pool.select(rows).replace(complete=True)
 
 
 class LivePixels:
@@ -87,6 +129,8 @@ class LivePixels:
     ) -> None:
         self.samples, self.labels, self.backbones = samples, labels, backbones
         self.cache, self.shift, self.flip, self.jitter = cache, shift, flip, jitter
+
+    at_once = _VIDEOS_AT_ONCE
 
     def __len__(self) -> int:
         return len(self.samples)
@@ -138,6 +182,11 @@ class PartlyLabelled:
         self.source, self.known = source, known
         kept = zip(source.samples, known.tolist(), strict=True)
         self.samples: Sequence[Sample] = [sample if shown else without_labels(sample) for sample, shown in kept]
+
+    @property
+    def at_once(self) -> int:
+        """That of the source."""
+        return self.source.at_once
 
     def __len__(self) -> int:
         return len(self.source)

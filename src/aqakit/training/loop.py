@@ -13,45 +13,26 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import torch
-from torch import Tensor, nn
 
 from aqakit.errors import RunError
 from aqakit.methods.parts.base import Method
 from aqakit.scores.distributions import ScoreDistribution, mixture
 from aqakit.system import distributed, processes
 from aqakit.training.assessor import Assessor
-from aqakit.training.batches import BatchSource, has_score, scores_of
+from aqakit.training.batches import BatchSource, scores_of
 from aqakit.training.ensemble import Ensemble
-from aqakit.training.optimizer import make_optimizer
+from aqakit.training.epoch import make_states, train_epoch
 from aqakit.training.selecting import held_out_value, is_off_scale, validation_value
 from aqakit.training.settings import Settings, device_of
-from aqakit.training.state import RESUME_FILE, History, MemberState, TrainingState
+from aqakit.training.stacked import Stacked
+from aqakit.training.state import RESUME_FILE, History, Member, TrainingState
 from aqakit.types import Batch, Description, ScoreScale
 
 _SECONDS_BETWEEN_CHECKPOINTS = 10.0
-_VIDEOS_AT_ONCE = 32
-
-
-@dataclass(frozen=True)
-class Member:
-    """A model, what it is trained on, and what it is not shown.
-
-    Attributes:
-        assessor: the model to train.
-        train: its training samples, labelled and unlabelled.
-        held_out: labelled samples that the other members are trained on; None for a single member.
-        seed: of its batches and of everything random in it.
-    """
-
-    assessor: Assessor
-    train: BatchSource
-    held_out: BatchSource | None = None
-    seed: int = 0
 
 
 def fit(
@@ -84,11 +65,8 @@ def fit(
         _predict_all(history, members, watched, device)
         history.best = 0
     else:
-        states = [
-            MemberState(one.assessor, *make_optimizer(one.assessor, settings, _steps(one.train, settings)))
-            for one in members
-        ]
-        _train(TrainingState(states, history, fingerprint), members, watched, settings, scale, folder, report, device)
+        state = TrainingState(make_states(members, settings), history, fingerprint)
+        _train(state, members, watched, settings, scale, folder, report, device)
     history.answers = {n: [predict(one.assessor, s, device) for one in members] for n, s in watched.items()}
     return history
 
@@ -106,11 +84,9 @@ def _train(
     history, start = state.history, state.load(folder / RESUME_FILE) if folder else 0
     for member in members:
         distributed.broadcast(member.assessor.state_dict().values())
-    models = [distributed.data_parallel(_Losses(member.assessor)) for member in members]
     saved = time.monotonic()
     for epoch in range(start, settings.epochs):
-        pairs = zip(state.members, models, members, strict=True)
-        history.losses.append(_mean([_epoch(*one, settings, epoch, device) for one in pairs]))
+        history.losses.append(_mean([train_epoch(one, settings, epoch, device) for one in state.states]))
         for member in members:
             if member.assessor.live:  # its features have changed
                 distributed.broadcast(member.assessor.live.buffers())
@@ -123,6 +99,9 @@ def _train(
             state.save(folder / RESUME_FILE, epoch)
             saved = time.monotonic()
     state.restore_best()
+    for one in state.states:
+        if isinstance(one.losses, Stacked):
+            one.losses.separate()
     history.notes += _notes(state, settings)
 
 
@@ -182,7 +161,7 @@ def _mean(terms: Sequence[dict[str, float]]) -> dict[str, float]:
 def predict(assessor: Assessor, source: BatchSource, device: torch.device) -> ScoreDistribution:
     """Predict the distribution of every sample of a source, on the CPU; the source's labels are removed first."""
     assessor.eval()
-    chunks = torch.arange(len(source)).split(_VIDEOS_AT_ONCE)
+    chunks = torch.arange(len(source)).split(source.at_once)
     own = chunks[processes.rank() :: processes.size()]
     made = [assessor.predict(source.batch(index).unlabelled().to(device)).to("cpu") for index in own]
     parts = distributed.all_gather(made)
@@ -195,73 +174,9 @@ def describe(assessor: Assessor | Ensemble, source: BatchSource, device: torch.d
     if type(assessor.method).describe is Method.describe:
         return Description()  # empty; no video needs to be read for it
     assessor.eval()
-    chunks = torch.arange(len(source)).split(_VIDEOS_AT_ONCE)
+    chunks = torch.arange(len(source)).split(source.at_once)
     said = Description.cat([assessor.describe(source.batch(index).unlabelled().to(device)) for index in chunks])
     return Description({name: value.cpu() for name, value in said.attributes.items()}, said.captions)
-
-
-class _Losses(nn.Module):
-    """An assessor whose ``forward`` returns its losses, since data-parallel training synchronises ``forward``."""
-
-    def __init__(self, assessor: Assessor) -> None:
-        super().__init__()
-        self.assessor = assessor
-
-    def forward(self, batch: Batch) -> dict[str, Tensor]:
-        return self.assessor.losses(batch)
-
-
-def _epoch(
-    state: MemberState, model: nn.Module, member: Member, settings: Settings, epoch: int, device: torch.device
-) -> dict[str, float]:
-    assessor, train = state.assessor.train(), member.train
-    if settings.freeze_norm:
-        _freeze_norm(assessor.live)
-    assessor.begin_epoch(epoch)
-    # One random generator for order and augmentation, the same in all processes; the global one for dropout and the
-    # methods, different in each process.
-    generator = torch.Generator().manual_seed(member.seed * 1_000_003 + epoch)
-    torch.manual_seed(member.seed * 1_000_003 + epoch + 7919 * processes.rank())
-    totals: dict[str, float] = {}
-    batches = list(_batches(train, settings, generator))
-    for number, index in enumerate(batches, start=1):
-        part, weight = distributed.shard(index)
-        terms = {n: weight * term for n, term in model(train.batch(part, generator).to(device)).items()}
-        loss = torch.stack(list(terms.values())).sum()
-        if not bool(loss.isfinite()):
-            raise RunError(_diverged(epoch, terms))
-        (loss / settings.accumulate).backward()
-        if number % settings.accumulate == 0 or number == len(batches):
-            state.step(settings.clip_norm)
-        for name, term in terms.items():
-            totals[name] = totals.get(name, 0.0) + term.item() / len(batches)
-    return distributed.mean(totals)
-
-
-def _batches(train: BatchSource, settings: Settings, generator: torch.Generator) -> Iterator[Tensor]:
-    """Yield the batch indices of one epoch: of equal size, and with as many labelled ones for each process."""
-    known = has_score(train)
-    size = settings.batch_size * processes.size()
-    groups = [g for g in (known.nonzero().squeeze(1), (~known).nonzero().squeeze(1)) if len(g)]
-    if len(groups) == 1:
-        order = groups[0][torch.randperm(len(groups[0]), generator=generator)]
-        yield from order.tensor_split(-(-len(order) // size))
-        return
-    labelled = max(1, round(settings.labelled_share * settings.batch_size))
-    sizes = [processes.size() * count for count in (labelled, max(1, settings.batch_size - labelled))]
-    count = max(-(-len(g) // s) for g, s in zip(groups, sizes, strict=True))
-    drawn = [_cycle(g, count * s, generator).split(s) for g, s in zip(groups, sizes, strict=True)]
-    yield from (torch.cat(parts) for parts in zip(*drawn, strict=True))
-
-
-def _cycle(index: Tensor, count: int, generator: torch.Generator) -> Tensor:
-    rounds = -(-count // len(index))
-    return torch.cat([index[torch.randperm(len(index), generator=generator)] for _ in range(rounds)])[:count]
-
-
-def _steps(train: BatchSource, settings: Settings) -> int:
-    batches = len(list(_batches(train, settings, torch.Generator().manual_seed(0))))
-    return settings.epochs * -(-batches // settings.accumulate)
 
 
 def _remember(assessor: Assessor, train: BatchSource, device: torch.device) -> None:
@@ -273,7 +188,7 @@ def _remember(assessor: Assessor, train: BatchSource, device: torch.device) -> N
     assessor.fit_scaling(everything)
     if not forgetful:
         all_of_it = assessor.method.remembers_unlabelled
-        assessor.remember(everything if all_of_it else everything.select(everything.labelled))
+        assessor.remember(everything if all_of_it else everything.labelled_rows())
 
 
 @torch.no_grad()
@@ -281,16 +196,5 @@ def _embedded(assessor: Assessor, source: BatchSource, device: torch.device) -> 
     """Return all samples of a source with their features; live features are computed a few videos at a time."""
     if not assessor.live:
         return source.batch(torch.arange(len(source))).to(device)
-    chunks = torch.arange(len(source)).split(_VIDEOS_AT_ONCE)
+    chunks = torch.arange(len(source)).split(source.at_once)
     return Batch.cat([assessor.embed(source.batch(index).to(device)) for index in chunks])
-
-
-def _freeze_norm(live: nn.Module) -> None:
-    for module in live.modules():
-        if isinstance(module, nn.modules.batchnorm._BatchNorm):
-            module.eval()
-
-
-def _diverged(epoch: int, terms: Mapping[str, Tensor]) -> str:
-    values = ", ".join(f"{name} {term.item():.4g}" for name, term in terms.items())
-    return f"training diverged in epoch {epoch + 1} ({values}); lower the learning rate or check the features"

@@ -14,6 +14,8 @@ from aqakit.errors import RunError
 from aqakit.scores.distributions import ScoreDistribution, restore
 from aqakit.system.files import atomic_path
 from aqakit.training.assessor import Assessor
+from aqakit.training.batches import BatchSource
+from aqakit.training.stacked import Stacked
 
 RESUME_FILE = "optimizer.pt"
 
@@ -38,18 +40,47 @@ class History:
     notes: list[str] = field(default_factory=list)
 
 
-@dataclass
-class MemberState:
-    """One model with its optimiser."""
+@dataclass(frozen=True)
+class Member:
+    """A model, what it is trained on, and what it is not shown.
+
+    Attributes:
+        assessor: the model to train.
+        train: its training samples, labelled and unlabelled.
+        held_out: labelled samples that the other members are trained on; None for a single member.
+        seed: of its batches and of everything random in it.
+    """
 
     assessor: Assessor
+    train: BatchSource
+    held_out: BatchSource | None = None
+    seed: int = 0
+
+
+@dataclass
+class ModelState:
+    """One member with its optimiser, or several that are trained as one.
+
+    Attributes:
+        members: one member, or those that are stacked.
+        losses: the module that is called in training: it returns the loss terms of a batch, (K,) of K stacked members.
+        optimizer: of the weights of ``losses``.
+        scheduler: its schedule.
+        rows: labelled samples that a member is trained on in an epoch, the same for all members of a run.
+    """
+
+    members: Sequence[Member]
+    losses: nn.Module
     optimizer: torch.optim.Optimizer
     scheduler: torch.optim.lr_scheduler.LRScheduler
+    rows: int
 
     def step(self, clip_norm: float | None) -> None:
         """Take one step of the optimiser and its schedule with the accumulated gradients."""
-        if clip_norm is not None:
-            nn.utils.clip_grad_norm_(self.assessor.parameters(), clip_norm)
+        if clip_norm is not None and isinstance(self.losses, Stacked):
+            self.losses.clip_gradients(clip_norm)
+        elif clip_norm is not None:
+            nn.utils.clip_grad_norm_(self.losses.parameters(), clip_norm)
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
         self.scheduler.step()
@@ -57,14 +88,15 @@ class MemberState:
     def state_dict(self) -> dict[str, Any]:
         """Everything that a resumed run needs."""
         return {
-            "assessor": self.assessor.state_dict(),
+            "models": [member.assessor.state_dict() for member in self.members],
             "optimizer": self.optimizer.state_dict(),
             "scheduler": self.scheduler.state_dict(),
         }
 
     def load_state_dict(self, stored: dict[str, Any]) -> None:
         """Restore the result of :meth:`state_dict`."""
-        self.assessor.load_state_dict(stored["assessor"])
+        for member, values in zip(self.members, stored["models"], strict=True):
+            member.assessor.load_state_dict(values)
         self.optimizer.load_state_dict(stored["optimizer"])
         self.scheduler.load_state_dict(stored["scheduler"])
 
@@ -73,7 +105,7 @@ class MemberState:
 class TrainingState:
     """All members and their history, saved in one file so that they always belong to the same epoch."""
 
-    members: Sequence[MemberState]
+    states: Sequence[ModelState]
     history: History
     fingerprint: str
     best_value: tuple[float, ...] | None = None
@@ -86,20 +118,20 @@ class TrainingState:
         elif self.best_value is None or value > self.best_value:
             self.best_value, self.history.best = value, epoch
             self.best_weights = [
-                {n: t.detach().cpu().clone() for n, t in one.assessor.state_dict().items()} for one in self.members
+                {n: t.detach().cpu().clone() for n, t in model.state_dict().items()} for model in self._models()
             ]
 
     def restore_best(self) -> None:
         """Load the weights of the best epoch."""
-        for member, weights in zip(self.members, self.best_weights or ()):
-            member.assessor.load_state_dict(weights)
+        for model, weights in zip(self._models(), self.best_weights or ()):
+            model.load_state_dict(weights)
 
     def save(self, file: Path, epoch: int) -> None:
         """Save a checkpoint after an epoch."""
         state = {
             "fingerprint": self.fingerprint,
             "epoch": epoch,
-            "members": [member.state_dict() for member in self.members],
+            "states": [state.state_dict() for state in self.states],
             "losses": self.history.losses,
             "predictions": {n: [(d.kind, d.tensors()) for d in ds] for n, ds in self.history.predictions.items()},
             "best": (self.history.best, self.best_value, self.best_weights),
@@ -113,17 +145,20 @@ class TrainingState:
             return 0
         try:
             state = torch.load(file, weights_only=True)
-            fingerprint, members = state["fingerprint"], state["members"]
+            fingerprint, states = state["fingerprint"], state["states"]
         except Exception as error:  # torch raises many kinds for a damaged file
             raise RunError(
                 f"{file}: this checkpoint is damaged ({type(error).__name__}); delete it to start again"
             ) from None
         if fingerprint != self.fingerprint:
             raise RunError(f"{file}: belongs to a run with other settings or data; choose another folder or delete it")
-        for member, stored in zip(self.members, members, strict=True):
-            member.load_state_dict(stored)
+        for own, stored in zip(self.states, states, strict=True):
+            own.load_state_dict(stored)
         found = state["predictions"].items()
         self.history.predictions = {n: [restore(kind, t) for kind, t in ds] for n, ds in found}
         self.history.losses = state["losses"]
         self.history.best, self.best_value, self.best_weights = state["best"]
         return int(state["epoch"]) + 1
+
+    def _models(self) -> list[Assessor]:
+        return [member.assessor for state in self.states for member in state.members]

@@ -25,11 +25,11 @@ from aqakit.training.assessor import Assessor, Target, check_difficulty
 from aqakit.training.batches import BatchSource, has_score, scores_of
 from aqakit.training.data import PreparedData, RunSplit, prepare
 from aqakit.training.ensemble import Ensemble
-from aqakit.training.loop import Member, describe, fit
+from aqakit.training.loop import describe, fit
 from aqakit.training.recipe import Recipe, assemble_members, make_recipe, member_seeds
 from aqakit.training.run import Run
 from aqakit.training.settings import device_of
-from aqakit.training.state import RESUME_FILE, History
+from aqakit.training.state import RESUME_FILE, History, Member
 from aqakit.training.summary import TrainingSummary
 
 EpochReport = Callable[[int, dict[str, float]], None]

@@ -23,11 +23,14 @@ class Method(nn.Module, ABC):
     Attributes:
         epoch: Index of the current epoch, from 0; set by the training loop.
         remembers_unlabelled: Whether :meth:`remember` also receives the unlabelled training videos.
+        supports_vmap: Whether torch.vmap can compute :meth:`losses` of several models at once, for labelled batches:
+            what is computed depends on no value of a tensor, and no buffer changes.
         needs_pixels: Whether the method, with its options, uses :meth:`pixel_losses`; cached features are then refused.
     """
 
     epoch: int = 0
     remembers_unlabelled: bool = False
+    supports_vmap: bool = False
     needs_pixels: bool = False
 
     @abstractmethod
@@ -117,6 +120,7 @@ class Trunk(nn.Module):
         self.pool = build_pooling(pooling, features.width)
         self.mlp = mlp(self.pool.width, hidden, dropout)
         self.width = (self.pool.width, *hidden)[-1]
+        self.supports_vmap = pooling != "recurrent"
 
     def forward(self, batch: Batch) -> Tensor:
         """Return (B, width)."""

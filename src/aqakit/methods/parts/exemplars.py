@@ -87,7 +87,7 @@ class ExemplarRegression(Method):
 
     def losses(self, batch: Batch) -> dict[str, Tensor]:
         """For each video and one exemplar, in both orders: −log p of the true leaf, and the loss of the position."""
-        known = batch.select(batch.labelled)
+        known = batch.labelled_rows()
         features = self.pool(known.features, known.clips)
         partner = self.partners(known, features)
         exemplars, scores = self.exemplars[partner], self.scores[partner]

@@ -173,7 +173,7 @@ class MultiTask(Method):
 
     def losses(self, batch: Batch) -> dict[str, Tensor]:
         """Weighted losses of score, attributes and captions."""
-        known = batch.select(batch.labelled)
+        known = batch.labelled_rows()
         shared = self.shared(known)
         terms = {"score": self.plan.score * mean_loss(self._error(shared, known.score))}
         if self.attributes is not None:

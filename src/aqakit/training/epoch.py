@@ -1,0 +1,115 @@
+"""One epoch: batches with a fixed labelled share, and the steps of one model or of several that are trained as one."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from typing import cast
+
+import torch
+from torch import Tensor, nn
+
+from aqakit.errors import RunError
+from aqakit.system import distributed, processes
+from aqakit.training.assessor import Losses
+from aqakit.training.batches import BatchSource, CachedFeatures, has_score, joint_batch, share_memory
+from aqakit.training.optimizer import make_optimizer
+from aqakit.training.settings import Settings
+from aqakit.training.stacked import Stacked, can_stack
+from aqakit.training.state import Member, ModelState
+from aqakit.types import Batch
+
+
+def make_states(members: Sequence[Member], settings: Settings) -> list[ModelState]:
+    """The members with their optimisers: one for all if they can be trained as one, or else one for each."""
+    rows = max(len(one.train) for one in members)  # a member with fewer samples sees some twice in an epoch
+    groups: list[tuple[Sequence[Member], nn.Module]]
+    if processes.size() == 1 and share_memory([m.train for m in members]) and can_stack([m.assessor for m in members]):
+        groups = [(members, Stacked([one.assessor for one in members]))]
+    else:
+        groups = [([one], distributed.data_parallel(Losses(one.assessor))) for one in members]
+    return [_state(group, losses, settings, rows) for group, losses in groups]
+
+
+def _state(members: Sequence[Member], losses: nn.Module, settings: Settings, rows: int) -> ModelState:
+    batches = len(list(_batches(members[0].train, settings, torch.Generator().manual_seed(0), rows)))
+    trained = losses if isinstance(losses, Stacked) else members[0].assessor
+    made = make_optimizer(trained, settings, settings.epochs * -(-batches // settings.accumulate))
+    return ModelState(members, losses, *made, rows)
+
+
+def train_epoch(state: ModelState, settings: Settings, epoch: int, device: torch.device) -> dict[str, float]:
+    """Train for one epoch and return the mean of each loss term.
+
+    Raises:
+        RunError: a loss is not finite.
+    """
+    for member in state.members:
+        member.assessor.train()
+        if settings.freeze_norm:
+            _freeze_norm(member.assessor.live)
+        member.assessor.begin_epoch(epoch)
+    seeds = [member.seed * 1_000_003 + epoch for member in state.members]
+    # One generator for order and augmentation, the same in all processes; the global one for dropout and the methods,
+    # different in each process.
+    generators = [torch.Generator().manual_seed(seed) for seed in seeds]
+    torch.manual_seed(seeds[0] + 7919 * processes.rank())
+    pairs = zip(state.members, generators, strict=True)
+    batches = list(zip(*(_batches(one.train, settings, g, state.rows) for one, g in pairs), strict=True))
+    taken: dict[str, list[Tensor]] = {}  # read back once, since reading waits for the device
+    for number, indices in enumerate(batches, start=1):
+        batch, weight = _read(state, indices, generators[0])
+        terms = {name: weight * term for name, term in state.losses(batch.to(device)).items()}
+        (torch.stack(list(terms.values())).sum() / settings.accumulate).backward()
+        if number % settings.accumulate == 0 or number == len(batches):
+            state.step(settings.clip_norm)
+        for name, term in terms.items():
+            taken.setdefault(name, []).append(term.detach().mean())
+    sums = {name: float(torch.stack(values).double().sum()) for name, values in taken.items()}
+    means = distributed.mean({name: value / len(batches) for name, value in sums.items()})
+    if not all(map(math.isfinite, means.values())):
+        raise RunError(_diverged(epoch, means))
+    return means
+
+
+def _read(state: ModelState, indices: Sequence[Tensor], generator: torch.Generator) -> tuple[Batch, float]:
+    """The rows of a step, and the weight of their mean in the mean over processes."""
+    if isinstance(state.losses, Stacked):
+        return joint_batch([cast(CachedFeatures, member.train) for member in state.members], indices), 1.0
+    part, weight = distributed.shard(indices[0])
+    return state.members[0].train.batch(part, generator), weight
+
+
+def _batches(train: BatchSource, settings: Settings, generator: torch.Generator, rows: int = 0) -> Iterator[Tensor]:
+    """Yield the batch indices of one epoch: of equal size, and with as many labelled ones for each process.
+
+    If all samples are labelled, or none is, at least ``rows`` are drawn, some of them twice.
+    """
+    known = has_score(train)
+    size = settings.batch_size * processes.size()
+    groups = [g for g in (known.nonzero().squeeze(1), (~known).nonzero().squeeze(1)) if len(g)]
+    if len(groups) == 1:
+        order = _cycle(groups[0], max(rows, len(groups[0])), generator)
+        yield from order.tensor_split(-(-len(order) // size))
+        return
+    labelled = max(1, round(settings.labelled_share * settings.batch_size))
+    sizes = [processes.size() * count for count in (labelled, max(1, settings.batch_size - labelled))]
+    count = max(-(-len(g) // s) for g, s in zip(groups, sizes, strict=True))
+    drawn = [_cycle(g, count * s, generator).split(s) for g, s in zip(groups, sizes, strict=True)]
+    yield from (torch.cat(parts) for parts in zip(*drawn, strict=True))
+
+
+def _cycle(index: Tensor, count: int, generator: torch.Generator) -> Tensor:
+    rounds = -(-count // len(index))
+    return torch.cat([index[torch.randperm(len(index), generator=generator)] for _ in range(rounds)])[:count]
+
+
+def _freeze_norm(live: nn.Module) -> None:
+    for module in live.modules():
+        if isinstance(module, nn.modules.batchnorm._BatchNorm):
+            module.eval()
+
+
+def _diverged(epoch: int, losses: Mapping[str, float]) -> str:
+    values = ", ".join(f"{name} {value:.4g}" for name, value in losses.items())
+    return f"training diverged in epoch {epoch + 1} ({values}); lower the learning rate or check the features"
