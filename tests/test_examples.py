@@ -11,7 +11,6 @@ from pathlib import Path
 import pytest
 
 import aqakit
-from aqakit.training import members
 
 ROOT = Path(__file__).parents[1]
 EXAMPLES = ROOT / "examples"
@@ -24,7 +23,6 @@ def example(tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("AQAKIT_CACHE", str(tmp_path / "cache"))
     monkeypatch.setenv("AQAKIT_PLUGINS", "")  # so that what an example sets is taken back
     monkeypatch.syspath_prepend(EXAMPLES)
-    monkeypatch.setattr(members, "MEMBERS", 2)
 
     def run(number: str, *words: object) -> str:
         (file,) = EXAMPLES.glob(f"{number}_*.py")

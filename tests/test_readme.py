@@ -17,7 +17,6 @@ from aqakit import cli, datasets
 from aqakit.datasets.jigsaws import FOLDS
 from aqakit.discovery import names
 from aqakit.report.demo import SETTINGS
-from aqakit.training import members
 from tests.backbones.test_huggingface import save as save_model
 from tests.releases import TRIALS, write_jigsaws, write_manifest, write_video
 
@@ -65,7 +64,6 @@ def folder(tmp_path_factory):
 def _there(folder, monkeypatch):
     monkeypatch.chdir(folder)
     monkeypatch.setenv("AQAKIT_CACHE", str(folder / "cache"))
-    monkeypatch.setattr(members, "MEMBERS", 2)
     for name, value in SMALLER_DEMO.items():
         monkeypatch.setitem(SETTINGS, name, value)
 
