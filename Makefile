@@ -6,7 +6,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
-PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest
+# Byte code is kept even where the shell says not to: else every process that a test starts compiles the package anew.
+PYTEST := OMP_NUM_THREADS=1 PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest
 
 .PHONY: demo test test-slow lint clean
 .DELETE_ON_ERROR:
@@ -14,8 +15,9 @@ PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest
 demo: $(VENV)/.installed
 	$(BIN)/aqakit demo
 
+# Work stealing leaves neighbours on one worker, so the fixtures of a module are mostly made once.
 test: lint
-	$(PYTEST) -n 2
+	$(PYTEST) -n 2 --dist worksteal
 
 test-slow: $(VENV)/.installed-test
 	$(PYTEST) -m slow

@@ -1,5 +1,6 @@
 """Each example runs from beginning to end, on less data and for fewer epochs, and shows what it says it shows."""
 
+import importlib
 import json
 import os
 import re
@@ -11,7 +12,6 @@ from pathlib import Path
 import pytest
 
 import aqakit
-from aqakit.training import members
 
 ROOT = Path(__file__).parents[1]
 EXAMPLES = ROOT / "examples"
@@ -24,9 +24,9 @@ def example(tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("AQAKIT_CACHE", str(tmp_path / "cache"))
     monkeypatch.setenv("AQAKIT_PLUGINS", "")  # so that what an example sets is taken back
     monkeypatch.syspath_prepend(EXAMPLES)
-    monkeypatch.setattr(members, "MEMBERS", 2)
 
-    def run(number: str, *words: object) -> str:
+    def run(number: str, *words: object, recordings: int = 150) -> str:
+        monkeypatch.setattr(importlib.import_module("recordings").record, "__defaults__", (recordings,))
         (file,) = EXAMPLES.glob(f"{number}_*.py")
         monkeypatch.setattr(sys, "argv", [str(file), *map(str, words)])
         runpy.run_path(str(file), run_name="__main__")
@@ -55,7 +55,7 @@ def test_02_leaves_a_run_that_predicts_what_it_printed(example):
 
 
 def test_03_shows_the_price_of_looking(example, tmp_path):
-    example("03", "--epochs", 2, "--json", tmp_path / "table.json")
+    example("03", "--epochs", 2, "--json", tmp_path / "table.json", recordings=60)
     rows = json.loads((tmp_path / "table.json").read_text())
     by_rule = {kind: [r["spearman"] for r in rows if r["optimistic"] is kind and r["seeds"]] for kind in (False, True)}
     assert len(by_rule[False]) == len(by_rule[True]) == 3
@@ -75,7 +75,7 @@ def test_04_counts_what_its_intervals_hold(example):
 
 
 def test_05_adds_a_method_that_keeps_the_contract(example, tmp_path):
-    printed = example("05", "--epochs", 1)
+    printed = example("05", "--epochs", 1, recordings=60)
     assert re.search(r"mdn:components=1 .*five-fold", printed)
     words = [
         sys.executable,

@@ -17,7 +17,6 @@ from aqakit import cli, datasets
 from aqakit.datasets.jigsaws import FOLDS
 from aqakit.discovery import names
 from aqakit.report.demo import SETTINGS
-from aqakit.training import members
 from tests.backbones.test_huggingface import save as save_model
 from tests.releases import TRIALS, write_jigsaws, write_manifest, write_video
 
@@ -52,8 +51,8 @@ def folder(tmp_path_factory):
     """A newcomer's folder."""
     place = tmp_path_factory.mktemp("readme")
     with pytest.MonkeyPatch.context() as patch:  # all trials, so that each published fold has something to rank
-        for task, folds in FOLDS.items():
-            patch.setitem(TRIALS, task, " ".join(folds).split())
+        for task in TRIALS:
+            patch.setitem(TRIALS, task, " ".join(FOLDS[task]).split())
         write_jigsaws(place / "JIGSAWS")
     write_manifest(place).rename(place / "my.csv")
     write_video(place / "my_dive.mp4", frames=40)
@@ -65,7 +64,6 @@ def folder(tmp_path_factory):
 def _there(folder, monkeypatch):
     monkeypatch.chdir(folder)
     monkeypatch.setenv("AQAKIT_CACHE", str(folder / "cache"))
-    monkeypatch.setattr(members, "MEMBERS", 2)
     for name, value in SMALLER_DEMO.items():
         monkeypatch.setitem(SETTINGS, name, value)
 

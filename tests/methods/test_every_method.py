@@ -137,7 +137,7 @@ def test_it_learns(method, batch):
     parameters = [p for p in method.parameters() if p.requires_grad]
     if parameters:
         optimizer = torch.optim.Adam(parameters, lr=2e-3)
-        for epoch in range(150):
+        for epoch in range(70):
             method.train().epoch = epoch
             optimizer.zero_grad()
             torch.stack(list(method.losses(train).values())).sum().backward()

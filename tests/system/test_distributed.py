@@ -2,8 +2,10 @@
 
 import json
 import os
+import runpy
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -11,6 +13,7 @@ import torch
 from safetensors.torch import load_file
 
 from aqakit.system import distributed
+from aqakit.training import train as training
 from tests.features.test_dataset import make_manifest
 
 BACKBONE = "c3d_small:size=16:frames=4:clips=3:width=2"
@@ -37,38 +40,48 @@ options = {{
 }}
 train.train(
     "mean_teacher" if sys.argv[3] == "unlabelled" else "dae", data="manifest", root="my.csv", backbone="{BACKBONE}",
-    out=sys.argv[1], cache=sys.argv[1] + "-cache", protocol="all", epochs=4, batch_size=int(sys.argv[2]),
+    out=sys.argv[1], cache=sys.argv[1] + "-cache", protocol="all", members=2, epochs=4, batch_size=int(sys.argv[2]),
     learning_rate=1e-2, seed=3, **options[sys.argv[3]],
 )
 """
 
 
-def train(folder: Path, out: str, batch_size: int, features: str, processes: int, share: float = 0.5) -> None:
-    words = [sys.executable, "train.py", out, str(batch_size), features, str(share)]
-    if processes > 1:
-        launch = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node"]
-        words = [sys.executable, *launch, str(processes), *words[1:]]
-    done = subprocess.run(words, cwd=folder, env=os.environ | {"OMP_NUM_THREADS": "1"}, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
+@pytest.fixture
+def train(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """Run the script: in this process, or in several that ``torchrun`` starts."""
+    (tmp_path / "train.py").write_text(TRAIN)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(training, "fit", training.fit)  # so that what the script sets is taken back
+
+    def run(out: str, batch_size: int, features: str, processes: int, share: float = 0.5) -> None:
+        words = ["train.py", out, str(batch_size), features, str(share)]
+        if processes == 1:
+            monkeypatch.setattr(sys, "argv", words)
+            runpy.run_path("train.py")
+            return
+        launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(processes)]
+        environment = os.environ | {"OMP_NUM_THREADS": "1"}
+        done = subprocess.run([*launch, *words], env=environment, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+
+    return run
 
 
 @pytest.mark.parametrize("features", ["cached", pytest.param("live", marks=pytest.mark.slow)])
-def test_two_processes_take_the_steps_of_one_with_twice_the_batch(tmp_path: Path, features: str) -> None:
+def test_two_processes_take_the_steps_of_one_with_twice_the_batch(tmp_path: Path, train, features: str) -> None:
     make_manifest(tmp_path, 12)
-    (tmp_path / "train.py").write_text(TRAIN)
-    train(tmp_path, "two", 2, features, processes=2)
-    train(tmp_path, "one", 4, features, processes=1)
+    train("two", 2, features, processes=2)
+    train("one", 4, features, processes=1)
     check_equal(tmp_path)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("batch_size", "share"), [(4, 0.5), (3, 2 / 3)])
-def test_with_unlabelled_rows_too(tmp_path: Path, batch_size: int, share: float) -> None:
+def test_with_unlabelled_rows_too(tmp_path: Path, train, batch_size: int, share: float) -> None:
     """Half a batch of 3 is 2 labelled rows in each of two processes, 4 of 6 in one."""
     make_manifest(tmp_path, 16)
-    (tmp_path / "train.py").write_text(TRAIN)
-    train(tmp_path, "two", batch_size, "unlabelled", processes=2, share=0.5)
-    train(tmp_path, "one", 2 * batch_size, "unlabelled", processes=1, share=share)
+    train("two", batch_size, "unlabelled", processes=2, share=0.5)
+    train("one", 2 * batch_size, "unlabelled", processes=1, share=share)
     check_equal(tmp_path)
 
 

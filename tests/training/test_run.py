@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 import aqakit
 from aqakit.datasets.parts.splits import train_validation_split
 from aqakit.errors import AqakitError, DataError, OptionError, RunError, WeightsError
+from aqakit.training import loop
 from aqakit.training.data import prepare
 from aqakit.training.recipe import Recipe, make_recipe
 from aqakit.training.train import execute
@@ -183,27 +184,23 @@ SCRIPT = """
 import sys, pathlib, torch
 torch.set_num_threads(1)
 sys.path.insert(0, {here!r})
-from aqakit.training import loop
+from tests.training.test_run import loop, train, LONG
 loop._SECONDS_BETWEEN_CHECKPOINTS = 0.05
-from tests.training.test_run import train
-train(pathlib.Path({manifest!r}), pathlib.Path({out!r}), epochs=60, dropout=0.3)
+train(pathlib.Path({manifest!r}), pathlib.Path({out!r}), **LONG)
 """
+LONG = {"epochs": 60, "dropout": 0.3}
 
 
-def test_killed_at_any_moment_and_run_again_gives_the_same_bits(manifest, tmp_path):
-    here = str(Path(__file__).parents[2])
-
-    def start(out):
-        code = SCRIPT.format(here=here, manifest=str(manifest), out=str(out))
-        return subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.DEVNULL)
-
-    assert start(tmp_path / "whole").wait() == 0
-    killed = start(tmp_path / "killed")
+def test_killed_at_any_moment_and_run_again_gives_the_same_bits(manifest, tmp_path, monkeypatch):
+    code = SCRIPT.format(here=str(Path(__file__).parents[2]), manifest=str(manifest), out=str(tmp_path / "killed"))
+    killed = subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.DEVNULL)
     while killed.poll() is None and not (tmp_path / "killed" / "optimizer.pt").exists():
         time.sleep(0.02)
     killed.send_signal(signal.SIGKILL)
-    killed.wait()
-    assert start(tmp_path / "killed").wait() == 0
+    assert killed.wait() == -signal.SIGKILL
+    monkeypatch.setattr(loop, "_SECONDS_BETWEEN_CHECKPOINTS", 0.05)
+    for name in ("whole", "killed"):
+        train(manifest, tmp_path / name, **LONG)
     for name in ("checkpoint.safetensors", "epochs.safetensors", "predictions.csv"):
         assert (tmp_path / "killed" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
 
