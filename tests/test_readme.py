@@ -51,8 +51,8 @@ def folder(tmp_path_factory):
     """A newcomer's folder."""
     place = tmp_path_factory.mktemp("readme")
     with pytest.MonkeyPatch.context() as patch:  # all trials, so that each published fold has something to rank
-        for task in TRIALS:
-            patch.setitem(TRIALS, task, " ".join(FOLDS[task]).split())
+        for task, folds in FOLDS.items():
+            patch.setitem(TRIALS, task, " ".join(folds).split())
         write_jigsaws(place / "JIGSAWS")
     write_manifest(place).rename(place / "my.csv")
     write_video(place / "my_dive.mp4", frames=40)

@@ -368,8 +368,7 @@ def test_a_server_that_is_killed_with_a_queue_finishes_it_after_a_restart(run, v
         jobs = [send(client, path).json() for path in videos[:count]]  # the worker is still importing
         process.kill()
         process.wait()
-    app = create_app(tmp_path, {"tiny": run.folder}, {"tiny": card("tiny", run.folder)}, limits=LIMITS)
-    with TestClient(app, base_url=URL) as client:
+    with serving(run.folder, tmp_path, port) as (_, client):
         found = [ended(client, job) for job in jobs]
         assert [job["status"] for job in found] == ["finished"] * count
         scores = [job["result"]["score"] for job in found]

@@ -14,8 +14,8 @@ predictive distributions".)
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from typing import Any, ClassVar, Literal, Self, cast, get_args
 
 import numpy as np
@@ -102,40 +102,52 @@ class CrossConformal:
             if bool((member == k).any())
         ]
         scores = torch.cat(parts).movedim(0, -1).sort(-1).values  # (B, n)
-        levels, ranks = _ranks(len(distance), self.weight)
         centre = torch.stack([one.mean.double() for one in members]).mean(0)
-        place = torch.tensor(ranks, dtype=torch.float64) - 1
-        below, above = scores[..., place.floor().long()], scores[..., place.ceil().long()]
-        values = below + (above - below) * place.frac()
+        levels, values = self._quantiles(len(distance), lambda at: scores[..., at])
         if scale is not None:
             values = values.clamp(scale.low, scale.high)
-        return Quantiles(centre, values, torch.tensor(levels, dtype=torch.float64)).to(members[0].dtype)
+        return Quantiles(centre, values, levels).to(members[0].dtype)
 
-    def leave_one_out_coverage(
-        self, held_out: ScoreDistribution, score: Tensor, level: float = 0.9, group: Sequence[object] | None = None
-    ) -> Tensor:
+    def leave_one_out_coverage(self, level: float = 0.9, group: Sequence[object] | None = None) -> Tensor:
         """Whether the interval of each held-out sample (n,) holds its score, calibrated without that sample.
 
-        The answer is that of the member that did not see the sample; the distances are those of all others.
+        The answer is that of the member that did not see the sample, so its interval in scores holds the score where
+        the interval in distances holds the distance.
 
         Args:
-            held_out: the answers (n,) that :meth:`fit` was given, without rows of unknown score.
-            score: (n,) true scores.
             level: of the interval.
             group: (n,) groups, if whole groups were held out: the distances of a sample's own group are left out too.
         """
-        own = np.arange(len(score)) if group is None else np.unique(np.asarray(group), return_inverse=True)[1]
-        member, distance = torch.tensor(self.member), torch.tensor(self.distance, dtype=torch.float64)
-        held = torch.zeros(len(score), dtype=torch.bool)
-        for part in np.unique(own):
-            inside = torch.from_numpy(own == part)
-            if int((~inside).sum()) < 2:
-                continue
-            others = replace(self, member=tuple(member[~inside].tolist()), distance=tuple(distance[~inside].tolist()))
-            answer = held_out.select(inside)
-            low, high = others.apply([answer] * (int(member.max()) + 1)).interval(level)
-            held[inside] = (low <= score[inside]) & (score[inside] <= high)
+        distance = torch.tensor(self.distance, dtype=torch.float64)
+        if group is None:
+            return self._without_one(distance, level)
+        own = torch.from_numpy(np.unique(np.asarray(group), return_inverse=True)[1])
+        held = torch.zeros(len(distance), dtype=torch.bool)
+        for part in own.unique():
+            inside = own == part
+            others = distance[~inside].sort().values
+            held[inside] = self._holds(distance[inside], len(others), lambda at: others[at][None], level)  # noqa: B023
         return held
+
+    def _without_one(self, distance: Tensor, level: float) -> Tensor:
+        ordered, order = distance.sort()
+        rank = order.argsort()[:, None]  # (n, 1)
+        return self._holds(distance, len(distance) - 1, lambda at: ordered[at + (at >= rank)], level)
+
+    def _holds(self, distance: Tensor, others: int, at: Callable[[Tensor], Tensor], level: float) -> Tensor:
+        """Whether intervals of other distances hold these (n,); ``at`` finds the k-th smallest of the others."""
+        if others < 2:
+            return torch.zeros(len(distance), dtype=torch.bool)
+        levels, values = self._quantiles(others, at)
+        low, high = Quantiles(values.new_zeros(len(values)), values, levels).interval(level)
+        return (low <= distance) & (distance <= high)
+
+    def _quantiles(self, n: int, at: Callable[[Tensor], Tensor]) -> tuple[Tensor, Tensor]:
+        """Levels (L,) and quantiles (B, L) of n equally likely numbers; ``at`` finds the k-th smallest, k from 0."""
+        levels, ranks = _ranks(n, self.weight)
+        place = torch.tensor(ranks, dtype=torch.float64) - 1
+        below, above = at(place.floor().long()), at(place.ceil().long())
+        return torch.tensor(levels, dtype=torch.float64), below + (above - below) * place.frac()
 
     def to_json(self) -> dict[str, Any]:
         """JSON values from which :meth:`from_json` makes the same again, exactly."""

@@ -177,7 +177,7 @@ def held_by(
 ) -> torch.Tensor:
     """Return (n,) bool: whether the 90 % interval of each sample, calibrated without it, holds its score."""
     if isinstance(fitted, CrossConformal):
-        return fitted.leave_one_out_coverage(answer, score, LEVEL, group)
+        return fitted.leave_one_out_coverage(LEVEL, group)
     held = torch.zeros(len(score), dtype=torch.bool)
     for k in range(len(score)):
         others = torch.arange(len(score)) != k
