@@ -60,6 +60,13 @@ class CachedFeatures:
         """Return the same samples with the classes and words of another label description."""
         return CachedFeatures(self.samples, collate(self.samples, labels, self.all_rows.streams))
 
+    def summarised(self, windows: int) -> CachedFeatures:
+        """Return the same samples, each summarised in that many windows."""
+        streams = self.all_rows.streams.items()
+        videos = {name: [video[clips] for video, clips in zip(s.features, s.clips, strict=True)] for name, s in streams}
+        found = {name: stack(one, windows) for name, one in videos.items()}
+        return CachedFeatures(self.samples, self.all_rows.replace(streams=found))
+
 
 class LivePixels:
     """Pixels, decoded once and cached on disk; the backbones of the run compute features from them, with gradients.

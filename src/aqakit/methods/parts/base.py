@@ -24,11 +24,14 @@ class Method(nn.Module, ABC):
         epoch: Index of the current epoch, from 0; set by the training loop.
         remembers_unlabelled: Whether :meth:`remember` also receives the unlabelled training videos.
         needs_pixels: Whether the method, with its options, uses :meth:`pixel_losses`; cached features are then refused.
+        needs_clips: Whether the method, with its options, needs the clips as the backbone gives them; long videos are
+            then not summarised unless asked.
     """
 
     epoch: int = 0
     remembers_unlabelled: bool = False
     needs_pixels: bool = False
+    needs_clips: bool = False
 
     @abstractmethod
     def losses(self, batch: Batch) -> dict[str, Tensor]:
