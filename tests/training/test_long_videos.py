@@ -1,6 +1,7 @@
 """Which videos are summarised by default, decided on training rows alone, and that a run reads recordings the same."""
 
 import csv
+import json
 from dataclasses import replace
 
 import numpy as np
@@ -118,7 +119,7 @@ def test_a_benchmark_says_it_once_and_its_floor_reads_the_same(manifest):
     shared = {"epochs": 2, "members": 1, "rules": ["last"]}
     table = benchmark("manifest", **given, **shared)
     told = benchmark("manifest", **given, **shared, summarise=5, standardise="yes")
-    assert table.rows == told.rows
+    assert json.dumps(table.rows) == json.dumps(told.rows)  # as text, since NaN is not NaN
     (note,) = [one for one in table.notes if one not in told.notes]
     assert "regression, svr" in note
     assert "summarised in 5 windows" in note
@@ -126,10 +127,10 @@ def test_a_benchmark_says_it_once_and_its_floor_reads_the_same(manifest):
 
 def made(clips, shape=(WIDTH,), streams=("one",)):
     """Prepared data of videos with that many clips, all of them to train on."""
-    samples = [Sample(id=str(n), sources={}, score=float(n)) for n in range(len(clips))]
+    samples = tuple(Sample(id=str(n), sources={}, score=float(n)) for n in range(len(clips)))
     labels = LabelSpec(ScoreScale(0, 10, "points"))
     found = {name: Stream.stack([torch.ones(count, *shape) for count in clips]) for name in streams}
-    dataset = Dataset("made", samples, labels, {})
+    dataset = Dataset("made", None, {}, samples, labels, {})
     source = CachedFeatures(samples, collate(samples, labels, found))
     ids = [s.id for s in samples]
     return PreparedData(dataset, source, [1.0] * len(ids), {}, ""), RunSplit("all", ids, ids, [], [])
@@ -184,7 +185,7 @@ def test_the_option_is_checked_and_live_pixels_are_not_summarised(manifest):
     assert make_recipe("dae", **given).summarise == "auto"
     assert make_recipe("dae", **given, summarise="7").summarise == 7
     assert make_recipe("dae", **given, finetune=True).summarise == 0
-    for wrong in ("some", "-1", 2.5, -3, True):
+    for wrong in ("some", "-1", 2.5, -3):
         with pytest.raises(OptionError, match=r"summarise: .*0 to keep every clip, or auto \(got"):
             make_recipe("dae", **given, summarise=wrong)
     with pytest.raises(OptionError, match="works on cached features"):
