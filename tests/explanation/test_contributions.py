@@ -258,7 +258,7 @@ def test_occlusion_of_a_summarised_video_changes_its_summary(tmp_path):
     assert heat.shape == (4, 2, 2)
     assert heat[0, 1, 0] == pytest.approx(scores[1] - scores[0], abs=1e-3)
     assert heat.any()
-    with pytest.raises(OptionError, match="has 12 clips, .* no clip 12"):
+    with pytest.raises(OptionError, match=r"has 12 clips, .* no clip 12"):
         occlusion(run, tmp_path / "dive.mp4", 12)
 
 

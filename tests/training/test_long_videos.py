@@ -3,6 +3,7 @@
 import csv
 import json
 from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -78,8 +79,8 @@ def test_what_a_method_reads_are_moments_of_each_window(manifest, tmp_path):
     run = train(manifest, tmp_path / "run")
     video = np.load(manifest.parent / "0.npy").astype(float)
     (read,) = run.embed([run.sample(manifest.parent / "0.npy")]).features.numpy()
-    ends = np.linspace(0, len(video), WINDOWS + 1)
-    shares = [video[int(np.floor(a)) : int(np.ceil(b))] for a, b in zip(ends, ends[1:])]
+    ends = [k * len(video) / WINDOWS for k in range(WINDOWS + 1)]
+    shares = [video[int(np.floor(a)) : int(np.ceil(b))] for a, b in pairwise(ends)]
     moments = [np.concatenate([s.mean(0), s.std(0), np.abs(np.diff(s, axis=0)).mean(0)]) for s in shares]
     assert read == pytest.approx(np.array(moments), abs=0.02)  # the cache keeps float16
     known = [np.load(manifest.parent / f"{n}.npy") for n in range(TRAIN)]
@@ -110,18 +111,18 @@ def test_explanations_cover_the_recording_window_by_window(manifest, tmp_path):
     found = explain(run, manifest.parent / "15.npy")
     clips = len(np.load(manifest.parent / "15.npy"))
     ends = [k * clips // WINDOWS for k in range(WINDOWS + 1)]
-    assert [(part.first, part.last + 1) for part in found.clips] == list(zip(ends, ends[1:]))
+    assert [(part.first, part.last + 1) for part in found.clips] == list(pairwise(ends))
     assert sum(part.points for part in found.clips) == pytest.approx(found.prediction - found.baseline, abs=1e-4)
 
 
 def test_a_benchmark_says_it_once_and_its_floor_reads_the_same(manifest):
-    given = {"root": manifest, "backbones": [BACKBONE], "methods": ["regression", "svr"], "cache": manifest.parent}
+    given = {"root": manifest, "backbones": [BACKBONE], "methods": ["regression", "usdl"], "cache": manifest.parent}
     shared = {"epochs": 2, "members": 1, "rules": ["last"]}
     table = benchmark("manifest", **given, **shared)
     told = benchmark("manifest", **given, **shared, summarise=5, standardise="yes")
     assert json.dumps(table.rows) == json.dumps(told.rows)  # as text, since NaN is not NaN
     (note,) = [one for one in table.notes if one not in told.notes]
-    assert "regression, svr" in note
+    assert "regression, usdl" in note
     assert "summarised in 5 windows" in note
 
 
