@@ -23,7 +23,8 @@ from torch import nn
 from aqakit.methods import dae
 from aqakit.report import tables
 from aqakit.training.assessor import Assessor, Standardise
-from aqakit.training.batches import CachedFeatures, collate
+from aqakit.training.batches import CachedFeatures
+from aqakit.training.collating import collate
 from aqakit.training.epoch import make_states, train_epoch
 from aqakit.training.settings import Settings
 from aqakit.training.stacked import can_stack

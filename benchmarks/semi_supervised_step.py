@@ -28,7 +28,8 @@ from aqakit import discovery
 from aqakit.backbones import c3d_small
 from aqakit.system import configuration
 from aqakit.training.assessor import Assessor, Standardise
-from aqakit.training.batches import CachedFeatures, collate
+from aqakit.training.batches import CachedFeatures
+from aqakit.training.collating import collate
 from aqakit.training.loop import fit
 from aqakit.training.settings import Settings
 from aqakit.training.state import Member

@@ -24,7 +24,7 @@ ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 SMALLER = {
-    "--summarise 5": "--summarise 5 --epochs 2",
+    "--backbone huggingface:weights=mobilenet -o": "--backbone huggingface:weights=mobilenet --epochs 2 -o",
     "--backbone kinematics -o runs/dae": "--backbone kinematics --epochs 5 -o runs/dae",
     'out="runs/dae")': 'out="runs/dae", epochs=5)',
     "--protocol four-fold --seeds 3": "--protocol four-fold --seeds 1 --epochs 2",

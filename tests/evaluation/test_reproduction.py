@@ -65,6 +65,7 @@ def test_recipe_fits_todays_signatures(name, load):
     run = RUNNABLE[name]
     method, options = discovery.parse_spec(run.method)
     made = make_recipe(method, data=run.dataset, backbone=run.backbones, **run.options, **options)
+    assert run.options["summarise"] == made.summarise == 0  # papers read every clip
     features = FeatureSpec({b.split(":")[0]: shape(b) for b in run.backbones})
     dataset = load(run.dataset)
     labels = target_labels(dataset.task(dataset.tasks[0]).labels, made.target)

@@ -19,6 +19,7 @@ from aqakit.explanation.contributions import attribute, clip_frames, explain, sh
 from aqakit.explanation.occlusion import occlusion
 from aqakit.scores.distributions import Point
 from aqakit.training.summary import TrainingSummary
+from aqakit.types import Stream
 from tests.synthetic import LABELS, batch, small
 from tests.training.test_run import make_manifest, train
 
@@ -234,3 +235,36 @@ def test_occlusion_is_the_change_that_greying_makes(diver):
     assert not np.array_equal(uneven[2], uneven[3])
     with pytest.raises(OptionError, match="no clip 3"):
         occlusion(run, recording, 3)
+
+
+def test_occlusion_of_a_summarised_video_changes_its_summary(tmp_path):
+    backbone = "c3d_small:size=16:frames=4:clips=12:width=2"
+    options = {"summarise": 3, "epochs": 1, "protocol": "standard", "members": 1}
+    run = aqakit.train("regression", data="synthetic_dives:count=6:size=64", root=tmp_path / "data", backbone=backbone,
+                       out=tmp_path / "run", cache=tmp_path / "cache", **options)  # fmt: skip
+    (dive,) = dives(1, seed=5)
+    render(dive, tmp_path / "dive.mp4", size=64)
+    heat = occlusion(run, tmp_path / "dive.mp4", 6, cells=2, moments=1)
+    sample = run.sample(tmp_path / "dive.mp4")
+    (backbone,) = run.backbones.values()
+    clips = np.stack(list(backbone.read(tmp_path / "dive.mp4")))
+    features = run.features(sample, "c3d_small").numpy().astype(float)
+    clips[6, :, 8:, :8] = clips[6].mean((0, 1, 2)).round()
+    changed = features.copy()
+    changed[6] = run.engine.embed(backbone, clips[6:7]).half().double().numpy()[0]
+    with torch.inference_mode():
+        read = [_moments(run, sample, video) for video in (features, changed)]
+        scores = [float(run.assessor.predict_embedded(video).mean) for video in read]
+    assert heat.shape == (4, 2, 2)
+    assert heat[0, 1, 0] == pytest.approx(scores[1] - scores[0], abs=1e-3)
+    assert heat.any()
+    with pytest.raises(OptionError, match=r"has 12 clips, .* no clip 12"):
+        occlusion(run, tmp_path / "dive.mp4", 12)
+
+
+def _moments(run, sample, video):
+    """A batch of mean, spread and change of each third of a video, by NumPy."""
+    thirds = video.reshape(3, -1, video.shape[1])
+    parts = [thirds.mean(1), thirds.std(1), np.abs(np.diff(thirds, axis=1)).mean(1)]
+    stream = Stream.stack([torch.from_numpy(np.concatenate(parts, axis=1)).float()])
+    return run.embed([sample]).replace(streams={"c3d_small": stream})

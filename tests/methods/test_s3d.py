@@ -17,7 +17,7 @@ from aqakit.methods import s3d
 from aqakit.methods.parts.ed_tcn import division, stages_of
 from aqakit.metrics.accuracy import spearman
 from aqakit.recordings import pickles
-from aqakit.training import batches
+from aqakit.training.collating import collate
 from aqakit.types import Batch, FeatureSpec, Stream
 from tests.synthetic import FEATURES, LABELS, batch
 
@@ -213,7 +213,7 @@ def test_real_dives(
     (fold,) = loaded.folds()
     known = {s.id: s for s in loaded.samples}
     train, test = (
-        batches.collate(dives, loaded.labels, {"precomputed": Stream.stack([tensor(dive) for dive in dives])})
+        collate(dives, loaded.labels, {"precomputed": Stream.stack([tensor(dive) for dive in dives])})
         for dives in ([known[i] for i in ids] for ids in (fold.train, fold.test))
     )
     method = s3d.build(FeatureSpec({"precomputed": (train.features.shape[2],)}), loaded.labels, **options)

@@ -13,6 +13,7 @@ from aqakit.datasets import mtl_aqa
 from aqakit.errors import DataError, OptionError, RunError
 from aqakit.evaluation.benchmark import benchmark
 from aqakit.training import batches
+from aqakit.training.collating import collate
 from aqakit.training.data import prepare
 from aqakit.training.recipe import make_recipe
 from aqakit.training.run_files import descriptions_json
@@ -116,14 +117,14 @@ UNSEEN = Sample(id="unseen", sources={}, score=1.0, attributes={"twists": 4}, ca
 
 
 def test_classes_and_words_that_were_not_trained_on_are_unknown():
-    batch = batches.collate([SEEN, UNSEEN], LABELS, {})
+    batch = collate([SEEN, UNSEEN], LABELS, {})
     assert batch.attributes["twists"].tolist() == [1, -1]
     assert batch.caption.tolist() == [[0, 1], [0, 1]]
 
 
 def test_what_cannot_be_predicted_is_judged_as_wrong():
     said = {"test": Description({"twists": torch.tensor([[0.0, 1.0], [0.0, 1.0]])}, ((0, 1), (0, 1)))}
-    source = batches.CachedFeatures([SEEN, UNSEEN], batches.collate([SEEN, UNSEEN], LABELS, {}))
+    source = batches.CachedFeatures([SEEN, UNSEEN], collate([SEEN, UNSEEN], LABELS, {}))
     found = json.loads(descriptions_json(said, {"test": source}, LABELS))["test"]
     assert found["judged"]["accuracy_twists"] == 0.5
     assert found["judged"]["rouge_l"] < 1

@@ -78,11 +78,10 @@ def shown(value: object) -> str:
 
 def _metavar(annotation: Any) -> str:
     inner = get_args(annotation)[0] if get_origin(annotation) is Annotated else annotation
-    choices = next((a for a in (inner, *get_args(inner)) if get_origin(a) is Literal), None)
-    if choices is not None:
-        return "|".join(map(str, get_args(choices)))
-    kinds = {int: "INTEGER", float: "NUMBER"}
-    return next((kinds[a] for a in (inner, *get_args(inner)) if a in kinds), "TEXT")
+    found, kinds = (inner, *get_args(inner)), {int: "INTEGER", float: "NUMBER"}
+    choices = [str(value) for a in found if get_origin(a) is Literal for value in get_args(a)]
+    numbers = [kinds[a] for a in found if a in kinds]
+    return "|".join([*choices, *numbers]) or "TEXT"
 
 
 def with_weights(chosen: Sequence[str], weights: str | None) -> list[str]:

@@ -25,6 +25,7 @@ from aqakit.metrics import comparison
 from aqakit.metrics.accuracy import fisher_mean
 from aqakit.metrics.bootstrap import interval, resampled_units
 from aqakit.metrics.summary import TWO_VALUES, two_value_notes
+from aqakit.training import long_videos
 from aqakit.training.data import one_task, prepare, prepare_labels
 from aqakit.training.recipe import Recipe, label_notes, make_recipe
 from aqakit.types import Floats
@@ -151,7 +152,10 @@ def _add(
     table.rows += rows
     table.draws |= {(bench.task, method): drawn for method, drawn in bench.draws.items()}
     table.runs |= {(bench.task, method): folders for method, folders in bench.runs.items()}
-    return [*(f"{bench.task}: {note}" for note in two_value_notes(bench.values)), *found]
+    said = two_value_notes(bench.values)
+    if bench.summarised:
+        said = [*said, long_videos.note(f"long videos ({', '.join(bench.summarised)})")]
+    return [*(f"{bench.task}: {note}" for note in said), *found]
 
 
 def _same_columns(rows: Sequence[dict[str, Any]]) -> None:

@@ -23,6 +23,7 @@ from aqakit.metrics.summary import TWO_VALUES, average, evaluate
 from aqakit.scores.distributions import Point, ScoreDistribution
 from aqakit.system.files import folder_name
 from aqakit.system.progress import track
+from aqakit.training import long_videos
 from aqakit.training.batches import CachedFeatures
 from aqakit.training.data import PreparedData
 from aqakit.training.recipe import Recipe
@@ -47,6 +48,7 @@ class TaskBenchmark:
         number: seed of the bootstrap, different for each task.
         draws: resampled Spearman of each method with an honest rule, and of each floor.
         runs: run folders of each method.
+        summarised: methods of which a run summarised long videos without being told to.
     """
 
     prepared: PreparedData
@@ -56,6 +58,7 @@ class TaskBenchmark:
     number: int = 0
     draws: dict[str, Floats] = field(default_factory=dict)
     runs: dict[str, list[Path]] = field(default_factory=dict)
+    summarised: list[str] = field(default_factory=list)
 
     @property
     def dataset(self) -> Dataset:
@@ -93,6 +96,8 @@ class TaskBenchmark:
         runs = self._runs(label, recipe)
         shown = named(label, recipe.transductive)
         self.runs[shown] = [run.folder for by_fold in runs for run in by_fold]
+        if recipe.summarise == "auto" and any(run.recipe.windows for by_fold in runs for run in by_fold):
+            self.summarised.append(shown)
         rows = []
         for name in rules:
             curves = np.stack([[_curve(run) for run in by_fold] for by_fold in runs])  # (seeds, folds, epochs)
@@ -112,13 +117,20 @@ class TaskBenchmark:
 
     def floors(self, recipe: Recipe | None) -> list[dict[str, Any]]:
         """Return one row for each floor that can be computed, fitted on the samples that the methods are trained on."""
-        source = self.prepared.source
+        source = self._read(recipe).source
         features = source.all_rows if isinstance(source, CachedFeatures) else None
         lengths = np.array(self.prepared.lengths, dtype=float)
         inputs = floors.Inputs.of(features, source.samples, lengths, self.dataset.labels.rule)
         seeds = self.seeds if recipe and (recipe.labels or recipe.validation) else range(1)
         cells = [self._fold_rows(recipe, seed) for seed in seeds]
         return [self._floor(label, answer, inputs, cells) for label, answer in floors.applicable(inputs).items()]
+
+    def _read(self, recipe: Recipe | None) -> PreparedData:
+        """The data as a run on the first fold reads them."""
+        if recipe is None or not self.folds:
+            return self.prepared
+        cell = self._cell(recipe, self.seeds[0], self.folds[0].name)
+        return long_videos.settle(cell, self.prepared, self.prepared.split(cell))[1]
 
     def _floor(
         self, label: str, answer: Any, inputs: Inputs, cells: Sequence[Sequence[tuple[Rows, Rows]]]

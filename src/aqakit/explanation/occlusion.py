@@ -15,7 +15,7 @@ from aqakit.backbones.parts.video import VideoBackbone
 from aqakit.errors import OptionError
 from aqakit.features import extract
 from aqakit.training.run import Run
-from aqakit.types import Batch
+from aqakit.types import Sample
 
 Pixels = NDArray[np.uint8]
 
@@ -42,39 +42,38 @@ def occlusion(
         run: a run that reads videos, with a live or frozen backbone.
         recording: a video file.
         clip: index of the clip, from 0; usually the decisive one of an
-            :class:`~aqakit.explanation.contributions.Explanation`.
+            :class:`~aqakit.explanation.contributions.Explanation`. If the run summarises videos, choose one of the
+            clips that the decisive part consists of; the summary is computed anew for each patch.
         difficulty: the declared difficulty.
         window: first and last frame of the action.
         cells: number of patches along each side.
         moments: number of equal parts that the clip's T frames are split into; a patch is grey during one part.
 
     Raises:
-        OptionError: the run does not read pixels with one backbone, summarises clips, or has no such clip.
+        OptionError: the run does not read pixels with one backbone, or there is no such clip.
     """
     (name, backbone), *others = run.backbones.items()
-    if others or not isinstance(backbone, VideoBackbone) or run.recipe.summarise:
-        raise OptionError(
-            f"{run.folder}: an occlusion map needs a run that reads videos clip by clip, with one backbone"
-        )
+    if others or not isinstance(backbone, VideoBackbone):
+        raise OptionError(f"{run.folder}: an occlusion map needs a run that reads videos, with one backbone")
     sample = run.sample(recording, difficulty, window)
-    path, video = extract.source(sample, name, backbone), run.embed([sample])
-    if not 0 <= clip < video.clips.shape[1]:
-        raise OptionError(f"{path}: has {video.clips.shape[1]} clips, numbered from 0, and no clip {clip}")
+    path, clips = extract.source(sample, name, backbone), run.features(sample, name)
+    if not 0 <= clip < len(clips):
+        raise OptionError(f"{path}: has {len(clips)} clips, numbered from 0, and no clip {clip}")
     pixels = next(islice(backbone.read(path, window), clip, None))
     changed = _greyed(pixels, cells, moments)
-    before = run.assessor.predict_embedded(video).mean
-    change = [_seen_as(run, backbone, video, clip, part) - before for part in _chunks(changed)]
+    before = run.assessor.predict_embedded(run.collate([sample], {name: [clips]})).mean
+    change = [_seen_as(run, sample, clips, clip, part) - before for part in _chunks(changed)]
     grid = torch.cat(change).double().numpy().reshape(moments, cells, cells)
     return np.asarray(grid[_shares(len(pixels), moments)])
 
 
-def _seen_as(run: Run, backbone: VideoBackbone, video: Batch, clip: int, pixels: Sequence[Pixels]) -> Tensor:
-    """Scores (m,) of the video with one clip replaced by each of m others."""
+def _seen_as(run: Run, sample: Sample, clips: Tensor, clip: int, pixels: Sequence[Pixels]) -> Tensor:
+    """Scores (m,) of a sample, with features (N, *F) of its clips, when one clip is replaced by each of m others."""
+    ((name, backbone),) = run.backbones.items()
     seen = run.engine.embed(backbone, np.stack(pixels))
     seen = seen if run.assessor.live else extract.compact(seen, backbone).float()
-    rows = video.select(torch.zeros(len(seen), dtype=torch.int64))
-    rows.features[:, clip] = seen
-    return run.assessor.predict_embedded(rows).mean
+    changed = [torch.cat([clips[:clip], one[None], clips[clip + 1 :]]) for one in seen]
+    return run.assessor.predict_embedded(run.collate([sample] * len(seen), {name: changed})).mean
 
 
 def _chunks(clips: Iterator[Pixels]) -> Iterator[list[Pixels]]:

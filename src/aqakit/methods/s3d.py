@@ -130,6 +130,7 @@ class S3D(Method):
     def __init__(self, stages: Stages, models: list[PointHead], fusion: LeastSquares | SupportVectors | None) -> None:
         super().__init__()
         self.stages, self.models, self.fusion = stages, nn.ModuleList(models), fusion
+        self.needs_clips = stages.segmenter is not None  # a stage of a summary is no stage of the action
 
     def losses(self, batch: Batch) -> dict[str, Tensor]:
         """Mean squared error of each stage model."""

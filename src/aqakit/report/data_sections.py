@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 import torch
@@ -41,17 +42,20 @@ def add_data_sections(result: TaskResult, groups: Mapping[str, Sequence[Run]]) -
     """
     all_prepared: dict[str, PreparedData] = {}
     try:
-        for label, group in groups.items():
-            all_prepared[label] = _shared(all_prepared, groups, group[0]) or prepare(group[0].recipe)
+        for group in groups.values():
+            for run in group:
+                if _reads(run) not in all_prepared:
+                    all_prepared[_reads(run)] = prepare(run.recipe)
     except (AqakitError, OSError) as error:
         why = f"The data could not be opened ({error}): no floors, pictures, map of features or health."
         return replace(result, notes=(*result.notes, why))
-    first, prepared = next((group[0], all_prepared[label]) for label, group in groups.items())
-    embeddings = {
-        _seen(group[0]): found for n, group in groups.items() for found in _embedding(all_prepared[n], group[0])
-    }
+    first, *others = (group[0] for group in groups.values())
+    prepared = all_prepared[_reads(first)]
+    embeddings = {_seen(run): found for run in (first, *others) for found in _embedding(all_prepared[_reads(run)], run)}
     runs = {
-        (n, str(r.recipe.fold), r.recipe.settings.seed): (r, all_prepared[n]) for n, rs in groups.items() for r in rs
+        (n, str(r.recipe.fold), r.recipe.settings.seed): (r, all_prepared[_reads(r)])
+        for n, rs in groups.items()
+        for r in rs
     }
     samples = {s.id: s for s in prepared.dataset.samples}
     changed = list(_changed(result, {s.id: s for s in prepared.source.samples}))
@@ -114,14 +118,10 @@ def _seen(run: Run) -> str:
     return f"{name}, as {run.recipe.method} trained it" if run.recipe.finetune else name
 
 
-def _shared(known: Mapping[str, PreparedData], groups: Mapping[str, Sequence[Run]], run: Run) -> PreparedData | None:
-    """Return data already prepared for another method that reads the same, or None."""
+def _reads(run: Run) -> str:
+    """What a run reads of the data, as text; runs that read the same share what was prepared."""
     same = ("backbones", "summarise", "engine", "precision", "calibration", "finetune", "shift", "flip", "jitter")
-
-    def read(one: Run) -> list[Any]:
-        return [getattr(one.recipe, name) for name in same]
-
-    return next((prepared for label, prepared in known.items() if read(groups[label][0]) == read(run)), None)
+    return json.dumps([run.recipe.to_json()[name] for name in same])
 
 
 def _shown(case: Case, run: Run, prepared: PreparedData) -> Case:

@@ -97,7 +97,7 @@ class _RunInspector:
 
     def __init__(self, cache: Path | str | None) -> None:
         self.cache = Path(cache) if cache else None
-        self._prepared_by_task: dict[str | None, PreparedData] = {}
+        self._known: dict[tuple[str | None, int], PreparedData] = {}
 
     def terms(self, labels: str, runs: Mapping[tuple[str, str], Sequence[Path]]) -> Iterator[LossTerm]:
         """Yield, for each method on the first task, the loss terms that labelled videos alone do not have.
@@ -153,9 +153,10 @@ class _RunInspector:
         return np.array([np.nan if (score := truth[one]) is None else score for one in ids], dtype=float)
 
     def _prepared(self, recipe: Recipe) -> PreparedData:
-        if recipe.task not in self._prepared_by_task:
-            self._prepared_by_task[recipe.task] = prepare(recipe, self.cache)
-        return self._prepared_by_task[recipe.task]
+        read = recipe.task, recipe.windows
+        if read not in self._known:
+            self._known[read] = prepare(recipe, self.cache)
+        return self._known[read]
 
 
 @torch.inference_mode()

@@ -193,19 +193,36 @@ def assemble(
     Raises:
         OptionError: a name, option or combination is invalid, or the method needs pixels and ``finetune`` is False.
     """
-    module = discovery.find("methods", method)
-    checked = configuration.configure(f"method {method}", module.build, options)
-    if len(backbones) > 1 and fuse == "none" and len(module.FEATURES.streams) == 1:
-        raise OptionError(f"method {method} reads one stream, not {len(backbones)}; give --fuse concat")
     shapes = {n: (3 * b.shape[0],) if summarise else b.shape for n, b in backbones.items()}
     scaled = {n for n, b in backbones.items() if standardise == "yes" or (standardise == "auto" and b.standardise)}
     scaling = Standardise({n: shape for n, shape in shapes.items() if n in scaled and not finetune})
-    spec = FeatureSpec(_fused(shapes) if fuse == "concat" else shapes)
-    built = module.build(spec, target_labels(labels, target), **checked)
+    built = build_method(method, options, shapes, labels, target=target, fuse=fuse)
     if built.needs_pixels and not finetune:
         raise OptionError(f"method {method} with these options needs pixels: give --finetune")
     live = backbones if finetune else {}
     return Assessor(built, scaling, live, target=target, fuse=fuse, precision=precision)
+
+
+def build_method(
+    method: str,
+    options: Mapping[str, Any],
+    shapes: Mapping[str, tuple[int, ...]],
+    labels: LabelSpec,
+    *,
+    target: Target,
+    fuse: Fuse,
+) -> Method:
+    """Build the method of an assessor, for streams of these shapes.
+
+    Raises:
+        OptionError: as :func:`assemble`.
+    """
+    module = discovery.find("methods", method)
+    checked = configuration.configure(f"method {method}", module.build, options)
+    if len(shapes) > 1 and fuse == "none" and len(module.FEATURES.streams) == 1:
+        raise OptionError(f"method {method} reads one stream, not {len(shapes)}; give --fuse concat")
+    spec = FeatureSpec(_fused(shapes) if fuse == "concat" else shapes)
+    return cast(Method, module.build(spec, target_labels(labels, target), **checked))
 
 
 def target_labels(labels: LabelSpec, target: Target) -> LabelSpec:

@@ -1,4 +1,4 @@
-"""Turn samples into batches: labels as tensors, and features from the cache or from pixels."""
+"""Turn samples into batches, with features from the cache or from pixels."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from aqakit.features.extract import Extraction
 from aqakit.methods.parts.pooling import summarise
 from aqakit.recordings import transforms
 from aqakit.system.progress import track
+from aqakit.training.collating import collate
 from aqakit.types import Batch, LabelSpec, Sample, Stream
 
 _VIDEOS_AT_ONCE = 32  # of pixels, or of large maps
@@ -87,6 +88,16 @@ class CachedFeatures:
         whole = len(self) == len(self.pool) and torch.equal(self.rows, torch.arange(len(self)))
         streams = self.pool.streams if whole else self.all_rows.streams
         return CachedFeatures(self.samples, collate(self.samples, labels, streams))
+
+    def summarised(self, windows: int) -> CachedFeatures:
+        """Return the same samples, each summarised in that many windows."""
+        rows = self.all_rows
+        videos = {
+            name: [video[clips] for video, clips in zip(s.features, s.clips, strict=True)]
+            for name, s in rows.streams.items()
+        }
+        found = {name: stack(one, windows) for name, one in videos.items()}
+        return CachedFeatures(self.samples, rows.replace(streams=found))
 
 
 def share_memory(sources: Sequence[BatchSource]) -> bool:
@@ -265,36 +276,3 @@ def live_pixels(
         done.add(sample, last - first + 1)
     batch = collate(done.samples, labels, {})
     return LivePixels(done.samples, batch, backbones, cache, shift=shift, flip=flip, jitter=jitter), done
-
-
-def collate(samples: Sequence[Sample], labels: LabelSpec, streams: Mapping[str, Stream]) -> Batch:
-    """Combine the labels of samples, as tensors, with their streams into a batch.
-
-    Classes and words that the label description does not have are unknown (−1), or left out of the caption.
-    """
-    groups = {g: i for i, g in enumerate(sorted({s.group for s in samples if s.group is not None}))}
-    words = {word: i for i, word in enumerate(labels.vocabulary)}
-    return Batch(
-        streams=streams,
-        score=torch.tensor([math.nan if s.score is None else s.score for s in samples]),
-        judges=torch.tensor([_judges(s, labels.judges) for s in samples]).reshape(len(samples), labels.judges),
-        difficulty=torch.tensor([math.nan if s.difficulty is None else s.difficulty for s in samples]),
-        attributes={n: _classes(samples, n, count) for n, count in labels.attributes.items()},
-        caption=_captions(samples, words),
-        group=torch.tensor([-1 if s.group is None else groups[s.group] for s in samples]),
-    )
-
-
-def _classes(samples: Sequence[Sample], name: str, count: int) -> Tensor:
-    found = [sample.attributes.get(name, -1) for sample in samples]
-    return torch.tensor([value if value < count else -1 for value in found], dtype=torch.int64)
-
-
-def _judges(sample: Sample, count: int) -> list[float]:
-    return list(sample.judges) if sample.judges and len(sample.judges) == count else [math.nan] * count
-
-
-def _captions(samples: Sequence[Sample], words: Mapping[str, int]) -> Tensor:
-    tokens = [[words[w] for w in (s.caption or "").split() if w in words] for s in samples]
-    longest = max(map(len, tokens), default=0)
-    return torch.tensor([t + [-1] * (longest - len(t)) for t in tokens], dtype=torch.int64)

@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import cast
 
 import torch
 
@@ -24,6 +25,7 @@ from aqakit.features.extract import Extraction
 from aqakit.system.files import default_cache
 from aqakit.training import batches
 from aqakit.training.batches import BatchSource, CachedFeatures, PartlyLabelled
+from aqakit.training.collating import collate
 from aqakit.training.members import held_out_parts, members_for, straddles
 from aqakit.training.recipe import Recipe, assemble_run, make_engine
 from aqakit.types import LabelSpec, Sample, Split
@@ -51,6 +53,10 @@ class PreparedData:
         """Return the readable samples among ``ids``, in that order."""
         where = {s.id: i for i, s in enumerate(self.source.samples)}
         return self.source.subset(torch.tensor([where[i] for i in ids if i in where], dtype=torch.int64))
+
+    def summarised(self, windows: int) -> PreparedData:
+        """Return the same data with every video summarised in that many windows; cached features only."""
+        return replace(self, source=cast(CachedFeatures, self.source).summarised(windows))
 
     def labels_of(self, recipe: Recipe, split: RunSplit) -> LabelSpec:
         """Return the label description of a run: what the labels that it is trained with say, and nothing else."""
@@ -190,7 +196,7 @@ def prepare_labels(dataset: Dataset) -> PreparedData:
     """Prepare labels only, without opening a recording; lengths are known for samples with windows."""
     windows = [sample.window for sample in dataset.samples]
     lengths = [last - first + 1 for first, last in (window or (0, math.nan) for window in windows)]
-    everything = batches.collate(dataset.samples, dataset.labels, {})
+    everything = collate(dataset.samples, dataset.labels, {})
     return PreparedData(dataset, CachedFeatures(dataset.samples, everything), lengths, {}, "")
 
 
@@ -206,13 +212,13 @@ def _labelled(samples: Sequence[Sample], recipe: Recipe) -> list[str]:
 def _cached(
     recipe: Recipe, dataset: Dataset, backbones: Mapping[str, Backbone], cache: Path, engine: Engine
 ) -> tuple[BatchSource, Extraction]:
-    if recipe.summarise and any(len(backbone.shape) != 1 for backbone in backbones.values()):
+    if recipe.windows and any(len(backbone.shape) != 1 for backbone in backbones.values()):
         raise OptionError("--summarise works on vectors, and a backbone outputs maps; omit --summarise")
     if recipe.shift or recipe.flip or recipe.jitter:
         raise OptionError("shift, flip and jitter augment pixels; give --finetune, or omit them")
     done = extract.extract(dataset.samples, backbones, cache, engine)
     _check_any(dataset, done)
-    return batches.cached_features(done, dataset.labels, recipe.summarise), done
+    return batches.cached_features(done, dataset.labels, recipe.windows), done
 
 
 def _live(

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import torch
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field
 
 from aqakit import discovery
 from aqakit.backbones.parts.base import Backbone
@@ -29,6 +29,9 @@ from aqakit.types import LabelSpec
 AUTO = 0
 """As many members as :func:`aqakit.training.members.members_for` gives the data."""
 
+Summarise = int | Literal["auto"]
+"""Windows in which a video's clips are summarised, 0 for none; ``auto`` until the data are known."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Recipe:
@@ -41,6 +44,8 @@ class Recipe:
         protocol: name of the splits; ``all`` trains on every readable sample and tests on none.
         fold: name of the fold; if None, the first one.
         backbones: (name, options) of each backbone.
+        summarise: windows in which the clips of a video are summarised, 0 for none; ``auto`` until the data are known,
+            when :func:`aqakit.training.long_videos.settle` decides.
         members: number of models, each trained without one part of the training samples; 0 until the data are known.
         parts: what is held out from a member, as :func:`aqakit.training.members.held_out_parts` takes it.
         scale_target: whether the last layers start at mean and spread of the training scores.
@@ -63,7 +68,7 @@ class Recipe:
     target: Target = "score"
     fuse: Fuse = "none"
     finetune: bool = False
-    summarise: int = 0
+    summarise: Summarise = 0
     standardise: Literal["auto", "yes", "no"] = "auto"
     engine: engines.Name = "torch"
     precision: engines.Precision = "float32"
@@ -79,6 +84,11 @@ class Recipe:
     labels: str | None = None
     transductive: bool = False
     settings: Settings = field(default_factory=Settings)
+
+    @property
+    def windows(self) -> int:
+        """Windows in which the clips of a video are summarised; 0 for none, or while that is not known."""
+        return 0 if self.summarise == "auto" else self.summarise
 
     @classmethod
     def from_json(cls, stored: Mapping[str, Any]) -> Recipe:
@@ -118,12 +128,12 @@ def make_recipe(
         data_options=data_options,
         backbones=tuple(chosen),
         settings=Settings(**configuration.configure("training", Settings, settings)),
-        **_with_members(configuration.configure("run", run_options, shared)),
+        **_settled(configuration.configure("run", run_options, shared)),
     )
 
 
-def _with_members(options: dict[str, Any]) -> dict[str, Any]:
-    """Settle how many members there are.
+def _settled(options: dict[str, Any]) -> dict[str, Any]:
+    """Settle what does not wait for the data: how many members there are, and that live pixels are not summarised.
 
     Raises:
         OptionError: several members together with an option that is for one.
@@ -131,7 +141,15 @@ def _with_members(options: dict[str, Any]) -> dict[str, Any]:
     alone = [n for n, given in (("finetune", options["finetune"]), ("validation", options["validation"] > 0)) if given]
     if options["members"] and options["members"] > 1 and alone:
         raise OptionError(f"--{alone[0]} is for a single model; leave it out, or give --members 1")
-    return {**options, "members": options["members"] or (1 if alone else AUTO)}
+    whole = options["finetune"] and options["summarise"] == "auto"
+    members = options["members"] or (1 if alone else AUTO)
+    return {**options, "members": members, "summarise": 0 if whole else options["summarise"]}
+
+
+def _windows(value: object) -> object:
+    if value == "auto" or (isinstance(value, int) and value >= 0) or str(value).isdecimal():
+        return value
+    raise ValueError("should be a number of windows, 0 to keep every clip, or auto")
 
 
 def run_options(
@@ -143,10 +161,13 @@ def run_options(
     fuse: Annotated[Fuse, Field(description="concat: join the features of several backbones")] = "none",
     finetune: Annotated[bool, Field(description="train the backbone too, from pixels")] = False,
     summarise: Annotated[
-        int, Field(ge=0, description="summarise each video's clips in this many windows: mean, spread, change; 0: off")
-    ] = 0,
+        Summarise,
+        BeforeValidator(_windows),
+        Field(description="windows to summarise a video's clips in: mean, spread, change; 0: none; auto: if long"),
+    ] = "auto",
     standardise: Annotated[
-        Literal["auto", "yes", "no"], Field(description="standardise feature channels, fitted on the training set")
+        Literal["auto", "yes", "no"],
+        Field(description="standardise feature channels, fitted on the training set; auto: measures and summaries"),
     ] = "auto",
     engine: Annotated[engines.Name, Field(description="inference engine for frozen backbones")] = "torch",
     precision: Annotated[
@@ -226,7 +247,7 @@ def assemble_run(recipe: Recipe, labels: LabelSpec, backbones: Mapping[str, Back
         target=recipe.target,
         fuse=recipe.fuse,
         finetune=recipe.finetune,
-        summarise=recipe.summarise,
+        summarise=recipe.windows,
         standardise=recipe.standardise,
         precision=getattr(torch, recipe.precision),
     )

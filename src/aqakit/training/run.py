@@ -30,6 +30,7 @@ from aqakit.scores.cross_conformal import CrossConformal
 from aqakit.scores.distributions import ScoreDistribution, mixture, restore
 from aqakit.training import batches, run_files, summary
 from aqakit.training.assessor import check_difficulty
+from aqakit.training.collating import collate
 from aqakit.training.ensemble import Ensemble
 from aqakit.training.recipe import Recipe, assemble_members, make_engine
 from aqakit.training.summary import TrainingSummary
@@ -179,13 +180,18 @@ class Run:
         """Compute the features of samples, and collate them with their labels into a batch; nothing is cached."""
         for sample in samples:
             check_range(sample.difficulty, self.description.get("difficulty"), sample.id)
-        streams = {n: [self._features(s, n, backbone) for s in samples] for n, backbone in self.backbones.items()}
-        stacked = {name: batches.stack(videos, self.recipe.summarise) for name, videos in streams.items()}
-        batch = batches.collate(samples, self.labels, stacked)
+        return self.collate(samples, {name: [self.features(s, name) for s in samples] for name in self.backbones})
+
+    def collate(self, samples: Sequence[Sample], features: Mapping[str, Sequence[Tensor]]) -> Batch:
+        """Collate samples with their features (N_i, *F) of each stream; summarised, if the run's videos are."""
+        streams = {name: batches.stack(videos, self.recipe.windows) for name, videos in features.items()}
+        batch = collate(samples, self.labels, streams)
         check_difficulty(batch.difficulty, [s.id for s in samples], self.recipe.target)
         return batch
 
-    def _features(self, sample: Sample, name: str, backbone: Backbone) -> Tensor:
+    def features(self, sample: Sample, name: str) -> Tensor:
+        """Compute the features (N, *F) of all clips of a sample with one backbone; nothing is cached."""
+        backbone = self.backbones[name]
         if self.assessor.live:  # trained on exact features, not on those rounded by the cache
             return extract.embed(backbone, extract.source(sample, name, backbone), sample.window, self.engine)
         return extract.clips_of(sample, name, backbone, None, self.engine).features

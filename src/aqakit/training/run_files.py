@@ -23,8 +23,8 @@ from aqakit.scores.cross_conformal import CrossConformal
 from aqakit.scores.distributions import ScoreDistribution, restore
 from aqakit.scores.recalibration import Recalibration
 from aqakit.system.files import atomic_path
-from aqakit.training import batches
 from aqakit.training.batches import BatchSource
+from aqakit.training.collating import collate
 from aqakit.training.ensemble import Ensemble
 from aqakit.training.state import History
 from aqakit.types import Description, LabelSpec, Sample, ScoreScale
@@ -70,7 +70,7 @@ def descriptions_json(said: Mapping[str, Description], watched: Mapping[str, Bat
     return json.dumps(
         {
             split: {
-                "judged": judge(it, batches.collate(watched[split].samples, known[split], {}), known[split]),
+                "judged": judge(it, collate(watched[split].samples, known[split], {}), known[split]),
                 "samples": [
                     {"id": sample.id, **spoken, **{f"true_{name}": _truth(sample, name) for name in spoken}}
                     for sample, spoken in zip(watched[split].samples, decode_descriptions(it, labels))

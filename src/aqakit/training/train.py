@@ -20,7 +20,7 @@ from aqakit.scores.cross_conformal import CrossConformal
 from aqakit.scores.distributions import ScoreDistribution
 from aqakit.system import distributed, processes
 from aqakit.system.files import write_text
-from aqakit.training import run_files, trust
+from aqakit.training import long_videos, run_files, trust
 from aqakit.training.assessor import Assessor, Target, check_difficulty
 from aqakit.training.batches import BatchSource, has_score, scores_of
 from aqakit.training.data import PreparedData, RunSplit, prepare
@@ -57,12 +57,13 @@ def execute(
     _check_selection(recipe, split)
     prepared = prepared.with_labels(prepared.labels_of(recipe, split))
     recipe = replace(recipe, fold=split.fold, members=max(1, len(split.parts)))
+    recipe, prepared, notes = long_videos.settle(recipe, prepared, split)
     fingerprint = _fingerprint(recipe, prepared, split)
     finished = (folder / "run.json").exists() and _finished(folder, fingerprint)
     distributed.wait()  # no process writes before all have checked the folder
     if finished:
         return Run.load(folder)
-    description = _describe(recipe, prepared, fingerprint)
+    description = {**_describe(recipe, prepared, fingerprint), "notes": notes}
     if processes.is_first():
         folder.mkdir(parents=True, exist_ok=True)
         write_text(folder / "run.json", json.dumps({**description, "status": "running"}, indent=1))
@@ -199,7 +200,7 @@ def _write(
     found = _trust(prepared, split, kept, watched, fitted)
     done = {**description, "status": "finished", "epoch": history.best, "losses": history.losses}
     done["trust"] = found.to_json() if found else None
-    write_text(folder / "run.json", json.dumps({**done, "notes": history.notes}, indent=1))
+    write_text(folder / "run.json", json.dumps({**done, "notes": [*description["notes"], *history.notes]}, indent=1))
     (folder / RESUME_FILE).unlink(missing_ok=True)
 
 

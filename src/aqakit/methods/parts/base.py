@@ -26,12 +26,15 @@ class Method(nn.Module, ABC):
         supports_vmap: Whether torch.vmap can compute :meth:`losses` of several models at once, for labelled batches:
             what is computed depends on no value of a tensor, and no buffer changes.
         needs_pixels: Whether the method, with its options, uses :meth:`pixel_losses`; cached features are then refused.
+        needs_clips: Whether the method, with its options, needs the clips as the backbone gives them; long videos are
+            then not summarised unless asked.
     """
 
     epoch: int = 0
     remembers_unlabelled: bool = False
     supports_vmap: bool = False
     needs_pixels: bool = False
+    needs_clips: bool = False
 
     @abstractmethod
     def losses(self, batch: Batch) -> dict[str, Tensor]:

@@ -68,6 +68,7 @@ class Wrapped(Method):
         super().__init__()
         self.base = base
         self.remembers_unlabelled, self.needs_pixels = base.remembers_unlabelled, base.needs_pixels
+        self.needs_clips = base.needs_clips
 
     def pixel_losses(self, pixels: Batch, embed: Callable[[Batch], Batch]) -> dict[str, Tensor]:
         """Return the pixel losses of the base."""
