@@ -86,7 +86,14 @@ def execute(
     )
     if processes.is_first():
         whole = _groups(split, train) is not None
-        TrainingSummary.of(ensemble, train, device_of(recipe.settings.device), whole_groups=whole).save(folder)
+        remembered = TrainingSummary.of(
+            ensemble,
+            train,
+            device_of(recipe.settings.device),
+            whole_groups=whole,
+            validation=watched.get("validation"),
+        )
+        remembered.save(folder)
         write_text(folder / run_files.TRAINING, json.dumps(trust.fingerprints(train.samples)))
         if split.parts:
             watched = {"held-out": prepared.subset([i for part in split.parts for i in part]), **watched}
