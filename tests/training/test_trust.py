@@ -2,7 +2,10 @@
 
 import csv
 import json
+import runpy
 import shutil
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -159,6 +162,53 @@ def test_an_older_run_says_nothing(run, tmp_path):
     rows, _ = score_recordings(loaded, [run.folder.parent / "0.npy"], 35)
     assert set(rows[0]) == {"recording", "score", "std", "low_90", "high_90"}
     assert doubts(loaded, rows) == []
+
+
+@pytest.fixture(scope="module")
+def live(tmp_path_factory):
+    """A run that trained its backbone on 40 rendered dives of twenty events."""
+    folder = tmp_path_factory.mktemp("live")
+    return aqakit.train("dae", data="synthetic_dives:count=40:size=64", root=folder, finetune=True, validation=0.25,
+                        backbone="c3d_small:size=32:frames=8:width=2", epochs=1, out=folder / "run",
+                        cache=folder / "cache")  # fmt: skip
+
+
+def test_a_trained_backbone_is_no_judge_of_what_it_has_seen(live):
+    summary = live.training_summary
+    validation = live.ids("validation")
+    assert not set(validation) & set(summary.ids)
+    assert [len(vectors) for vectors in summary.held.values()] == [len(validation)]
+    assert set(summary.familiarity) == {"c3d_small", "pixels/c3d_small"}
+    assert len(summary.familiarity["c3d_small"].own) == len(validation)
+    assert len(summary.familiarity["pixels/c3d_small"].compared) == len(set(summary.scenes))  # whole events left out
+
+
+def test_the_pixels_of_a_recording_are_judged_as_those_of_training_were(live):
+    (number, name) = next(enumerate(live.training_summary.ids))
+    (folder,) = live.folder.parent.glob("v*-seed0-*")
+    sample = live.sample(next(folder.rglob(f"{name}.mp4")), 3.0)
+    found = live._appearance(sample)["c3d_small"]
+    torch.testing.assert_close(found[0], live.training_summary.pixels["c3d_small"][number], atol=1e-4, rtol=1e-4)
+
+
+def test_without_validation_only_pixels_judge(live, tmp_path):
+    run = aqakit.train("regression", data="synthetic_dives:count=40:size=64", root=live.folder.parent, finetune=True,
+                       backbone="c3d_small:size=16:frames=4:width=2", epochs=1, out=tmp_path / "run",
+                       cache=tmp_path / "cache")  # fmt: skip
+    assert set(run.training_summary.familiarity) == {"pixels/c3d_small"}
+
+
+def test_the_benchmark_flags_noise_and_not_dives(live, tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("AQAKIT_CACHE", str(tmp_path / "cache"))
+    words = ["--run", live.folder, "--noise", 8, "--dives", 8, "--seeds", 5, "--json", tmp_path / "rows.json"]
+    monkeypatch.setattr(sys, "argv", ["familiarity.py", *map(str, words)])
+    runpy.run_path(str(Path(__file__).parents[2] / "benchmarks" / "familiarity.py"), run_name="__main__")
+    *noise, dives = json.loads((tmp_path / "rows.json").read_text())
+    assert [row["samples"] for row in noise] == [1] * 8
+    assert sum(row["flagged"] for row in noise) >= 7
+    assert dives["recordings"] == "8 dives of seed 5"
+    assert dives["share"] <= 0.25
+    assert "noise: white" in capsys.readouterr().out
 
 
 @pytest.mark.slow
