@@ -3,9 +3,9 @@
     python benchmarks/familiarity.py [VIDEO ...] [--demo FOLDER] [--jigsaws FOLDER] [--json FILE]
 
 The run of `aqakit demo` (trained into the folder unless it is there) is asked about noise of eight kinds, rendered
-dives of another seed, in pools that it has not seen, and any videos given. With JIGSAWS at hand, a run on the kinematics
-of Suturing is asked about Knot_Tying and about the Suturing trials that it was not trained on, and the other way
-round. The rule was chosen on `white`, `still`, `grey` and `gradient`, on dives of seed 1 and on Suturing; the rest
+dives of other seeds, in pools that it has not seen, and any videos given. With JIGSAWS at hand, a run on the kinematics
+of Suturing is asked about Knot_Tying and about the Suturing trials that it was not trained on; and the other way round.
+The rule was chosen on `white`, `still`, `grey` and `gradient`, on dives of seed 1 and on the run on Suturing; the rest
 tells how it does elsewhere.
 """
 
@@ -103,7 +103,8 @@ def noise(folder: Path, count: int) -> Iterator[tuple[str, list[Path]]]:
             rng = np.random.default_rng([11, k])
             files.append(folder / f"{make.__name__}-{k}.mp4")
             encode(map(Image.fromarray, make(rng, int(rng.integers(60, 130)))), files[-1], SIZE)
-        yield f"noise: {make.__name__}", files
+        if files:
+            yield f"noise: {make.__name__}", files
 
 
 def row(run: Run, name: str, samples: Sequence[Sample]) -> dict[str, Any]:
@@ -115,7 +116,8 @@ def row(run: Run, name: str, samples: Sequence[Sample]) -> dict[str, Any]:
 def dives(run: Run, videos: Sequence[Path], work: Path, *, count: int, noisy: int, seeds: Sequence[int]) -> list[Any]:
     """Rows of a run that reads dives."""
     rows = [row(run, path.name, [run.sample(path, DEGREE)]) for path in videos]
-    rows += [row(run, kind, [run.sample(path, DEGREE) for path in files]) for kind, files in noise(work, noisy) if files]
+    for kind, files in noise(work, noisy):
+        rows.append(row(run, kind, [run.sample(path, DEGREE) for path in files]))
     for seed in seeds:
         unseen = synthetic_dives.samples(None, count=count, seed=seed)
         rows.append(row(run, f"{count} dives of seed {seed}", unseen))

@@ -154,7 +154,7 @@ def test_the_command_prints_clips_and_exemplars(run):
 
 
 def test_an_explanation_says_how_far_its_score_can_be_trusted(run, tmp_path):
-    known = run.folder.parent / f"{run.training_summary.ids[0].removeprefix('r')}.npy"
+    known = run.folder.parent / f"{int(run.training_summary.ids[0].removeprefix('r'))}.npy"
     far = tmp_path / "far.npy"
     np.save(far, 1e4 * np.arange(1, 121, dtype="float32")[:, None] * np.ones((1, np.load(known).shape[1]), "float32"))
     for recording, sentence in ((known, SEEN), (far, UNLIKE)):

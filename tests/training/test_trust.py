@@ -135,6 +135,17 @@ def test_a_run_says_what_it_measured_and_what_it_has_seen(run):
     assert said[1:] == [f"{folder / 'copy.npy'}: {SEEN}", f"{folder / 'other.npy'}: {UNLIKE}"]
 
 
+def test_without_limits_intervals_end_at_the_range_of_training_scores(run):
+    scores = run.training_summary.score
+    assert (run.labels.scale.low, run.labels.scale.high) == pytest.approx((float(scores.min()), float(scores.max())))
+    files = [run.folder.parent / f"{n}.npy" for n in range(40)]
+    rows, _ = score_recordings(run, files, 3.0)
+    ends = [end for row in rows for end in (row["low_90"], row["high_90"])]
+    assert run.labels.scale.low <= min(ends) < max(ends) <= run.labels.scale.high
+    page = (Path(__file__).parents[2] / "docs" / "manifest.md").read_text()
+    assert "Intervals end at these limits" in " ".join(page.split())
+
+
 def test_a_difficulty_out_of_range_is_no_score(run):
     rows, failed = score_recordings(run, [run.folder.parent / "0.npy"], 35)
     assert not rows

@@ -7,8 +7,8 @@ the Mahalanobis distance with the correlation matrix of their vectors, shrunk by
 The training videos are divided into parts, and the distance of each one is taken to all videos of the other parts. A
 new video is compared with each of them on the same terms: by its distance to the same videos (cross-conformal
 prediction, Vovk 2015). The p-value is (1 + number of training videos at least as far away as the new one) / (n + 1). If
-new videos are exchangeable with the training videos, a share of about p has a p-value of at most p. Between groups, such
-as athletes, it is the groups that must be exchangeable: with few of them, the share varies from run to run.
+new videos are exchangeable with the training videos, a share of about p has a p-value of at most p. If whole groups are
+left out, such as athletes, groups must be exchangeable: with few of them, the share varies from run to run.
 
 A backbone that is trained in the run has seen the training videos, so that their features are no measure for those of
 others: distances of validation videos take their place (split conformal prediction). As it may also map what it has
