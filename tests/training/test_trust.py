@@ -11,8 +11,10 @@ import numpy as np
 import pytest
 import torch
 from sklearn.linear_model import LinearRegression
+from typer.testing import CliRunner
 
 import aqakit
+from aqakit.cli.app import app
 from aqakit.datasets.parts.loading import load as load_dataset
 from aqakit.errors import DataError
 from aqakit.scores.cross_conformal import CrossConformal
@@ -133,6 +135,30 @@ def test_a_run_says_what_it_measured_and_what_it_has_seen(run):
     assert (seen["held_out_samples"], seen["worth"]) == (trust.samples, True)
     said = doubts(run, [seen, other])
     assert said[1:] == [f"{folder / 'copy.npy'}: {SEEN}", f"{folder / 'other.npy'}: {UNLIKE}"]
+
+
+def test_predict_prints_and_writes_what_is_known_of_its_scores(run, tmp_path):
+    name = run.training_summary.ids[0]
+    known, far = run.folder.parent / f"{name[1:]}.npy", tmp_path / "far.npy"
+    np.save(far, np.full((120, 4), 1e4, "float32") * np.arange(120)[:, None])
+    given = [
+        "predict",
+        str(run.folder),
+        str(known),
+        str(far),
+        "--difficulty",
+        "3",
+        "--json",
+        str(tmp_path / "rows.json"),
+    ]
+    shown = CliRunner().invoke(app, given)
+    assert shown.exit_code == 0, shown.output
+    printed = "".join(shown.stdout.split())  # the table may break a line anywhere
+    for said in (*run.trust.sentences(), f"{known}: {SEEN}", f"{far}: {UNLIKE}"):
+        assert "".join(said.split()) in printed
+    rows = json.loads((tmp_path / "rows.json").read_text())
+    assert [(row["in_training"], row["unfamiliar"]) for row in rows] == [(True, False), (False, True)]
+    assert all(row["worth"] is True and 0 < row["familiar"] <= 1 for row in rows)
 
 
 def test_without_limits_intervals_end_at_the_range_of_training_scores(run):
