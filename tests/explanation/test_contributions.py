@@ -19,6 +19,7 @@ from aqakit.explanation.contributions import attribute, clip_frames, explain, sh
 from aqakit.explanation.occlusion import occlusion
 from aqakit.scores.distributions import Point
 from aqakit.training.summary import TrainingSummary
+from aqakit.training.trust import SEEN, UNLIKE
 from aqakit.types import Stream
 from tests.synthetic import LABELS, batch, small
 from tests.training.test_run import make_manifest, train
@@ -151,6 +152,24 @@ def test_the_command_prints_clips_and_exemplars(run):
     (found,) = json.loads(CliRunner().invoke(app, [*given, "--json", "-"]).stdout)
     again = explain(run, recording, difficulty=2.0)
     assert found == json.loads(json.dumps(again.to_json()))
+
+
+def test_an_explanation_says_how_far_its_score_can_be_trusted(run, tmp_path):
+    known = run.folder.parent / f"{int(run.training_summary.ids[0].removeprefix('r'))}.npy"
+    far = tmp_path / "far.npy"
+    np.save(far, 1e4 * np.arange(1, 121, dtype="float32")[:, None] * np.ones((1, np.load(known).shape[1]), "float32"))
+    for recording, sentence in ((known, SEEN), (far, UNLIKE)):
+        found = explain(run, recording, difficulty=2.0)
+        assert found.notes == [*run.trust.sentences(), sentence]
+        told = found.to_json()
+        assert told["notes"] == found.notes
+        assert told["provenance"]["in_training"] == (recording == known)
+        assert told["provenance"]["unfamiliar"] == (recording == far)
+        assert told["trust"]["held"] == run.trust.held
+        shown = CliRunner().invoke(app, ["explain", str(run.folder), str(recording), "--difficulty", "2"])
+        assert all(note in " ".join(shown.stdout.split()) for note in found.notes)
+    refused = CliRunner().invoke(app, ["explain", str(run.folder), str(known), "--difficulty", "35"])
+    assert refused.exit_code != 0
 
 
 def test_exemplars_are_the_nearest_neighbours_of_scaled_features(run):

@@ -8,6 +8,8 @@ import shlex
 import shutil
 import sys
 import xml.etree.ElementTree as ET
+from dataclasses import replace
+from html import escape
 from html.parser import HTMLParser
 
 import numpy as np
@@ -199,6 +201,23 @@ def test_a_case_has_its_timeline_and_what_it_is_like(made):
             assert case.timeline[-1].last == 119
             assert case.id not in dict(case.similar)
     assert page.text.count('class="timeline"') == len(task.cases)
+
+
+def test_it_says_how_far_the_scores_can_be_trusted(made):
+    folder, _, study, page = made
+    (task,) = study.tasks
+    for method in task.compared:
+        files = [json.loads(file.read_text()) for file in (folder / "bench").rglob("run.json")]
+        known = [f["trust"] for f in files if f["recipe"]["method"] == method.label]
+        total, held = (sum(one[name] for one in known) for name in ("samples", "held"))
+        sentence = f"the 90% interval held {held}."
+        (told,) = [note for note in task.notes if note.startswith(f"{method.label}: of {total} ") and sentence in note]
+        assert escape(told) in page.text
+        worthless = sum(not one["worth"] for one in known)
+        assert any(note.startswith(f"{method.label}: {worthless} of") for note in task.notes) == (worthless > 0)
+    assert all(isinstance(case.doubts, tuple) for case in task.cases)
+    doubtful = replace(task.cases[0], doubts=("unlike <anything>",))
+    assert "unlike &lt;anything&gt;" in html._card(doubtful, "points")
 
 
 def test_a_run_can_be_made_again(made, tmp_path, monkeypatch):

@@ -14,12 +14,13 @@ def draw(count, seed, channels=6):
     return torch.randn(count, channels, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
 
 
-def test_the_distance_is_that_of_scipy():
-    known, videos = draw(20, 0), draw(5, 1)
+@pytest.mark.parametrize("channels", [6, 30])  # fewer and more than videos
+def test_the_distance_is_that_of_scipy(channels):
+    known, videos = draw(20, 0, channels), draw(5, 1, channels)
     z = ((known - known.mean(0)) / known.std(0, correction=0)).numpy()
-    shrunk = (1 - SHRINKAGE) * np.corrcoef(z.T) + SHRINKAGE * np.eye(6)
+    shrunk = (1 - SHRINKAGE) * np.corrcoef(z.T) + SHRINKAGE * np.eye(channels)
     query = ((videos - known.mean(0)) / known.std(0, correction=0)).numpy()
-    wanted = [mahalanobis(one, np.zeros(6), np.linalg.inv(shrunk)) / np.sqrt(6) for one in query]
+    wanted = [mahalanobis(one, np.zeros(channels), np.linalg.inv(shrunk)) / np.sqrt(channels) for one in query]
     np.testing.assert_allclose(distance(known, videos).numpy(), wanted, rtol=1e-9)
 
 
@@ -52,6 +53,29 @@ def test_several_streams_are_corrected_for_and_few_videos_need_a_larger_distance
     assert unlike == [True]
     few = {"a": Familiarity(draw(5, 0))}
     assert familiar(few, {"a": torch.cat([draw(1, 3), draw(1, 3) * 50])})[1] == [False, True]
+
+
+def test_held_out_videos_stand_in_for_training_videos_that_training_drew_together():
+    drawn, held, new = draw(40, 0) / 2, draw(79, 1), draw(400, 2)
+    flagged = {how: np.mean(familiar({"x": test}, {"x": new})[1]) for how, test in (
+        ("held", Familiarity(drawn, held=held)), ("own", Familiarity(drawn)))}  # fmt: skip
+    assert flagged["own"] > 0.4
+    assert flagged["held"] < 0.12
+    far = (distance(drawn, held) >= distance(drawn, new[:1])).sum()
+    assert float(Familiarity(drawn, held=held).p_values(new[:1])[0]) == pytest.approx(float((1 + far) / 80))
+
+
+def test_p_values_of_the_same_kind_are_uniform():
+    found = [Familiarity(draw(40, 0), held=draw(19, k)).p_values(draw(50, 1000 + k))[0] for k in range(1, 60)]
+    shares = [float((torch.cat(found) <= level + 1e-6).double().mean()) for level in (0.05, 0.25, 0.5, 0.75)]
+    assert shares == pytest.approx([0.05, 0.25, 0.5, 0.75], abs=0.05)
+
+
+def test_the_finest_test_decides_at_which_p_value_a_video_is_unlike():
+    tests = {"few": Familiarity(draw(20, 0), held=draw(4, 1)), "many": Familiarity(draw(59, 2))}
+    p, unlike = familiar(tests, {"few": draw(2, 3) * 99, "many": torch.cat([draw(1, 4) * 0, draw(1, 5) + 9])})
+    assert unlike == [False, True]
+    assert p == pytest.approx([0.4, 2 / 60])
 
 
 def test_groups_are_not_compared_with_themselves():

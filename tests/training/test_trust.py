@@ -2,15 +2,20 @@
 
 import csv
 import json
+import runpy
 import shutil
+import sys
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from sklearn.linear_model import LinearRegression
+from typer.testing import CliRunner
 
 import aqakit
+from aqakit.cli.app import app
 from aqakit.datasets.parts.loading import load as load_dataset
 from aqakit.errors import DataError
 from aqakit.scores.cross_conformal import CrossConformal
@@ -151,6 +156,41 @@ def test_a_run_says_what_it_measured_and_what_it_has_seen(run):
     assert said[1:] == [f"{folder / 'copy.npy'}: {SEEN}", f"{folder / 'other.npy'}: {UNLIKE}"]
 
 
+def test_predict_prints_and_writes_what_is_known_of_its_scores(run, tmp_path):
+    name = run.training_summary.ids[0]
+    known, far = run.folder.parent / f"{name[1:]}.npy", tmp_path / "far.npy"
+    np.save(far, np.full((120, 4), 1e4, "float32") * np.arange(120)[:, None])
+    given = [
+        "predict",
+        str(run.folder),
+        str(known),
+        str(far),
+        "--difficulty",
+        "3",
+        "--json",
+        str(tmp_path / "rows.json"),
+    ]
+    shown = CliRunner().invoke(app, given)
+    assert shown.exit_code == 0, shown.output
+    printed = "".join(shown.stdout.split())  # the table may break a line anywhere
+    for said in (*run.trust.sentences(), f"{known}: {SEEN}", f"{far}: {UNLIKE}"):
+        assert "".join(said.split()) in printed
+    rows = json.loads((tmp_path / "rows.json").read_text())
+    assert [(row["in_training"], row["unfamiliar"]) for row in rows] == [(True, False), (False, True)]
+    assert all(row["worth"] is True and 0 < row["familiar"] <= 1 for row in rows)
+
+
+def test_without_limits_intervals_end_at_the_range_of_training_scores(run):
+    scores = run.training_summary.score
+    assert (run.labels.scale.low, run.labels.scale.high) == pytest.approx((float(scores.min()), float(scores.max())))
+    files = [run.folder.parent / f"{n}.npy" for n in range(40)]
+    rows, _ = score_recordings(run, files, 3.0)
+    ends = [end for row in rows for end in (row["low_90"], row["high_90"])]
+    assert run.labels.scale.low <= min(ends) < max(ends) <= run.labels.scale.high
+    page = (Path(__file__).parents[2] / "docs" / "manifest.md").read_text()
+    assert "Intervals end at these limits" in " ".join(page.split())
+
+
 def test_a_difficulty_out_of_range_is_no_score(run):
     rows, failed = score_recordings(run, [run.folder.parent / "0.npy"], 35)
     assert not rows
@@ -178,6 +218,53 @@ def test_an_older_run_says_nothing(run, tmp_path):
     rows, _ = score_recordings(loaded, [run.folder.parent / "0.npy"], 35)
     assert set(rows[0]) == {"recording", "score", "std", "low_90", "high_90"}
     assert doubts(loaded, rows) == []
+
+
+@pytest.fixture(scope="module")
+def live(tmp_path_factory):
+    """A run that trained its backbone on 40 rendered dives of twenty events."""
+    folder = tmp_path_factory.mktemp("live")
+    return aqakit.train("dae", data="synthetic_dives:count=40:size=64", root=folder, finetune=True, validation=0.25,
+                        backbone="c3d_small:size=32:frames=8:width=2", epochs=1, out=folder / "run",
+                        cache=folder / "cache")  # fmt: skip
+
+
+def test_a_trained_backbone_is_no_judge_of_what_it_has_seen(live):
+    summary = live.training_summary
+    validation = live.ids("validation")
+    assert not set(validation) & set(summary.ids)
+    assert [len(vectors) for vectors in summary.held.values()] == [len(validation)]
+    assert set(summary.familiarity) == {"c3d_small", "pixels/c3d_small"}
+    assert len(summary.familiarity["c3d_small"].own) == len(validation)
+    assert len(summary.familiarity["pixels/c3d_small"].compared) == len(set(summary.scenes))  # whole events left out
+
+
+def test_the_pixels_of_a_recording_are_judged_as_those_of_training_were(live):
+    (number, name) = next(enumerate(live.training_summary.ids))
+    (folder,) = live.folder.parent.glob("v*-seed0-*")
+    sample = live.sample(next(folder.rglob(f"{name}.mp4")), 3.0)
+    found = live._appearance(sample)["c3d_small"]
+    torch.testing.assert_close(found[0], live.training_summary.pixels["c3d_small"][number], atol=1e-4, rtol=1e-4)
+
+
+def test_without_validation_only_pixels_judge(live, tmp_path):
+    run = aqakit.train("regression", data="synthetic_dives:count=40:size=64", root=live.folder.parent, finetune=True,
+                       backbone="c3d_small:size=16:frames=4:width=2", epochs=1, out=tmp_path / "run",
+                       cache=tmp_path / "cache")  # fmt: skip
+    assert set(run.training_summary.familiarity) == {"pixels/c3d_small"}
+
+
+def test_the_benchmark_flags_noise_and_not_dives(live, tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("AQAKIT_CACHE", str(tmp_path / "cache"))
+    words = ["--run", live.folder, "--noise", 8, "--dives", 8, "--seeds", 5, "--json", tmp_path / "rows.json"]
+    monkeypatch.setattr(sys, "argv", ["familiarity.py", *map(str, words)])
+    runpy.run_path(str(Path(__file__).parents[2] / "benchmarks" / "familiarity.py"), run_name="__main__")
+    *noise, dives = json.loads((tmp_path / "rows.json").read_text())
+    assert [row["samples"] for row in noise] == [1] * 8
+    assert sum(row["flagged"] for row in noise) >= 7
+    assert dives["recordings"] == "8 dives of seed 5"
+    assert dives["share"] <= 0.25
+    assert "noise: white" in capsys.readouterr().out
 
 
 @pytest.mark.slow

@@ -8,6 +8,7 @@ import re
 import shlex
 import shutil
 import sys
+from html import escape
 from pathlib import Path
 
 import httpx
@@ -19,10 +20,12 @@ from scipy.stats import norm
 from aqakit import cli
 from aqakit.cli.serve import serve
 from aqakit.report import svg
+from aqakit.training.trust import SEEN, UNLIKE, Provenance
+from aqakit.web.answer import answer
 from aqakit.web.models import Score
 from aqakit.web.report import report
 from tests.report.test_html import Page
-from tests.web.test_server import client, ended, folder, run, send, videos  # noqa: F401 (fixtures)
+from tests.web.test_server import LIMITS, client, ended, folder, run, send, videos  # noqa: F401 (fixtures)
 
 
 def test_a_report_says_what_the_answer_says_and_needs_nothing(client, run, videos):
@@ -44,6 +47,24 @@ def test_a_report_says_what_the_answer_says_and_needs_nothing(client, run, video
     assert "aqakit train dae" in text
     assert str(run.folder.parent) not in response.text  # the manifest and the run lie there
     assert json.loads(page.data)["result"]["score"] == result["score"]
+
+
+def test_answer_and_report_say_how_far_the_score_can_be_trusted(client, run, videos):
+    known = next(path for n, path in enumerate(videos) if f"v{n}" in run.training_summary.ids)
+    job = ended(client, send(client, known).json())
+    notes = job["result"]["notes"]
+    assert notes[: len(run.trust.sentences())] == run.trust.sentences()
+    assert SEEN in notes
+    page = client.get(f"/api/scores/{job['id']}/report").text
+    assert all(escape(note) in page for note in notes)
+
+
+def test_an_answer_says_that_a_video_is_unlike_the_training_videos(run, videos, monkeypatch):
+    for unlike in (True, False):
+        monkeypatch.setattr(run, "provenance", lambda sample, video, said=unlike: Provenance(0.01, said, False))
+        found = answer(run, videos[0], "v.mp4", None, LIMITS, lambda done, total: None)
+        assert (UNLIKE in found.notes) == unlike
+        assert SEEN not in found.notes
 
 
 def test_a_report_has_what_a_method_says_and_does_without_what_it_does_not(client, videos):

@@ -40,6 +40,7 @@ class Case:
         timeline: contributions of the parts of the recording; empty if unknown.
         similar: the training samples most similar to it for its model, with their scores.
         about: the caption.
+        doubts: whether it is unlike the training samples, or one of them.
     """
 
     method: str
@@ -56,6 +57,7 @@ class Case:
     timeline: tuple[Part, ...] = ()
     similar: tuple[tuple[str, float], ...] = ()
     about: str = ""
+    doubts: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -141,7 +141,8 @@ def _shown(case: Case, run: Run, prepared: PreparedData) -> Case:
     spans = clip_frames(run, sample, len(points)).tolist()
     parts = tuple(Part(first, last, float(one)) for (first, last), one in zip(spans, points))
     similar = tuple((e.id, e.score) for e in remembered.nearest(clips))
-    return replace(case, timeline=parts if len(parts) > 1 else (), similar=similar)
+    doubts = tuple(run.provenance(sample, clips).sentences())
+    return replace(case, timeline=parts if len(parts) > 1 else (), similar=similar, doubts=doubts)
 
 
 def _frames(sample: Sample) -> tuple[np.ndarray, ...]:

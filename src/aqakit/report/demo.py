@@ -118,6 +118,8 @@ def _notes(
         f"Best possible, given the true mean of each dive: spearman score {best:.3f}.",
         f"{path.name}, read from disk: {float(again.mean):.1f} ± {float(again.std):.1f}, 90 % interval "
         f"{low:.1f} – {high:.1f}; the judges gave {sample.score:.1f}.",
+        *(f"{said[0].upper()}{said[1:]}." for said in (run.trust.sentences() if run.trust else [])),
+        *(f"{path.name}: {said}." for said in run.provenance(sample, run.embed([sample])).sentences()),
         f"Figure: {out / 'demo.png'}. To score a video: aqakit predict {out / 'run'} VIDEO --difficulty 3.0",
     ]
 

@@ -234,6 +234,7 @@ def _card(case: Case, unit: str) -> str:
     about = f"<p>{escape(case.about)}</p>" if case.about else ""
     similar = ", ".join(f"{name} ({score:.2f})" for name, score in case.similar)
     about += f"<p class=note>most similar in training: {escape(similar)}</p>" if similar else ""
+    about += "".join(f"<p class=note>{escape(doubt)}</p>" for doubt in case.doubts)
     return (
         f"<article><h4>{escape(case.id)}</h4><p class=note>{escape(case.method)} · {escape(case.why)} · "
         f"fold {escape(case.fold)}, seed {case.seed}</p>{strip}{line}<p>true <b>{case.true:.2f}</b>, predicted "

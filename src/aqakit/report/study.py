@@ -10,7 +10,7 @@ import json
 import shlex
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -182,7 +182,7 @@ def _task(groups: Mapping[str, Sequence[Run]], each: int, data: bool) -> TaskRes
         span=scale.span,
         methods=methods,
         cases=tuple(case for method in methods for case in cases(method, each)),
-        notes=_notes(runs),
+        notes=(*_notes(runs), *(sentence for label, group in groups.items() for sentence in _trust(label, group))),
     )
     return add_data_sections(result, groups) if data else result
 
@@ -262,3 +262,18 @@ def _notes(runs: Sequence[Run]) -> tuple[str, ...]:
     seen = [sentence for kind in kinds for sentence in label_notes(*kind)]
     failures = {name: why for run in runs for name, why in run.description.get("failures", {}).items()}
     return (*seen, *(f"{name} could not be read and is not included here: {why}" for name, why in failures.items()))
+
+
+def _trust(label: str, runs: Sequence[Run]) -> Iterator[str]:
+    """Say how far the scores of a method can be trusted, over all its runs."""
+    known = [run.trust for run in runs if run.trust]
+    worthless = sum(not trust.worth for trust in known)
+    if len(known) > 1:
+        for split in dict.fromkeys(trust.split for trust in known):
+            same = [trust for trust in known if trust.split == split]
+            total, held = (sum(getattr(trust, name) for trust in same) for name in ("samples", "held"))
+            yield f"{label}: {replace(same[0], samples=total, held=held, worth=True).sentences()[0]}."
+        if worthless:
+            yield f"{label}: {worthless} of {len(known)} runs are no better than guessing the average."
+    else:
+        yield from (f"{label}: {sentence}." for trust in known for sentence in trust.sentences())

@@ -7,7 +7,13 @@ the Mahalanobis distance with the correlation matrix of their vectors, shrunk by
 The training videos are divided into parts, and the distance of each one is taken to all videos of the other parts. A
 new video is compared with each of them on the same terms: by its distance to the same videos (cross-conformal
 prediction, Vovk 2015). The p-value is (1 + number of training videos at least as far away as the new one) / (n + 1). If
-new videos are exchangeable with the training videos, a share of about p has a p-value of at most p.
+new videos are exchangeable with the training videos, a share of about p has a p-value of at most p. If whole groups are
+left out, such as athletes, groups must be exchangeable: with few of them, the share varies from run to run.
+
+A backbone that is trained in the run has seen the training videos, so that their features are no measure for those of
+others: distances of validation videos take their place (split conformal prediction). As it may also map what it has
+never seen to features that it has, there is a second test, of what its pixels look like
+(:mod:`aqakit.features.appearance`), which training does not change; there, groups are always left out as a whole.
 """
 
 from __future__ import annotations
@@ -26,34 +32,38 @@ UNFAMILIAR = 0.05
 
 _FEWEST = 10  # with fewer levels of p than this, distances decide
 _FAR = 3.0  # then this many times the median distance of training videos counts as unlike
-_MARGIN = 1.4  # no less than this does: chosen on rendered dives, checked on JIGSAWS
 _MOST = 50  # more parts than this are joined
 _JOINED = 10
 
 
 class Familiarity:
-    """The training videos of one stream, and how far each is from the others.
+    """The training videos of one stream, and how far videos that they were not fitted on are from them.
 
     Args:
         known: (n, D) vectors of the training videos, n > 2.
         group: (n,) groups; videos of a group are not compared with each other. None if each is for itself.
+        held: (m, D) vectors of videos that the backbone was not trained on, if it was trained in the run: their
+            distances stand in for those of training videos, which training has drawn together (split conformal).
     """
 
-    def __init__(self, known: Tensor, group: Sequence[str] | None = None) -> None:
-        self.known = known.double()
-        self.part = _parts(list(range(len(known))) if group is None else group)
-        self.own = torch.empty(len(known), dtype=torch.float64)
-        for part in self.part.unique():
-            self.own[self.part == part] = distance(self.known[self.part != part], self.known[self.part == part])
+    def __init__(self, known: Tensor, group: Sequence[str] | None = None, held: Tensor | None = None) -> None:
+        known = known.double()
+        if held is None:
+            part = _parts(list(range(len(known))) if group is None else group)
+            pairs = [(known[part != k], known[part == k]) for k in part.unique()]
+        else:
+            pairs = [(known, held.double())]
+        self.compared = [(others, distance(others, own)) for others, own in pairs]
+        self.own = torch.cat([own for _, own in self.compared])
 
     def p_values(self, videos: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the p-value (B,) of vectors (B, D), and their distance relative to the median of training (B,)."""
+        """Return the p-value (B,) of vectors (B, D), and their distance relative to the median of known ones (B,)."""
         reached = torch.zeros(len(videos))
         apart = []
-        for part in self.part.unique():
-            far = distance(self.known[self.part != part], videos.double())
+        for others, own in self.compared:
+            far = distance(others, videos.double())
             apart.append(far)
-            reached += (self.own[self.part == part, None] >= far).sum(0)
+            reached += (own[:, None] >= far).sum(0)
         relative = torch.stack(apart).median(0).values / self.own.median().clamp_min(1e-12)
         return (1 + reached) / (len(self.own) + 1), relative
 
@@ -71,11 +81,11 @@ def familiar(tests: Mapping[str, Familiarity], videos: Mapping[str, Tensor]) -> 
     found = {name: test.p_values(videos[name]) for name, test in tests.items()}
     p = (torch.stack([p for p, _ in found.values()]).amin(0) * len(found)).clamp(max=1.0)
     relative = torch.stack([relative for _, relative in found.values()]).amax(0)
-    levels = (min(len(test.own) for test in tests.values()) + 1) / len(found)
+    levels = (max(len(test.own) for test in tests.values()) + 1) / len(found)  # of the finest test
     if levels < _FEWEST:
         return p.tolist(), (relative > _FAR).tolist()
     rare = p <= max(1, round(UNFAMILIAR * levels)) / levels + 1e-6
-    return p.tolist(), (rare & (relative > _MARGIN)).tolist()
+    return p.tolist(), rare.tolist()
 
 
 def distance(known: Tensor, videos: Tensor) -> Tensor:
@@ -86,11 +96,15 @@ def distance(known: Tensor, videos: Tensor) -> Tensor:
     base, query = (standardised(vectors[:, usable], mean, spread) for vectors in (known, videos))
     if not base.shape[1]:
         return torch.zeros(len(videos), dtype=torch.float64)
-    # (ρ I + (1 − ρ) AᵀA / m)⁻¹ by the Woodbury identity: a matrix of videos, not of channels
-    ridge = SHRINKAGE * len(base) / (1 - SHRINKAGE) * torch.eye(len(base), dtype=torch.float64)
-    shared = base @ query.T  # (m, B)
-    inside = (shared * torch.linalg.solve(base @ base.T + ridge, shared)).sum(0)
-    return ((query.square().sum(1) - inside).clamp_min(0) / SHRINKAGE / base.shape[1]).sqrt()
+    if base.shape[1] <= len(base):
+        matrix = SHRINKAGE * torch.eye(base.shape[1], dtype=torch.float64) + (1 - SHRINKAGE) / len(base) * base.T @ base
+        squares = (query * torch.linalg.solve(matrix, query.T).T).sum(1)
+    else:  # (ρ I + (1 − ρ) AᵀA / m)⁻¹ by the Woodbury identity: a matrix of videos, not of channels
+        ridge = SHRINKAGE * len(base) / (1 - SHRINKAGE) * torch.eye(len(base), dtype=torch.float64)
+        shared = base @ query.T  # (m, B)
+        inside = (shared * torch.linalg.solve(base @ base.T + ridge, shared)).sum(0)
+        squares = (query.square().sum(1) - inside) / SHRINKAGE
+    return (squares.clamp_min(0) / base.shape[1]).sqrt()
 
 
 def _parts(group: Sequence[object]) -> Tensor:

@@ -25,6 +25,7 @@ from aqakit.backbones.parts.base import Backbone
 from aqakit.backbones.parts.building import build_backbones
 from aqakit.errors import OptionError, RunError
 from aqakit.features import extract
+from aqakit.features.appearance import appearance
 from aqakit.features.engines import Engine
 from aqakit.scores.cross_conformal import CrossConformal
 from aqakit.scores.distributions import ScoreDistribution, mixture, restore
@@ -111,9 +112,18 @@ class Run:
     def provenance(self, sample: Sample, video: Batch) -> Provenance:
         """Whether a sample, with its features (B = 1), is like the training samples, or one of them."""
         stored = (self.folder / summary.FILE).exists()
-        found = self.training_summary.familiar(video) if stored else None
+        found = self.training_summary.familiar(video, self._appearance(sample)) if stored else None
         seen = None if self._training is None else is_among(sample, self._training)
         return Provenance(found[0][0], found[1][0], seen) if found else Provenance(in_training=seen)
+
+    def _appearance(self, sample: Sample) -> dict[str, Tensor]:
+        """Appearance (1, S) of the pixels that each live backbone reads; they are decoded again, one clip at a time."""
+        found = {}
+        for name in self.training_summary.pixels:
+            path = extract.source(sample, name, self.backbones[name])
+            clips = self.backbones[name].read(path, sample.window)
+            found[name] = torch.cat([appearance(torch.from_numpy(clip)[None]) for clip in clips]).mean(0, keepdim=True)
+        return found
 
     def predict(
         self,

@@ -20,6 +20,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from aqakit.errors import RunError
+from aqakit.features.appearance import appearance
 from aqakit.system.files import atomic_path
 from aqakit.training.assessor import Assessor
 from aqakit.training.batches import BatchSource, has_score
@@ -51,8 +52,12 @@ class TrainingSummary:
         mean_features: for each stream, the features of these videos, averaged over clips: (n, D).
         mean_clip: for each stream, the mean clip of all training videos: (N, *F), one for each position, if all have N
             clips; else (1, *F).
-        profiles: for each stream, mean, first and last clip of these videos: (n, 3 D); empty in older runs.
+        profiles: for each stream, mean, first and last clip of these videos: (n, 3 D); empty in older runs, and for
+            backbones trained in the run without validation videos.
         groups: group of each video, if whole groups were held out.
+        held: the same as ``profiles`` for validation videos, (m, 3 D), if the backbones were trained in the run.
+        pixels: for each such backbone, the appearance of the training videos: (n, S).
+        scenes: group of each video, if all have one: the videos of a group look alike.
     """
 
     ids: Sequence[str]
@@ -61,30 +66,57 @@ class TrainingSummary:
     mean_clip: Mapping[str, Tensor]
     profiles: Mapping[str, Tensor] = field(default_factory=dict)
     groups: Sequence[str] | None = None
+    held: Mapping[str, Tensor] = field(default_factory=dict)
+    pixels: Mapping[str, Tensor] = field(default_factory=dict)
+    scenes: Sequence[str] | None = None
 
     @classmethod
     @torch.no_grad()
     def of(
-        cls, assessor: Assessor | Ensemble, train: BatchSource, device: torch.device, *, whole_groups: bool = False
+        cls,
+        assessor: Assessor | Ensemble,
+        train: BatchSource,
+        device: torch.device,
+        *,
+        whole_groups: bool = False,
+        validation: BatchSource | None = None,
     ) -> TrainingSummary:
-        """Compute the summary by embedding the training set once more, a few videos at a time."""
-        pooled: dict[str, list[Tensor]] = {}
-        profiles: dict[str, list[Tensor]] = {}
-        usual: dict[str, _Mean] = {}
-        for batch in _embedded(assessor.eval(), train, device):
-            for name, stream in batch.streams.items():
-                pooled.setdefault(name, []).append(pool(stream).cpu())
-                profiles.setdefault(name, []).append(profile(stream).cpu())
-                usual.setdefault(name, _Mean()).add(stream)
+        """Compute the summary by embedding the training set once more, a few videos at a time.
+
+        Args:
+            assessor: the trained model.
+            train: its training set.
+            device: where it is computed.
+            whole_groups: whether the members of the run did not see whole groups.
+            validation: videos that were not trained on; they are used if the backbones were trained in the run.
+        """
         known = has_score(train)
+        usual: dict[str, _Mean] = {}
+        pooled, profiles, pixels = _Rows(), _Rows(), _Rows()
+        for seen, batch in _embedded(assessor.eval(), train, device):
+            for name, stream in batch.streams.items():
+                pooled.add(name, pool(stream))
+                profiles.add(name, profile(stream))
+                usual.setdefault(name, _Mean()).add(stream)
+            for name in assessor.live:
+                pixels.add(name, pool(looks(seen.streams[name])))
+        held = _Rows()
+        if assessor.live and validation is not None and len(validation) >= _FEWEST:
+            for _, batch in _embedded(assessor, validation, device):
+                for name, stream in batch.streams.items():
+                    held.add(name, profile(stream))
         scored = [s for s in train.samples if s.score is not None]
+        groups = [str(s.group) for s in scored]
         return cls(
             [s.id for s in scored],
             torch.tensor([s.score for s in scored]),
-            {name: torch.cat(parts)[known] for name, parts in pooled.items()},
+            pooled.joined(known),
             {name: mean.value() for name, mean in usual.items()},
-            {name: torch.cat(parts)[known] for name, parts in profiles.items()},
-            [str(s.group) for s in scored] if whole_groups else None,
+            {} if assessor.live and not held else profiles.joined(known),
+            groups if whole_groups else None,
+            held.joined(),
+            pixels.joined(known),
+            groups if all(s.group for s in scored) else None,
         )
 
     def save(self, folder: Path) -> None:
@@ -93,7 +125,10 @@ class TrainingSummary:
         tensors |= {f"pooled/{name}": t.contiguous() for name, t in self.mean_features.items()}
         tensors |= {f"usual/{name}": t.contiguous() for name, t in self.mean_clip.items()}
         tensors |= {f"profile/{name}": t.contiguous() for name, t in self.profiles.items()}
+        tensors |= {f"held/{name}": t.contiguous() for name, t in self.held.items()}
+        tensors |= {f"pixels/{name}": t.contiguous() for name, t in self.pixels.items()}
         about = {"ids": json.dumps(list(self.ids)), "groups": json.dumps(self.groups)}
+        about["scenes"] = json.dumps(self.scenes)
         with atomic_path(folder / FILE) as temporary:
             save_file(tensors, temporary, about)
 
@@ -108,11 +143,12 @@ class TrainingSummary:
             with safe_open(folder / FILE, framework="pt") as stored:
                 about = {name: json.loads(value) for name, value in stored.metadata().items()}
                 tensors = {name: stored.get_tensor(name) for name in stored.keys()}  # noqa: SIM118
-            pooled, usual, profiles = (
+            pooled, usual, profiles, held, pixels = (
                 {n.removeprefix(f"{part}/"): t for n, t in tensors.items() if n.startswith(f"{part}/")}
-                for part in ("pooled", "usual", "profile")
+                for part in ("pooled", "usual", "profile", "held", "pixels")
             )
-            return cls(about["ids"], tensors["score"], pooled, usual, profiles, about.get("groups"))
+            groups, scenes = about.get("groups"), about.get("scenes")
+            return cls(about["ids"], tensors["score"], pooled, usual, profiles, groups, held, pixels, scenes)
         except FileNotFoundError:
             raise RunError(f"{folder}: has no {FILE}, so nothing can be explained; train the run again") from None
         except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
@@ -127,15 +163,31 @@ class TrainingSummary:
 
     @cached_property
     def familiarity(self) -> Mapping[str, Familiarity]:
-        """For each stream, a test of being like the training videos; empty if there are too few of them."""
-        known = self.profiles if len(self.ids) >= _FEWEST else {}
-        groups = self.groups if self.groups and len(set(self.groups)) >= _FEWEST else None
-        return {name: Familiarity(vectors, groups) for name, vectors in known.items()}
+        """Tests of being like the training videos, by stream, and by ``pixels/stream``; empty if these are too few."""
+        if len(self.ids) < _FEWEST:
+            return {}
+        groups, scenes = (one if one and len(set(one)) >= _FEWEST else None for one in (self.groups, self.scenes))
+        tests = {name: Familiarity(vectors, groups, self.held.get(name)) for name, vectors in self.profiles.items()}
+        return tests | {f"pixels/{name}": Familiarity(vectors, scenes) for name, vectors in self.pixels.items()}
 
-    def familiar(self, videos: Batch) -> tuple[list[float], list[bool]] | None:
-        """Return the p-values of videos (B,) and whether each is unlike training; None if there is no test."""
+    def familiar(self, videos: Batch, pixels: Mapping[str, Tensor]) -> tuple[list[float], list[bool]] | None:
+        """Return the p-values of videos (B,) and whether each is unlike training; None if there is no test.
+
+        Args:
+            videos: their features.
+            pixels: their appearance (B, S), for each of ``pixels``.
+        """
         vectors = {name: profile(stream).cpu() for name, stream in videos.streams.items()}
+        vectors |= {f"pixels/{name}": vector for name, vector in pixels.items()}
         return familiar(self.familiarity, vectors) if self.familiarity else None
+
+
+def looks(stream: Stream) -> Stream:
+    """Replace the pixels (B, N, T, H, W, 3) of a stream by their appearance (B, N, S)."""
+    found = torch.cat([appearance(clip) for clip in stream.features[stream.clips].split(1)])  # in little memory
+    vectors = found.new_zeros(*stream.clips.shape, found.shape[1])
+    vectors[stream.clips] = found
+    return Stream(vectors, stream.clips)
 
 
 def pool(stream: Stream) -> Tensor:
@@ -157,6 +209,16 @@ def _vectors(stream: Stream) -> Tensor:
     if features.ndim > 4:
         return features.flatten(3).mean(3)
     return features.mean(2) if features.ndim == 4 else features
+
+
+class _Rows(dict[str, list[Tensor]]):
+    """Vectors of a few videos at a time, for each stream."""
+
+    def add(self, name: str, vectors: Tensor) -> None:
+        self.setdefault(name, []).append(vectors.cpu())
+
+    def joined(self, known: Tensor | slice = slice(None)) -> dict[str, Tensor]:
+        return {name: torch.cat(parts)[known] for name, parts in self.items()}
 
 
 class _Mean:
@@ -191,6 +253,10 @@ def _squares(known: Tensor, video: Tensor) -> Tensor:
     return ((known - video) / spread)[:, usable].square().mean(1) if bool(usable.any()) else known.new_zeros(len(known))
 
 
-def _embedded(assessor: Assessor | Ensemble, source: BatchSource, device: torch.device) -> Iterator[Batch]:
+def _embedded(
+    assessor: Assessor | Ensemble, source: BatchSource, device: torch.device
+) -> Iterator[tuple[Batch, Batch]]:
+    """Yield a few videos at a time, as the source gives them, and their features."""
     for index in torch.arange(len(source)).split(_VIDEOS_AT_ONCE):
-        yield assessor.embed(source.batch(index).to(device))
+        seen = source.batch(index).to(device)
+        yield seen, assessor.embed(seen)

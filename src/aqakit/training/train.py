@@ -86,8 +86,9 @@ def execute(
         report=report,
     )
     if processes.is_first():
-        whole = _groups(split, train) is not None
-        TrainingSummary.of(ensemble, train, device_of(recipe.settings.device), whole_groups=whole).save(folder)
+        whole, device = _groups(split, train) is not None, device_of(recipe.settings.device)
+        held = watched.get("validation")
+        TrainingSummary.of(ensemble, train, device, whole_groups=whole, validation=held).save(folder)
         write_text(folder / run_files.TRAINING, json.dumps(trust.fingerprints(train.samples)))
         if split.parts:
             watched = {"held-out": prepared.subset([i for part in split.parts for i in part]), **watched}
