@@ -159,7 +159,7 @@ def build(
     noise: NoiseOption = None,
     pooling: PoolingOption = "average",
     hidden: HiddenOption = (256, 128),
-    dropout: DropoutOption = 0.0,
+    dropout: DropoutOption = 0.3,
 ) -> DAE | SupportDAE:
     """Build DAE for these features and labels.
 

@@ -51,7 +51,7 @@ def build(
     noise: NoiseOption = None,
     pooling: PoolingOption = "average",
     hidden: HiddenOption = (256, 128),
-    dropout: DropoutOption = 0.0,
+    dropout: DropoutOption = 0.3,
 ) -> JudgesDAE:
     """Build one DAE for every judge; the options are those of :func:`aqakit.methods.dae.build`.
 

@@ -74,7 +74,7 @@ def build(
     ] = "distribution",
     pooling: PoolingOption = "average",
     hidden: HiddenOption = (256, 128),
-    dropout: DropoutOption = 0.0,
+    dropout: DropoutOption = 0.3,
 ) -> MUSDL:
     """Build MUSDL for these features and labels.
 

@@ -43,7 +43,7 @@ def build(
     *,
     pooling: PoolingOption = "average",
     hidden: HiddenOption = (256, 128),
-    dropout: DropoutOption = 0.0,
+    dropout: DropoutOption = 0.3,
 ) -> Regression:
     """Build the baseline for these features and labels."""
     trunk = Trunk(features, pooling=pooling, hidden=hidden, dropout=dropout)

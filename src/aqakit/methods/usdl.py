@@ -75,7 +75,7 @@ def build(
     ] = "distribution",
     pooling: PoolingOption = "average",
     hidden: HiddenOption = (256, 128),
-    dropout: DropoutOption = 0.0,
+    dropout: DropoutOption = 0.3,
 ) -> USDL:
     """Build USDL for these features and labels."""
     trunk = Trunk(features, pooling=pooling, hidden=hidden, dropout=dropout)

@@ -16,7 +16,7 @@ from aqakit.system import distributed
 class Settings:
     """The options of the training loop."""
 
-    epochs: Annotated[int, Field(gt=0, description="passes over the training set")] = 100
+    epochs: Annotated[int, Field(gt=0, description="passes over the training set")] = 50
     batch_size: Annotated[int, Field(gt=0, description="videos per step and process")] = 16
     learning_rate: Annotated[float, Field(gt=0, description="learning rate of the method")] = 1e-3
     backbone_rate: Annotated[

@@ -10,9 +10,9 @@ from __future__ import annotations
 import math
 import re
 from abc import abstractmethod
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import torch
 from pydantic import Field
@@ -42,8 +42,10 @@ RampOption = Annotated[int, Field(ge=0, description="epochs over which the weigh
 _STILL = (nn.Dropout, nn.modules.dropout._DropoutNd, nn.modules.batchnorm._BatchNorm)
 
 
-def build_base(owner: str, base: str, features: FeatureSpec, labels: LabelSpec) -> Method:
-    """Build the method that a scheme wraps.
+def build_base(
+    owner: str, base: str, features: FeatureSpec, labels: LabelSpec, defaults: Mapping[str, Any] | None = None
+) -> Method:
+    """Build the method that a scheme wraps, with other ``defaults`` for those of its options that it has.
 
     Raises:
         OptionError: If the method or option does not exist, or the method is not trained by gradients.
@@ -51,6 +53,8 @@ def build_base(owner: str, base: str, features: FeatureSpec, labels: LabelSpec) 
     # in a spec that also names the scheme, such as s4aqa:base=usdl/bins=51, the colon is already used
     name, given = discovery.parse_spec(re.sub(r"/(?=[A-Za-z_]\w*=)", ":", base))
     module = discovery.find("methods", name)
+    known = {option.name for option in configuration.options(module.build)}
+    given = {**{n: v for n, v in (defaults or {}).items() if n in known}, **given}
     built: Method = module.build(features, labels, **configuration.configure(f"method {name}", module.build, given))
     if not any(p.requires_grad for p in built.parameters()):
         raise OptionError(f"{owner}: the base {name} has nothing to train by gradients; choose another base")
@@ -114,7 +118,8 @@ def build_encoded(
         OptionError: As in :func:`build_base`.
     """
     shared = ENCODERS[encoder](inputs, width, reach=reach, dropout=dropout)
-    return shared, build_base(owner, base, FeatureSpec({"encoded": (width,)}), labels)
+    # the encoder has a dropout of its own
+    return shared, build_base(owner, base, FeatureSpec({"encoded": (width,)}), labels, {"dropout": 0.0})
 
 
 class Encoded(Wrapped):
