@@ -50,7 +50,7 @@ def test_everything_has_a_page_with_its_options(kind):
 def test_words_for_values(generate):
     table = generate.options_table(configuration.options(discovery.find("methods", "usdl").build))
     assert "| `bins` | integer ≥ 2 | `101` | number of bins from the lowest to the highest score |" in table
-    assert "| `dropout` | number ≥ 0, < 1 | `0.0` |" in table
+    assert "| `dropout` | number ≥ 0, < 1 | `0.3` |" in table
     assert "`sum`, `mean`" in table
 
 

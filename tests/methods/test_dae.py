@@ -23,7 +23,7 @@ families = pytest.mark.parametrize(("family", "kind", "standard"), [(n, *v) for 
 
 @families
 def test_equal_weights_give_the_negative_log_likelihood(family, kind, standard):
-    method, train = dae.build(FEATURES, LABELS, family=family, alpha=0.5, beta=0.5), batch(videos=6)
+    method, train = dae.build(FEATURES, LABELS, family=family, alpha=0.5, beta=0.5).eval(), batch(videos=6)
     found = method.predict(train)
     assert type(found) is kind
     z = ((train.score - found.loc) / found.scale).detach().double().numpy()
@@ -42,7 +42,7 @@ def test_the_weights_are_those_of_the_docstring(family, kind, standard):
 @families
 def test_a_reconstruction_has_mean_error_and_variance_of_the_family(family, kind, standard):
     torch.manual_seed(0)
-    method, train = dae.build(FEATURES, LABELS, family=family, loss="reconstruction"), batch(videos=4)
+    method, train = dae.build(FEATURES, LABELS, family=family, loss="reconstruction").eval(), batch(videos=4)
     found = method.predict(train)
     many = torch.stack([method.losses(train)["reconstruction"].detach() for _ in range(4000)])
     expected = (found.mean - train.score).square().mean() + found.std.square().mean()
@@ -52,14 +52,14 @@ def test_a_reconstruction_has_mean_error_and_variance_of_the_family(family, kind
 @families
 def test_gradients_reach_location_and_spread(family, kind, standard):
     for loss in ("likelihood", "reconstruction"):
-        method = dae.build(FEATURES, LABELS, family=family, loss=loss)
+        method = dae.build(FEATURES, LABELS, family=family, loss=loss).eval()
         method.losses(batch())[loss].backward()
         assert all(layer.weight.grad.any() for layer in (method.head.mean, method.head.log_variance))
 
 
 @families
 def test_a_head_starts_with_mean_and_spread_of_the_scores(family, kind, standard):
-    method, train = dae.build(FEATURES, LABELS, family=family), batch()
+    method, train = dae.build(FEATURES, LABELS, family=family).eval(), batch()
     method.start(train)
     found = method.predict(train)
     assert found.mean.mean().item() == pytest.approx(train.score.mean().item(), rel=0.1)
@@ -76,7 +76,7 @@ def test_a_head_starts_with_mean_and_spread_of_the_scores(family, kind, standard
     ],
 )
 def test_each_variant_of_the_ablation_has_its_terms(variant, every, tenth):
-    method, train = dae.build(FEATURES, LABELS, **dae.ABLATION[variant]), batch(videos=5)
+    method, train = dae.build(FEATURES, LABELS, **dae.ABLATION[variant]).eval(), batch(videos=5)
     for epoch in range(20):
         method.epoch = epoch
         terms = method.losses(train)
@@ -92,8 +92,8 @@ def test_the_ablation_is_plainest_first_and_complete():
 
 def test_without_reconstruction_it_is_plain_regression():
     """The gradients of the regression baseline with the same weights, up to its unit."""
-    method, train = dae.build(FEATURES, LABELS, **dae.ABLATION["regression = support"]), batch()
-    baseline = regression.build(FEATURES, LABELS)
+    method, train = dae.build(FEATURES, LABELS, **dae.ABLATION["regression = support"]).eval(), batch()
+    baseline = regression.build(FEATURES, LABELS).eval()
     baseline.load_state_dict(method.state_dict())
     assert isinstance(method.predict(train), Point)
     assert torch.equal(method.predict(train).value, baseline.predict(train).value)
@@ -104,7 +104,7 @@ def test_without_reconstruction_it_is_plain_regression():
 
 
 def test_judges_without_reconstruction_are_points():
-    test, method = batch(), dae_judges.build(FEATURES, LABELS, loss="reconstruction", alpha=0)
+    test, method = batch(), dae_judges.build(FEATURES, LABELS, loss="reconstruction", alpha=0).eval()
     marks = torch.stack([mark.value for mark in method.marks(test)], 1)
     middle = marks.sort(1).values[:, 2:5].sum(1)
     torch.testing.assert_close(method.predict(test).value, middle * test.difficulty)
@@ -124,4 +124,4 @@ def test_judges_without_reconstruction_are_points():
 )
 def test_options_that_would_be_ignored_are_refused(options, words):
     with pytest.raises(OptionError, match=words):
-        dae.build(FEATURES, LABELS, **options)
+        dae.build(FEATURES, LABELS, **options).eval()

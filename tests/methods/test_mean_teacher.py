@@ -37,9 +37,9 @@ def test_the_teacher_answers_once_it_has_been_made():
 
 
 def test_a_student_that_says_the_same_costs_nothing():
-    method = built("mean_teacher", base="usdl", noise=0.0)
+    method = built("mean_teacher", base="usdl:dropout=0", noise=0.0)
     assert method.losses(MIXED)["consistency"].item() == pytest.approx(0, abs=1e-6)
-    noisy = built("mean_teacher", base="usdl", noise=0.5)
+    noisy = built("mean_teacher", base="usdl:dropout=0", noise=0.5)
     assert float(noisy.losses(MIXED)["consistency"]) > 1e-6
 
 

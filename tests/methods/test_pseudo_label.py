@@ -11,7 +11,7 @@ UNLABELLED = MIXED.select(~MIXED.labelled)
 
 
 def test_the_surest_half_gets_the_labellers_means():
-    method = built("pseudo_label", base="dae")
+    method = built("pseudo_label", base="dae:dropout=0")
     answer = method.labeller.predict(UNLABELLED)
     sure = method.label(UNLABELLED)
     rows = sorted(range(8), key=lambda row: float(answer.std[row]))[:4]
@@ -19,7 +19,7 @@ def test_the_surest_half_gets_the_labellers_means():
 
 
 def test_a_points_confidence_is_how_little_noise_moves_it():
-    method = built("pseudo_label", base="regression", confident=0.1)
+    method = built("pseudo_label", base="regression:dropout=0", confident=0.1)
     quiet = UNLABELLED.replace(
         streams={n: type(s)(s.features * torch.tensor([0.0] + [1.0] * 7)[:, None, None], s.clips)
                  for n, s in UNLABELLED.streams.items()}
@@ -30,7 +30,7 @@ def test_a_points_confidence_is_how_little_noise_moves_it():
 
 
 def test_a_round_learns_from_the_end_of_the_one_before():
-    method = built("pseudo_label", base="regression", round_epochs=5, ramp=0)
+    method = built("pseudo_label", base="regression:dropout=0", round_epochs=5, ramp=0)
     method.epoch = 4
     assert set(method.losses(MIXED)) == {"squared_error"}
     method.epoch = 5
