@@ -1,4 +1,4 @@
-"""Read and check a CSV of predictions from any source, and convert them to score distributions.
+"""Read and check a table of predictions from any source, CSV or ``.xlsx``, and convert them to score distributions.
 
 The columns are ``id``, ``true`` and ``mean``; if the method states its uncertainty, also ``std``, or at least two
 quantiles named by their level (``q05``, ``q50``, ``q975``); with quantiles ``std`` is not used. If there is a column
@@ -17,12 +17,19 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from aqakit.datasets.parts.sheet import Row, Sheet, number
+from aqakit.datasets.parts.sheet import Row, Sheet
 from aqakit.errors import DataError
 from aqakit.scores.distributions import Normal, Point, Quantiles, ScoreDistribution
+from aqakit.system import terminal
+from aqakit.system.numbers import number
 from aqakit.types import Floats
 
 _NEEDED = ("id", "true", "mean")
+_ALIASES = {
+    "id": ("name", "sample", "sample_id", "recording"),
+    "true": ("truth", "true_score", "target", "label"),
+    "mean": ("predicted", "prediction", "predicted_score", "pred"),
+}
 _QUANTILE = re.compile(r"q(?:0?\.(?=\d)|(?=\d\d))(\d+)")
 _SMALLEST = 1e-6  # a std of 0 among positive ones is replaced by this
 
@@ -53,7 +60,7 @@ def read(file: Path) -> list[Predictions]:
         DataError: a column is missing, a cell is not a number, an id is repeated, a std is negative, or quantiles
             decrease; the message lists all faults with their lines.
     """
-    sheet = Sheet.read(file)
+    sheet = Sheet.read(file, _ALIASES)
     levels = _levels(sheet)
     sheet.raise_errors()
     names = [*_NEEDED[1:], *(levels or [name for name in ("std",) if name in sheet.columns])]
@@ -64,6 +71,8 @@ def read(file: Path) -> list[Predictions]:
     sheet.raise_errors()
     if not judged:
         raise DataError(f"{file}: no row has a true score, so there is nothing to evaluate")
+    for sentence in sheet.notes:
+        terminal.say_once(f"{file}: {sentence}")
     table, where = np.array(numbers), np.array([row.cells.get(part, "") for row in judged])
     found = []
     for name in dict.fromkeys(where.tolist()):
@@ -98,7 +107,7 @@ def _numbers(sheet: Sheet, row: Row, names: Sequence[str]) -> list[float]:
     for name in names:
         if not row.cells[name]:
             sheet.add_error(row.line, f"{name} is empty")
-    values = [sheet.cell(row, name, number) for name in names]
+    values = [sheet.number(row, name, number) for name in names]
     known = [np.nan if value is None else value for value in values]
     if "std" in names and known[-1] < 0:
         sheet.add_error(row.line, f"std {known[-1]:g} is negative")
