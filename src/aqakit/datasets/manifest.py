@@ -169,7 +169,7 @@ def _checked(root: Path | None) -> Path:
 
 
 def _judges(sheet: Sheet) -> list[str]:
-    names = [name for name in sheet.columns if re.fullmatch(r"judge_\d+", name)]
+    names = [name for name in sheet.columns if re.fullmatch(r"judge_[0-9]+", name)]
     return sorted(names, key=lambda name: int(name.removeprefix("judge_")))
 
 

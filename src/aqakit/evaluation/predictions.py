@@ -30,7 +30,7 @@ _ALIASES = {
     "true": ("truth", "true_score", "target", "label"),
     "mean": ("predicted", "prediction", "predicted_score", "pred"),
 }
-_QUANTILE = re.compile(r"q(?:0?\.(?=\d)|(?=\d\d))(\d+)")
+_QUANTILE = re.compile(r"q(?:0?\.(?=\d)|(?=\d\d))(\d+)", re.ASCII)
 _SMALLEST = 1e-6  # a std of 0 among positive ones is replaced by this
 
 

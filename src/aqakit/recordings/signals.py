@@ -23,13 +23,17 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 
 from aqakit.errors import DataError
+from aqakit.system import text as texts
+from aqakit.system.numbers import number
 
 LARGEST = 2**30
 """The largest recording that is read: 1 GiB, uncompressed."""
 
 Signal = NDArray[np.float32]
 
-_SEPARATORS = {".txt": None, ".csv": ","}
+_COMMA = re.compile(r"(?:^|[^0-9])(?:0|[0-9]{4,})?,[0-9]|,(?:[0-9]{1,2}|[0-9]{4,})(?:[^0-9]|$)")
+"""A comma that cannot divide thousands."""
+_FRACTION = re.compile(r"[.eE]")
 _BROKEN = (OSError, EOFError, ValueError, TypeError, KeyError, SyntaxError, MemoryError, RuntimeError)
 _BROKEN_ZIP = (zipfile.BadZipFile, zlib.error)
 
@@ -38,19 +42,18 @@ def kinematics(path: Path | str, *, channels: int | None = None) -> Signal:
     """Read a kinematic recording: (T, channels) float32.
 
     Args:
-        path: ``.txt`` (columns separated by blanks, as in JIGSAWS), ``.csv`` (commas, optionally one line of column
-            names), either of them also as ``.gz``; ``.npy``, or ``.npz`` with one array or one named ``kinematics``.
+        path: ``.txt`` (columns separated by blanks, as in JIGSAWS), ``.csv`` (separated by commas,
+            semicolons or tabs, optionally one line of column names), either of them also as ``.gz``; ``.npy``, or ``.npz`` with one array or one named ``kinematics``.
         channels: required number of columns; None for any number.
 
     Raises:
         DataError: the file does not exist, or is not a full table of finite numbers with ``channels`` columns.
     """
     path = Path(path)
-    kind = _kind(path, {*_SEPARATORS, ".npy", ".npz"})
-    if kind in _SEPARATORS:
-        lines = _text(path).splitlines()
-        skip = int(kind == ".csv" and _is_header(lines[0]))
-        signal = _table(path, lines, skip, _SEPARATORS[kind])
+    kind = _kind(path, {".txt", ".csv", ".npy", ".npz"})
+    if kind in {".txt", ".csv"}:
+        lines, mark = _rows(_text(path)) if kind == ".csv" else (_text(path).splitlines(), None)
+        signal = _table(path, lines, _header_lines(path, lines, mark) if kind == ".csv" else 0, mark)
     else:
         signal = _numeric(path, _array(path, "kinematics"), "time × channels")
     if channels is not None and signal.shape[1] != channels:
@@ -130,7 +133,7 @@ def _text(path: Path) -> str:
             data = file.read(LARGEST + 1)
         if len(data) > LARGEST:
             raise DataError(f"{path} is larger than {LARGEST} bytes, the limit for a recording")
-        text = data.decode("utf-8-sig")
+        text, _ = texts.decode(data)
     except UnicodeDecodeError as error:
         raise DataError(f"{path} is not a text file (byte {error.start} is not UTF-8)") from error
     except (OSError, EOFError, zlib.error) as error:
@@ -150,7 +153,7 @@ def _table(path: Path, lines: list[str], skip: int, separator: str | None) -> Si
         raise DataError(f"{path} has no rows of numbers")
     if not _fits(table).all():
         raise DataError(_fault(path, lines, skip, separator) or f"{path} holds a number that is not finite")
-    return table.astype(np.float32)
+    return table.astype(np.float32) + np.float32(0)  # -0 is 0
 
 
 def _fits(values: NDArray[np.generic]) -> NDArray[np.bool_]:
@@ -177,31 +180,64 @@ def _fault(path: Path, lines: list[str], skip: int, separator: str | None) -> st
 
 def _is_finite(text: str) -> bool:
     try:
-        return bool(_fits(np.array([float(text)]))[0])
+        return bool(_fits(np.array([number(text)]))[0])
     except ValueError:
         return False
 
 
-def _is_number(text: str) -> bool:
+def _rows(text: str) -> tuple[list[str], str]:
+    """Return the lines of a ``.csv`` with decimal points, and the mark that separates their cells."""
+    lines = text.splitlines()
+    stated = texts.stated_delimiter(lines[0])
+    if stated:
+        lines[0] = ""  # kept, so that errors name the right line
+    mark = stated or texts.delimiter(text)
+    body = [line for line in lines if line.strip()][1:]
+    if mark != "," and not any("." in line for line in body) and any(map(_COMMA.search, body)):
+        lines = [line.replace(",", ".") for line in lines]
+    return lines, mark
+
+
+def _header_lines(path: Path, lines: list[str], mark: str | None) -> int:
+    """Return the number of lines up to the one that names the columns; 0 if there is none.
+
+    Numbers alone are not names, but for ``0,1,2``, … as pandas writes them above numbers with a decimal point.
+
+    Raises:
+        DataError: it may be either, or a column has no name.
+    """
+    (at, first), *body = [(k, line) for k, line in enumerate(lines, 1) if line.strip()]
+    cells = [cell.strip().strip('"') for cell in first.split(mark)]
+    if all(_is_name(cell) for cell in cells if cell) and any(cells):
+        if not all(cells):
+            missing = cells.index("") + 1
+            raise DataError(f"{path}, line {at}, column {missing}: no name; leave out row numbers, which are no motion")
+        return at
+    if cells != [str(k) for k in range(len(cells))]:
+        return 0
+    if body and all(_FRACTION.search(cell) for _, line in body[:2] for cell in line.split(mark)):
+        return at
+    raise DataError(f"{path}, line {at}: {first.strip()[:20]!r} may be names or motion; write names, or 0.0 for 0")
+
+
+def _is_name(text: str) -> bool:
+    """Whether a text has letters and is no number in any way of writing one."""
     try:
         float(text)
     except ValueError:
-        return False
-    return True
-
-
-def _is_header(line: str) -> bool:
-    return not any(_is_number(text) for text in line.split(","))
+        return any(letter.isalpha() for letter in text)
+    return False
 
 
 def _joint_table(path: Path) -> Signal:
-    lines = _text(path).splitlines()
-    names = [name.strip().lower() for name in lines[0].split(",")]
+    lines, mark = _rows(_text(path))
+    at = next(k for k, line in enumerate(lines) if line.strip())
+    names = [name.strip().strip('"').lower() for name in lines[at].split(mark)]
     size = 3 if any(name.endswith("_z") for name in names) else 2
     ordered = all(re.fullmatch(rf".+_{'xyz'[i % size]}", name) for i, name in enumerate(names))
     if not ordered or len(names) % size:
-        raise DataError(f"{path}, line 1: the columns of a skeleton must be named <joint>_x, <joint>_y[, <joint>_z], …")
-    table = _table(path, lines, 1, ",")
+        raise DataError(f"{path}, line {at + 1}: the columns of a skeleton must be named <joint>_x, <joint>_y[, <joint>_z], …")
+    table = _table(path, lines, at + 1, mark)
     if table.shape[1] != len(names):
         raise DataError(f"{path}: its first line names {len(names)} columns, but it has {table.shape[1]}")
     return table.reshape(len(table), -1, size)
@@ -210,7 +246,10 @@ def _joint_table(path: Path) -> Signal:
 def _json(path: Path) -> Any:
     try:
         loaded = json.loads(_text(path))
-        return np.asarray(loaded["joints"] if isinstance(loaded, dict) else loaded, dtype=np.float64)
+        array = np.asarray(loaded["joints"] if isinstance(loaded, dict) else loaded)
+        if array.dtype.kind == "U" or (array.dtype.kind == "O" and any(isinstance(cell, str) for cell in array.flat)):
+            raise DataError(f"{path}: text in quotes is not a finite number")
+        return array.astype(np.float64)
     except json.JSONDecodeError as error:
         raise DataError(f"{path}, line {error.lineno}, column {error.colno}: {error.msg}") from error
     except (ValueError, TypeError, KeyError, OverflowError, RecursionError) as error:

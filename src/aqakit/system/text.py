@@ -12,6 +12,7 @@ DELIMITERS = (",", ";", "\t", "|")
 _LINES = 100
 """Lines by which the delimiter is chosen."""
 
+_STATED = re.compile(r'"?sep=(.)"?\s*', re.IGNORECASE)
 _UTF16 = ((codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16"))
 _LETTER = rb"[A-Za-z\xc0-\xff]"
 _CYRILLIC_WORD = re.compile(rb"(?<![A-Za-z\x80-\xff])[\xa8\xb8\xc0-\xff]{3,}(?![A-Za-z\x80-\xff])")
@@ -64,20 +65,31 @@ def _code_page(data: bytes) -> tuple[str, str]:
     return data.decode(name), name
 
 
+def stated_delimiter(line: str) -> str | None:
+    """Return the mark that a first line such as ``sep=;`` states, as spreadsheets write it; None for another line."""
+    found = _STATED.fullmatch(line)
+    return found[1] if found else None
+
+
 def delimiter(text: str) -> str:
     """Return the mark that divides the first lines into most columns, of equally many cells in each line.
 
-    >>> delimiter("id;score, final;remark\\n1;7,5;good, but late\\n"), delimiter("id\\n7\\n")
-    (';', ',')
+    One that divides all lines alike is taken before a comma, which may be the decimal mark.
+
+    >>> delimiter("id;score, final;remark\\n1;7,5;good, but late\\n"), delimiter("0,5\\t1,5\\n"), delimiter("id\\n7\\n")
+    (';', '\\t', ',')
     """
     start = "".join(io.StringIO(text, newline="").readlines(16 * _LINES)[:_LINES])
     return max(DELIMITERS, key=lambda mark: _fit(start, mark))
 
 
-def _fit(text: str, mark: str) -> float:
-    """Return the columns of the first line, times the share of lines with as many."""
+def _fit(text: str, mark: str) -> tuple[bool, float]:
+    """Return whether a mark other than a comma divides all lines alike, and its columns times the share of such lines."""
     sizes = [len(cells) for cells in _lenient(text, mark) if any(cell.strip() for cell in cells)]
-    return sizes[0] * sizes.count(sizes[0]) / len(sizes) if sizes and sizes[0] > 1 else 0.0
+    if not sizes or sizes[0] == 1:
+        return False, 0.0
+    alike = sizes.count(sizes[0]) / len(sizes)
+    return mark != "," and alike == 1, sizes[0] * alike
 
 
 def _lenient(text: str, mark: str) -> Iterator[list[str]]:

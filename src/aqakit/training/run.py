@@ -28,6 +28,7 @@ from aqakit.features import extract
 from aqakit.features.engines import Engine
 from aqakit.scores.cross_conformal import CrossConformal
 from aqakit.scores.distributions import ScoreDistribution, mixture, restore
+from aqakit.system.numbers import number
 from aqakit.training import batches, run_files, summary
 from aqakit.training.assessor import check_difficulty
 from aqakit.training.ensemble import Ensemble
@@ -213,7 +214,11 @@ class Run:
 
     def truth(self, split: str) -> np.ndarray:
         """Return the (n,) true scores of a watched split, NaN where unknown."""
-        return np.array([float(row["true"] or "nan") for row in self._rows() if row["split"] == split])
+        file, rows = self.folder / "predictions.csv", [row for row in self._rows() if row["split"] == split]
+        try:
+            return np.array([number(row["true"]) if row["true"] else np.nan for row in rows])
+        except ValueError:
+            raise RunError(f"{file}: a true score is not a number; the file was changed after the run") from None
 
     def prediction(self, split: str, *, recalibrated: bool = False) -> ScoreDistribution:
         """Return the (n,) distributions of the selected epoch on a watched split."""

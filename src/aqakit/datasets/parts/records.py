@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import io
-import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,7 +19,6 @@ MOST_CELLS = 2_000_000
 Record = tuple[int, list[str]]
 
 _MISSING = {"", "-", "–", "—", "na", "n/a", "n.a.", "#n/a"}
-_SEPARATOR_LINE = re.compile(r'"?sep=(.)"?\s*', re.IGNORECASE)
 _ZIP, _OLD_WORKBOOK = b"PK\x03\x04", b"\xd0\xcf\x11\xe0"
 
 
@@ -77,13 +75,12 @@ def _decoded(path: Path, data: bytes, encoding: str | None) -> tuple[str, str | 
 
 def _of_text(path: Path, text: str) -> Iterator[Record]:
     """Yield the first line and the cells of each record; quoted text may span several lines."""
-    lines, start = io.StringIO(text, newline=""), 1
-    if stated := _SEPARATOR_LINE.fullmatch(lines.readline()):
-        start = 2
-    else:
+    lines = io.StringIO(text, newline="")
+    stated = texts.stated_delimiter(lines.readline())
+    if stated is None:
         lines.seek(0)
-    mark = stated[1] if stated else texts.delimiter(text)
-    skipped, reader = start, csv.reader(lines, strict=True, delimiter=mark)
+    start = skipped = 1 if stated is None else 2
+    reader = csv.reader(lines, strict=True, delimiter=stated or texts.delimiter(text))
     try:
         for cells in reader:
             yield start, cells
