@@ -7,7 +7,8 @@ Names and first docstring lines are read from the files without importing them, 
 
 Files may also lie outside the package: the environment variable ``AQAKIT_PLUGINS`` names folders (separated as in
 ``PATH``) with ``methods/``, ``datasets/`` and ``backbones/`` of their own. If a name is used twice, the file of the
-package takes precedence.
+package takes precedence. **The code of these files is executed** as soon as one of their names is used, so name only
+folders whose content you trust, and to which nobody else can write.
 """
 
 from __future__ import annotations
@@ -77,7 +78,8 @@ def find(kind: str, name: str) -> ModuleType:
 
 def _folders(kind: str) -> list[Path]:
     plugins = filter(None, os.environ.get("AQAKIT_PLUGINS", "").split(os.pathsep))
-    return [PACKAGE / kind, *(Path(folder, kind).resolve() for folder in plugins)]
+    folders = (os.path.expanduser(folder) for folder in plugins)  # noqa: PTH111  of pathlib, an unknown ~name is an error
+    return [PACKAGE / kind, *(Path(folder, kind).resolve() for folder in folders)]
 
 
 def _files(kind: str) -> dict[str, Path]:

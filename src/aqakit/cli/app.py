@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import signal
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -14,6 +15,7 @@ from aqakit.cli.common import complain
 from aqakit.cli.lazy import Command, command_of, lazy_group
 from aqakit.discovery import docstring_line
 from aqakit.errors import AqakitError
+from aqakit.system import processes, progress, terminal
 
 COMMANDS = (
     "demo", "check", "extract", "train", "predict", "evaluate", "explain", "report", "serve", "benchmark", "reproduce",
@@ -60,8 +62,16 @@ def _app(
 
 def main() -> None:
     """Run the command line. A user error prints one sentence and sets the exit code, without a traceback."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_DFL:  # modules are imported; from here on, files are put away
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+    terminal.print_anything()
+    if left := processes.forget_leftovers():
+        terminal.say_once(f"{' and '.join(left)} are not of torchrun, which sets MASTER_ADDR too, and are ignored")
+        progress.console.quiet = False
     try:
         app()
+    except KeyboardInterrupt:
+        sys.exit(130)
     except AqakitError as error:
         complain(f"aqakit: {error}")
         sys.exit(error.exit_code)

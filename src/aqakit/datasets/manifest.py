@@ -17,7 +17,6 @@ was assumed is said. Paths are relative to the folder of the file.
 from __future__ import annotations
 
 import math
-import os
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
@@ -33,6 +32,7 @@ from aqakit.datasets.parts.splits import five_fold, leave_one_group_out
 from aqakit.errors import DataError, OptionError
 from aqakit.scores.rules import RULES
 from aqakit.system import terminal
+from aqakit.system.files import at_home
 from aqakit.system.numbers import number, positive, whole
 from aqakit.types import LabelSpec, Sample, ScoreScale, Split
 
@@ -60,6 +60,7 @@ ENDINGS = {
     "features": re.compile(r".*\.(pt|safetensors)", re.IGNORECASE),
 }
 PARTS = {"train": "train", "validation": "validation", "val": "validation", "test": "test"}
+
 
 def samples(
     root: Path | None,
@@ -117,9 +118,7 @@ def labels(
     )
 
 
-def splits(
-    samples: Sequence[Sample], root: Path | None, *, encoding: str | None = None
-) -> dict[str, list[Split]]:
+def splits(samples: Sequence[Sample], root: Path | None, *, encoding: str | None = None) -> dict[str, list[Split]]:
     """Return ``split`` if the file has that column, else ``five-fold``, which never divides a group.
 
     With two groups or more, ``leave-one-group-out`` is there too: each group is the test set once. Unlabelled rows may
@@ -231,7 +230,7 @@ def _sources(row: Row, sheet: Sheet) -> dict[str, Path]:
 
 def _existing(folder: Path, text: str) -> Path:
     """Return the path of a cell; one of Windows is understood, as is a home folder, if there is no such file."""
-    meant = dict.fromkeys((text, text.replace("\\", "/"), os.path.expanduser(text)))
+    meant = dict.fromkeys((text, text.replace("\\", "/"), at_home(text)))
     for path in (folder / name for name in meant):
         with suppress(OSError):
             path.stat()

@@ -42,8 +42,9 @@ def kinematics(path: Path | str, *, channels: int | None = None) -> Signal:
     """Read a kinematic recording: (T, channels) float32.
 
     Args:
-        path: ``.txt`` (columns separated by blanks, as in JIGSAWS), ``.csv`` (separated by commas,
-            semicolons or tabs, optionally one line of column names), either of them also as ``.gz``; ``.npy``, or ``.npz`` with one array or one named ``kinematics``.
+        path: ``.txt`` (columns separated by blanks, as in JIGSAWS), ``.csv`` (commas, semicolons or tabs, optionally
+            one line of column names), either of them also as ``.gz``; ``.npy``, or ``.npz`` with one array or one
+            named ``kinematics``.
         channels: required number of columns; None for any number.
 
     Raises:
@@ -165,16 +166,16 @@ def _fits(values: NDArray[np.generic]) -> NDArray[np.bool_]:
 def _fault(path: Path, lines: list[str], skip: int, separator: str | None) -> str | None:
     """Describe the first fault of a text table in one sentence."""
     width = 0
-    for number, line in enumerate(lines[skip:], skip + 1):
+    for at, line in enumerate(lines[skip:], skip + 1):
         if not line.strip():
             continue
         fields = line.split(separator)
         width = width or len(fields)
         if len(fields) != width:
-            return f"{path}, line {number}: it has {len(fields)} columns, but the lines before have {width}"
+            return f"{path}, line {at}: it has {len(fields)} columns, but the lines before have {width}"
         for column, text in enumerate(fields, 1):
             if not _is_finite(text):
-                return f"{path}, line {number}, column {column}: {text.strip()[:20]!r} is not a finite number"
+                return f"{path}, line {at}, column {column}: {text.strip()[:20]!r} is not a finite number"
     return None
 
 
@@ -236,7 +237,9 @@ def _joint_table(path: Path) -> Signal:
     size = 3 if any(name.endswith("_z") for name in names) else 2
     ordered = all(re.fullmatch(rf".+_{'xyz'[i % size]}", name) for i, name in enumerate(names))
     if not ordered or len(names) % size:
-        raise DataError(f"{path}, line {at + 1}: the columns of a skeleton must be named <joint>_x, <joint>_y[, <joint>_z], …")
+        raise DataError(
+            f"{path}, line {at + 1}: the columns of a skeleton must be named <joint>_x, <joint>_y[, <joint>_z], …"
+        )
     table = _table(path, lines, at + 1, mark)
     if table.shape[1] != len(names):
         raise DataError(f"{path}: its first line names {len(names)} columns, but it has {table.shape[1]}")

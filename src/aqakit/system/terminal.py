@@ -29,7 +29,7 @@ def say_once(sentence: str) -> None:
 
 
 def print_anything() -> None:
-    """Let standard output and error take every text: what their encoding lacks is printed as ``\\\\u2013``.
+    """Let standard output and error take every text: what their encoding lacks is printed as its number.
 
     Output that is piped may have a narrow encoding, and a file name may be in no encoding at all.
     """

@@ -72,19 +72,19 @@ def stated_delimiter(line: str) -> str | None:
 
 
 def delimiter(text: str) -> str:
-    """Return the mark that divides the first lines into most columns, of equally many cells in each line.
+    r"""Return the mark that divides the first lines into most columns, of equally many cells in each line.
 
     One that divides all lines alike is taken before a comma, which may be the decimal mark.
 
-    >>> delimiter("id;score, final;remark\\n1;7,5;good, but late\\n"), delimiter("0,5\\t1,5\\n"), delimiter("id\\n7\\n")
-    (';', '\\t', ',')
+    >>> delimiter("id;score, final;remark\n1;7,5;good, but late\n"), delimiter("0,5\t1,5\n"), delimiter("id\n7\n")
+    (';', '\t', ',')
     """
     start = "".join(io.StringIO(text, newline="").readlines(16 * _LINES)[:_LINES])
     return max(DELIMITERS, key=lambda mark: _fit(start, mark))
 
 
 def _fit(text: str, mark: str) -> tuple[bool, float]:
-    """Return whether a mark other than a comma divides all lines alike, and its columns times the share of such lines."""
+    """Return whether a mark but the comma divides all lines alike, and its columns times the share of such lines."""
     sizes = [len(cells) for cells in _lenient(text, mark) if any(cell.strip() for cell in cells)]
     if not sizes or sizes[0] == 1:
         return False, 0.0

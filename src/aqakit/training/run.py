@@ -28,6 +28,7 @@ from aqakit.features import extract
 from aqakit.features.engines import Engine
 from aqakit.scores.cross_conformal import CrossConformal
 from aqakit.scores.distributions import ScoreDistribution, mixture, restore
+from aqakit.system.files import user_path
 from aqakit.system.numbers import number
 from aqakit.training import batches, run_files, summary
 from aqakit.training.assessor import check_difficulty
@@ -68,7 +69,7 @@ class Run:
             RunError: the run is missing or not finished.
             WeightsError: its checkpoint is damaged or of another method.
         """
-        folder = Path(folder)
+        folder = user_path(folder)
         description = run_files.read_description(folder)
         if description["status"] != "finished":
             raise RunError(f"{folder}: this run is not finished; repeat its train command to resume it")
@@ -140,7 +141,7 @@ class Run:
         """Make a sample without a score from a recording; the arguments are those of :meth:`predict`."""
         if not isinstance(recording, Mapping):
             recording = {self.only_input(): recording}
-        paths = {kind: Path(path) for kind, path in recording.items()}
+        paths = {kind: user_path(path) for kind, path in recording.items()}
         return Sample(id=str(next(iter(paths.values()))), sources=paths, window=window, difficulty=difficulty)
 
     def only_input(self) -> str:

@@ -10,6 +10,7 @@ from typing import Any
 from aqakit import discovery
 from aqakit.errors import DataError, OptionError
 from aqakit.system import configuration
+from aqakit.system.files import user_path
 from aqakit.types import LabelSpec, Sample, Split
 
 
@@ -74,7 +75,7 @@ def load(name: str, root: Path | str | None = None, **options: Any) -> Dataset:
         DataError: its files cannot be used; the message says which file, where it is and what to do.
     """
     module = discovery.find("datasets", name)
-    folder = Path(root) if root is not None else None
+    folder = user_path(root) if root is not None else None
     checked = configuration.configure(f"data set {name}", module.samples, options)
     samples = tuple(module.samples(folder, **checked))
     folds_of = module.splits(samples, folder, **_accepted(module.splits, checked))

@@ -51,9 +51,7 @@ class Sheet:
     faults: list[tuple[int, str]] = field(default_factory=list)
 
     @classmethod
-    def read(
-        cls, path: Path, aliases: Mapping[str, Sequence[str]] | None = None, encoding: str | None = None
-    ) -> Sheet:
+    def read(cls, path: Path, aliases: Mapping[str, Sequence[str]] | None = None, encoding: str | None = None) -> Sheet:
         """Read the file; column names are converted to lower case, and empty rows are skipped.
 
         Args:
@@ -71,7 +69,8 @@ class Sheet:
         header, body = _without_empty_columns(header, body)
         columns, doubts = names_of.renamed(header, aliases or {})
         names = {column: name.strip() for column, name in zip(columns, header)}
-        sheet = cls(path, columns, names, notes=found.notes, faults=[*found.faults, *((first, what) for what in doubts)])
+        faults = [*found.faults, *((first, what) for what in doubts)]
+        sheet = cls(path, columns, names, notes=found.notes, faults=faults)
         sheet._check_header(first)
         sheet._say_aliases()
         for line, cells in body:
@@ -111,7 +110,7 @@ class Sheet:
             ValueError: it has a thousands sign, or a mark that may be one.
         """
         commas, points = self._marks
-        if may_be_grouped(text) and ("," in text and not (commas and not points) or "." in text and commas):
+        if may_be_grouped(text) and (("," in text and not (commas and not points)) or ("." in text and commas)):
             raise ValueError("may have a thousands sign; write 1234 or, for a fraction, 1.2340 with a point")
         if _WITH_COMMA.fullmatch(text):
             return text.replace(",", ".")
@@ -161,9 +160,7 @@ class Sheet:
             self.notes.append(f"columns read under another name: {', '.join(read)}")
 
 
-def _without_empty_columns(
-    header: list[str], body: list[records.Record]
-) -> tuple[list[str], list[records.Record]]:
+def _without_empty_columns(header: list[str], body: list[records.Record]) -> tuple[list[str], list[records.Record]]:
     """Leave out columns at the end that have neither a name nor a value, as spreadsheets write them."""
     width = max((k for k, name in enumerate(header, 1) if name), default=0)
     sizes = [max((k for k, cell in enumerate(cells, 1) if cell), default=0) for _, cells in body]
