@@ -27,7 +27,7 @@ from pydantic import Field
 
 from aqakit import discovery
 from aqakit.datasets.parts import attributes as attributes_of
-from aqakit.datasets.parts.sheet import Row, Sheet
+from aqakit.datasets.parts.sheet import Row, Sheet, listed
 from aqakit.datasets.parts.splits import five_fold, leave_one_group_out
 from aqakit.errors import DataError, OptionError
 from aqakit.scores.rules import RULES
@@ -83,7 +83,8 @@ def samples(
     sheet = Sheet.read(_checked(root), ALIASES, encoding)
     _check_columns(sheet, rule)
     attributes = attributes_of.choose(sheet, _others(sheet), COLUMNS)
-    found = [_sample(row, sheet, attributes) for row in sheet.rows]
+    judges = _judges(sheet)
+    found = [_sample(row, sheet, judges, attributes) for row in sheet.rows]
     _check_names(sheet)
     _check_scores(sheet, found, low, high)
     sheet.raise_errors()
@@ -173,7 +174,8 @@ def _judges(sheet: Sheet) -> list[str]:
 
 
 def _others(sheet: Sheet) -> list[str]:
-    return [name for name in sheet.columns if name and name not in (*COLUMNS, *_judges(sheet))]
+    known = {"", *COLUMNS, *_judges(sheet)}
+    return [name for name in sheet.columns if name not in known]
 
 
 def _check_columns(sheet: Sheet, rule: str | None) -> None:
@@ -181,10 +183,10 @@ def _check_columns(sheet: Sheet, rule: str | None) -> None:
     if not {"path", *KINDS} & set(sheet.columns):
         missing.append("path")
     for name in missing:
-        sheet.add_error(1, f"there is no column {name!r}; the columns are: {', '.join(sheet.columns)}")
+        sheet.add_error(1, f"there is no column {name!r}; the columns are: {listed(sheet.columns)}")
     judges = _judges(sheet)
     if set(judges) != {f"judge_{k}" for k in range(1, len(judges) + 1)}:
-        sheet.add_error(1, f"judges should be judge_1 to judge_{len(judges)}; the file has: {', '.join(judges)}")
+        sheet.add_error(1, f"judges should be judge_1 to judge_{len(judges)}; the file has: {listed(judges)}")
     if rule is not None and len(judges) not in RULES[rule].judges:
         known = " or ".join(map(str, RULES[rule].judges))
         sheet.add_error(1, f"the rule {rule} needs {known} columns judge_1, judge_2, …; there are {len(judges)}")
@@ -198,7 +200,7 @@ def _part(text: str) -> str:
     return PARTS[text.lower()]
 
 
-def _sample(row: Row, sheet: Sheet, attributes: Sequence[str]) -> Sample:
+def _sample(row: Row, sheet: Sheet, judges: Sequence[str], attributes: Sequence[str]) -> Sample:
     return Sample(
         id=row.cells.get("id", ""),
         sources=_sources(row, sheet),
@@ -206,7 +208,7 @@ def _sample(row: Row, sheet: Sheet, attributes: Sequence[str]) -> Sample:
         action=row.cells.get("action") or None,
         group=row.cells.get("group") or None,
         score=sheet.number(row, "score", number),
-        judges=_marks(row, sheet),
+        judges=_marks(row, sheet, judges),
         difficulty=sheet.number(row, "difficulty", positive),
         attributes={name: whole(sheet.with_point(row.cells[name])) for name in attributes if row.cells[name]},
         caption=row.cells.get("caption") or None,
@@ -260,8 +262,7 @@ def _window(row: Row, sheet: Sheet) -> tuple[int, int] | None:
     return start, end
 
 
-def _marks(row: Row, sheet: Sheet) -> tuple[float, ...] | None:
-    names = _judges(sheet)
+def _marks(row: Row, sheet: Sheet, names: Sequence[str]) -> tuple[float, ...] | None:
     marks = [sheet.number(row, name, number) for name in names]
     given = sum(bool(row.cells[name]) for name in names)
     if 0 < given < len(names):

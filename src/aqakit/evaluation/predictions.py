@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from aqakit.datasets.parts.sheet import Row, Sheet
+from aqakit.datasets.parts.sheet import Row, Sheet, listed
 from aqakit.errors import DataError
 from aqakit.scores.distributions import Normal, Point, Quantiles, ScoreDistribution
 from aqakit.system import terminal
@@ -87,11 +87,11 @@ def _levels(sheet: Sheet) -> dict[str, float]:
     """Return the quantile columns and their levels, in increasing order."""
     for name in _NEEDED:
         if name not in sheet.columns:
-            sheet.add_error(1, f"there is no column {name!r}; the columns are: {', '.join(sheet.columns)}")
+            sheet.add_error(1, f"there is no column {name!r}; the columns are: {listed(sheet.columns)}")
     matched = {name: _QUANTILE.fullmatch(name) for name in sheet.columns}
     levels = {name: float(f"0.{found[1]}") for name, found in matched.items() if found}
     if len(set(levels.values())) < len(levels) or 0.0 in levels.values():
-        sheet.add_error(1, f"quantile columns need distinct levels above 0; the columns are: {', '.join(levels)}")
+        sheet.add_error(1, f"quantile columns need distinct levels above 0; the columns are: {listed(levels)}")
     if len(levels) == 1:
         sheet.add_error(
             1, f"one quantile column, {next(iter(levels))}, is not a distribution; give two or more, or std"

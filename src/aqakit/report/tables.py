@@ -24,18 +24,20 @@ Row = Mapping[str, Any]
 def show(rows: Sequence[Row], *, title: str = "", notes: Sequence[str] = (), hide: Sequence[str] = ()) -> None:
     """Print rows to standard output, with all columns that occur in a row except the hidden ones.
 
-    If standard output is not a terminal, the table is 200 characters wide, so that nothing is cut off.
+    If standard output is not a terminal, there is room for 200 characters beside the first column, which holds names,
+    so that nothing is cut off.
     """
-    console = new_console(width=None if sys.stdout.isatty() else 200)
     names = [n for n in dict.fromkeys(n for row in rows for n in row) if n not in hide]
-    table = Table(
-        title=title or None, title_justify="left", title_style="bold", header_style="bold", box=None, pad_edge=False
-    )
+    longest = max((len(text(row.get(names[0]))) for row in rows), default=0) if names else 0
+    console = new_console(width=None if sys.stdout.isatty() else 200 + longest)
+    table = Table(header_style="bold", box=None, pad_edge=False)
     for name in names:
         number = any(isinstance(row.get(name), int | float) for row in rows)
         table.add_column(name.replace("_", " "), justify="right" if number else "left", overflow="fold")
     for row in rows:
         table.add_row(*(text(row.get(name)) for name in names))
+    if title:
+        console.print(title, style="bold", soft_wrap=True)
     console.print(table)
     for sentence in notes:
         console.print(sentence, style="dim")
@@ -48,7 +50,8 @@ def note(sentence: str) -> None:
 
 def show_fields(fields: Mapping[str, Any], *, title: str) -> None:
     """Print named values, one per line."""
-    table = Table(title=title, title_justify="left", title_style="bold", box=None, pad_edge=False, show_header=False)
+    new_console().print(title, style="bold", soft_wrap=True)
+    table = Table(box=None, pad_edge=False, show_header=False)
     table.add_column(style="bold")
     table.add_column(overflow="fold")
     for name, value in fields.items():

@@ -32,6 +32,17 @@ def write_text(file: Path, text: str) -> None:
         temporary.write_text(text, encoding="utf-8", errors="backslashreplace")  # a file name may be in no encoding
 
 
+def check_readable(folder: Path) -> None:
+    """Open each file of a folder, if there is such a folder; libraries call a file that may not be read missing.
+
+    Raises:
+        PermissionError: only others may read one of the files.
+    """
+    for file in sorted(folder.iterdir()) if folder.is_dir() else ():
+        if file.is_file():
+            file.open("rb").close()
+
+
 def folder_name(text: str) -> str:
     """Return a folder name for a method with its options, or for a share of labels.
 
@@ -39,6 +50,19 @@ def folder_name(text: str) -> str:
     'vat,base=usdl+bins=11'
     """
     return text.replace(":", ",").replace("/", "+")
+
+
+def in_utf8(folder: Path) -> Path:
+    """Return a folder for files of tensors, whose library takes no other names.
+
+    Raises:
+        OptionError: the name of the folder is not UTF-8.
+    """
+    try:
+        str(folder).encode()
+    except UnicodeEncodeError:
+        raise OptionError(f"{folder}: this name is not UTF-8; give a folder with another name") from None
+    return folder
 
 
 def at_home(path: str) -> str:
@@ -65,8 +89,8 @@ def default_cache() -> Path:
         OptionError: neither is known.
     """
     if stated := os.environ.get("AQAKIT_CACHE"):
-        return user_path(stated)
+        return in_utf8(user_path(stated))
     try:
-        return Path.home() / ".cache" / "aqakit"
+        return in_utf8(Path.home() / ".cache" / "aqakit")
     except RuntimeError:
         raise OptionError("this user has no home folder; set AQAKIT_CACHE to a folder for the cache") from None

@@ -28,7 +28,7 @@ from aqakit.features import extract
 from aqakit.features.engines import Engine
 from aqakit.scores.cross_conformal import CrossConformal
 from aqakit.scores.distributions import ScoreDistribution, mixture, restore
-from aqakit.system.files import user_path
+from aqakit.system.files import check_readable, in_utf8, user_path
 from aqakit.system.numbers import number
 from aqakit.training import batches, run_files, summary
 from aqakit.training.assessor import check_difficulty
@@ -69,7 +69,8 @@ class Run:
             RunError: the run is missing or not finished.
             WeightsError: its checkpoint is damaged or of another method.
         """
-        folder = user_path(folder)
+        folder = in_utf8(user_path(folder))
+        check_readable(folder)
         description = run_files.read_description(folder)
         if description["status"] != "finished":
             raise RunError(f"{folder}: this run is not finished; repeat its train command to resume it")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Sequence
 
-from aqakit.datasets.parts.sheet import Sheet
+from aqakit.datasets.parts.sheet import Sheet, listed
 from aqakit.system.numbers import is_number, whole
 
 MOST_CLASSES = 1000
@@ -34,15 +34,15 @@ def choose(sheet: Sheet, columns: Sequence[str], known: Sequence[str]) -> list[s
             chosen.append(name)
             continue
         line, text, why = bad[0]
-        what = f"{name!r} is not an attribute: {text[:40]!r} {why}"
+        what = f"{name[:40]!r} is not an attribute: {text[:40]!r} {why}"
         if close := difflib.get_close_matches(name, absent, n=1, cutoff=_ALIKE):
             sheet.add_error(line, f"column {what}; did you mean {close[0]!r}?")
         elif _is_slip(bad, len(cells)):
             sheet.add_error(line, f"column {what}, as the other cells are")
         else:
-            aside.append(f"{name} ({text[:40]!r} on line {line} {why})")
+            aside.append(f"{name[:40]} ({text[:40]!r} on line {line} {why})")
     if aside:
-        sheet.notes.append(f"columns left aside, as they are no attributes: {', '.join(aside)}")
+        sheet.notes.append(f"columns left aside, as they are no attributes: {listed(aside)}")
     return chosen
 
 

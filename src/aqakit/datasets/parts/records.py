@@ -14,7 +14,7 @@ from aqakit.system import text as texts
 
 LARGEST = 2**25
 """Most bytes of a table: 32 MiB. A table names recordings, and does not hold them."""
-MOST_CELLS = 2_000_000
+MOST_CELLS, MOST_COLUMNS = 2_000_000, 1000
 
 Record = tuple[int, list[str]]
 
@@ -111,6 +111,8 @@ def _limited(path: Path, rows: Iterable[Record]) -> list[Record]:
     kept, count = [], 0
     for line, cells in rows:
         count += len(cells) or 1
+        if len(cells) > MOST_COLUMNS:
+            raise DataError(f"{path}, line {line}: {len(cells)} columns; the limit for a table is {MOST_COLUMNS}")
         if count > MOST_CELLS:
             raise DataError(f"{path} has more than {MOST_CELLS} cells, the limit for a table")
         stripped = [cell.strip() for cell in cells]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -152,12 +152,12 @@ class Sheet:
             if not name:
                 self.add_error(line, "a column without a name")
             elif count > 1:
-                self.add_error(line, f"{count} columns are named {name!r}")
+                self.add_error(line, f"{count} columns are named {_short(name)}")
 
     def _say_aliases(self) -> None:
         read = [f"{self.header[c]} as {c}" for c in self.columns if names_of.plain(self.header[c]) != names_of.plain(c)]
         if read:
-            self.notes.append(f"columns read under another name: {', '.join(read)}")
+            self.notes.append(f"columns read under another name: {listed(read)}")
 
 
 def _without_empty_columns(header: list[str], body: list[records.Record]) -> tuple[list[str], list[records.Record]]:
@@ -170,5 +170,17 @@ def _without_empty_columns(header: list[str], body: list[records.Record]) -> tup
     ]
 
 
+def listed(names: Iterable[str]) -> str:
+    """Return names for a sentence; of many, the first ones."""
+    names = list(names)
+    return ", ".join(_cut(name) for name in names[:SHOWN]) + (
+        f" and {len(names) - SHOWN} more" if names[SHOWN:] else ""
+    )
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= 60 else f"{text[:59]}…"
+
+
 def _short(text: str) -> str:
-    return repr(text if len(text) <= 60 else f"{text[:59]}…")
+    return repr(_cut(text))

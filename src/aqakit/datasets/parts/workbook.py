@@ -17,7 +17,6 @@ from aqakit.system.numbers import may_be_grouped
 LARGEST = 2**27
 """Most bytes that a workbook may have once it is unpacked: 128 MiB."""
 
-MOST_COLUMNS = 1000
 _MERGED = re.compile(rb'<(?:\w+:)?mergeCell\b[^>]*\bref\s*=\s*["\']([A-Z]{1,3})([0-9]{1,7}):')
 _CHUNK, _LONGEST_TAG, _MOST_MERGED = 2**20, 256, 1000
 
@@ -50,8 +49,6 @@ class Workbook:
             self.faults.append((row, f"cell {cell} is merged with others; divide them again and fill each"))
         pairs = zip(self._values.iter_rows(), self._formulas.iter_rows())
         for line, (values, formulas) in enumerate(pairs, 1):
-            if len(values) > MOST_COLUMNS:
-                raise ValueError(f"has a cell in column {len(values)}; at most {MOST_COLUMNS} columns are read")
             for cell, formula in zip(values, formulas):
                 if cell.value is None and formula.value is not None:
                     what = f"cell {cell.coordinate} is a formula without its value"
