@@ -13,7 +13,6 @@ from __future__ import annotations
 import argparse
 import csv
 import gzip
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -132,11 +131,12 @@ def main() -> None:
         if given.sets and name not in given.sets.split(","):
             continue
         own = judge(name, one, given.methods.split(","), given.seeds)
-        tables.show(own, title=name)
+        with tables.beside(given.json):
+            tables.show(own, title=name)
         rows += own
-        if given.json:
-            given.json.write_text(json.dumps(rows, indent=1) + "\n")
-    tables.show(means(rows), title="mean over sets")
+        tables.write(rows, given.json, "json")
+    with tables.beside(given.json):
+        tables.show(means(rows), title="mean over sets")
 
 
 if __name__ == "__main__":

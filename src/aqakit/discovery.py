@@ -76,10 +76,15 @@ def find(kind: str, name: str) -> ModuleType:
     return importlib.import_module(f"aqakit.{kind}.{name}")
 
 
+def plugin_folders() -> list[Path]:
+    """Return the folders of ``AQAKIT_PLUGINS`` that are there."""
+    named = filter(None, os.environ.get("AQAKIT_PLUGINS", "").split(os.pathsep))
+    folders = (os.path.expanduser(folder) for folder in named)  # noqa: PTH111  of pathlib, an unknown ~name is an error
+    return [Path(folder) for folder in folders if Path(folder).is_dir()]
+
+
 def _folders(kind: str) -> list[Path]:
-    plugins = filter(None, os.environ.get("AQAKIT_PLUGINS", "").split(os.pathsep))
-    folders = (os.path.expanduser(folder) for folder in plugins)  # noqa: PTH111  of pathlib, an unknown ~name is an error
-    return [PACKAGE / kind, *(Path(folder, kind).resolve() for folder in folders)]
+    return [PACKAGE / kind, *((folder / kind).resolve() for folder in plugin_folders())]
 
 
 def _files(kind: str) -> dict[str, Path]:

@@ -12,6 +12,7 @@ import threading
 import time
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 
@@ -22,6 +23,7 @@ from tests.cli.test_commands import aqakit
 from tests.training.test_run import BACKBONE, make_manifest
 
 NOBODY = 65534
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture(scope="module")
@@ -427,3 +429,28 @@ def test_importing_the_library_leaves_interrupts_alone():
     code = "import signal, aqakit; print(signal.getsignal(signal.SIGINT) is signal.default_int_handler)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "True\n"
+
+
+# What is said and what is stated
+
+
+def test_plugins_are_said_to_be_executed(monkeypatch, capsys, tmp_path):
+    monkeypatch.setenv("AQAKIT_PLUGINS", f"{tmp_path}:{tmp_path / 'gone'}")
+    assert aqakit(monkeypatch, "datasets", "manifest") == 0
+    err = capsys.readouterr().err
+    assert f"AQAKIT_PLUGINS: the code in {tmp_path} is executed" in err
+    assert "gone" not in err
+    pages = [ROOT / name for name in ("README.md", "CONTRIBUTING.md", "docs/design.md", "src/aqakit/discovery.py")]
+    for text in (page.read_text("utf-8") for page in pages):
+        at = text.index("AQAKIT_PLUGINS")
+        assert "execute" in text[at : at + 600]
+
+
+def test_the_notice_names_what_wheels_bring():
+    notice = (ROOT / "NOTICE").read_text("utf-8")
+    assert 'license-files = ["LICENSE", "NOTICE"]' in (ROOT / "pyproject.toml").read_text("utf-8")
+    assert all(word in notice for word in ("FFmpeg", "x264", "x265", "GPL", "OpenBLAS", "libgfortran", "openpyxl"))
+    wheel = Path(av.__file__).parents[1] / "av.libs"
+    brought = {name for name in ("x264", "x265", "mp3lame") if list(wheel.glob(f"lib{name}*"))}
+    assert not brought - {name for name in ("x264", "x265") if name in notice} - {"mp3lame"}
+    assert "mp3lame" not in brought or "LAME" in notice

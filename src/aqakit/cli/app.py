@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from aqakit import __version__
+from aqakit import __version__, discovery
 from aqakit.cli.common import complain
 from aqakit.cli.lazy import Command, command_of, lazy_group
 from aqakit.discovery import docstring_line
@@ -68,6 +68,8 @@ def main() -> None:
     if left := processes.forget_leftovers():
         terminal.say_once(f"{' and '.join(left)} are not of torchrun, which sets MASTER_ADDR too, and are ignored")
         progress.console.quiet = False
+    for folder in discovery.plugin_folders():
+        terminal.say_once(f"AQAKIT_PLUGINS: the code in {folder} is executed when one of its names is used")
     try:
         app()
     except KeyboardInterrupt:

@@ -12,6 +12,7 @@ from contextlib import contextmanager, nullcontext, redirect_stdout
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from rich.table import Table
 
 from aqakit.errors import OptionError
@@ -106,6 +107,8 @@ def as_csv(rows: Sequence[Row]) -> str:
 
 
 def _plain(value: Any) -> Any:
+    if isinstance(value, np.generic | np.ndarray):
+        value = value.tolist()
     if isinstance(value, float) and not math.isfinite(value):
         return None
     if isinstance(value, list | tuple):
