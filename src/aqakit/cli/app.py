@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import signal
 import sys
 from pathlib import Path
@@ -29,7 +28,7 @@ def _lines() -> dict[str, str]:
 
 
 def _load(name: str, completing: bool) -> Command:
-    module = importlib.import_module(f"aqakit.cli.{name}")
+    module = discovery.import_module(f"aqakit.cli.{name}")
     if hasattr(module, "command"):  # options from signatures that need PyTorch, or subcommands
         made: Command = module.command(completing)
         return made
@@ -62,8 +61,9 @@ def _app(
 
 def main() -> None:
     """Run the command line. A user error prints one sentence and sets the exit code, without a traceback."""
-    if signal.getsignal(signal.SIGINT) is signal.SIG_DFL:  # modules are imported; from here on, files are put away
+    if signal.getsignal(signal.SIGINT) is signal.SIG_DFL:  # from here on, what was begun is put away
         signal.signal(signal.SIGINT, signal.default_int_handler)
+        discovery.in_command = True
     terminal.print_anything()
     if left := processes.forget_leftovers():
         terminal.say_once(f"{' and '.join(left)} are not of torchrun, which sets MASTER_ADDR too, and are ignored")

@@ -12,7 +12,6 @@ from contextlib import contextmanager, nullcontext, redirect_stdout
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from rich.table import Table
 
 from aqakit.errors import OptionError
@@ -107,7 +106,7 @@ def as_csv(rows: Sequence[Row]) -> str:
 
 
 def _plain(value: Any) -> Any:
-    if isinstance(value, np.generic | np.ndarray):
+    if hasattr(value, "tolist"):  # of NumPy, which listings do without
         value = value.tolist()
     if isinstance(value, float) and not math.isfinite(value):
         return None
