@@ -79,6 +79,14 @@ def test_two_columns_that_may_be_the_same_are_a_question(folder: Path, header: s
         manifest.samples(put(folder, f"{header}\n" + ",".join("1" * (header.count(",") + 1)) + "\n"))
 
 
+def test_units_in_brackets_are_no_part_of_a_name(folder: Path, capsys) -> None:
+    file = put(folder, "ID;Path;Score (points);Difficulty [DD];Judge-1\n1;videos/a.mp4;7,5;2;6\n")
+    (one,) = manifest.samples(file)
+    assert (one.score, one.difficulty, one.judges) == (7.5, 2.0, (6.0,))
+    said = " ".join(capsys.readouterr().err.split())
+    assert "Score (points) as score, Difficulty [DD] as difficulty, Judge-1 as judge_1" in said
+
+
 def test_an_alias_of_a_column_that_is_there_is_another_column(folder: Path) -> None:
     (one,) = manifest.samples(put(folder, "id,name,path,score,points\n1,Anna,videos/a.mp4,7,30\n"))
     assert (one.id, one.score, dict(one.attributes)) == ("1", 7.0, {"points": 30})

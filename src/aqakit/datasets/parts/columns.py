@@ -9,12 +9,12 @@ JUDGE = re.compile(r"(?:judge|j)_?([1-9][0-9]?)")
 
 
 def plain(name: str) -> str:
-    """Return the name of a column in lower case, words joined by ``_``.
+    """Return the name of a column in lower case, words joined by ``_``, without what is in brackets.
 
-    >>> plain(" Judge 1 "), plain("Degree of difficulty")
-    ('judge_1', 'degree_of_difficulty')
+    >>> plain(" Judge 1 "), plain("Degree of difficulty"), plain("Score (points)")
+    ('judge_1', 'degree_of_difficulty', 'score')
     """
-    return re.sub(r"[\s_.\-]+", "_", name.strip().lower()).strip("_")
+    return re.sub(r"[\s_.\-]+", "_", re.sub(r"\([^()]*\)|\[[^\[\]]*\]", " ", name.lower()).strip()).strip("_")
 
 
 def renamed(header: Sequence[str], aliases: Mapping[str, Sequence[str]]) -> tuple[list[str], list[str]]:

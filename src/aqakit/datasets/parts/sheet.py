@@ -155,7 +155,7 @@ class Sheet:
                 self.add_error(line, f"{count} columns are named {_short(name)}")
 
     def _say_aliases(self) -> None:
-        read = [f"{self.header[c]} as {c}" for c in self.columns if names_of.plain(self.header[c]) != names_of.plain(c)]
+        read = [f"{self.header[c]} as {c}" for c in self.columns if self.header[c].lower() != c]
         if read:
             self.notes.append(f"columns read under another name: {listed(read)}")
 
