@@ -181,6 +181,13 @@ def test_what_may_be_names_or_is_no_number_is_refused(text, why, tmp_path):
         signals.kinematics(_write(tmp_path / "s.csv", text))
 
 
+def test_a_separator_is_no_motion(tmp_path):
+    for text in ("sep=;\n", "sep=;\n\n \n", "sep=;\nx;y\n"):
+        for read in (signals.kinematics, signals.skeleton):
+            with pytest.raises(DataError, match=r"s\.csv"):
+                read(_write(tmp_path / "s.csv", text))
+
+
 def test_zero_has_no_sign_and_a_first_row_of_numbers_is_motion(tmp_path):
     got = signals.kinematics(_write(tmp_path / "s.csv", "-0,1.0,2\n3,-0.0,5\n"))
     assert got.shape == (2, 3)

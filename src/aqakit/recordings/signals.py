@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 
 from aqakit.errors import DataError
+from aqakit.recordings import csv_text
 from aqakit.system import text as texts
 from aqakit.system.numbers import number
 
@@ -31,9 +32,6 @@ LARGEST = 2**30
 
 Signal = NDArray[np.float32]
 
-_COMMA = re.compile(r"(?:^|[^0-9])(?:0|[0-9]{4,})?,[0-9]|,(?:[0-9]{1,2}|[0-9]{4,})(?:[^0-9]|$)")
-"""A comma that cannot divide thousands."""
-_FRACTION = re.compile(r"[.eE]")
 _BROKEN = (OSError, EOFError, ValueError, TypeError, KeyError, SyntaxError, MemoryError, RuntimeError)
 _BROKEN_ZIP = (zipfile.BadZipFile, zlib.error)
 
@@ -53,8 +51,8 @@ def kinematics(path: Path | str, *, channels: int | None = None) -> Signal:
     path = Path(path)
     kind = _kind(path, {".txt", ".csv", ".npy", ".npz"})
     if kind in {".txt", ".csv"}:
-        lines, mark = _rows(_text(path)) if kind == ".csv" else (_text(path).splitlines(), None)
-        signal = _table(path, lines, _header_lines(path, lines, mark) if kind == ".csv" else 0, mark)
+        lines, mark = csv_text.rows(_text(path)) if kind == ".csv" else (_text(path).splitlines(), None)
+        signal = _table(path, lines, csv_text.header_lines(path, lines, mark) if kind == ".csv" else 0, mark)
     else:
         signal = _numeric(path, _array(path, "kinematics"), "time × channels")
     if channels is not None and signal.shape[1] != channels:
@@ -186,53 +184,9 @@ def _is_finite(text: str) -> bool:
         return False
 
 
-def _rows(text: str) -> tuple[list[str], str]:
-    """Return the lines of a ``.csv`` with decimal points, and the mark that separates their cells."""
-    lines = text.splitlines()
-    stated = texts.stated_delimiter(lines[0])
-    if stated:
-        lines[0] = ""  # kept, so that errors name the right line
-    mark = stated or texts.delimiter(text)
-    body = [line for line in lines if line.strip()][1:]
-    if mark != "," and not any("." in line for line in body) and any(map(_COMMA.search, body)):
-        lines = [line.replace(",", ".") for line in lines]
-    return lines, mark
-
-
-def _header_lines(path: Path, lines: list[str], mark: str | None) -> int:
-    """Return the number of lines up to the one that names the columns; 0 if there is none.
-
-    Numbers alone are not names, but for ``0,1,2``, … as pandas writes them above numbers with a decimal point.
-
-    Raises:
-        DataError: it may be either, or a column has no name.
-    """
-    (at, first), *body = [(k, line) for k, line in enumerate(lines, 1) if line.strip()]
-    cells = [cell.strip().strip('"') for cell in first.split(mark)]
-    if all(_is_name(cell) for cell in cells if cell) and any(cells):
-        if not all(cells):
-            missing = cells.index("") + 1
-            raise DataError(f"{path}, line {at}, column {missing}: no name; leave out row numbers, which are no motion")
-        return at
-    if cells != [str(k) for k in range(len(cells))]:
-        return 0
-    if body and all(_FRACTION.search(cell) for _, line in body[:2] for cell in line.split(mark)):
-        return at
-    raise DataError(f"{path}, line {at}: {first.strip()[:20]!r} may be names or motion; write names, or 0.0 for 0")
-
-
-def _is_name(text: str) -> bool:
-    """Whether a text has letters and is no number in any way of writing one."""
-    try:
-        float(text)
-    except ValueError:
-        return any(letter.isalpha() for letter in text)
-    return False
-
-
 def _joint_table(path: Path) -> Signal:
-    lines, mark = _rows(_text(path))
-    at = next(k for k, line in enumerate(lines) if line.strip())
+    lines, mark = csv_text.rows(_text(path))
+    at = next((k for k, line in enumerate(lines) if line.strip()), 0)
     names = [name.strip().strip('"').lower() for name in lines[at].split(mark)]
     size = 3 if any(name.endswith("_z") for name in names) else 2
     ordered = all(re.fullmatch(rf".+_{'xyz'[i % size]}", name) for i, name in enumerate(names))
