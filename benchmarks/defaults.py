@@ -17,7 +17,6 @@ from __future__ import annotations
 import argparse
 import csv
 import gzip
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -29,7 +28,7 @@ import aqakit
 from aqakit import discovery
 from aqakit.report import tables
 from aqakit.system import configuration
-from aqakit.system.files import default_cache, write_text
+from aqakit.system.files import default_cache
 
 COLUMNS = ("spearman", "mae", "crps", "coverage_90", "width_90")
 METHODS = "dae,usdl,regression,core"
@@ -193,13 +192,14 @@ def main() -> None:
         if given.sets and name not in given.sets.split(","):
             continue
         own = [row for one_of in ["", *given.candidate] for row in judge(name, one, methods, one_of, given.seeds)]
-        tables.show(own, title=name)
+        with tables.beside(given.json):
+            tables.show(own, title=name)
         rows += own
-        if given.json:
-            write_text(given.json, json.dumps(rows, indent=1) + "\n")
-    tables.show(means(rows), title="mean over sets")
-    if given.candidate:
-        tables.show(rotated(rows, methods), title="settings chosen on the other sets")
+        tables.write(rows, given.json, "json")
+    with tables.beside(given.json):
+        tables.show(means(rows), title="mean over sets")
+        if given.candidate:
+            tables.show(rotated(rows, methods), title="settings chosen on the other sets")
 
 
 if __name__ == "__main__":

@@ -29,6 +29,8 @@ import aqakit
 from aqakit.datasets.parts.dives.render import frames
 from aqakit.datasets.synthetic_dives import Dive, Execution, dives, render
 from aqakit.explanation.contributions import Explanation, explain
+from aqakit.report import tables
+from aqakit.system.output import write_output
 from aqakit.training.run import Run
 
 FPS, SIZE = 30, 128
@@ -79,13 +81,14 @@ def main() -> None:
     run, parts = aqakit.load(given.run), given.parts.split(",")
     with tempfile.TemporaryDirectory() as folder:
         rows = [compare(run, dive, parts, Path(folder)) for dive in dives(given.pairs, seed=given.seed)]
-    for row in rows:
-        print(f"{row['dive']:>6}  {row['change']:+7.2f}  clip {row['clip']}  {row['by_clip']}  {row['carried']}")
-    share = np.mean([row["carried"] for row in rows])
-    print(f"{given.parts}: the clip that holds the entry changes most in {share:.0%} of {len(rows)} pairs")
+    share = float(np.mean([row["carried"] for row in rows]))
+    with tables.beside(given.json):
+        for row in rows:
+            print(f"{row['dive']:>6}  {row['change']:+7.2f}  clip {row['clip']}  {row['by_clip']}  {row['carried']}")
+        print(f"{given.parts}: the clip that holds the entry changes most in {share:.0%} of {len(rows)} pairs")
     if given.json:
         found = {"parts": parts, "seed": given.seed, "share": share, "pairs": rows}
-        given.json.write_text(json.dumps(found, indent=1) + "\n")
+        write_output(given.json, json.dumps(found, indent=1) + "\n")
 
 
 if __name__ == "__main__":

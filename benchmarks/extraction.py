@@ -10,7 +10,6 @@ Run ``python benchmarks/extraction.py [--json FILE]`` on an otherwise idle machi
 
 import argparse
 import io
-import json
 import os
 import tempfile
 import time
@@ -37,10 +36,12 @@ from aqakit.errors import OptionError
 from aqakit.features import engines, extract
 from aqakit.metrics.accuracy import spearman
 from aqakit.recordings import transforms
+from aqakit.report import tables
 from aqakit.system import configuration
 from aqakit.types import Sample
 
 FRAMES, HEIGHT, WIDTH = 103, 256, 455
+SIDE = 2048  # of the matrices whose multiplication is timed
 GFLOP = 2 * 10 * 27.79  # of ten clips
 ENGINES = [
     ("torch", "float32"),
@@ -108,14 +109,14 @@ def timed(function: Callable[[], Any], times: int) -> tuple[float, float, Any]:
 class Product(Backbone):
     """A chain of matrix multiplications that an engine runs like any network."""
 
-    reads, shape, steps = "signal", (2048,), 2
+    reads, shape, steps = "signal", (SIDE,), 2
 
     def __init__(self) -> None:
         super().__init__()
-        self.weight = torch.nn.Parameter(torch.eye(2048), requires_grad=False)
+        self.weight = torch.nn.Parameter(torch.eye(SIDE), requires_grad=False)
 
     def read(self, path: Path, window: object = None) -> Iterator[np.ndarray]:
-        yield np.ones((2048, 2048), np.float32)
+        yield np.ones((SIDE, SIDE), np.float32)
 
     def forward(self, clips: torch.Tensor) -> torch.Tensor:
         x = clips.flatten(0, 1)
@@ -135,7 +136,7 @@ def peak(precision: str) -> float:
         with suppress(OptionError):
             engine = engines.make(name, precision)
             seconds = timed(partial(engine.embed, network, clip[None]), 5)[0]
-            rates.append(2 * 2048**3 * network.steps / seconds / 1e9)
+            rates.append(2 * SIDE**3 * network.steps / seconds / 1e9)
     return max(rates)
 
 
@@ -232,8 +233,8 @@ def ranks(data: str, root: Path | None, spec: str) -> list[dict[str, object]]:
             "stage": f"ranks of {len(samples)} videos by {kind}",
             "precision": precision,
             "engine": engine,
-            "spearman with float32": spearman(exact, scores),
-            "spearman with truth": spearman(true, scores),
+            "spearman with float32": float(spearman(exact, scores)),
+            "spearman with truth": float(spearman(true, scores)),
         }
         show(row)
         rows.append(row)
@@ -271,10 +272,11 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
-    rows = [] if options.only_ranks else measure(options.times, options.videos)
-    rows += ranks(options.data, options.root, options.backbone)
-    if options.json:
-        options.json.write_text(json.dumps(rows, indent=1))
+    with tables.beside(options.json):
+        rows = [] if options.only_ranks else measure(options.times, options.videos)
+        tables.write(rows, options.json if options.json and options.json.name != "-" else None, "json")
+        rows += ranks(options.data, options.root, options.backbone)
+    tables.write(rows, options.json, "json")
 
 
 if __name__ == "__main__":

@@ -12,7 +12,6 @@ tells how it does elsewhere.
 from __future__ import annotations
 
 import argparse
-import json
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -155,9 +154,9 @@ def main() -> None:
         if given.jigsaws:
             rows += jigsaws(given.jigsaws, work, "Suturing", "Knot_Tying")
             rows += jigsaws(given.jigsaws, work, "Knot_Tying", "Suturing")
-    tables.show(rows, title="taken for unlike anything the run has learnt from")
-    if given.json:
-        given.json.write_text(json.dumps(rows, indent=1) + "\n")
+    with tables.beside(given.json):
+        tables.show(rows, title="taken for unlike anything the run has learnt from")
+    tables.write(rows, given.json, "json")
 
 
 if __name__ == "__main__":

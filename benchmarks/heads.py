@@ -10,7 +10,6 @@ the ratios hold on a machine that has other work to do.
 from __future__ import annotations
 
 import argparse
-import json
 import statistics
 import time
 from collections.abc import Callable
@@ -125,9 +124,9 @@ def main() -> None:
         {"loop": n, "s/epoch": s, "÷ by hand": s / seconds["by hand"], "÷ one member": s / seconds["one member"]}
         for n, s in seconds.items()
     ]
-    tables.show(rows, title=f"{given.videos} videos × {given.clips} clips × {given.width}, {given.threads} threads")
-    if given.json:
-        given.json.write_text(json.dumps(rows, indent=1) + "\n")
+    with tables.beside(given.json):
+        tables.show(rows, title=f"{given.videos} videos × {given.clips} clips × {given.width}, {given.threads} threads")
+    tables.write(rows, given.json, "json")
 
 
 if __name__ == "__main__":

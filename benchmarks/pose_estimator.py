@@ -26,6 +26,7 @@ from aqakit.backbones.skeleton import body_size
 from aqakit.datasets.synthetic_dives import JOINTS
 from aqakit.recordings import video
 from aqakit.recordings.transforms import CONVENTIONS, normalise
+from aqakit.report import tables
 from aqakit.types import Sample
 
 SEEDS, HELD_OUT = (1, 2), 15
@@ -137,14 +138,18 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--dives", type=int, default=500, help="number of dives of each training seed")
     parser.add_argument("--frames", type=int, default=16, help="number of frames of each dive")
+    parser.add_argument("--json", type=Path, help="write the distances as JSON")
     given = parser.parse_args()
     torch.manual_seed(0)
     learnt = [s for seed in SEEDS for s in datasets.load("synthetic_dives", count=given.dives, seed=seed).samples]
-    network = train(*gather(learnt, given.frames))
+    with tables.beside(given.json):
+        network = train(*gather(learnt, given.frames))
     save(network, given.out)
     tested = datasets.load("synthetic_dives", count=TESTED, seed=HELD_OUT).samples
     off = np.concatenate([distances(network, sample) for sample in tested])
-    print(f"distance from the true joints, in body sizes: mean {off.mean():.3f}, median {np.median(off):.3f}")
+    with tables.beside(given.json):
+        print(f"distance from the true joints, in body sizes: mean {off.mean():.3f}, median {np.median(off):.3f}")
+    tables.write([{"mean": off.mean(), "median": np.median(off), "frames": len(off)}], given.json, "json")
 
 
 if __name__ == "__main__":

@@ -14,7 +14,6 @@ busy machine, use ``OMP_NUM_THREADS=1`` and ``--processor`` to measure the CPU t
 """
 
 import argparse
-import json
 import statistics
 import time
 from collections.abc import Callable, Sequence
@@ -26,6 +25,7 @@ import torch
 
 from aqakit import discovery
 from aqakit.backbones import c3d_small
+from aqakit.report import tables
 from aqakit.system import configuration
 from aqakit.training.assessor import Assessor, Standardise
 from aqakit.training.batches import CachedFeatures
@@ -213,10 +213,10 @@ def main() -> None:
     for chosen, settings, schemes in (("features", SETTINGS, SCHEMES), ("pixels", PIXELS, PIXEL_SCHEMES)):
         for setting in settings if given.only in (None, chosen) else ():
             made = measure(setting, schemes, given.repetitions, clock)
-            show(made)
+            with tables.beside(given.json):
+                show(made)
             rows += made
-    if given.json:
-        given.json.write_text(json.dumps(rows, indent=1) + "\n")
+    tables.write(rows, given.json, "json")
 
 
 if __name__ == "__main__":

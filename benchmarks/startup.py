@@ -6,12 +6,13 @@ python benchmarks/startup.py [--runs 5] [--json FILE]
 from __future__ import annotations
 
 import argparse
-import json
 import resource
 import statistics
 import subprocess
 import sys
 from pathlib import Path
+
+from aqakit.report import tables
 
 COMMANDS = ("--help", "--version", "methods", "datasets", "backbones", "weights", "train --help", "predict --help")
 
@@ -33,9 +34,9 @@ def main() -> None:
         seconds(command)  # the first run writes byte code
         times = [seconds(command) for _ in range(given.runs)]
         rows.append({"command": f"aqakit {command}", "median_s": statistics.median(times), "max_s": max(times)})
-        print(f"{rows[-1]['command']:24} {rows[-1]['median_s']:.2f} s (at most {rows[-1]['max_s']:.2f})")
-    if given.json:
-        given.json.write_text(json.dumps(rows, indent=1) + "\n")
+        with tables.beside(given.json):
+            print(f"{rows[-1]['command']:24} {rows[-1]['median_s']:.2f} s (at most {rows[-1]['max_s']:.2f})")
+    tables.write(rows, given.json, "json")
 
 
 if __name__ == "__main__":

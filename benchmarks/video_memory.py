@@ -5,7 +5,6 @@ The video repeats the packets of one encoded minute. Run ``python benchmarks/vid
 """
 
 import argparse
-import json
 import multiprocessing
 import resource
 import tempfile
@@ -19,19 +18,21 @@ import numpy as np
 from aqakit import discovery
 from aqakit.features import extract as features
 from aqakit.recordings import video
+from aqakit.report import tables
 from aqakit.system import configuration
 from aqakit.types import Sample
 
-HEIGHT, WIDTH, RATE = 1080, 1920, 30
+RATE = 30
 
 
-def minute(path: Path, seconds: int) -> None:
+def minute(path: Path, seconds: int, height: int) -> None:
     """Write a video of moving gradients with a little noise: H.264, a keyframe every two seconds."""
-    noise = np.random.default_rng(0).integers(0, 24, (HEIGHT, WIDTH, 3), np.uint8)
-    across = np.linspace(0, 200, WIDTH, dtype=np.uint8)[None, :, None]
+    width = height * 16 // 9 // 2 * 2
+    noise = np.random.default_rng(0).integers(0, 24, (height, width, 3), np.uint8)
+    across = np.linspace(0, 200, width, dtype=np.uint8)[None, :, None]
     with av.open(str(path), "w") as file:
         track = file.add_stream("libx264", rate=RATE, options={"preset": "ultrafast", "crf": "28"})
-        track.width, track.height, track.pix_fmt, track.gop_size = WIDTH, HEIGHT, "yuv420p", 2 * RATE
+        track.width, track.height, track.pix_fmt, track.gop_size = width, height, "yuv420p", 2 * RATE
         for number in range(seconds * RATE):
             image = np.roll(across, 8 * number, axis=1) + np.roll(noise, 3 * number, axis=0)
             file.mux(track.encode(av.VideoFrame.from_ndarray(np.ascontiguousarray(image), "rgb24")))
@@ -98,6 +99,8 @@ def extract(path: Path, spec: str) -> dict[str, float]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--minutes", type=int, default=60)
+    parser.add_argument("--seconds", type=int, default=60, help="length of the encoded minute, for a quick trial")
+    parser.add_argument("--height", type=int, default=1080)
     parser.add_argument("--every", type=int, default=10)
     parser.add_argument("--backbone", help="extract features with this backbone instead of only reading")
     parser.add_argument("--json", type=Path, help="also write the rows to this file")
@@ -105,16 +108,16 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         one, many = Path(folder) / "minute.mp4", Path(folder) / "long.mp4"
         with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as apart:  # so that its memory is not counted
-            apart.submit(minute, one, 60).result()
+            apart.submit(minute, one, options.seconds, options.height).result()
             rows = []
             for minutes in (
                 (options.minutes,) if options.backbone else sorted({max(options.minutes // 10, 1), options.minutes})
             ):
                 apart.submit(repeat, one, many, minutes).result()
                 rows.append(extract(many, options.backbone) if options.backbone else measure(many, options.every))
-                print("  ".join(f"{key} {value:.5g}" for key, value in rows[-1].items()), flush=True)
-    if options.json:
-        options.json.write_text(json.dumps(rows, indent=1))
+                with tables.beside(options.json):
+                    print("  ".join(f"{key} {value:.5g}" for key, value in rows[-1].items()), flush=True)
+    tables.write(rows, options.json, "json")
 
 
 if __name__ == "__main__":

@@ -5,10 +5,18 @@
 >>> aqakit.load("runs/dae").predict("dive.mp4").interval(0.9)  # doctest: +SKIP
 """
 
+import signal
+import sys
 from typing import TYPE_CHECKING
 
-from aqakit.discovery import lazily
-from aqakit.errors import AqakitError
+# While a command imports its modules, an interrupt ends it at once and without a traceback. As a library, nothing is
+# changed. `cli.app.main` sets the handler back.
+_is_command = bool(sys.argv) and sys.argv[0].rsplit("/", 1)[-1] in ("-m", "aqakit")
+if _is_command and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+from aqakit.discovery import lazily  # noqa: E402
+from aqakit.errors import AqakitError  # noqa: E402
 
 if TYPE_CHECKING:
     from aqakit.evaluation.benchmark import Table, benchmark

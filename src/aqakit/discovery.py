@@ -7,7 +7,8 @@ Names and first docstring lines are read from the files without importing them, 
 
 Files may also lie outside the package: the environment variable ``AQAKIT_PLUGINS`` names folders (separated as in
 ``PATH``) with ``methods/``, ``datasets/`` and ``backbones/`` of their own. If a name is used twice, the file of the
-package takes precedence.
+package takes precedence. **The code of these files is executed** as soon as one of their names is used, so name only
+folders whose content you trust, and to which nobody else can write.
 """
 
 from __future__ import annotations
@@ -18,6 +19,8 @@ import importlib
 import inspect
 import os
 import re
+import signal
+import threading
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from types import ModuleType
@@ -26,6 +29,9 @@ from typing import Any
 from aqakit.errors import OptionError
 
 PACKAGE = Path(__file__).parent
+
+in_command = False
+"""Whether this process is a command, which an interrupt may end at once while it imports modules."""
 
 
 def names(kind: str) -> list[str]:
@@ -70,14 +76,31 @@ def find(kind: str, name: str) -> ModuleType:
         OptionError: there is no such file; the message gives the nearest name and all known names.
     """
     file_of(kind, name)
-    package = importlib.import_module(f"aqakit.{kind}")
+    package = import_module(f"aqakit.{kind}")
     package.__path__[1:] = map(str, _folders(kind)[1:])  # files of plugins are imported as modules of the package
-    return importlib.import_module(f"aqakit.{kind}.{name}")
+    return import_module(f"aqakit.{kind}.{name}")
+
+
+def plugin_folders() -> list[Path]:
+    """Return the folders of ``AQAKIT_PLUGINS`` that are there."""
+    named = filter(None, os.environ.get("AQAKIT_PLUGINS", "").split(os.pathsep))
+    folders = (os.path.expanduser(folder) for folder in named)  # noqa: PTH111  of pathlib, an unknown ~name is an error
+    return [Path(folder) for folder in folders if Path(folder).is_dir()]
+
+
+def import_module(name: str) -> ModuleType:
+    """Import a module. Python may lose an interrupt meanwhile, so that of a command is left to the system."""
+    if not in_command or threading.current_thread() is not threading.main_thread():
+        return importlib.import_module(name)
+    before = signal.signal(signal.SIGINT, signal.SIG_DFL)
+    try:
+        return importlib.import_module(name)
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def _folders(kind: str) -> list[Path]:
-    plugins = filter(None, os.environ.get("AQAKIT_PLUGINS", "").split(os.pathsep))
-    return [PACKAGE / kind, *(Path(folder, kind).resolve() for folder in plugins)]
+    return [PACKAGE / kind, *((folder / kind).resolve() for folder in plugin_folders())]
 
 
 def _files(kind: str) -> dict[str, Path]:
@@ -146,7 +169,7 @@ def lazily(package: str, where: Mapping[str, str]) -> tuple[Callable[[str], Any]
         if name not in where:
             raise AttributeError(f"module {package!r} has no attribute {name!r}")
         module, _, attribute = where[name].partition(":")
-        found = importlib.import_module(f"{package}.{module}")
+        found = import_module(f"{package}.{module}")
         return getattr(found, attribute) if attribute else found
 
     return getattr_, lambda: sorted(where)

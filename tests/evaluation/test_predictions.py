@@ -74,7 +74,7 @@ def test_every_fault_is_named_with_its_line(tmp_path):
         ("id,true,mean,q5,q95\na,1,2,3,4\n", "write q05 or q50"),
         ("id,true,mean,q05,q0.05\na,1,2,3,4\n", "distinct levels above 0"),
         ("id,true,mean,q05,q95\na,1,2,3,1\n", "line 2: a quantile is below"),
-        ("id;true;mean\na;1;2\n", "separated by semicolons"),
+        ("id;true;mean\na;1;7_4\n", "line 2: mean '7_4' is not a number"),
     ],
 )
 def test_a_file_of_another_kind_is_a_sentence(tmp_path, text, fault):

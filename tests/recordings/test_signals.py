@@ -133,3 +133,69 @@ def test_jigsaws(shared_data):
     rotation = signal[:, 3:12].reshape(-1, 3, 3).astype(np.float64)  # left master tool, after its position
     products = rotation @ rotation.swapaxes(1, 2)
     np.testing.assert_allclose(products, np.broadcast_to(np.eye(3), products.shape), atol=5e-3)
+
+
+ROWS = [[0.5, -1.25], [1.5, 2.0], [3.25, 40.125]]
+
+
+@pytest.mark.parametrize(
+    ("text", "encoding"),
+    [
+        ("0,1\n0.5,-1.25\n1.5,2.0\n3.25,40.125\n", "utf-8"),  # pandas writes the numbers of unnamed columns
+        ("0;1\n0.5;-1.25\n1.5;2.0\n3.25;40.125\n", "utf-8"),
+        ('"x","y"\n0.5,-1.25\n1.5,2\n3.25,40.125\n', "utf-8-sig"),
+        ("x;y\r\n0,5;-1,25\r\n1,5;2\r\n3,25;40,125\r\n", "cp1252"),
+        ("größe;höhe\n0,5;-1,25\n1,5;2\n3,25;40,125\n", "cp1252"),
+        ("sep=;\nx;y\n0,5;-1,25\n1,5;2\n3,25;40,125\n", "utf-8"),
+        ("0,5\t-1,25\n1,5\t2\n3,25\t40,125\n", "utf-16"),
+        ("\n\nx\ty\n0.5\t-1.25\n\n1.5\t2\n3.25\t40.125\n\n", "utf-8"),
+    ],
+)
+def test_motion_as_spreadsheets_and_pandas_write_it(text, encoding, tmp_path):
+    (tmp_path / "s.csv").write_bytes(text.encode(encoding))
+    np.testing.assert_array_equal(signals.kinematics(tmp_path / "s.csv"), np.float32(ROWS))
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("0,1,2\n3,4,5\n", "line 1: '0,1,2' may be names or motion"),
+        ("0,1,2\n", "line 1: '0,1,2' may be names or motion"),
+        (",x,y\n0,1,2\n", "line 1, column 1: no name"),
+        (",0,1\n0,1.5,2.5\n", "line 1, column 1: '' is not a finite number"),
+        ("nan,nan\n1,2\n", "line 1, column 1: 'nan' is not a finite number"),
+        ("7_4,7_5\n1,2\n", "line 1, column 1: '7_4' is not a finite number"),
+        ("７,８\n1,2\n", "line 1, column 1: '７' is not a finite number"),
+        ("1e400,2\n1,2\n", "line 1, column 1: '1e400' is not a finite number"),
+        ("x,y\n1,7_4\n", "line 2, column 2: '7_4' is not a finite number"),
+        ("x,y\n1,\n", "line 2, column 2: '' is not a finite number"),
+        ("x,y\n1,-inf\n", "line 2, column 2: '-inf' is not a finite number"),
+        ("x,y\n1,1e39\n", "line 2, column 2: '1e39' is not a finite number"),  # of float32
+        ("x;y\n1,234;5,678\n", "line 2, column 1: '1,234' is not a finite number"),  # thousands, or a fraction?
+        ("x;y\n1,5;2.5\n", "line 2, column 1: '1,5' is not a finite number"),
+        ("x,5\n1,2\n", "line 1, column 1: 'x' is not a finite number"),
+    ],
+)
+def test_what_may_be_names_or_is_no_number_is_refused(text, why, tmp_path):
+    with pytest.raises(DataError, match=why):
+        signals.kinematics(_write(tmp_path / "s.csv", text))
+
+
+def test_a_separator_is_no_motion(tmp_path):
+    for text in ("sep=;\n", "sep=;\n\n \n", "sep=;\nx;y\n"):
+        for read in (signals.kinematics, signals.skeleton):
+            with pytest.raises(DataError, match=r"s\.csv"):
+                read(_write(tmp_path / "s.csv", text))
+
+
+def test_zero_has_no_sign_and_a_first_row_of_numbers_is_motion(tmp_path):
+    got = signals.kinematics(_write(tmp_path / "s.csv", "-0,1.0,2\n3,-0.0,5\n"))
+    assert got.shape == (2, 3)
+    assert not np.signbit(got).any()
+    assert len(signals.kinematics(_write(tmp_path / "s.csv", "0.0,1.0,2.0\n3,4,5\n"))) == 2
+
+
+def test_text_in_json_is_no_number(tmp_path):
+    for text in ('[[["7_4", 2]]]', '[[[1, "7"]]]', '[[["7", null]]]'):
+        with pytest.raises(DataError, match="text in quotes is not a finite number"):
+            signals.skeleton(_write(tmp_path / "j.json", text))

@@ -38,6 +38,7 @@ from aqakit.errors import DataError, OptionError
 from aqakit.recordings import clips as plans
 from aqakit.recordings.clips import Frames
 from aqakit.recordings.transforms import PixelRecipe
+from aqakit.system.numbers import whole
 
 PAPER = (
     "Qiu et al., Learning Spatio-Temporal Representation with Pseudo-3D Residual Networks, ICCV 2017. "
@@ -208,8 +209,11 @@ def read_stages(path: Path) -> Stages:
 
 
 def _begins(path: Path, line: int, row: list[str]) -> tuple[int, ...]:
-    begins = tuple(int(text) for text in row[1:] if text.strip().isdecimal())
-    if len(begins) != len(_STAGES) or len(row) != len(_STAGES) + 1 or list(begins) != sorted(begins):
+    try:
+        begins = tuple(whole(text) for text in row[1:])
+    except ValueError:
+        begins = ()
+    if len(begins) != len(_STAGES) or list(begins) != sorted(begins):
         raise DataError(f"{path}, line {line}: expected a video and four frame numbers in increasing order")
     return begins
 

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-import importlib
+import signal
 import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from aqakit import __version__
+from aqakit import __version__, discovery
 from aqakit.cli.common import complain
 from aqakit.cli.lazy import Command, command_of, lazy_group
 from aqakit.discovery import docstring_line
 from aqakit.errors import AqakitError
+from aqakit.system import processes, progress, terminal
 
 COMMANDS = (
     "demo", "check", "extract", "train", "predict", "evaluate", "explain", "report", "serve", "benchmark", "reproduce",
@@ -27,7 +28,7 @@ def _lines() -> dict[str, str]:
 
 
 def _load(name: str, completing: bool) -> Command:
-    module = importlib.import_module(f"aqakit.cli.{name}")
+    module = discovery.import_module(f"aqakit.cli.{name}")
     if hasattr(module, "command"):  # options from signatures that need PyTorch, or subcommands
         made: Command = module.command(completing)
         return made
@@ -60,8 +61,19 @@ def _app(
 
 def main() -> None:
     """Run the command line. A user error prints one sentence and sets the exit code, without a traceback."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_DFL:  # from here on, what was begun is put away
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        discovery.in_command = True
+    terminal.print_anything()
+    if left := processes.forget_leftovers():
+        terminal.say_once(f"{' and '.join(left)} are not of torchrun, which sets MASTER_ADDR too, and are ignored")
+        progress.console.quiet = False
+    for folder in discovery.plugin_folders():
+        terminal.say_once(f"AQAKIT_PLUGINS: the code in {folder} is executed when one of its names is used")
     try:
         app()
+    except KeyboardInterrupt:
+        sys.exit(130)
     except AqakitError as error:
         complain(f"aqakit: {error}")
         sys.exit(error.exit_code)

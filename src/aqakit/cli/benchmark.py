@@ -7,18 +7,17 @@ for each share.
 from __future__ import annotations
 
 import inspect
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.console import Console
 
 from aqakit import evaluation, report, system, training
 from aqakit.cli.lazy import Command, command_of
 from aqakit.cli.options import BACKBONE, given_only, names, option, run_and_loop, with_signature, with_weights
 from aqakit.errors import OptionError
 from aqakit.report import tables
-from aqakit.system import processes
+from aqakit.system import processes, terminal
+from aqakit.system.files import user_path
 
 if TYPE_CHECKING:
     from aqakit.evaluation.benchmark import Table
@@ -40,8 +39,10 @@ def _benchmark(**given: Any) -> None:
     values["rules"] = names(values.pop("rules", "held-out"))
     json = values.pop("json", None)
     several = "," in values.get("labels", "") or not _SWEEP.isdisjoint(values)
-    rows = _sweep(**values) if several else _show(evaluation.benchmark.benchmark(**values))
-    tables.write(rows, Path(json) if json else None, "json")
+    file = user_path(json) if json else None
+    with tables.beside(file):
+        rows = _sweep(**values) if several else _show(evaluation.benchmark.benchmark(**values))
+    tables.write(rows, file, "json")
 
 
 def _sweep(
@@ -54,8 +55,8 @@ def _sweep(
             _show(table)
         if figures:
             traces = report.semi_supervised.traces(found)
-            for file in report.sweep_figures.write(found, traces, Path(figures)):
-                Console().print(f"{file} and .svg", highlight=False, soft_wrap=True)
+            for file in report.sweep_figures.write(found, traces, user_path(figures)):
+                terminal.line(f"{file} and .svg")
     return found.rows
 
 

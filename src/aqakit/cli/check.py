@@ -26,7 +26,8 @@ def check(
     name, options = discovery.parse_spec(dataset)
     report = datasets.health.check(datasets.load(name, path or root, **options))
     findings = [f"{severity}: {sentence}" for severity, sentence in report.findings]
-    tables.show(report.rows(), title=name, notes=findings or ["no problems found"])
+    with tables.beside(json):
+        tables.show(report.rows(), title=name, notes=findings or ["no problems found"])
     tables.write(report.rows(), json, "json")
     if any(severity == "error" for severity, _ in report.findings):
         raise typer.Exit(1)

@@ -6,16 +6,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
 
 from aqakit import evaluation
 from aqakit.report import tables
+from aqakit.system import terminal
 
 if TYPE_CHECKING:
     from aqakit.training.run import Run
     from aqakit.training.train import EpochReport
 
-errors = Console(stderr=True)
+errors = terminal.console(stderr=True)
 
 JsonFile = Annotated[Path | None, typer.Option("--json", help="Write the table as JSON; - for standard output.")]
 CsvFile = Annotated[Path | None, typer.Option("--csv", help="Write the table as CSV; - for standard output.")]
@@ -23,7 +23,7 @@ CsvFile = Annotated[Path | None, typer.Option("--csv", help="Write the table as 
 
 def complain(sentence: str) -> None:
     """Print a sentence in red to standard error."""
-    errors.print(sentence, style="red", highlight=False, markup=False, soft_wrap=True)
+    errors.print(sentence, style="red", soft_wrap=True)
 
 
 def show_descriptions(run: Run) -> None:

@@ -22,5 +22,6 @@ def demo(
     one file. Needs no data. Write the run and demo.png to a folder.
     """
     result = report.demo.demo(out, print_epoch(report.demo.SETTINGS["epochs"]))
-    tables.show(result.rows, title=result.title, notes=result.notes)
+    with tables.beside(json):
+        tables.show(result.rows, title=result.title, notes=result.notes)
     tables.write(result.rows, json, "json")

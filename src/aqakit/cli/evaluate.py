@@ -27,12 +27,14 @@ def evaluate(
     such as q05, q50, q95; and split or fold, if there is one.
     """
     finished = evaluation.finished_run
-    if run.is_file():
-        rows, notes = finished.evaluate_file(run, span)
-        tables.show(rows, title=run.name, notes=notes, hide=finished.DETAILS)
-    else:
-        loaded = training.run.load(run)
-        rows, notes = finished.evaluate_run(loaded)
-        tables.show(rows, title=f"{loaded.recipe.method} on {loaded.recipe.data}", notes=notes, hide=finished.DETAILS)
-        show_descriptions(loaded)
+    with tables.beside(json):
+        if run.is_file():
+            rows, notes = finished.evaluate_file(run, span)
+            tables.show(rows, title=run.name, notes=notes, hide=finished.DETAILS)
+        else:
+            loaded = training.run.load(run)
+            rows, notes = finished.evaluate_run(loaded)
+            title = f"{loaded.recipe.method} on {loaded.recipe.data}"
+            tables.show(rows, title=title, notes=notes, hide=finished.DETAILS)
+            show_descriptions(loaded)
     tables.write(rows, json, "json")

@@ -24,7 +24,7 @@ def explain(
     """
     loaded = training.run.load(run)
     found = explanation.contributions.explain(loaded, recording, difficulty=difficulty)
-    if str(json) != "-":
+    with tables.beside(json):
         unit = loaded.labels.scale.unit
         title = f"{recording}: {found.prediction:.2f} {unit}, {found.baseline:.2f} if every clip were average"
         notes = ["points: added to the score by the clip.", *found.notes]

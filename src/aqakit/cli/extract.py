@@ -6,13 +6,14 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
 from aqakit import features
 from aqakit.cli.options import BACKBONE, with_weights
 from aqakit.errors import DataError
 from aqakit.report import tables
+from aqakit.system import terminal
 from aqakit.system.files import default_cache
+from aqakit.system.output import is_replaceable
 
 
 def extract(
@@ -51,8 +52,9 @@ def extract(
         cluster=cluster,
         pack=pack,
     )
-    Console().print(done.sentence(), highlight=False, soft_wrap=True)
-    file.unlink(missing_ok=True)  # of an earlier run
+    terminal.line(done.sentence())
+    if is_replaceable(file):
+        file.unlink(missing_ok=True)  # of an earlier run
     if done.failures:
         file.parent.mkdir(parents=True, exist_ok=True)
         tables.write([{"id": name, "problem": why} for name, why in done.failures.items()], file, "csv")

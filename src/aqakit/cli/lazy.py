@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import wraps
+from pathlib import Path
 from typing import Any
 
 import typer
 from typer.core import TyperCommand, TyperGroup
+
+from aqakit.system.files import user_path
 
 Command = TyperCommand | TyperGroup
 Load = Callable[[str, bool], Command]
@@ -38,9 +42,25 @@ def lazy_group(lines: Callable[[], Mapping[str, str]], load: Load) -> type[Typer
 def command_of(function: Callable[..., None], name: str, help: str | None = None) -> Command:  # noqa: A002
     """Make a typer command from a function."""
     app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
-    app.command(name, help=help)(function)
+    app.command(name, help=help)(at_home(function))
     made: Any = typer.main.get_command(app)
     return made
+
+
+def at_home(function: Callable[..., None]) -> Callable[..., None]:
+    """Return a command that gets its paths with ``~`` replaced: shells do not do it after ``--out=`` or in quotes."""
+
+    @wraps(function)
+    def command(**given: Any) -> None:
+        function(**{name: _expanded(value) for name, value in given.items()})
+
+    return command
+
+
+def _expanded(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_expanded(item) for item in value]
+    return user_path(value) if isinstance(value, Path) else value
 
 
 def group_of(app: typer.Typer) -> Command:

@@ -25,7 +25,7 @@ def show(kind: str, name: str | None, json: Path | None, *, facts: Facts, functi
         function: name of the function whose keyword-only parameters are the options.
     """
     names = [name] if name else discovery.names(kind)
-    if str(json) != "-":
+    with tables.beside(json):
         if name:
             _details(kind, name, facts(name), function)
         else:

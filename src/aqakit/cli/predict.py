@@ -11,6 +11,7 @@ from aqakit import training
 from aqakit.cli.common import CsvFile, JsonFile, complain
 from aqakit.errors import OptionError
 from aqakit.report import tables
+from aqakit.system.output import is_standard_output
 
 
 def predict(
@@ -29,12 +30,15 @@ def predict(
     """
     if (manifest is None) == (not recordings):
         raise OptionError("give recordings to score, or --manifest FILE")
+    if is_standard_output(json) and is_standard_output(csv):
+        raise OptionError("only one of --json and --csv can go to standard output")
     loaded = training.run.load(run)
     rows, failed = training.scoring.score_recordings(loaded, recordings or manifest, difficulty)  # type: ignore[arg-type]
-    if "-" not in (str(json), str(csv)) and rows:
+    if rows:
         title = f"{loaded.recipe.method}, scores in {loaded.labels.scale.unit}"
         scoring = training.scoring
-        tables.show(rows, title=title, notes=scoring.doubts(loaded, rows), hide=scoring.DETAILS)
+        with tables.beside(json, csv):
+            tables.show(rows, title=title, notes=scoring.doubts(loaded, rows), hide=scoring.DETAILS)
     tables.write(rows, json, "json")
     tables.write(rows, csv, "csv")
     for sentence in (*training.scoring.off_scale(rows, loaded.labels.scale), *failed):

@@ -6,9 +6,10 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
 from aqakit import report as report_room
+from aqakit.system import terminal
+from aqakit.system.output import is_standard_output
 
 
 def report(
@@ -27,4 +28,5 @@ def report(
     curves, worst cases and how to rerun.
     """
     report_room.write.write_report(folders, out, figures=figures, data=data)
-    Console().print(f"{out} ({out.stat().st_size / 1e6:.1f} MB)", highlight=False, soft_wrap=True)
+    if not is_standard_output(out):
+        terminal.line(f"{out} ({out.stat().st_size / 1e6:.1f} MB)")

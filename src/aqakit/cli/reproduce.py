@@ -32,13 +32,14 @@ def reproduce(
     """
     if listing == (name is not None):
         raise OptionError("give a recipe, or --list to see all recipes")
-    if name is None:
-        rows: Sequence[Mapping[str, Any]] = evaluation.reproduction.listing()
-        tables.show(rows, title="published results", hide=("source", "by_task", "runs_here", "notes", "data_set"))
-    else:
-        table = evaluation.reproduction.reproduce(
-            name, root=root, videos=videos, weights=weights, task=task, epochs=epochs, seeds=seeds, out=out
-        )
-        rows = table.rows
-        tables.show(rows, title=table.title, notes=table.notes, hide=table.details)
+    with tables.beside(json):
+        if name is None:
+            rows: Sequence[Mapping[str, Any]] = evaluation.reproduction.listing()
+            tables.show(rows, title="published results", hide=("source", "by_task", "runs_here", "notes", "data_set"))
+        else:
+            table = evaluation.reproduction.reproduce(
+                name, root=root, videos=videos, weights=weights, task=task, epochs=epochs, seeds=seeds, out=out
+            )
+            rows = table.rows
+            tables.show(rows, title=table.title, notes=table.notes, hide=table.details)
     tables.write(rows, json, "json")

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import importlib
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from aqakit import discovery
 from aqakit.errors import OptionError
 from aqakit.system.files import default_cache
 
@@ -28,7 +28,7 @@ def serve(
     The page shows each score and which part of the video made it.
     """
     try:
-        web = importlib.import_module("aqakit.web.server")
+        web = discovery.import_module("aqakit.web.server")
     except ModuleNotFoundError as error:
         raise OptionError(f"the page needs {error.name}: pip install 'aqakit[web]'") from None
     kept = folder or default_cache() / "serve"

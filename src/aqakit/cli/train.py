@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import inspect
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import typer
@@ -24,6 +23,7 @@ from aqakit.cli.options import (
 )
 from aqakit.report import tables
 from aqakit.system import processes
+from aqakit.system.files import user_path
 
 
 def command(completing: bool) -> Command:
@@ -61,7 +61,7 @@ def _parameters(name: str, completing: bool) -> list[inspect.Parameter]:
 
 def _train(method: str, **given: Any) -> None:
     values = given_only(given)
-    out = Path(values["out"])
+    out = user_path(values["out"])
     chosen = with_weights(values.pop("backbone"), values.pop("weights", None))
     given_epochs = {n: v for n, v in values.items() if n == "epochs"}
     epochs = system.configuration.configure("training", training.settings.Settings, given_epochs)["epochs"]

@@ -8,7 +8,8 @@ A file ``datasets/<name>.py`` has
 - ``samples(root, *, …options) -> list[Sample]``: the samples, in a fixed order; its keyword-only parameters are the
   options of the data set;
 - ``labels(samples, *, …some of those options) -> LabelSpec``: the description of the labels;
-- ``splits(samples, root) -> dict[str, list[Split]]``: every published protocol by name, the default one first;
+- ``splits(samples, root, *, …some of those options) -> dict[str, list[Split]]``: every published protocol by name, the
+  default one first;
 - optionally ``known_errors(samples, root)``: known errors of the released files, for ``aqakit check``.
 
 Shared code is in ``parts/``.

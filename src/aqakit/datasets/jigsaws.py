@@ -161,7 +161,7 @@ def _lines(root: Path, task: str) -> list[tuple[str, str]]:
 
 
 def _trial(folder: Path, task: str, line: str, where: str) -> Sample:
-    pattern = rf"({task}_([A-Z])\d{{3}})\s+([{LEVELS}])\s+(\d+)((?:\s+\d+){{{len(ITEMS)}}})\s*"
+    pattern = rf"({task}_([A-Z])\d{{3}})\s+([{LEVELS}])\s+([0-9]+)((?:\s+[0-9]+){{{len(ITEMS)}}})\s*"
     match = re.fullmatch(pattern, line)
     if match is None:
         raise DataError(

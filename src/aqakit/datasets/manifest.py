@@ -1,14 +1,17 @@
-"""Your own recordings, listed in a CSV file.
+"""Your own recordings, listed in a CSV file or a sheet.
 
-``root`` is the file. It has the columns ``id``, ``path``, ``score`` (empty if unlabelled) and, optionally,
+``root`` is the file: CSV (separated by commas, semicolons or tabs) or the first sheet of an ``.xlsx`` file. It has the
+columns ``id``, ``path``, ``score`` (empty if unlabelled) and, optionally,
 
 - ``video``, ``signal``, ``skeleton``, ``features``: recordings by kind; the kind of ``path`` follows from its suffix;
 - ``start``, ``end``: first and last frame of the action; ``action``, ``group``, ``caption``;
 - ``difficulty``, ``judge_1`` … ``judge_J``: the values the score is computed from;
 - ``split``: ``train``, ``validation`` (never trained on: recalibrates the intervals, may choose the epoch) or ``test``;
-- any other column of whole numbers: an attribute, such as ``somersaults``.
+- any other column of whole numbers: an attribute, such as ``somersaults``. Other columns are left aside.
 
-Paths are relative to the folder of the file.
+Other common names are understood, such as ``name``, ``file``, ``points``, ``DD``, ``athlete`` or ``Judge 1``. An empty
+cell, ``NA`` and ``-`` mean that there is no value. Numbers have a decimal point or comma and no thousands sign. What
+was assumed is said. Paths are relative to the folder of the file.
 """
 
 from __future__ import annotations
@@ -16,16 +19,21 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated
 
 from pydantic import Field
 
 from aqakit import discovery
-from aqakit.datasets.parts.sheet import Row, Sheet, number, positive, whole
+from aqakit.datasets.parts import attributes as attributes_of
+from aqakit.datasets.parts.sheet import Row, Sheet, listed
 from aqakit.datasets.parts.splits import five_fold, leave_one_group_out
 from aqakit.errors import DataError, OptionError
 from aqakit.scores.rules import RULES
+from aqakit.system import terminal
+from aqakit.system.files import at_home
+from aqakit.system.numbers import number, positive, whole
 from aqakit.types import LabelSpec, Sample, ScoreScale, Split
 
 SCALE = None
@@ -34,14 +42,24 @@ CITATION = "your own recordings"
 
 KINDS = ("video", "signal", "skeleton", "features")
 COLUMNS = ("id", "path", *KINDS, "score", "start", "end", "action", "group", "split", "difficulty", "caption")
+ALIASES = {
+    "id": ("name", "sample", "sample_id", "clip", "clip_id"),
+    "path": ("file", "file_name", "filename", "file_path", "filepath", "recording"),
+    "video": ("videos", "video_file", "video_path", "video_name", "movie"),
+    "score": ("points", "total", "total_score", "final_score", "total_points", "rating"),
+    "start": ("start_frame", "first_frame"),
+    "end": ("end_frame", "last_frame"),
+    "group": ("athlete", "subject", "participant", "patient", "player", "surgeon"),
+    "split": ("subset", "partition"),
+    "difficulty": ("dd", "degree_of_difficulty"),
+}
+"""Names that people give to the columns, read as these if the columns themselves are missing."""
 ENDINGS = {
     "video": re.compile(r".*\.(mp4|m4v|mov|avi|mkv|webm|gif|mpe?g|ts|wmv|flv|3gp)", re.IGNORECASE),
     "signal": re.compile(r".*\.(txt(\.gz)?|csv|npy|npz)", re.IGNORECASE),
     "features": re.compile(r".*\.(pt|safetensors)", re.IGNORECASE),
 }
 PARTS = {"train": "train", "validation": "validation", "val": "validation", "test": "test"}
-MOST_CLASSES = 1000
-"""Most classes of an attribute. A larger number is a measurement or an id, and would need an output head that wide."""
 
 
 def samples(
@@ -51,6 +69,7 @@ def samples(
     high: Annotated[float | None, Field(description="highest possible score (highest in training)")] = None,
     unit: Annotated[str, Field(description="unit of the score")] = "points",
     rule: Annotated[str | None, Field(description="how the score is computed from judges and difficulty")] = None,
+    encoding: Annotated[str | None, Field(description="encoding of a CSV file, such as cp1251 (found out)")] = None,
 ) -> list[Sample]:
     """Return one sample per row, in order.
 
@@ -61,13 +80,16 @@ def samples(
     if rule is not None and rule not in RULES:
         raise OptionError(f"there is no rule {rule!r}{discovery.nearest(rule, RULES)}")
     _scale([], low, high, unit)
-    sheet = Sheet.read(_checked(root))
+    sheet = Sheet.read(_checked(root), ALIASES, encoding)
     _check_columns(sheet, rule)
-    attributes = [name for name in _others(sheet) if _is_attribute(sheet, name)]
-    found = [_sample(row, sheet, attributes) for row in sheet.rows]
+    attributes = attributes_of.choose(sheet, _others(sheet), COLUMNS)
+    judges = _judges(sheet)
+    found = [_sample(row, sheet, judges, attributes) for row in sheet.rows]
     _check_names(sheet)
     _check_scores(sheet, found, low, high)
     sheet.raise_errors()
+    for sentence in sheet.notes:
+        terminal.say_once(f"{sheet.path}: {sentence}")
     return found
 
 
@@ -97,13 +119,13 @@ def labels(
     )
 
 
-def splits(samples: Sequence[Sample], root: Path | None) -> dict[str, list[Split]]:
+def splits(samples: Sequence[Sample], root: Path | None, *, encoding: str | None = None) -> dict[str, list[Split]]:
     """Return ``split`` if the file has that column, else ``five-fold``, which never divides a group.
 
     With two groups or more, ``leave-one-group-out`` is there too: each group is the test set once. Unlabelled rows may
     be in a training set, but never in a validation or test set.
     """
-    rows = Sheet.read(_checked(root)).rows
+    rows = Sheet.read(_checked(root), ALIASES, encoding).rows
     parts = {row.cells["id"]: _part(row.cells["split"]) for row in rows if "split" in row.cells}
     actions = _by_action(samples).items()
     by_group = [fold for action, trials in actions for fold in leave_one_group_out(action, trials)]
@@ -142,17 +164,18 @@ def _scale(values: Sequence[float], low: float | None, high: float | None, unit:
 def _checked(root: Path | None) -> Path:
     if root is None or not root.is_file():
         what = "a manifest needs root" if root is None else f"{root} is not a file; root should be"
-        raise DataError(f"{what}: a CSV file with the columns id, path and score")
+        raise DataError(f"{what}: a CSV file with the columns id, path and score, or an .xlsx file")
     return root
 
 
 def _judges(sheet: Sheet) -> list[str]:
-    names = [name for name in sheet.columns if re.fullmatch(r"judge_\d+", name)]
+    names = [name for name in sheet.columns if re.fullmatch(r"judge_[0-9]+", name)]
     return sorted(names, key=lambda name: int(name.removeprefix("judge_")))
 
 
 def _others(sheet: Sheet) -> list[str]:
-    return [name for name in sheet.columns if name and name not in (*COLUMNS, *_judges(sheet))]
+    known = {"", *COLUMNS, *_judges(sheet)}
+    return [name for name in sheet.columns if name not in known]
 
 
 def _check_columns(sheet: Sheet, rule: str | None) -> None:
@@ -160,34 +183,15 @@ def _check_columns(sheet: Sheet, rule: str | None) -> None:
     if not {"path", *KINDS} & set(sheet.columns):
         missing.append("path")
     for name in missing:
-        sheet.add_error(1, f"there is no column {name!r}; the columns are: {', '.join(sheet.columns)}")
+        sheet.add_error(1, f"there is no column {name!r}; the columns are: {listed(sheet.columns)}")
     judges = _judges(sheet)
     if set(judges) != {f"judge_{k}" for k in range(1, len(judges) + 1)}:
-        sheet.add_error(1, f"judges should be judge_1 to judge_{len(judges)}; the file has: {', '.join(judges)}")
+        sheet.add_error(1, f"judges should be judge_1 to judge_{len(judges)}; the file has: {listed(judges)}")
     if rule is not None and len(judges) not in RULES[rule].judges:
         known = " or ".join(map(str, RULES[rule].judges))
         sheet.add_error(1, f"the rule {rule} needs {known} columns judge_1, judge_2, …; there are {len(judges)}")
     if rule is not None and RULES[rule].difficulty and "difficulty" not in sheet.columns:
         sheet.add_error(1, f"the rule {rule} needs a column 'difficulty'")
-
-
-def _is_attribute(sheet: Sheet, name: str) -> bool:
-    """Return whether a column holds classes; if not, report only the first bad row."""
-    for row in sheet.rows:
-        try:
-            _class(row.cells[name] or "0")
-        except ValueError as error:
-            what = f"column {name!r} is not an attribute: {row.cells[name][:40]!r} {error}"
-            sheet.add_error(row.line, what + discovery.nearest(name, COLUMNS))
-            return False
-    return True
-
-
-def _class(text: str) -> int:
-    value = whole(text)
-    if value >= MOST_CLASSES:
-        raise ValueError(f"is too large for a class: classes are numbered from 0 to {MOST_CLASSES - 1}")
-    return value
 
 
 def _part(text: str) -> str:
@@ -196,26 +200,26 @@ def _part(text: str) -> str:
     return PARTS[text.lower()]
 
 
-def _sample(row: Row, sheet: Sheet, attributes: Sequence[str]) -> Sample:
+def _sample(row: Row, sheet: Sheet, judges: Sequence[str], attributes: Sequence[str]) -> Sample:
     return Sample(
         id=row.cells.get("id", ""),
         sources=_sources(row, sheet),
         window=_window(row, sheet),
         action=row.cells.get("action") or None,
         group=row.cells.get("group") or None,
-        score=sheet.cell(row, "score", number),
-        judges=_marks(row, sheet),
-        difficulty=sheet.cell(row, "difficulty", positive),
-        attributes={name: whole(row.cells[name]) for name in attributes if row.cells[name]},
+        score=sheet.number(row, "score", number),
+        judges=_marks(row, sheet, judges),
+        difficulty=sheet.number(row, "difficulty", positive),
+        attributes={name: whole(sheet.with_point(row.cells[name])) for name in attributes if row.cells[name]},
         caption=row.cells.get("caption") or None,
     )
 
 
 def _sources(row: Row, sheet: Sheet) -> dict[str, Path]:
     folder = sheet.path.parent
-    named = {kind: sheet.cell(row, kind, lambda text: _existing(folder / text)) for kind in KINDS}
+    named = {kind: sheet.cell(row, kind, lambda text: _existing(folder, text)) for kind in KINDS}
     sources = {kind: path for kind, path in named.items() if path is not None}
-    kind, path = sheet.cell(row, "path", lambda text: _by_ending(_existing(folder / text))) or ("", None)
+    kind, path = sheet.cell(row, "path", lambda text: _by_ending(_existing(folder, text))) or ("", None)
     if kind in sources:
         sheet.add_error(row.line, f"path and {kind} are two recordings of the same kind")
     elif path is not None:
@@ -226,12 +230,18 @@ def _sources(row: Row, sheet: Sheet) -> dict[str, Path]:
     return sources
 
 
-def _existing(path: Path) -> Path:
+def _existing(folder: Path, text: str) -> Path:
+    """Return the path of a cell; one of Windows is understood, as is a home folder, if there is no such file."""
+    meant = dict.fromkeys((text, text.replace("\\", "/"), at_home(text)))
+    for path in (folder / name for name in meant):
+        with suppress(OSError):
+            path.stat()
+            return path
     try:
-        path.stat()
+        (folder / text).stat()
     except OSError as error:
         raise ValueError(f"cannot be used: {error.strerror}") from None
-    return path
+    return folder / text
 
 
 def _by_ending(path: Path) -> tuple[str, Path]:
@@ -242,7 +252,7 @@ def _by_ending(path: Path) -> tuple[str, Path]:
 
 
 def _window(row: Row, sheet: Sheet) -> tuple[int, int] | None:
-    start, end = sheet.cell(row, "start", whole), sheet.cell(row, "end", whole)
+    start, end = sheet.number(row, "start", whole), sheet.number(row, "end", whole)
     if bool(row.cells.get("start")) != bool(row.cells.get("end")):
         sheet.add_error(row.line, "start and end go together: give both, or neither")
     if start is None or end is None:
@@ -252,9 +262,8 @@ def _window(row: Row, sheet: Sheet) -> tuple[int, int] | None:
     return start, end
 
 
-def _marks(row: Row, sheet: Sheet) -> tuple[float, ...] | None:
-    names = _judges(sheet)
-    marks = [sheet.cell(row, name, number) for name in names]
+def _marks(row: Row, sheet: Sheet, names: Sequence[str]) -> tuple[float, ...] | None:
+    marks = [sheet.number(row, name, number) for name in names]
     given = sum(bool(row.cells[name]) for name in names)
     if 0 < given < len(names):
         sheet.add_error(row.line, f"{given} of {len(names)} judges; give all marks, or none")

@@ -15,7 +15,6 @@ penalty: do not subtract the penalty again.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Annotated
@@ -24,6 +23,7 @@ from pydantic import Field
 
 from aqakit.datasets.parts import release as release
 from aqakit.errors import DataError
+from aqakit.system.numbers import number
 from aqakit.types import LabelSpec, Sample, ScoreScale, Split
 
 SCALE = ScoreScale(0, 25)
@@ -94,8 +94,8 @@ def _rows(root: Path, part: str) -> Iterator[tuple[str, list[float]]]:
     lines = [(number, line.split()) for number, line in enumerate(text.splitlines(), 1) if line.strip()]
     if not lines or lines[0][1] != list(COLUMNS):
         raise DataError(f"{path} should start with a header line with the columns {', '.join(COLUMNS)}")
-    for number, (name, *cells) in lines[1:]:
-        yield _checked(name, path, number), _numbers(cells, path, number)
+    for line, (name, *cells) in lines[1:]:
+        yield _checked(name, path, line), _numbers(cells, path, line)
 
 
 def _checked(name: str, path: Path, line: int) -> str:
@@ -106,10 +106,10 @@ def _checked(name: str, path: Path, line: int) -> str:
 
 def _numbers(cells: Sequence[str], path: Path, line: int) -> list[float]:
     try:
-        numbers = [float(cell) for cell in cells]
+        numbers = [number(cell) for cell in cells]
     except ValueError:
         numbers = []
-    if len(numbers) != len(COLUMNS) - 1 or not all(map(math.isfinite, numbers)):
+    if len(numbers) != len(COLUMNS) - 1:
         expected = f"a name and {len(COLUMNS) - 1} numbers"
         raise DataError(f"{path}, line {line}: expected {expected}; got {' '.join(cells)[:80]!r}")
     return numbers

@@ -25,6 +25,7 @@ from aqakit.metrics import comparison
 from aqakit.metrics.accuracy import fisher_mean
 from aqakit.metrics.bootstrap import interval, resampled_units
 from aqakit.metrics.summary import TWO_VALUES, two_value_notes
+from aqakit.system.files import user_path
 from aqakit.training import long_videos
 from aqakit.training.data import one_task, prepare, prepare_labels
 from aqakit.training.recipe import Recipe, label_notes, make_recipe
@@ -135,7 +136,7 @@ def _bench(
     folder: Path,
     number: int,
 ) -> TaskBenchmark:
-    kept = Path(cache) if cache else None
+    kept = user_path(cache) if cache else None
     own = list(recipes.values())
     prepared = prepare(own[0], kept, whole, own[1:]) if own else prepare_labels(one_task(whole, task))
     return TaskBenchmark(prepared, protocol or next(iter(prepared.dataset.splits)), seeds, folder, number)
@@ -239,7 +240,7 @@ def _notes(options: Mapping[str, Any], rules: Sequence[str], seeds: int, grouped
 def folder_of(out: Path | str | None) -> Iterator[Path]:
     """Yield the folder for runs; a temporary one if ``out`` is None."""
     if out is not None:
-        yield Path(out)
+        yield user_path(out)
         return
     with tempfile.TemporaryDirectory(prefix="aqakit-") as temporary:
         yield Path(temporary)

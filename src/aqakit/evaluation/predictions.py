@@ -1,4 +1,4 @@
-"""Read and check a CSV of predictions from any source, and convert them to score distributions.
+"""Read and check a table of predictions from any source, CSV or ``.xlsx``, and convert them to score distributions.
 
 The columns are ``id``, ``true`` and ``mean``; if the method states its uncertainty, also ``std``, or at least two
 quantiles named by their level (``q05``, ``q50``, ``q975``); with quantiles ``std`` is not used. If there is a column
@@ -17,13 +17,20 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from aqakit.datasets.parts.sheet import Row, Sheet, number
+from aqakit.datasets.parts.sheet import Row, Sheet, listed
 from aqakit.errors import DataError
 from aqakit.scores.distributions import Normal, Point, Quantiles, ScoreDistribution
+from aqakit.system import terminal
+from aqakit.system.numbers import number
 from aqakit.types import Floats
 
 _NEEDED = ("id", "true", "mean")
-_QUANTILE = re.compile(r"q(?:0?\.(?=\d)|(?=\d\d))(\d+)")
+_ALIASES = {
+    "id": ("name", "sample", "sample_id", "recording"),
+    "true": ("truth", "true_score", "target", "label"),
+    "mean": ("predicted", "prediction", "predicted_score", "pred"),
+}
+_QUANTILE = re.compile(r"q(?:0?\.(?=\d)|(?=\d\d))(\d+)", re.ASCII)
 _SMALLEST = 1e-6  # a std of 0 among positive ones is replaced by this
 
 
@@ -53,7 +60,7 @@ def read(file: Path) -> list[Predictions]:
         DataError: a column is missing, a cell is not a number, an id is repeated, a std is negative, or quantiles
             decrease; the message lists all faults with their lines.
     """
-    sheet = Sheet.read(file)
+    sheet = Sheet.read(file, _ALIASES)
     levels = _levels(sheet)
     sheet.raise_errors()
     names = [*_NEEDED[1:], *(levels or [name for name in ("std",) if name in sheet.columns])]
@@ -64,6 +71,8 @@ def read(file: Path) -> list[Predictions]:
     sheet.raise_errors()
     if not judged:
         raise DataError(f"{file}: no row has a true score, so there is nothing to evaluate")
+    for sentence in sheet.notes:
+        terminal.say_once(f"{file}: {sentence}")
     table, where = np.array(numbers), np.array([row.cells.get(part, "") for row in judged])
     found = []
     for name in dict.fromkeys(where.tolist()):
@@ -78,11 +87,11 @@ def _levels(sheet: Sheet) -> dict[str, float]:
     """Return the quantile columns and their levels, in increasing order."""
     for name in _NEEDED:
         if name not in sheet.columns:
-            sheet.add_error(1, f"there is no column {name!r}; the columns are: {', '.join(sheet.columns)}")
+            sheet.add_error(1, f"there is no column {name!r}; the columns are: {listed(sheet.columns)}")
     matched = {name: _QUANTILE.fullmatch(name) for name in sheet.columns}
     levels = {name: float(f"0.{found[1]}") for name, found in matched.items() if found}
     if len(set(levels.values())) < len(levels) or 0.0 in levels.values():
-        sheet.add_error(1, f"quantile columns need distinct levels above 0; the columns are: {', '.join(levels)}")
+        sheet.add_error(1, f"quantile columns need distinct levels above 0; the columns are: {listed(levels)}")
     if len(levels) == 1:
         sheet.add_error(
             1, f"one quantile column, {next(iter(levels))}, is not a distribution; give two or more, or std"
@@ -98,7 +107,7 @@ def _numbers(sheet: Sheet, row: Row, names: Sequence[str]) -> list[float]:
     for name in names:
         if not row.cells[name]:
             sheet.add_error(row.line, f"{name} is empty")
-    values = [sheet.cell(row, name, number) for name in names]
+    values = [sheet.number(row, name, number) for name in names]
     known = [np.nan if value is None else value for value in values]
     if "std" in names and known[-1] < 0:
         sheet.add_error(row.line, f"std {known[-1]:g} is negative")

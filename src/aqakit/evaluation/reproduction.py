@@ -19,6 +19,7 @@ from aqakit.backbones.weights import CATALOGUE
 from aqakit.errors import OptionError, WeightsError
 from aqakit.evaluation.benchmark import MEAN, Table, benchmark
 from aqakit.evaluation.selection import RULES
+from aqakit.system.files import user_path
 
 _FOLDER = Path(__file__).with_name("recipes")
 _UNSTATED = "last"
@@ -236,7 +237,7 @@ def _with_weights(backbone: str, chosen: str | None) -> str:
 def _check_weights(file: str) -> None:
     """Check that the weights exist, before any video is opened."""
     try:
-        weights.locate(Path(file))
+        weights.locate(user_path(file))
     except WeightsError as error:
         raise WeightsError(f"{error}; then give --weights FILE, or --weights random to try the recipe out") from None
 

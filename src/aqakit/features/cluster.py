@@ -61,7 +61,7 @@ def map_distributed(
             at_once = 1  # an item that kills its actor must not affect others
             fruitless = fruitless + 1 if len(left) == before else 0
             if left and fruitless < _FRUITLESS:
-                console.print(f"{len(left)} items were with a worker that died and are retried", highlight=False)
+                console.print(f"{len(left)} items were with a worker that died and are retried")
     yield from ((item, None) for item in left.values())
 
 

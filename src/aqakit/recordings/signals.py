@@ -23,13 +23,15 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 
 from aqakit.errors import DataError
+from aqakit.recordings import csv_text
+from aqakit.system import text as texts
+from aqakit.system.numbers import number
 
 LARGEST = 2**30
 """The largest recording that is read: 1 GiB, uncompressed."""
 
 Signal = NDArray[np.float32]
 
-_SEPARATORS = {".txt": None, ".csv": ","}
 _BROKEN = (OSError, EOFError, ValueError, TypeError, KeyError, SyntaxError, MemoryError, RuntimeError)
 _BROKEN_ZIP = (zipfile.BadZipFile, zlib.error)
 
@@ -38,19 +40,19 @@ def kinematics(path: Path | str, *, channels: int | None = None) -> Signal:
     """Read a kinematic recording: (T, channels) float32.
 
     Args:
-        path: ``.txt`` (columns separated by blanks, as in JIGSAWS), ``.csv`` (commas, optionally one line of column
-            names), either of them also as ``.gz``; ``.npy``, or ``.npz`` with one array or one named ``kinematics``.
+        path: ``.txt`` (columns separated by blanks, as in JIGSAWS), ``.csv`` (commas, semicolons or tabs, optionally
+            one line of column names), either of them also as ``.gz``; ``.npy``, or ``.npz`` with one array or one
+            named ``kinematics``.
         channels: required number of columns; None for any number.
 
     Raises:
         DataError: the file does not exist, or is not a full table of finite numbers with ``channels`` columns.
     """
     path = Path(path)
-    kind = _kind(path, {*_SEPARATORS, ".npy", ".npz"})
-    if kind in _SEPARATORS:
-        lines = _text(path).splitlines()
-        skip = int(kind == ".csv" and _is_header(lines[0]))
-        signal = _table(path, lines, skip, _SEPARATORS[kind])
+    kind = _kind(path, {".txt", ".csv", ".npy", ".npz"})
+    if kind in {".txt", ".csv"}:
+        lines, mark = csv_text.rows(_text(path)) if kind == ".csv" else (_text(path).splitlines(), None)
+        signal = _table(path, lines, csv_text.header_lines(path, lines, mark) if kind == ".csv" else 0, mark)
     else:
         signal = _numeric(path, _array(path, "kinematics"), "time × channels")
     if channels is not None and signal.shape[1] != channels:
@@ -130,7 +132,7 @@ def _text(path: Path) -> str:
             data = file.read(LARGEST + 1)
         if len(data) > LARGEST:
             raise DataError(f"{path} is larger than {LARGEST} bytes, the limit for a recording")
-        text = data.decode("utf-8-sig")
+        text, _ = texts.decode(data)
     except UnicodeDecodeError as error:
         raise DataError(f"{path} is not a text file (byte {error.start} is not UTF-8)") from error
     except (OSError, EOFError, zlib.error) as error:
@@ -150,7 +152,7 @@ def _table(path: Path, lines: list[str], skip: int, separator: str | None) -> Si
         raise DataError(f"{path} has no rows of numbers")
     if not _fits(table).all():
         raise DataError(_fault(path, lines, skip, separator) or f"{path} holds a number that is not finite")
-    return table.astype(np.float32)
+    return table.astype(np.float32) + np.float32(0)  # -0 is 0
 
 
 def _fits(values: NDArray[np.generic]) -> NDArray[np.bool_]:
@@ -162,46 +164,37 @@ def _fits(values: NDArray[np.generic]) -> NDArray[np.bool_]:
 def _fault(path: Path, lines: list[str], skip: int, separator: str | None) -> str | None:
     """Describe the first fault of a text table in one sentence."""
     width = 0
-    for number, line in enumerate(lines[skip:], skip + 1):
+    for at, line in enumerate(lines[skip:], skip + 1):
         if not line.strip():
             continue
         fields = line.split(separator)
         width = width or len(fields)
         if len(fields) != width:
-            return f"{path}, line {number}: it has {len(fields)} columns, but the lines before have {width}"
+            return f"{path}, line {at}: it has {len(fields)} columns, but the lines before have {width}"
         for column, text in enumerate(fields, 1):
             if not _is_finite(text):
-                return f"{path}, line {number}, column {column}: {text.strip()[:20]!r} is not a finite number"
+                return f"{path}, line {at}, column {column}: {text.strip()[:20]!r} is not a finite number"
     return None
 
 
 def _is_finite(text: str) -> bool:
     try:
-        return bool(_fits(np.array([float(text)]))[0])
+        return bool(_fits(np.array([number(text)]))[0])
     except ValueError:
         return False
-
-
-def _is_number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True
-
-
-def _is_header(line: str) -> bool:
-    return not any(_is_number(text) for text in line.split(","))
 
 
 def _joint_table(path: Path) -> Signal:
-    lines = _text(path).splitlines()
-    names = [name.strip().lower() for name in lines[0].split(",")]
+    lines, mark = csv_text.rows(_text(path))
+    at = next((k for k, line in enumerate(lines) if line.strip()), 0)
+    names = [name.strip().strip('"').lower() for name in lines[at].split(mark)]
     size = 3 if any(name.endswith("_z") for name in names) else 2
     ordered = all(re.fullmatch(rf".+_{'xyz'[i % size]}", name) for i, name in enumerate(names))
     if not ordered or len(names) % size:
-        raise DataError(f"{path}, line 1: the columns of a skeleton must be named <joint>_x, <joint>_y[, <joint>_z], …")
-    table = _table(path, lines, 1, ",")
+        raise DataError(
+            f"{path}, line {at + 1}: the columns of a skeleton must be named <joint>_x, <joint>_y[, <joint>_z], …"
+        )
+    table = _table(path, lines, at + 1, mark)
     if table.shape[1] != len(names):
         raise DataError(f"{path}: its first line names {len(names)} columns, but it has {table.shape[1]}")
     return table.reshape(len(table), -1, size)
@@ -210,7 +203,10 @@ def _joint_table(path: Path) -> Signal:
 def _json(path: Path) -> Any:
     try:
         loaded = json.loads(_text(path))
-        return np.asarray(loaded["joints"] if isinstance(loaded, dict) else loaded, dtype=np.float64)
+        array = np.asarray(loaded["joints"] if isinstance(loaded, dict) else loaded)
+        if array.dtype.kind == "U" or (array.dtype.kind == "O" and any(isinstance(cell, str) for cell in array.flat)):
+            raise DataError(f"{path}: text in quotes is not a finite number")
+        return array.astype(np.float64)
     except json.JSONDecodeError as error:
         raise DataError(f"{path}, line {error.lineno}, column {error.colno}: {error.msg}") from error
     except (ValueError, TypeError, KeyError, OverflowError, RecursionError) as error:

@@ -24,7 +24,7 @@ from aqakit.report import calibration, curves, document, figures, gallery, svg, 
 from aqakit.report.content import Case, Study, TaskResult
 from aqakit.report.gallery import Shown
 from aqakit.report.tables import Row, text
-from aqakit.system.files import write_text
+from aqakit.system.output import write_output
 
 _COLUMNS = {
     "method": "method",
@@ -61,7 +61,7 @@ def write(study: Study, file: Path, *, folder: Path | None = None) -> None:
     with svg.style():
         drawn = [list(gallery.draw(task, f"task-{number}")) for number, task in enumerate(study.tasks, start=1)]
         together = list(gallery.training(study))
-        write_text(file, page(study, drawn, together))
+        write_output(file, page(study, drawn, together))
         if folder:
             folder.mkdir(parents=True, exist_ok=True)
             for shown in chain(*drawn, together):

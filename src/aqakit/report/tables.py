@@ -7,15 +7,16 @@ import io
 import json
 import math
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext, redirect_stdout
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
 from rich.table import Table
 
 from aqakit.errors import OptionError
-from aqakit.system.files import write_text
+from aqakit.system.output import is_standard_output, write_output
+from aqakit.system.terminal import console as new_console
 
 Row = Mapping[str, Any]
 
@@ -23,36 +24,39 @@ Row = Mapping[str, Any]
 def show(rows: Sequence[Row], *, title: str = "", notes: Sequence[str] = (), hide: Sequence[str] = ()) -> None:
     """Print rows to standard output, with all columns that occur in a row except the hidden ones.
 
-    If standard output is not a terminal, the table is 200 characters wide, so that nothing is cut off.
+    If standard output is not a terminal, there is room for 200 characters beside the first column, which holds names,
+    so that nothing is cut off.
     """
-    console = Console(width=None if sys.stdout.isatty() else 200)
     names = [n for n in dict.fromkeys(n for row in rows for n in row) if n not in hide]
-    table = Table(
-        title=title or None, title_justify="left", title_style="bold", header_style="bold", box=None, pad_edge=False
-    )
+    longest = max((len(text(row.get(names[0]))) for row in rows), default=0) if names else 0
+    console = new_console(width=None if sys.stdout.isatty() else 200 + longest)
+    table = Table(header_style="bold", box=None, pad_edge=False)
     for name in names:
         number = any(isinstance(row.get(name), int | float) for row in rows)
         table.add_column(name.replace("_", " "), justify="right" if number else "left", overflow="fold")
     for row in rows:
         table.add_row(*(text(row.get(name)) for name in names))
+    if title:
+        console.print(title, style="bold", soft_wrap=True)
     console.print(table)
     for sentence in notes:
-        console.print(sentence, style="dim", highlight=False, markup=False)
+        console.print(sentence, style="dim")
 
 
 def note(sentence: str) -> None:
     """Print a sentence below a table."""
-    Console().print(sentence, style="dim", highlight=False)
+    new_console().print(sentence, style="dim")
 
 
 def show_fields(fields: Mapping[str, Any], *, title: str) -> None:
     """Print named values, one per line."""
-    table = Table(title=title, title_justify="left", title_style="bold", box=None, pad_edge=False, show_header=False)
+    new_console().print(title, style="bold", soft_wrap=True)
+    table = Table(box=None, pad_edge=False, show_header=False)
     table.add_column(style="bold")
     table.add_column(overflow="fold")
     for name, value in fields.items():
         table.add_row(name.replace("_", " "), f"{value:,}" if isinstance(value, int) else text(value))
-    Console().print(table)
+    new_console().print(table)
 
 
 def text(value: object) -> str:
@@ -74,13 +78,16 @@ def write(rows: Sequence[Row], file: Path | None, kind: str) -> None:
     """Write rows as ``json`` or ``csv``; to standard output if the file is ``-``, not at all if it is None."""
     if file is None:
         return
-    content = as_json(rows) if kind == "json" else as_csv(rows)
-    if str(file) == "-":
-        sys.stdout.write(content)
-        return
-    if not file.parent.is_dir():
+    if not is_standard_output(file) and not file.parent.is_dir():
         raise OptionError(f"{file}: there is no folder {file.parent} to write to")
-    write_text(file, content)
+    write_output(file, as_json(rows) if kind == "json" else as_csv(rows))
+
+
+@contextmanager
+def beside(*files: Path | None) -> Iterator[None]:
+    """Print to standard error within the block if one of the files is standard output, which is for the data alone."""
+    with redirect_stdout(sys.stderr) if any(map(is_standard_output, files)) else nullcontext():
+        yield
 
 
 def as_json(rows: Sequence[Row]) -> str:
@@ -99,6 +106,8 @@ def as_csv(rows: Sequence[Row]) -> str:
 
 
 def _plain(value: Any) -> Any:
+    if hasattr(value, "tolist"):  # of NumPy, which listings do without
+        value = value.tolist()
     if isinstance(value, float) and not math.isfinite(value):
         return None
     if isinstance(value, list | tuple):

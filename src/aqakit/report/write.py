@@ -7,6 +7,7 @@ from pathlib import Path
 
 from aqakit.report import html
 from aqakit.report.study import build_study
+from aqakit.system.files import user_path
 
 
 def write_report(
@@ -27,5 +28,8 @@ def write_report(
         RunError: there is no finished run with test samples, or the same model is there twice.
         OptionError: the folder of the HTML file does not exist.
     """
-    html.write(build_study([Path(f) for f in folders], data=data), Path(out), folder=Path(figures) if figures else None)
-    return Path(out)
+    file = user_path(out)
+    html.write(
+        build_study([user_path(f) for f in folders], data=data), file, folder=user_path(figures) if figures else None
+    )
+    return file

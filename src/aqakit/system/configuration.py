@@ -9,6 +9,7 @@ import inspect
 import typing
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from pydantic import ConfigDict, ValidationError, create_model
@@ -16,6 +17,7 @@ from pydantic.fields import FieldInfo
 
 from aqakit.discovery import nearest
 from aqakit.errors import OptionError
+from aqakit.system.files import user_path
 
 
 @dataclass(frozen=True)
@@ -70,7 +72,8 @@ def configure(owner: str, function: Callable[..., Any], values: Mapping[str, Any
         problems += [_sentence(item) for item in error.errors()]
     if problems:
         raise OptionError(f"{owner}: " + "; ".join(problems))
-    return {o.name: getattr(checked, o.name) for o in known}
+    found = {o.name: getattr(checked, o.name) for o in known}
+    return {name: user_path(value) if isinstance(value, Path) else value for name, value in found.items()}
 
 
 def _sentence(item: Mapping[str, Any]) -> str:

@@ -15,14 +15,15 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
-from aqakit.system import processes
+from aqakit.errors import OptionError
+from aqakit.system import processes, terminal
 
 T = TypeVar("T")
 
 
 def device() -> str:
     """Return the CUDA device of this process, or ``cpu`` if there is none."""
-    return f"cuda:{os.environ.get('LOCAL_RANK', 0)}" if torch.cuda.is_available() else "cpu"
+    return f"cuda:{processes.local_rank()}" if torch.cuda.is_available() else "cpu"
 
 
 @contextmanager
@@ -31,7 +32,14 @@ def process_group() -> Iterator[None]:
     if processes.size() == 1 or dist.is_initialized():
         yield
         return
-    dist.init_process_group("cuda:nccl,cpu:gloo" if torch.cuda.is_available() else "gloo")
+    place = f"{os.environ.get('MASTER_ADDR')}:{os.environ.get('MASTER_PORT')}"
+    terminal.say_once(f"waiting for {processes.size()} processes to meet at {place}")
+    try:
+        dist.init_process_group("cuda:nccl,cpu:gloo" if torch.cuda.is_available() else "gloo")
+    except (RuntimeError, ValueError) as error:
+        what = f"process {processes.rank()} of {processes.size()} cannot join the others"
+        why = str(error).splitlines()[0][:200]
+        raise OptionError(f"{what}: {why}; start with torchrun, or unset RANK and WORLD_SIZE") from None
     try:
         yield
     finally:

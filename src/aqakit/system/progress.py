@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TypeVar
 
-from rich.console import Console
 from rich.progress import (
     BarColumn,
     DownloadColumn,
@@ -18,19 +17,19 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from aqakit.system import processes
+from aqakit.system import processes, terminal
 
 T = TypeVar("T")
 Downloaded = Callable[[int, int | None], None]
 """Callback that takes the bytes received so far, and the total if it is known."""
 
-console = Console(stderr=True, quiet=not processes.is_first())
+console = terminal.console(stderr=True, quiet=not processes.is_first())
 
 
 def track(items: Sequence[T], description: str) -> Iterator[T]:
     """Yield ``items`` and show a bar with the number done and the remaining time."""
     columns = (
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(),
         MofNCompleteColumn(),
         TimeElapsedColumn(),
@@ -45,7 +44,7 @@ def track(items: Sequence[T], description: str) -> Iterator[T]:
 @contextmanager
 def downloading(name: str) -> Iterator[Downloaded]:
     """Show a bar for a download; the yielded callback takes the bytes received and the total."""
-    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TimeRemainingColumn())
+    columns = (TextColumn("{task.description}", markup=False), BarColumn(), DownloadColumn(), TimeRemainingColumn())
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
         task = bar.add_task(name, total=None)
         yield lambda done, total: bar.update(task, completed=done, total=total)
@@ -69,12 +68,12 @@ class ThroughputLogger:
         self.seen, self.fresh, self.clips = self.seen + 1, self.fresh + (clips > 0), self.clips + clips
         if not console.is_terminal and time.monotonic() - self.told > self.every:
             self.told = time.monotonic()
-            console.print(f"{self.seen} of {self.total} recordings; {self._rate()}", highlight=False)
+            console.print(f"{self.seen} of {self.total} recordings; {self._rate()}")
 
     def close(self) -> None:
         """Print the final line."""
         if self.fresh:
-            console.print(f"features of {self.fresh} recordings, {self._rate()}", highlight=False)
+            console.print(f"features of {self.fresh} recordings, {self._rate()}")
 
     def _rate(self) -> str:
         seconds = time.monotonic() - self.started

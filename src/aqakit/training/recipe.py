@@ -20,6 +20,7 @@ from aqakit.features import engines
 from aqakit.features.engines import Engine
 from aqakit.scores import recalibration
 from aqakit.system import configuration
+from aqakit.system.files import user_path
 from aqakit.training.assessor import Assessor, Fuse, Target, assemble
 from aqakit.training.ensemble import Ensemble
 from aqakit.training.members import Parts
@@ -124,7 +125,7 @@ def make_recipe(
         method=method,
         options=configuration.configure(f"method {method}", module.build, theirs),
         data=name,
-        root=str(root) if root is not None else None,
+        root=str(user_path(root)) if root is not None else None,
         data_options=data_options,
         backbones=tuple(chosen),
         settings=Settings(**configuration.configure("training", Settings, settings)),
@@ -216,7 +217,7 @@ def label_notes(labels: str | None, transductive: bool) -> list[str]:
 
 def make_engine(recipe: Recipe) -> Engine:
     """Make the engine that runs the frozen backbones of a recipe."""
-    calibration = Path(recipe.calibration) if recipe.calibration else None
+    calibration = user_path(recipe.calibration) if recipe.calibration else None
     return engines.make(recipe.engine, recipe.precision, calibration)
 
 

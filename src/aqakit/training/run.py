@@ -29,6 +29,8 @@ from aqakit.features.appearance import appearance
 from aqakit.features.engines import Engine
 from aqakit.scores.cross_conformal import CrossConformal
 from aqakit.scores.distributions import ScoreDistribution, mixture, restore
+from aqakit.system.files import check_readable, in_utf8, user_path
+from aqakit.system.numbers import number
 from aqakit.training import batches, run_files, summary
 from aqakit.training.assessor import check_difficulty
 from aqakit.training.collating import collate
@@ -69,7 +71,8 @@ class Run:
             RunError: the run is missing or not finished.
             WeightsError: its checkpoint is damaged or of another method.
         """
-        folder = Path(folder)
+        folder = in_utf8(user_path(folder))
+        check_readable(folder)
         description = run_files.read_description(folder)
         if description["status"] != "finished":
             raise RunError(f"{folder}: this run is not finished; repeat its train command to resume it")
@@ -150,7 +153,7 @@ class Run:
         """Make a sample without a score from a recording; the arguments are those of :meth:`predict`."""
         if not isinstance(recording, Mapping):
             recording = {self.only_input(): recording}
-        paths = {kind: Path(path) for kind, path in recording.items()}
+        paths = {kind: user_path(path) for kind, path in recording.items()}
         return Sample(id=str(next(iter(paths.values()))), sources=paths, window=window, difficulty=difficulty)
 
     def only_input(self) -> str:
@@ -229,7 +232,11 @@ class Run:
 
     def truth(self, split: str) -> np.ndarray:
         """Return the (n,) true scores of a watched split, NaN where unknown."""
-        return np.array([float(row["true"] or "nan") for row in self._rows() if row["split"] == split])
+        file, rows = self.folder / "predictions.csv", [row for row in self._rows() if row["split"] == split]
+        try:
+            return np.array([number(row["true"]) if row["true"] else np.nan for row in rows])
+        except ValueError:
+            raise RunError(f"{file}: a true score is not a number; the file was changed after the run") from None
 
     def prediction(self, split: str, *, recalibrated: bool = False) -> ScoreDistribution:
         """Return the (n,) distributions of the selected epoch on a watched split."""

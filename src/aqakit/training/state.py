@@ -144,7 +144,7 @@ class TrainingState:
         if not file.exists():
             return 0
         try:
-            state = torch.load(file, weights_only=True)
+            state = torch.load(file, map_location="cpu", weights_only=True)  # a GPU may be gone
             fingerprint, states = state["fingerprint"], state["states"]
         except Exception as error:  # torch raises many kinds for a damaged file
             raise RunError(

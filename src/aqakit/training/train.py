@@ -19,7 +19,7 @@ from aqakit.scores import recalibration
 from aqakit.scores.cross_conformal import CrossConformal
 from aqakit.scores.distributions import ScoreDistribution
 from aqakit.system import distributed, processes
-from aqakit.system.files import write_text
+from aqakit.system.files import in_utf8, user_path, write_text
 from aqakit.training import long_videos, run_files, trust
 from aqakit.training.assessor import Assessor, Target, check_difficulty
 from aqakit.training.batches import BatchSource, has_score, scores_of
@@ -134,10 +134,11 @@ def train(
             and of :class:`~aqakit.training.settings.Settings` (``epochs``, ``seed`` …).
     """
     recipe = make_recipe(method, data=data, backbone=backbone, root=root, **options)
+    folder = in_utf8(user_path(out))
     with distributed.process_group():
         with distributed.first_then_others():
-            prepared = prepare(recipe, Path(cache) if cache else None)
-        return execute(recipe, prepared, Path(out), report=report if processes.is_first() else silent)
+            prepared = prepare(recipe, in_utf8(user_path(cache)) if cache else None)
+        return execute(recipe, prepared, folder, report=report if processes.is_first() else silent)
 
 
 def _fingerprint(recipe: Recipe, prepared: PreparedData, split: RunSplit) -> str:

@@ -45,7 +45,7 @@ def serve(
     loopback = host == "localhost" or _is_loopback(host)
     app = create_app(folder, runs, cards, limits=limits, token=token, hosts={*LOOPBACK, host} if loopback else None)
     address = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
-    console.print(f"{', '.join(runs)}: {address}  (Ctrl-C to stop)", highlight=False, soft_wrap=True)
+    console.print(f"{', '.join(runs)}: {address}  (Ctrl-C to stop)", soft_wrap=True)
     if not loopback and token is None:
         console.print("anyone who can reach this address may use it; set a secret with --token", style="yellow")
     # open event streams must not delay the end

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -10,6 +10,7 @@ from typing import Any
 from aqakit import discovery
 from aqakit.errors import DataError, OptionError
 from aqakit.system import configuration
+from aqakit.system.files import user_path
 from aqakit.types import LabelSpec, Sample, Split
 
 
@@ -74,15 +75,20 @@ def load(name: str, root: Path | str | None = None, **options: Any) -> Dataset:
         DataError: its files cannot be used; the message says which file, where it is and what to do.
     """
     module = discovery.find("datasets", name)
-    folder = Path(root) if root is not None else None
+    folder = user_path(root) if root is not None else None
     checked = configuration.configure(f"data set {name}", module.samples, options)
     samples = tuple(module.samples(folder, **checked))
-    splits = {key: tuple(folds) for key, folds in module.splits(samples, folder).items()}
+    folds_of = module.splits(samples, folder, **_accepted(module.splits, checked))
+    splits = {key: tuple(folds) for key, folds in folds_of.items()}
     return Dataset(name, folder, checked, samples, _labels(name, samples, checked), splits)
 
 
 def _labels(name: str, samples: Sequence[Sample], options: Mapping[str, Any]) -> LabelSpec:
     """Return the label description of some samples, using the options that ``labels`` accepts."""
     labels = discovery.find("datasets", name).labels
-    spec: LabelSpec = labels(samples, **{o.name: options[o.name] for o in configuration.options(labels)})
+    spec: LabelSpec = labels(samples, **_accepted(labels, options))
     return spec
+
+
+def _accepted(function: Callable[..., Any], options: Mapping[str, Any]) -> dict[str, Any]:
+    return {option.name: options[option.name] for option in configuration.options(function)}

@@ -1,0 +1,160 @@
+"""Each script of ``benchmarks/`` runs from beginning to end at toy size, and writes JSON."""
+
+import gzip
+import importlib.util
+import json
+import subprocess
+import sys
+from pathlib import Path
+from types import ModuleType, SimpleNamespace
+
+import numpy as np
+import pytest
+
+import aqakit
+from aqakit.training import members
+
+SCRIPTS = Path(__file__).parents[1] / "benchmarks"
+ELSEWHERE = {"familiarity"}  # by tests of what it measures
+TESTED = {"defaults", "explanation", "extraction", "heads", "pose_estimator", "semi_supervised_step", "startup"}
+TESTED |= {"video_memory", *ELSEWHERE}
+
+
+def load(name: str) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(f"benchmark_{name}", SCRIPTS / f"{name}.py")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[module.__name__] = module  # dataclasses look themselves up
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture
+def run(monkeypatch, capfd, tmp_path):
+    """Run a script in this process with its constants changed, once with a file for the JSON; printed text and rows."""
+    monkeypatch.setenv("AQAKIT_CACHE", str(tmp_path / "cache"))
+
+    def once(script: ModuleType, *words: object, **constants: object):
+        for name, value in constants.items():
+            monkeypatch.setattr(script, name, value)
+        out = tmp_path / "rows.json"
+        monkeypatch.setattr(sys, "argv", [script.__file__, *map(str, words), "--json", str(out)])
+        script.main()
+        printed = capfd.readouterr().out
+        assert printed
+        return printed, json.loads(out.read_text(), parse_constant=pytest.fail)
+
+    return once
+
+
+def test_every_script_is_run_here():
+    assert {file.stem for file in SCRIPTS.glob("*.py")} == TESTED
+
+
+def test_defaults(run, monkeypatch, tmp_path):
+    monkeypatch.setattr(members, "MEMBERS", 2)
+    folder, rng = tmp_path / "data" / "kimore", np.random.default_rng(0)
+    folder.mkdir(parents=True)
+    lines = ["id,path,score,group"]
+    for k in range(12):
+        with gzip.open(folder / f"{k}.csv.gz", "wt") as out:
+            np.savetxt(out, rng.normal(size=(20, 11)) * (k + 1), delimiter=",")
+        lines.append(f"s{k},{k}.csv.gz,{3 * k},g{k % 6}")
+    (folder / "scores.csv").write_text("\n".join(lines) + "\n")
+    printed, rows = run(
+        load("defaults"), tmp_path / "data", "--methods", "svr", "--sets", "kimore", "--candidate", "cost=1"
+    )
+    assert {row["set"] for row in rows} == {"kimore"}
+    assert {row["candidate"] for row in rows if row["method"] == "svr"} == {"defaults", "cost=1"}
+    assert "mean over sets" in printed
+    assert "settings chosen on the other sets" in printed
+
+
+def test_a_setting_is_judged_by_the_sets_that_did_not_choose_it():
+    ranks = {"kimore": (0.1, 0.9), "knot": (0.5, 0.4), "ui-prmd-m01": (0.5, 0.6), "ui-prmd-m02": (0.5, 0.2)}
+    rows = [
+        {"set": name, "candidate": candidate, "method": "dae", "spearman": value}
+        for name, values in ranks.items()
+        for candidate, value in zip(("defaults", "dropout=0.3"), values, strict=True)
+    ]
+    found = {row["left out"]: row for row in load("defaults").rotated(rows, ["dae"])}
+    assert list(found) == ["kimore", "knot", "ui-prmd"]
+    assert found["kimore"]["chosen on the others"] == "defaults"  # .5 against .4
+    assert found["knot"]["chosen on the others"] == "dropout=0.3"
+    assert found["ui-prmd"]["spearman"] == pytest.approx(0.4)
+
+
+def test_heads(run):
+    printed, rows = run(load("heads"), "--videos", 40, "--clips", 2, "--width", 16, "--members", 3, "--epochs", 3)
+    assert [row["loop"] for row in rows] == ["by hand", "by hand, fused optimiser", "one member", "3 members"]
+    assert all(row["s/epoch"] > 0 for row in rows)
+    assert "40 videos" in printed
+
+
+def test_explanation(run, tmp_path):
+    out = tmp_path / "run"
+    backbone = "skeleton:plan=uniform/count=3/frames=16/stride=2"
+    options = {"target": "total", "epochs": 1, "members": 1, "cache": tmp_path / "cache"}
+    aqakit.train("regression", data="synthetic_dives:count=16", backbone=backbone, out=out, **options)
+    printed, found = run(load("explanation"), out, "--pairs", 2)
+    assert 0 <= found["share"] <= 1
+    assert len(found["pairs"]) == 2
+    assert "of 2 pairs" in printed
+
+
+def test_extraction(run, monkeypatch):
+    script = load("extraction")
+    network = script.i3d.I3D
+    monkeypatch.setattr(network, "forward", lambda self, clips: clips[:, ::4, ::56, ::56].flatten(1).float())
+    words = ["--times", 1, "--videos", 1, "--data", "synthetic_dives:count=8:seed=5", "--threads", 1]
+    printed, rows = run(script, *words, "--backbone", "c3d_small", SIDE=32)
+    stages = [row["stage"] for row in rows]
+    assert {"published: decode", "published: network", "published: whole", "decode", "network", "whole"} <= set(stages)
+    assert stages[-1].startswith("ranks of 8 videos")
+    exact = next(row for row in rows if row["stage"].startswith("ranks"))
+    assert exact["spearman with float32"] == pytest.approx(1)
+    assert "peak in float32" in printed
+
+
+def test_pose_estimator(run, monkeypatch, tmp_path):
+    try:
+        import openvino  # noqa: F401
+    except ImportError:
+        stub = SimpleNamespace(
+            convert_model=lambda network, **_: network, save_model=lambda _, path, **more: path.touch()
+        )
+        monkeypatch.setitem(sys.modules, "openvino", stub)
+    words = ["--out", tmp_path / "diver.xml", "--dives", 2, "--frames", 4]
+    printed, (row,) = run(load("pose_estimator"), *words, SEEDS=(1,), TESTED=1, EPOCHS=1, BATCH=4, HELD_OUT=1)
+    assert row["frames"] > 90
+    assert 0 < row["median"] < 10
+    assert (tmp_path / "diver.xml").exists()
+    assert f"median {row['median']:.3f}" in printed
+
+
+def test_semi_supervised_step(run):
+    script = load("semi_supervised_step")
+    settings = [script.Setting("3 x 8", 3, (8,), 8, 0.5)]
+    pixels = [script.Setting("pixels", 1, (32, 32, 32, 3), 4, 0.5)]
+    printed, rows = run(script, "--repetitions", 1, "--processor", STEPS=2, SETTINGS=settings, PIXELS=pixels)
+    assert [row["method"] for row in rows] == [*script.SCHEMES, *script.PIXEL_SCHEMES]
+    assert all(row["step_ms"] > 0 and row["gradient/base"] > 0 for row in rows)
+    assert "÷ base" in printed
+
+
+def test_startup(run):
+    _, rows = run(load("startup"), "--runs", 1, COMMANDS=("--version",))
+    assert rows[0]["command"] == "aqakit --version"
+    assert 0 < rows[0]["median_s"] == rows[0]["max_s"]
+
+
+@pytest.mark.parametrize("more", [[], pytest.param(["--backbone", "c3d_small"], marks=pytest.mark.slow)])
+def test_video_memory(tmp_path, more):
+    words = ["--seconds", "2", "--height", "72", "--minutes", "2", *more, "--json"]
+    file = tmp_path / "rows.json"
+    for out in [file, "-"] if more else [file]:
+        command = [sys.executable, SCRIPTS / "video_memory.py", *words, out]
+        done = subprocess.run(command, capture_output=True, text=True, check=True)
+        rows = json.loads(file.read_text() if out == file else done.stdout)
+        assert rows[-1]["frames"] == 2 * 2 * 30
+        assert 0 < rows[-1]["before_mib"] <= rows[-1]["peak_mib"]
+        assert "frames 120" in (done.stdout if out == file else done.stderr)
