@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 
+import numpy as np
 from av.container import InputContainer
 from av.packet import Packet
 from av.video.frame import VideoFrame
@@ -19,6 +20,9 @@ from aqakit.errors import VideoError
 from aqakit.recordings.video.clock import REORDERED, Shown, constant_rate, goes_back, spacing
 from aqakit.recordings.video.containers import choices, decoded, opened, packets, seek
 from aqakit.recordings.video.info import MAX_PIXELS, READABLE, Decoded, VideoInfo, describe
+
+MOST_PICTURES = 10_000_000
+"""Most pictures of a video at a constant rate; 46 hours at 60 a second."""
 
 JUMP = 100
 """Decoding starts at the last keyframe before the first requested frame if that skips at least this many frames."""
@@ -36,7 +40,7 @@ class File:
         keys: presentation times of the keyframes, in order.
         place: the track that is read, counted from the best.
         unordered: whether the container gives all times in the order of decoding; then they may not be those of showing.
-        pictures: for each picture at a constant rate, the number of the frame that it shows.
+        shown: how many pictures at a constant rate show each frame.
     """
 
     info: VideoInfo
@@ -44,7 +48,7 @@ class File:
     keys: tuple[int, ...]
     place: int
     unordered: bool
-    pictures: tuple[int, ...]
+    shown: tuple[int, ...]
 
     def decode(self, wanted: Sequence[int]) -> Generator[Decoded, None, None]:
         """Yield all readable frames in order, starting at the first requested one or earlier.
@@ -103,7 +107,7 @@ class File:
                     raise _BackwardsError
                 if number > newest:
                     held.append(Decoded(number, frame, frame.is_corrupt))
-            while held and (held[0].number == last + 1 or len(held) > REORDERED // 2):
+            while held and (held[0].number == last + 1 or len(held) > REORDERED):
                 last = held[0].number
                 yield held.popleft()
         yield from held
@@ -119,21 +123,27 @@ class _BackwardsError(Exception):
     """The times of decoded frames decrease."""
 
 
-@dataclass(frozen=True)
 class ConstantRate:
-    """A video file as the pictures that FFmpeg writes of it at a constant rate."""
+    """A video file as the pictures that FFmpeg writes of it at a constant rate.
 
-    file: File
+    Raises:
+        VideoError: these are more than :data:`MOST_PICTURES`.
+    """
 
-    @property
-    def info(self) -> VideoInfo:
-        """What the file holds, counted in pictures."""
-        info, count = self.file.info, len(self.file.pictures)
-        return replace(info, frames=count, promised=count + info.promised - info.frames, varies=False)
+    def __init__(self, file: File) -> None:
+        count = sum(file.shown)
+        if count > MOST_PICTURES:
+            raise VideoError(
+                f"{file.info.path}: FFmpeg would write {count} pictures at a constant rate; its clock jumps or its rate "
+                "is not known, so convert it to a constant rate"
+            )
+        self.file, self.pictures = file, np.repeat(np.arange(len(file.shown)), file.shown)
+        absent = file.info.promised - file.info.frames
+        self.info: VideoInfo = replace(file.info, frames=count, promised=count + absent, varies=False)
 
     def decode(self, wanted: Sequence[int]) -> Generator[Decoded, None, None]:
         """Yield the requested pictures."""
-        shown = deque((number, self.file.pictures[number]) for number in wanted if number < len(self.file.pictures))
+        shown = deque((number, int(self.pictures[number])) for number in wanted if number < len(self.pictures))
         if not shown:
             return
         for number, frame, corrupt in self.file.decode(sorted({source for _, source in shown})):
@@ -177,14 +187,14 @@ def _survey(path: Path, place: int) -> File:
         absent = _absent(_end(container, track, times), found, between)
         counted = 1 / (between * unit) if exact and between and unit else 0.0
         rate = counted or float(track.average_rate or track.guessed_rate or 0)
-        pictures = _pictures(container, track, found) if exact else list(range(len(found)))
-    varies = pictures != list(range(len(found)))
+        shown = _at_constant_rate(container, track, found) if exact else [1] * len(found)
+    varies = any(count != 1 for count in shown)
     info = describe(path, frame, codec, len(found), rate=rate, absent=absent, varies=varies)
     if info.frames < READABLE * info.promised:
         raise VideoError(f"{path} is cut off: only {info.frames} of about {info.promised} frames are there")
     keys = sorted(one.time for one in found if one.key and one.time is not None)
     kept = tuple(times) if exact else ()
-    return File(info, kept, tuple(keys), place, coded == times, tuple(pictures))
+    return File(info, kept, tuple(keys), place, coded == times, tuple(shown))
 
 
 def _scan(container: InputContainer, track: VideoStream) -> tuple[list[Shown], VideoFrame | None]:
@@ -214,12 +224,13 @@ def _counted(found: Iterable[list[VideoFrame] | None]) -> Iterator[Decoded]:
             yield Decoded(number, frame, frame.is_corrupt)
 
 
-def _pictures(container: InputContainer, track: VideoStream, found: Sequence[Shown]) -> list[int]:
+def _at_constant_rate(container: InputContainer, track: VideoStream, found: Sequence[Shown]) -> list[int]:
     rate, unit = float(track.guessed_rate or 25), float(track.time_base or 0)
     begin = (container.start_time or 0) / 1e6
-    shown = sorted((one.time, one.duration) for one in found if one.time is not None)
-    starts = [(time * unit - begin) * rate for time, _ in shown]
-    durations = [duration * unit * rate for _, duration in shown]
+    shown = [(one.time, one.duration) for one in found if one.time is not None]
+    starts = [(time * unit - begin) * rate for time, _ in sorted(shown)]
+    in_order = shown == sorted(shown)
+    durations = [duration * unit * rate if in_order else 1.0 for _, duration in sorted(shown)]
     return constant_rate(starts, durations, alone=len(container.streams) == 1)
 
 
