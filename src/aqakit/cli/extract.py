@@ -9,6 +9,7 @@ import typer
 from rich.console import Console
 
 from aqakit import features
+from aqakit.cli.common import complain
 from aqakit.cli.options import BACKBONE, with_weights
 from aqakit.errors import DataError
 from aqakit.report import tables
@@ -51,6 +52,8 @@ def extract(
         cluster=cluster,
         pack=pack,
     )
+    for name, sentence in done.doubts.items():
+        complain(f"{name}: {sentence}")
     Console().print(done.sentence(), highlight=False, soft_wrap=True)
     file.unlink(missing_ok=True)  # of an earlier run
     if done.failures:

@@ -16,8 +16,9 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field
 
@@ -26,7 +27,7 @@ from aqakit.datasets.parts.sheet import Row, Sheet, number, positive, whole
 from aqakit.datasets.parts.splits import five_fold, leave_one_group_out
 from aqakit.errors import DataError, OptionError
 from aqakit.scores.rules import RULES
-from aqakit.types import LabelSpec, Sample, ScoreScale, Split
+from aqakit.types import RATE, LabelSpec, Sample, ScoreScale, Split
 
 SCALE = None
 LICENCE = "yours"
@@ -51,6 +52,7 @@ def samples(
     high: Annotated[float | None, Field(description="highest possible score (highest in training)")] = None,
     unit: Annotated[str, Field(description="unit of the score")] = "points",
     rule: Annotated[str | None, Field(description="how the score is computed from judges and difficulty")] = None,
+    rate: Annotated[Literal["stored", "constant"], Field(description=RATE)] = "stored",
 ) -> list[Sample]:
     """Return one sample per row, in order.
 
@@ -64,7 +66,7 @@ def samples(
     sheet = Sheet.read(_checked(root))
     _check_columns(sheet, rule)
     attributes = [name for name in _others(sheet) if _is_attribute(sheet, name)]
-    found = [_sample(row, sheet, attributes) for row in sheet.rows]
+    found = [replace(_sample(row, sheet, attributes), rate=rate) for row in sheet.rows]
     _check_names(sheet)
     _check_scores(sheet, found, low, high)
     sheet.raise_errors()

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from aqakit.backbones.parts.video import VideoBackbone
 from aqakit.errors import OptionError
-from aqakit.features import extract
+from aqakit.features import extract, keys
 from aqakit.training.run import Run
 from aqakit.types import Batch
 
@@ -57,10 +57,10 @@ def occlusion(
             f"{run.folder}: an occlusion map needs a run that reads videos clip by clip, with one backbone"
         )
     sample = run.sample(recording, difficulty, window)
-    path, video = extract.source(sample, name, backbone), run.embed([sample])
+    path, video = keys.source(sample, name, backbone), run.embed([sample])
     if not 0 <= clip < video.clips.shape[1]:
         raise OptionError(f"{path}: has {video.clips.shape[1]} clips, numbered from 0, and no clip {clip}")
-    pixels = next(islice(backbone.read(path, window), clip, None))
+    pixels = next(islice(backbone.read(path, window, rate=sample.rate), clip, None))
     changed = _greyed(pixels, cells, moments)
     before = run.assessor.predict_embedded(video).mean
     change = [_seen_as(run, backbone, video, clip, part) - before for part in _chunks(changed)]

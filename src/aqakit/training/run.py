@@ -24,8 +24,9 @@ from torch import Tensor
 from aqakit.backbones.parts.base import Backbone
 from aqakit.backbones.parts.building import build_backbones
 from aqakit.errors import OptionError, RunError
-from aqakit.features import extract
+from aqakit.features import extract, keys
 from aqakit.features.engines import Engine
+from aqakit.recordings.video import Report
 from aqakit.scores.cross_conformal import CrossConformal
 from aqakit.scores.distributions import ScoreDistribution, mixture, restore
 from aqakit.training import batches, run_files, summary
@@ -140,7 +141,9 @@ class Run:
         if not isinstance(recording, Mapping):
             recording = {self.only_input(): recording}
         paths = {kind: Path(path) for kind, path in recording.items()}
-        return Sample(id=str(next(iter(paths.values()))), sources=paths, window=window, difficulty=difficulty)
+        rate = self.recipe.data_options.get("rate", "stored")  # frames are counted as in training
+        name = str(next(iter(paths.values())))
+        return Sample(id=name, sources=paths, window=window, difficulty=difficulty, rate=rate)
 
     def only_input(self) -> str:
         """Return the kind of recording the run reads.
@@ -175,20 +178,32 @@ class Run:
             return self.recalibration.apply(answers, scale=self.labels.scale)
         return self.recalibration.apply(mixture(answers)) if self.recalibration else mixture(answers)
 
-    def embed(self, samples: Sequence[Sample]) -> Batch:
-        """Compute the features of samples, and collate them with their labels into a batch; nothing is cached."""
+    def embed(self, samples: Sequence[Sample], reports: list[Report] | None = None) -> Batch:
+        """Compute the features of samples, and collate them with their labels into a batch; nothing is cached.
+
+        Args:
+            samples: all of them must be readable.
+            reports: extended by how well each sample could be read.
+        """
         for sample in samples:
             check_range(sample.difficulty, self.description.get("difficulty"), sample.id)
-        streams = {n: [self._features(s, n, backbone) for s in samples] for n, backbone in self.backbones.items()}
+        read = {name: [Report() for _ in samples] for name in self.backbones}
+        streams = {
+            name: [self._features(s, name, backbone, one) for s, one in zip(samples, read[name], strict=True)]
+            for name, backbone in self.backbones.items()
+        }
+        if reports is not None:
+            reports += [extract.worst(one) for one in zip(*read.values(), strict=True)]
         stacked = {name: batches.stack(videos, self.recipe.summarise) for name, videos in streams.items()}
         batch = batches.collate(samples, self.labels, stacked)
         check_difficulty(batch.difficulty, [s.id for s in samples], self.recipe.target)
         return batch
 
-    def _features(self, sample: Sample, name: str, backbone: Backbone) -> Tensor:
-        if self.assessor.live:  # trained on exact features, not on those rounded by the cache
-            return extract.embed(backbone, extract.source(sample, name, backbone), sample.window, self.engine)
-        return extract.clips_of(sample, name, backbone, None, self.engine).features
+    def _features(self, sample: Sample, name: str, backbone: Backbone, report: Report) -> Tensor:
+        path = keys.source(sample, name, backbone)
+        found = extract.embed(backbone, path, sample.window, self.engine, rate=sample.rate, report=report)
+        # A live backbone was trained on exact features, others on those rounded by the cache.
+        return found if self.assessor.live else extract.compact(found, backbone).float()
 
     def epochs(self, split: str) -> list[ScoreDistribution]:
         """Return the predictions of every epoch on a watched split, in the order of :meth:`truth`."""

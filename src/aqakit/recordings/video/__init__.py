@@ -11,7 +11,19 @@ replaced by the nearest earlier readable one (at the start, by the first readabl
 and the frames that are damaged. With fewer than :data:`READABLE` of its frames, it is rejected.
 """
 
-from aqakit.recordings.video.info import MAX_PIXELS, READABLE, Report, VideoInfo
+from aqakit.recordings.video.info import MAX_PIXELS, READABLE, UNEVEN, Report, VideoInfo
 from aqakit.recordings.video.reading import Rate, folder_of, frames, probe, stream, verify
 
-__all__ = ["MAX_PIXELS", "READABLE", "Rate", "Report", "VideoInfo", "folder_of", "frames", "probe", "stream", "verify"]
+__all__ = [
+    "MAX_PIXELS",
+    "READABLE",
+    "UNEVEN",
+    "Rate",
+    "Report",
+    "VideoInfo",
+    "folder_of",
+    "frames",
+    "probe",
+    "stream",
+    "verify",
+]

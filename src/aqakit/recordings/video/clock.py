@@ -34,8 +34,8 @@ class Shown:
 
 def goes_back(times: Sequence[int]) -> bool:
     """Return whether the clock of a file, whose frames are in the order of decoding, is set back somewhere."""
-    reached = np.maximum.accumulate(np.array(times, np.int64))
-    return bool((np.array(times[REORDERED:], np.int64) < reached[:-REORDERED]).any()) if len(times) > REORDERED else False
+    shown = np.array(times, np.int64)
+    return bool((shown[REORDERED:] < np.maximum.accumulate(shown)[:-REORDERED]).any())
 
 
 def spacing(times: Sequence[int], unit: float) -> float:

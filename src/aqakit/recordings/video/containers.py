@@ -24,8 +24,8 @@ FORMATS = (
     *("yuv4mpegpipe", "swf", "nsv", "dhav", "amv", "mjpeg_2000", "jpegxl_anim", "dnxhd", "cine", "mlv", "avs2", "avs3"),
     *("jpeg_pipe", "png_pipe", "bmp_pipe", "webp_pipe", "tiff_pipe", "gif_pipe", "ppm_pipe", "pgm_pipe", "j2k_pipe"),
 )
-"""FFmpeg's names of the formats that are read: those that hold their pictures themselves. Playlists and scripts, such as
-HLS (``.m3u8``), DASH, ``ffconcat``, SDP or patterns of file names, would make it open other files."""
+"""FFmpeg's names of the formats that are read: those that hold their pictures themselves. Playlists and scripts, such
+as HLS (``.m3u8``), DASH, ``ffconcat``, SDP or patterns of file names, would make it open other files."""
 
 PROTOCOLS = "file"
 """FFmpeg's protocols that are used: none that goes over a network."""

@@ -39,7 +39,7 @@ class File:
             and a packet that cannot be decoded counts as one.
         keys: presentation times of the keyframes, in order.
         place: the track that is read, counted from the best.
-        unordered: whether the container gives all times in the order of decoding; then they may not be those of showing.
+        unordered: whether the container gives times in the order of decoding, which may not be that of showing.
         shown: how many pictures at a constant rate show each frame.
     """
 
@@ -134,8 +134,8 @@ class ConstantRate:
         count = sum(file.shown)
         if count > MOST_PICTURES:
             raise VideoError(
-                f"{file.info.path}: FFmpeg would write {count} pictures at a constant rate; its clock jumps or its rate "
-                "is not known, so convert it to a constant rate"
+                f"{file.info.path}: FFmpeg would write {count} pictures at a constant rate; its clock jumps, or its "
+                "rate is not known, so convert it to a constant rate"
             )
         self.file, self.pictures = file, np.repeat(np.arange(len(file.shown)), file.shown)
         absent = file.info.promised - file.info.frames

@@ -10,6 +10,8 @@ from collections import Counter
 from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import pairwise
+from operator import attrgetter
 from pathlib import Path
 
 import numpy as np
@@ -83,7 +85,8 @@ def _remembered(path: Path, modified: int) -> Folder:
 
 def _survey(path: Path) -> Folder:
     try:
-        inside = [n for n in os.listdir(path) if n.lower().endswith(ENDINGS) and not n.startswith(".")]
+        with os.scandir(path) as entries:
+            inside = [n for n in map(attrgetter("name"), entries) if n.lower().endswith(ENDINGS) and n[0] != "."]
     except OSError as error:
         raise VideoError(f"{path}: {error.strerror}") from error
     if not inside:
@@ -111,10 +114,11 @@ def _sequence(path: Path, names: Sequence[str]) -> tuple[tuple[str, ...], int]:
         more = f" and {len(listed) - _NAMED} more" if len(listed) > _NAMED else ""
         what = f"{len(patterns)} sequences" if counted > 0 else "pictures without numbers"
         raise VideoError(
-            f"{path} holds {what}, and a video is one: {', '.join(listed[:_NAMED])}{more}; give each a folder of its own"
+            f"{path} holds {what}, and a video is one sequence: {', '.join(listed[:_NAMED])}{more}; "
+            "give each a folder of its own"
         )
     numbered = sorted((int(part[counted]), name) for part, name in zip(parts, names, strict=True))
-    for (number, name), (after, other) in zip(numbered, numbered[1:], strict=False):
+    for (number, name), (after, other) in pairwise(numbered):
         if number == after:
             raise VideoError(f"{path}: {name} and {other} have the same number; keep one of them")
     steps = np.diff(np.array([number for number, _ in numbered], object))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import struct
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 from av.sidedata.sidedata import Type
@@ -24,11 +24,11 @@ class Orientation(NamedTuple):
     @classmethod
     def of_frame(cls, frame: VideoFrame) -> Orientation:
         """Return the orientation that the file gives its frame, by track header, EXIF or bit stream."""
-        matrix = frame.side_data.get(Type.DISPLAYMATRIX)
-        if matrix is None:
-            return UPRIGHT
-        a, b, _, c, d, *_ = struct.unpack("=9i", bytes(matrix))
-        return cls.of_matrix(a, b, c, d)
+        for data in frame.side_data.values():
+            if data.type == Type.DISPLAYMATRIX:
+                a, b, _, c, d, *_ = struct.unpack("=9i", bytes(data))
+                return cls.of_matrix(a, b, c, d)
+        return UPRIGHT
 
     @classmethod
     def of_matrix(cls, a: float, b: float, c: float, d: float) -> Orientation:
@@ -55,7 +55,7 @@ UPRIGHT = Orientation(0, False)
 def _unknown_type(cls: type[Type], value: int) -> Type:
     member: Any = object.__new__(cls)
     member._name_, member._value_ = f"UNKNOWN_{value}", value
-    return member  # type: ignore[no-any-return]
+    return cast(Type, member)
 
 
 # PyAV 18 refuses to list the side data of a frame if one is of a kind newer than its enumeration, such as EXIF's.

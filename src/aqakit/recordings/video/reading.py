@@ -35,15 +35,22 @@ def probe(path: Path | str, rate: Rate = "stored") -> VideoInfo:
     return _source(Path(path), rate).info
 
 
-def verify(path: Path | str, numbers: Iterable[int] | None = None, rate: Rate = "stored") -> Report:
-    """Decode frames, all by default, only to report how well they can be read; too few are no error here.
+def verify(path: Path | str, parts: Iterable[Iterable[int]] | None = None, rate: Rate = "stored") -> Report:
+    """Decode frames only to report how well they can be read; too few are no error here.
+
+    Args:
+        path: a video file or a folder of numbered pictures.
+        parts: numbers of the frames, in parts that are far from each other; None for all frames.
+        rate: what the numbers count.
 
     Raises:
         VideoError: the video cannot be used at all, or a number is outside it.
     """
     source, report = _source(Path(path), rate), Report()
-    for _ in _decode(source, _wanted(source.info, numbers), report):
-        pass
+    for numbers in parts if parts is not None else [None]:
+        for _ in _decode(source, _wanted(source.info, numbers), report):
+            pass
+    report.absent, report.gaps = source.info.promised - source.info.frames, source.info.gaps
     return report
 
 
