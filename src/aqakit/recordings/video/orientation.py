@@ -24,11 +24,12 @@ class Orientation(NamedTuple):
     @classmethod
     def of_frame(cls, frame: VideoFrame) -> Orientation:
         """Return the orientation that the file gives its frame, by track header, EXIF or bit stream."""
-        for data in frame.side_data.values():
-            if data.type == Type.DISPLAYMATRIX:
-                a, b, _, c, d, *_ = struct.unpack("=9i", bytes(data))
-                return cls.of_matrix(a, b, c, d)
-        return UPRIGHT
+        kinds: Any = frame.side_data  # a mapping by Type, declared as one by str
+        matrix = kinds.get(Type.DISPLAYMATRIX)
+        if matrix is None:
+            return UPRIGHT
+        a, b, _, c, d, *_ = struct.unpack("=9i", bytes(matrix))
+        return cls.of_matrix(a, b, c, d)
 
     @classmethod
     def of_matrix(cls, a: float, b: float, c: float, d: float) -> Orientation:
