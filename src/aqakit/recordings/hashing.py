@@ -35,7 +35,7 @@ def content_hash(path: Path, numbers: Iterable[int] | None = None, *, named: boo
     names = folder.names if numbers is None else [folder.names[k] for k in numbers if k < len(folder.names)]
     found = hashlib.blake2b(repr(named).encode(), digest_size=_SIZE)
     for name in names:
-        found.update(f"{name}\0{_state(path / name)}\0".encode(errors="surrogateescape"))
+        found.update(os.fsencode(f"{name}\0{_state(f'{path}/{name}')}\0"))
     key = path, found.digest()
     if key not in _pictures:
         _pictures[key] = _hash_pictures(path, names, named)
@@ -64,10 +64,10 @@ def _digest(path: Path) -> bytes:
         raise DataError(f"{path}: {error.strerror or error}") from None
 
 
-def _state(path: Path) -> tuple[int, int]:
+def _state(path: Path | str) -> tuple[int, int]:
     """Return size and modification time."""
     try:
-        status = path.stat()
+        status = os.stat(path)  # noqa: PTH116  called for every picture, for which pathlib is slow
     except OSError as error:
         raise DataError(f"{path}: {error.strerror or error}") from None
     return status.st_size, status.st_mtime_ns

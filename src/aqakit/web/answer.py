@@ -8,7 +8,7 @@ import math
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -81,7 +81,7 @@ def answer(run: Run, path: Path, name: str, difficulty: float | None, limits: Li
         said=next(decode_descriptions(said, run.labels), {}),
         exemplars=[Exemplar(**asdict(one)) for one in remembered.nearest(batch)] if remembered else [],
         video=Footage(**{field: getattr(info, field) for field in Footage.model_fields}),
-        notes=_trusted(run, run.provenance(sample, batch)) + _notes(run, reports[0], name, score, std),
+        notes=_trusted(run, run.provenance(sample, batch)) + _notes(run, info, reports[0], name, score, std),
         seconds=time.monotonic() - started,
     )
 
@@ -173,9 +173,14 @@ def _trusted(run: Run, provenance: Provenance) -> list[str]:
     return (run.trust.sentences() if run.trust else []) + provenance.sentences()
 
 
-def _notes(run: Run, report: Report, name: str, score: float, std: float) -> list[str]:
+def _notes(run: Run, info: VideoInfo, report: Report, name: str, score: float, std: float) -> list[str]:
     notes = off_scale([{"recording": name, "score": score}], run.labels.scale)
-    notes += [] if report.ok else [f"{name}: {report.sentence()}"]
+    if info.promised > info.frames:
+        notes.append(
+            f"{name} is cut off: {info.frames} of about {info.promised} frames are present, and only these are scored"
+        )
+    rest = replace(report, absent=0)
+    notes += [] if rest.ok else [f"{name}: {rest.sentence()}"]
     if not (run.folder / summary.FILE).exists():
         notes.append("the run was made before runs stored what an explanation needs; train it again to get one")
     if std == 0:

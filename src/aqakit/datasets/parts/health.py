@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -158,7 +158,8 @@ def _check_files(files: Mapping[Path, Recording]) -> Iterator[Finding]:
 
 def _check_frames(files: Mapping[Path, Recording]) -> Iterator[Finding]:
     read = {str(r.path): r.reading for r in files.values()}
-    partly = {name: f"{name} ({one.sentence()})" for name, one in read.items() if one.missing or one.corrupt}
+    only = {name: replace(one, absent=0, gaps=0, uneven=0) for name, one in read.items()}
+    partly = {name: f"{name} ({one.sentence()})" for name, one in only.items() if not one.ok}
     bad = {name: said for name, said in partly.items() if read[name].decoded < READABLE * read[name].requested}
     rest = {name: said for name, said in partly.items() if name not in bad}
     gaps = {name: f"{name} ({one.gaps} missing)" for name, one in read.items() if one.gaps}
@@ -166,7 +167,7 @@ def _check_frames(files: Mapping[Path, Recording]) -> Iterator[Finding]:
     what = f"recordings with less than {READABLE:.0%} of their frames readable, which are refused"
     yield from finding("error", "frames", what, bad, bad.values())
     yield from finding("warning", "frames", "recordings with unreadable or damaged frames", rest, rest.values())
-    what = "folders with missing numbers between their pictures, which are counted without gaps"
+    what = "folders with gaps in the numbers of their pictures, which are not counted"
     yield from finding("warning", "frames", what, gaps, gaps.values())
     yield from finding("warning", "rate", f"windows count frames, but of their recording, {UNEVEN}", uneven)
 

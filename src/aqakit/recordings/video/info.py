@@ -104,9 +104,7 @@ class Report:
         parts += [f"{self.missing} missing, replaced by the frame before"] * (self.missing > 0)
         parts += [f"{self.corrupt} damaged"] * (self.corrupt > 0)
         parts += [f"cut off about {self.absent} frames early"] * (self.absent > 0)
-        parts += [f"{self.gaps} numbers are missing between its pictures, which are counted without gaps"] * (
-            self.gaps > 0
-        )
+        parts += [f"gaps in the numbers of its pictures ({self.gaps} missing), which are not counted"] * (self.gaps > 0)
         parts += [UNEVEN] * (self.uneven > 0)
         return "; ".join(parts)
 
