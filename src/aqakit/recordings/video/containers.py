@@ -69,7 +69,7 @@ def packets(container: InputContainer, track: VideoStream) -> Iterator[Packet[Vi
         try:
             yield from (packet for packet in container.demux(track) if packet.size)
             break
-        except FFmpegError:
+        except (FFmpegError, IndexError):  # the latter from PyAV, for a track that begins in the middle of a file
             continue
     yield None
 

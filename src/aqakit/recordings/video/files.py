@@ -21,8 +21,8 @@ from aqakit.recordings.video.clock import REORDERED, Shown, constant_rate, goes_
 from aqakit.recordings.video.containers import choices, decoded, opened, packets, seek
 from aqakit.recordings.video.info import MAX_PIXELS, READABLE, Decoded, VideoInfo, describe
 
-MOST_PICTURES = 10_000_000
-"""Most pictures of a video at a constant rate; 46 hours at 60 a second."""
+MOST_PICTURES = 2_000_000
+"""Most pictures of a video at a constant rate; nine hours at 60 a second."""
 
 JUMP = 100
 """Decoding starts at the last keyframe before the first requested frame if that skips at least this many frames."""
@@ -143,15 +143,17 @@ class ConstantRate:
 
     def decode(self, wanted: Sequence[int]) -> Generator[Decoded, None, None]:
         """Yield the requested pictures."""
-        shown = deque((number, int(self.pictures[number])) for number in wanted if number < len(self.pictures))
-        if not shown:
+        asked = np.array(wanted, np.int64)
+        asked = asked[asked < len(self.pictures)]
+        shows, place = self.pictures[asked], 0
+        if not len(asked):
             return
-        for number, frame, corrupt in self.file.decode(sorted({source for _, source in shown})):
-            while shown and shown[0][1] < number:
-                shown.popleft()
-            while shown and shown[0][1] == number:
-                yield Decoded(shown.popleft()[0], frame, corrupt)
-            if not shown:
+        for number, frame, corrupt in self.file.decode(np.unique(shows).tolist()):
+            while place < len(asked) and shows[place] <= number:
+                if shows[place] == number:
+                    yield Decoded(int(asked[place]), frame, corrupt)
+                place += 1
+            if place == len(asked):
                 return
 
 
