@@ -60,6 +60,7 @@ def write_video(
     container: dict[str, str] | None = None,
     gop: int = 12,
     noise: int = 0,
+    show: Callable[[int], np.ndarray] = picture,
 ) -> Path:
     """Frames 0 … count − 1 at 25 a second, or shown at ``times`` in milliseconds; ``noise`` makes a file larger."""
     chance = np.random.default_rng(0)
@@ -73,7 +74,7 @@ def write_video(
         if times is not None:
             track.codec_context.time_base = Fraction(1, 1000)
         for number, time in zip(range(count), times or range(count), strict=False):
-            image = picture(number)
+            image = show(number).copy()
             image[-8:] += chance.integers(0, noise + 1, image[-8:].shape, np.uint8)
             frame = av.VideoFrame.from_ndarray(image, "rgb24")
             frame.pts = time

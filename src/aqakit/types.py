@@ -10,12 +10,15 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+
+RATE = "what frame numbers count: frames as stored, or pictures at a constant rate as FFmpeg writes them"
+"""Description of the option ``rate`` of data sets."""
 
 Floats = NDArray[np.float64]
 """An array of numbers in double precision."""
@@ -57,6 +60,8 @@ class Sample:
         sources: path of each kind of recording that backbones read: ``video``, ``signal``, ``skeleton``,
             ``features``.
         window: first and last frame (both included) of the action in its recording; None for the whole recording.
+        rate: what frame numbers of a video count: frames as ``stored``, or the pictures that FFmpeg writes of it at a
+            ``constant`` rate.
         action: the class name (``Suturing``, ``diving``); a model is trained per action.
         group: an event, athlete or surgeon, which an honest split never divides between training and test.
         score: in the units of the sport; None if unlabelled.
@@ -76,6 +81,7 @@ class Sample:
     difficulty: float | None = None
     attributes: Mapping[str, int] = field(default_factory=dict)
     caption: str | None = None
+    rate: Literal["stored", "constant"] = "stored"
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from aqakit import features
+from aqakit.cli.common import complain
 from aqakit.cli.options import BACKBONE, with_weights
 from aqakit.errors import DataError
 from aqakit.report import tables
@@ -52,6 +53,8 @@ def extract(
         cluster=cluster,
         pack=pack,
     )
+    for name, sentence in done.doubts.items():
+        complain(f"{name}: {sentence}")
     terminal.line(done.sentence())
     if is_replaceable(file):
         file.unlink(missing_ok=True)  # of an earlier run

@@ -70,6 +70,8 @@ def _train(method: str, **given: Any) -> None:
         return
     for sentence in run.description["failures"].values():
         complain(f"left out: {sentence}")
+    for name, sentence in run.description.get("doubts", {}).items():
+        complain(f"{name}: {sentence}")
     finished = evaluation.finished_run
     rows, notes = finished.evaluate_run(run)
     floors, said = finished.floors_of(run)

@@ -20,8 +20,9 @@ import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field
 
@@ -34,7 +35,7 @@ from aqakit.scores.rules import RULES
 from aqakit.system import terminal
 from aqakit.system.files import at_home
 from aqakit.system.numbers import number, positive, whole
-from aqakit.types import LabelSpec, Sample, ScoreScale, Split
+from aqakit.types import RATE, LabelSpec, Sample, ScoreScale, Split
 
 SCALE = None
 LICENCE = "yours"
@@ -70,6 +71,7 @@ def samples(
     unit: Annotated[str, Field(description="unit of the score")] = "points",
     rule: Annotated[str | None, Field(description="how the score is computed from judges and difficulty")] = None,
     encoding: Annotated[str | None, Field(description="encoding of a CSV file, such as cp1251 (found out)")] = None,
+    rate: Annotated[Literal["stored", "constant"], Field(description=RATE)] = "stored",
 ) -> list[Sample]:
     """Return one sample per row, in order.
 
@@ -84,7 +86,7 @@ def samples(
     _check_columns(sheet, rule)
     attributes = attributes_of.choose(sheet, _others(sheet), COLUMNS)
     judges = _judges(sheet)
-    found = [_sample(row, sheet, judges, attributes) for row in sheet.rows]
+    found = [replace(_sample(row, sheet, judges, attributes), rate=rate) for row in sheet.rows]
     _check_names(sheet)
     _check_scores(sheet, found, low, high)
     sheet.raise_errors()

@@ -15,6 +15,9 @@ The videos are on YouTube and not in the release. They are looked up in ``videos
 of the frames of the dive (MUSDL, DAE); ``01/``, a folder of all frames of the event (C3D-AVG, CoRe); ``01.mp4``, the
 untrimmed event. Without videos, the annotations still load and the floor baselines can be computed.
 
+Frame numbers count the pictures that FFmpeg writes of an event at a constant rate, as CoRe extracts them: for a video
+whose rate varies, choose ``rate=constant``. ``aqakit check`` says which do.
+
 The score is that of the event: the sum of the three middle marks × difficulty, 0 to 104.5 in the release. The
 vocabulary is that of ``vocab.json`` (5781) without the begin and end tokens ``<sos>`` and ``<eos>``: a method that
 needs them adds its own. The vocabulary of the published code (5779) omits two words. A run knows fewer: the words of
@@ -24,6 +27,7 @@ its training captions, and the two released words that no annotated dive has.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -34,7 +38,7 @@ from sklearn.model_selection import GroupKFold
 from aqakit.datasets.parts import release as release
 from aqakit.errors import DataError
 from aqakit.recordings import pickles
-from aqakit.types import LabelSpec, Sample, ScoreScale, Split
+from aqakit.types import RATE, LabelSpec, Sample, ScoreScale, Split
 
 SCALE = ScoreScale(0, 104.5)
 LICENCE = "none stated by its owners"
@@ -81,6 +85,7 @@ def samples(
     videos: Annotated[
         Path | None, Field(description="folder of the recordings (root, root/frames, root/videos)")
     ] = None,
+    rate: Annotated[Literal["stored", "constant"], Field(description=RATE)] = "stored",
 ) -> list[Sample]:
     """Return the annotated dives, in file order; ids are ``<event>_<dive>``, the names of the dives' folders.
 
@@ -96,7 +101,7 @@ def samples(
         source = release.recording(places, [_name(key), f"{key[0]:02d}"])
         frames = _window(dive, window, own=source is not None and source.stem == _name(key))
         more = {"dive_number": numbers.index(str(dive["dive_number"]))} if numbers else {}
-        found.append(_sample(key, dive, source, frames, captions.get(_name(key)), more))
+        found.append(replace(_sample(key, dive, source, frames, captions.get(_name(key)), more), rate=rate))
     return found
 
 

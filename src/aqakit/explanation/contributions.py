@@ -25,7 +25,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from aqakit.backbones.parts.base import Backbone
-from aqakit.features import extract
+from aqakit.features import keys
+from aqakit.recordings.video import Report
 from aqakit.scores.distributions import ScoreDistribution
 from aqakit.training.run import Run
 from aqakit.training.summary import Exemplar
@@ -82,6 +83,7 @@ class Explanation:
         exemplars: the most similar training videos, most similar first.
         provenance: whether the recording is like the training videos.
         trust: how far the scores of the run can be trusted; None if unknown.
+        reading: how well the recording could be read.
     """
 
     prediction: float
@@ -90,11 +92,13 @@ class Explanation:
     exemplars: tuple[Exemplar, ...]
     provenance: Provenance = field(default_factory=Provenance)
     trust: Trust | None = None
+    reading: Report = field(default_factory=Report)
 
     @property
     def notes(self) -> list[str]:
         """What must be said beside the score."""
-        return (self.trust.sentences() if self.trust else []) + self.provenance.sentences()
+        said = (self.trust.sentences() if self.trust else []) + self.provenance.sentences()
+        return said if self.reading.ok else [*said, self.reading.sentence()]
 
     @property
     def decisive(self) -> int:
@@ -131,7 +135,8 @@ def explain(
         RunError: the run was made before runs stored what this needs.
     """
     sample = run.sample(recording, difficulty, window)
-    video = run.embed([sample])
+    reports: list[Report] = []
+    video = run.embed([sample], reports)
     found = attribute(
         run.assessor.predict_embedded, video, run.training_summary.mean_clip, evaluations=evaluations, seed=seed
     )
@@ -140,7 +145,7 @@ def explain(
     clips = tuple(Contribution(*one) for one in numbers)
     exemplars = tuple(run.training_summary.nearest(video, count))
     provenance = run.provenance(sample, video)
-    return Explanation(found.prediction, found.baseline, clips, exemplars, provenance, run.trust)
+    return Explanation(found.prediction, found.baseline, clips, exemplars, provenance, run.trust, reports[0])
 
 
 @torch.inference_mode()
@@ -194,7 +199,8 @@ def shapley(
 def clip_frames(run: Run, sample: Sample, count: int) -> NDArray[np.int64]:
     """Return the first and last frame (or row of a signal) of each clip, (count, 2), as the first backbone reads it."""
     name, backbone = next(iter(run.backbones.items()))
-    spans = _spans(backbone, extract.source(sample, name, backbone), sample.window, count)
+    path = keys.source(sample, name, backbone)
+    spans = _spans(backbone, sample.window, keys.length(path, backbone, None, sample.rate), count)
     shares = [spans[k * len(spans) // count : -(-(k + 1) * len(spans) // count)] for k in range(count)]
     return np.array([[share[:, 0].min(), share[:, 1].max()] for share in shares])
 
@@ -242,12 +248,12 @@ def _sampled(worth: Callable[[Coalitions], Floats], players: int, evaluations: i
     return Attribution(by_player.mean(0), errors, float(baseline), float(prediction))
 
 
-def _spans(backbone: Backbone, path: Path, window: tuple[int, int] | None, count: int) -> NDArray[np.int64]:
+def _spans(backbone: Backbone, window: tuple[int, int] | None, length: int, count: int) -> NDArray[np.int64]:
     """First and last frame (N, 2) of each clip of a plan; equal shares of the recording if there is no plan."""
-    first, last = window or (0, extract.length(path, backbone, None) - 1)
+    first, last = window or (0, length - 1)
     plan = getattr(backbone, "plan", None)
     if plan is not None:
-        table = plan.within((first, last), max(last + 1, extract.length(path, backbone, None)))
+        table = plan.within((first, last), max(last + 1, length))
         return np.stack([table.min(1), table.max(1)], axis=1)
     ends = first + np.arange(count + 1) * (last - first + 1) // count
     return np.stack([ends[:-1], np.maximum(ends[1:] - 1, ends[:-1])], axis=1)

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from aqakit.backbones.parts.video import VideoBackbone
 from aqakit.errors import OptionError
-from aqakit.features import extract
+from aqakit.features import extract, keys
 from aqakit.training.run import Run
 from aqakit.types import Sample
 
@@ -56,10 +56,10 @@ def occlusion(
     if others or not isinstance(backbone, VideoBackbone):
         raise OptionError(f"{run.folder}: an occlusion map needs a run that reads videos, with one backbone")
     sample = run.sample(recording, difficulty, window)
-    path, clips = extract.source(sample, name, backbone), run.features(sample, name)
+    path, clips = keys.source(sample, name, backbone), run.features(sample, name)
     if not 0 <= clip < len(clips):
         raise OptionError(f"{path}: has {len(clips)} clips, numbered from 0, and no clip {clip}")
-    pixels = next(islice(backbone.read(path, window), clip, None))
+    pixels = next(islice(backbone.read(path, window, rate=sample.rate), clip, None))
     changed = _greyed(pixels, cells, moments)
     before = run.assessor.predict_embedded(run.collate([sample], {name: [clips]})).mean
     change = [_seen_as(run, sample, clips, clip, part) - before for part in _chunks(changed)]

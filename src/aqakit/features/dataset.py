@@ -35,12 +35,14 @@ class RecordingResult:
         fresh: how many of these were computed now rather than found in the cache.
         short: whether the recording is shorter than a backbone's clip plan, so that frames are repeated.
         problem: error message, if the recording could not be read.
+        doubt: what must be said of a recording that could be read only in part.
     """
 
     clips: int = 0
     fresh: int = 0
     short: bool = False
     problem: str | None = None
+    doubt: str | None = None
 
 
 @dataclass
@@ -53,6 +55,7 @@ class ExtractionSummary:
         clips: number of their clips, over all backbones.
         short: number of recordings shorter than a backbone's clip plan, so that frames are repeated.
         failures: id → error message.
+        doubts: id → what must be said of recordings that could be read only in part.
     """
 
     recordings: int = 0
@@ -60,6 +63,7 @@ class ExtractionSummary:
     clips: int = 0
     short: int = 0
     failures: dict[str, str] = field(default_factory=dict)
+    doubts: dict[str, str] = field(default_factory=dict)
 
     def add(self, name: str, outcome: RecordingResult) -> None:
         """Add the outcome of one recording."""
@@ -70,6 +74,8 @@ class ExtractionSummary:
         self.fresh += outcome.fresh > 0
         self.clips += outcome.clips
         self.short += outcome.short
+        if outcome.doubt is not None:
+            self.doubts[name] = outcome.doubt
 
     def sentence(self) -> str:
         """Return a one-line summary.
@@ -79,6 +85,7 @@ class ExtractionSummary:
         """
         text = f"{self.recordings} recordings have their features ({self.clips} clips), {self.fresh} of them new"
         text += f"; {self.short} shorter than the clip plan, frames repeat" if self.short else ""
+        text += f"; {len(self.doubts)} could be read only in part" if self.doubts else ""
         return text + (f"; {len(self.failures)} could not be read" if self.failures else "")
 
 
@@ -150,6 +157,7 @@ class _Work:
         return RecordingResult(
             clips=sum(len(c.features) for c in found.values()),
             fresh=sum(len(c.features) for c in found.values() if c.fresh),
+            doubt=None if (report := extract.worst([c.report for c in found.values()])).ok else report.sentence(),
             short=any(_is_short(sample, found[name], backbone) for name, backbone in self._backbones.items()),
         )
 

@@ -1,26 +1,23 @@
 """Extract the clip features of samples with backbones, and cache them on disk under a fingerprint.
 
 The cache holds one safetensors file per video and backbone (:mod:`aqakit.features.cache`), written to a temporary name
-and renamed: a killed extraction loses only the current video. The fingerprint covers file content, window, backbone and
-options, weights, the decoder's version and the engine, so that features computed differently are never used by mistake.
+and renamed: a killed extraction loses only the current video. The fingerprint (:mod:`aqakit.features.keys`) covers what
+is read of the file or folder, window, backbone and options, weights, the decoder's version and the engine, so that
+features computed differently are never used by mistake.
 """
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass, field
-from functools import lru_cache, partial
+from dataclasses import astuple, dataclass, field
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import cast
 
 import numpy as np
 import torch
-from av import __version__ as decoder_version
-from av import library_versions
 from torch import Tensor
 
 from aqakit.backbones.parts.base import Backbone
@@ -29,13 +26,12 @@ from aqakit.errors import AqakitError, DataError, OptionError
 from aqakit.features import engines
 from aqakit.features.cache import load, save
 from aqakit.features.engines import Engine
-from aqakit.recordings import signals, video
+from aqakit.features.keys import cache_file, content_of, length, source
+from aqakit.recordings import video
+from aqakit.recordings.video import Report
 from aqakit.system.prefetch import read_ahead
 from aqakit.system.progress import ThroughputLogger, track
 from aqakit.types import Sample
-
-_LAYOUT = 1
-"""Version of the cache format; increased when the meaning of a cache file changes."""
 
 _CLIPS_AT_ONCE = 16
 """Batch size of the network in clips, and the maximum number of clips prefetched from each recording."""
@@ -52,30 +48,44 @@ class Clips:
         features: (N, *F) float32.
         length: number of frames of the recording, or rows of a signal.
         fresh: whether the features were computed now rather than found in the cache.
+        content: hash of what was read.
+        report: how well it could be read.
     """
 
     features: Tensor
     length: int
     fresh: bool
+    content: str
+    report: Report
 
 
 @dataclass(frozen=True)
 class _Opened:
-    """A recording, the cache file of its features, its length, and its features if they were cached."""
+    """A recording, the hash of what is read of it, the cache file of its features, its length, and what was cached.
+
+    The report is complete when all clips have been read.
+    """
 
     path: Path
+    content: str
     file: Path | None
     length: int
-    stored: Tensor | None
+    report: Report
+    stored: Tensor | None = None
 
 
 @dataclass(frozen=True)
 class Pixels:
-    """Decoded frames (K, H, W, 3) uint8 of one recording, their numbers (K,), and the length of the recording."""
+    """Decoded frames (K, H, W, 3) uint8 of one recording, their numbers (K,), and the length of the recording.
+
+    With the hash of what was read, and how well it could be read.
+    """
 
     frames: Tensor
     numbers: np.ndarray
     length: int
+    content: str
+    report: Report
 
 
 @dataclass
@@ -86,8 +96,9 @@ class Extraction:
         streams: for each backbone, features (N_i, *F) of every sample that could be read by all of them.
         samples: those samples, in the same order.
         lengths: number of frames of each recording, as the first backbone reads it.
-        contents: content hashes of all recordings of each sample.
+        contents: hashes of what the backbones read of each sample.
         failures: id → error message, for samples that could not be read.
+        doubts: id → what must be said of samples that could be read only in part.
     """
 
     streams: dict[str, list[Tensor]]
@@ -95,12 +106,15 @@ class Extraction:
     lengths: list[int] = field(default_factory=list)
     contents: list[str] = field(default_factory=list)
     failures: dict[str, str] = field(default_factory=dict)
+    doubts: dict[str, str] = field(default_factory=dict)
 
-    def add(self, sample: Sample, length: int) -> None:
-        """Add a sample that could be read."""
+    def add(self, sample: Sample, length: int, found: Sequence[Clips | Pixels]) -> None:
+        """Add a sample that could be read by all backbones, with what each of them found."""
         self.samples.append(sample)
         self.lengths.append(length)
-        self.contents.append(" ".join(content_hash(path) for path in sample.sources.values()))
+        self.contents.append(" ".join(one.content for one in found))
+        if not (report := worst([one.report for one in found])).ok:
+            self.doubts[sample.id] = report.sentence()
 
 
 def extract(
@@ -121,7 +135,7 @@ def extract(
             continue
         for name, clips in found.items():
             done.streams[name].append(clips.features)
-        done.add(sample, next(iter(found.values())).length)
+        done.add(sample, next(iter(found.values())).length, list(found.values()))
     return done
 
 
@@ -161,54 +175,84 @@ def _read(
     sample: Sample, name: str, backbone: Backbone, cache: Path | None, engine: Engine
 ) -> Iterator[_Opened | np.ndarray]:
     """Yield the opened recording, then, if its features are not cached, its clips."""
-    path = source(sample, name, backbone)
-    file = cache_file(cache, path, sample.window, name, backbone, **engine.fingerprint()) if cache else None
+    path, content = source(sample, name, backbone), content_of(sample, name, backbone)
+    file = cache_file(cache, content, sample, name, backbone, **engine.fingerprint()) if cache else None
     stored = load(file) if file else None
     if stored is not None:
-        yield _Opened(path, file, int(stored["length"]), stored["features"])
+        report = Report(*stored["report"].tolist())
+        yield _Opened(path, content, file, int(stored["length"]), report, stored["features"])
         return
-    yield _Opened(path, file, length(path, backbone, sample.window), None)
-    yield from backbone.read(path, sample.window)
+    opened = _Opened(path, content, file, length(path, backbone, sample.window, sample.rate), Report())
+    yield opened
+    yield from _clips(backbone, path, sample.window, sample.rate, opened.report)
+
+
+def _clips(
+    backbone: Backbone, path: Path, window: tuple[int, int] | None, rate: video.Rate, report: Report
+) -> Iterator[np.ndarray]:
+    if isinstance(backbone, VideoBackbone):
+        return backbone.read(path, window, rate=rate, report=report)
+    return backbone.read(path, window)
 
 
 def _finish(items: Iterator[_Opened | np.ndarray], backbone: Backbone, engine: Engine) -> Clips:
     """Compute the features of what :func:`_read` yields, and cache them if they are new."""
     opened = cast(_Opened, next(items))
+    report = opened.report
     if opened.stored is not None:
-        return Clips(opened.stored.float(), opened.length, fresh=False)
+        return Clips(opened.stored.float(), opened.length, fresh=False, content=opened.content, report=report)
     features = compact(_embed(opened.path, cast(Iterator[np.ndarray], items), backbone, engine), backbone)
-    if opened.file:
-        save(opened.file, {"features": features, "length": torch.tensor(opened.length)})
-    return Clips(features.float(), opened.length, fresh=True)
+    if opened.file and _is_whole(opened.path, report):
+        save(opened.file, {"features": features, "length": torch.tensor(opened.length), "report": _tensor(report)})
+    return Clips(features.float(), opened.length, fresh=True, content=opened.content, report=report)
 
 
 def pixels_of(sample: Sample, name: str, backbone: VideoBackbone, cache: Path, *, shift: int) -> Pixels:
     """Return the decoded frames of one sample, from the cache if available."""
-    path = source(sample, name, backbone)
-    file = cache_file(cache, path, sample.window, name, backbone, pixels=True, shift=shift)
+    path, content = source(sample, name, backbone), content_of(sample, name, backbone, shift)
+    file = cache_file(cache, content, sample, name, backbone, pixels=True, shift=shift)
     stored = load(file)
     if stored is None:
-        frames, numbers, total = backbone.frames(path, sample.window, shift=shift)
+        report = Report()
+        frames, numbers, total = backbone.frames(path, sample.window, shift=shift, rate=sample.rate, report=report)
         stored = {
             "frames": torch.from_numpy(frames),
             "numbers": torch.from_numpy(numbers),
             "length": torch.tensor(total),
+            "report": _tensor(report),
         }
-        save(file, stored)
-    return Pixels(stored["frames"], stored["numbers"].numpy(), int(stored["length"]))
+        if _is_whole(path, report):
+            save(file, stored)
+    report = Report(*stored["report"].tolist())
+    return Pixels(stored["frames"], stored["numbers"].numpy(), int(stored["length"]), content, report)
 
 
-def source(sample: Sample, name: str, backbone: Backbone) -> Path:
-    """Return the recording of a sample that a backbone reads."""
-    if backbone.reads not in sample.sources:
-        there = " and ".join(sample.sources) or "nothing"
-        raise DataError(f"{sample.id}: backbone {name} reads {backbone.reads}, and the sample has {there}")
-    return sample.sources[backbone.reads]
+def worst(reports: Sequence[Report]) -> Report:
+    """Return the report of several backbones that read one recording that has most to say."""
+    return max(reports, key=lambda one: (one.missing, one.corrupt, one.absent, one.gaps, one.uneven))
 
 
-def embed(backbone: Backbone, path: Path, window: tuple[int, int] | None, engine: Engine | None = None) -> Tensor:
+def _tensor(report: Report) -> Tensor:
+    return torch.tensor(astuple(report))
+
+
+def _is_whole(path: Path, report: Report) -> bool:
+    """Whether features depend on nothing but what is hashed: pictures that replace others are not."""
+    return not (report.missing and path.is_dir())
+
+
+def embed(
+    backbone: Backbone,
+    path: Path,
+    window: tuple[int, int] | None,
+    engine: Engine | None = None,
+    *,
+    rate: video.Rate = "stored",
+    report: Report | None = None,
+) -> Tensor:
     """Compute (N, *F) features of one recording, a bounded number of clips at a time."""
-    return _embed(path, backbone.read(path, window), backbone, engine or engines.make())
+    clips = _clips(backbone, path, window, rate, report or Report())
+    return _embed(path, clips, backbone, engine or engines.make())
 
 
 def _embed(path: Path, clips: Iterator[np.ndarray], backbone: Backbone, engine: Engine) -> Tensor:
@@ -223,56 +267,3 @@ def _embed(path: Path, clips: Iterator[np.ndarray], backbone: Backbone, engine: 
 def compact(features: Tensor, backbone: Backbone) -> Tensor:
     """Convert to half precision, except for channels with their own units and for user features, which may overflow."""
     return features if backbone.standardise or backbone.reads == "features" else features.half()
-
-
-def length(path: Path, backbone: Backbone, window: tuple[int, int] | None) -> int:
-    """Return the number of frames of a video, or rows of any other recording, within the window."""
-    if window is not None:
-        return window[1] - window[0] + 1
-    if backbone.reads == "video":
-        return video.probe(path).frames
-    return len(signals.READERS[backbone.reads](path))
-
-
-def cache_file(
-    cache: Path, path: Path, window: tuple[int, int] | None, name: str, backbone: Backbone, **more: object
-) -> Path:
-    """Return the cache file for the features of a recording by a backbone."""
-    recipe = {
-        "layout": _LAYOUT,
-        "content": content_hash(path),
-        "window": window,
-        "backbone": name,
-        "options": backbone.fingerprint(),
-        "decoder": [decoder_version, *sorted(map(str, library_versions.items()))],
-        **more,
-    }
-    key = digest(recipe)
-    return cache / "features" / name / key[:2] / f"{key}.safetensors"
-
-
-def digest(recipe: object) -> str:
-    """Return a short hash of a JSON value."""
-    return hashlib.blake2b(json.dumps(recipe, sort_keys=True).encode(), digest_size=16).hexdigest()
-
-
-def content_hash(path: Path) -> str:
-    """Hash a file, or all files of a folder of frames; memoised while size and modification time stay the same."""
-    files = sorted(p for p in path.iterdir() if p.is_file()) if path.is_dir() else [path]
-    combined = hashlib.blake2b(digest_size=16)
-    for file in files:
-        try:
-            status = file.stat()
-        except OSError as error:
-            raise DataError(f"{file}: {error.strerror or error}") from None
-        combined.update(_hash_file(file, status.st_size, status.st_mtime_ns))
-    return combined.hexdigest()
-
-
-@lru_cache(maxsize=100_000)
-def _hash_file(path: Path, size: int, modified: int) -> bytes:
-    try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16)).digest()
-    except OSError as error:
-        raise DataError(f"{path}: {error.strerror or error}") from None

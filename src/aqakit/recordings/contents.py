@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from aqakit.errors import AqakitError
 from aqakit.recordings import signals, video
+from aqakit.recordings.hashing import content_hash
+from aqakit.recordings.video import Report
 from aqakit.system.progress import track
 from aqakit.types import Sample
 
 MISSING = "missing"
+
+_FAR = 200  # frames between two windows that are not decoded
 
 
 @dataclass(frozen=True)
@@ -29,6 +32,7 @@ class Recording:
         promised: length according to the file's header; more than ``length`` if the file is truncated.
         size: in bytes.
         problem: why it cannot be read, for example :data:`MISSING`; empty if it can.
+        reading: of a video, how well the frames that samples need can be read.
     """
 
     kind: str
@@ -37,11 +41,16 @@ class Recording:
     promised: int = 0
     size: int = 0
     problem: str = ""
+    reading: Report = field(default_factory=Report)
 
 
 def inspect(samples: Sequence[Sample]) -> dict[Path, Recording]:
-    """Open every recording once, however many samples it contains."""
-    files = list({path: kind for sample in samples for kind, path in sample.sources.items()}.items())
+    """Read every recording once, however many samples it contains; of a video, only the frames that these need."""
+    uses: dict[Path, list[tuple[str, Sample]]] = defaultdict(list)
+    for sample in samples:
+        for kind, path in sample.sources.items():
+            uses[path].append((kind, sample))
+    files = list(uses.items())
     # FFmpeg and zlib release the GIL, so threads help.
     with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
         found = pool.map(_inspect, files)
@@ -54,35 +63,43 @@ def digests(recordings: Iterable[Recording]) -> dict[Path, str]:
     for recording in recordings:
         if not recording.problem:
             twins[recording.size].append(recording.path)
-    return {path: _digest(path) for paths in twins.values() if len(paths) > 1 for path in paths}
+    return {path: content_hash(path, named=False) for paths in twins.values() if len(paths) > 1 for path in paths}
 
 
-def _inspect(file: tuple[Path, str]) -> Recording:
-    path, kind = file
+def _inspect(file: tuple[Path, list[tuple[str, Sample]]]) -> Recording:
+    path, uses = file
+    kind, samples = uses[-1][0], [sample for _, sample in uses]
     try:
         if not path.exists():
             return Recording(kind, path, problem=MISSING)
-        length, promised = _measure(kind, path)
-        return Recording(kind, path, length, promised, sum(file.stat().st_size for file in _files(path)))
+        size = sum(file.stat().st_size for file in _files(path, kind))
+        if kind != "video":
+            length = len(signals.READERS[kind](path))
+            return Recording(kind, path, length, length, size)
+        info = video.probe(path, samples[0].rate)
+        reading = video.verify(path, _parts(samples, info.frames), samples[0].rate)
+        reading.uneven = int(info.varies and any(s.window for s in samples))
+        return Recording(kind, path, info.frames, info.promised, size, reading=reading)
     except (AqakitError, OSError) as error:
         return Recording(kind, path, problem=str(error))
 
 
-def _measure(kind: str, path: Path) -> tuple[int, int]:
-    if kind == "video":
-        info = video.probe(path)
-        return info.frames, info.promised
-    length = len(signals.READERS[kind](path))
-    return length, length
+def _parts(samples: Sequence[Sample], length: int) -> list[list[int]] | None:
+    """Return the frames in the windows of samples, in parts between which it is better to jump; None for all frames."""
+    needed: set[int] = set()
+    for sample in samples:
+        if sample.window is None:
+            return None
+        needed |= set(range(max(sample.window[0], 0), min(sample.window[1] + 1, length)))
+    parts: list[list[int]] = []
+    for number in sorted(needed):
+        if not parts or number - parts[-1][-1] > _FAR:
+            parts.append([])
+        parts[-1].append(number)
+    return parts
 
 
-def _digest(path: Path) -> str:
-    combined = hashlib.blake2b()
-    for file in _files(path):
-        with file.open("rb") as stream:
-            combined.update(hashlib.file_digest(stream, hashlib.blake2b).digest())
-    return combined.hexdigest()
-
-
-def _files(path: Path) -> list[Path]:
-    return sorted(file for file in path.iterdir() if file.is_file()) if path.is_dir() else [path]
+def _files(path: Path, kind: str = "video") -> list[Path]:
+    if kind != "video" or not path.is_dir():
+        return [path]
+    return [path / name for name in video.folder_of(path).names]

@@ -151,9 +151,9 @@ def _frames(sample: Sample) -> tuple[np.ndarray, ...]:
     if path is None:
         return ()
     try:
-        first, last = sample.window or (0, video.probe(path).frames - 1)
+        first, last = sample.window or (0, video.probe(path, sample.rate).frames - 1)
         numbers = np.linspace(first, last, _FRAMES).astype(int)
-        return tuple(video.frames(path, numbers, size=_small, interpolation="area"))
+        return tuple(video.frames(path, numbers, size=_small, interpolation="area", rate=sample.rate))
     except VideoError:
         return ()
 

@@ -261,7 +261,9 @@ def _notes(runs: Sequence[Run]) -> tuple[str, ...]:
     kinds = dict.fromkeys((run.recipe.labels, run.recipe.transductive) for run in runs)
     seen = [sentence for kind in kinds for sentence in label_notes(*kind)]
     failures = {name: why for run in runs for name, why in run.description.get("failures", {}).items()}
-    return (*seen, *(f"{name} could not be read and is not included here: {why}" for name, why in failures.items()))
+    doubts = {name: why for run in runs for name, why in run.description.get("doubts", {}).items()}
+    seen += [f"{name} could not be read and is not included here: {why}" for name, why in failures.items()]
+    return (*seen, *(f"{name}: {sentence}" for name, sentence in doubts.items()))
 
 
 def _trust(label: str, runs: Sequence[Run]) -> Iterator[str]:

@@ -273,6 +273,6 @@ def live_pixels(
             done.failures[sample.id] = str(error)
             continue
         first, last = sample.window or (0, found[0].length - 1)
-        done.add(sample, last - first + 1)
+        done.add(sample, last - first + 1, found)
     batch = collate(done.samples, labels, {})
     return LivePixels(done.samples, batch, backbones, cache, shift=shift, flip=flip, jitter=jitter), done

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import cast
 
@@ -19,7 +19,7 @@ from aqakit.datasets.parts.loading import load as load_dataset
 from aqakit.datasets.parts.partial_labels import choose_labelled, without_column, without_labels
 from aqakit.datasets.parts.splits import train_validation_split
 from aqakit.errors import DataError, OptionError
-from aqakit.features import extract
+from aqakit.features import extract, keys
 from aqakit.features.engines import Engine
 from aqakit.features.extract import Extraction
 from aqakit.system.files import default_cache
@@ -41,6 +41,7 @@ class PreparedData:
         lengths: number of frames of each sample's recording, in the order of ``source``; NaN if unknown.
         failures: id → error message, for samples that could not be read.
         fingerprint: hash of the labels and of everything that determines the features.
+        doubts: id → what must be said of samples that could be read only in part.
     """
 
     dataset: Dataset
@@ -48,6 +49,7 @@ class PreparedData:
     lengths: Sequence[float]
     failures: Mapping[str, str]
     fingerprint: str
+    doubts: Mapping[str, str] = field(default_factory=dict)
 
     def subset(self, ids: Sequence[str]) -> BatchSource:
         """Return the readable samples among ``ids``, in that order."""
@@ -189,7 +191,8 @@ def prepare(
     source, done = (_live if recipe.finetune else _cached)(recipe, dataset, backbones, cache, engine)
     made = {name: backbone.fingerprint() for name, backbone in backbones.items()}
     facts = [{**asdict(s), "sources": sorted(s.sources)} for s in done.samples]  # kinds of recordings, not their paths
-    return PreparedData(dataset, source, done.lengths, done.failures, extract.digest([facts, made, done.contents]))
+    fingerprint = keys.digest([facts, made, done.contents])
+    return PreparedData(dataset, source, done.lengths, done.failures, fingerprint, done.doubts)
 
 
 def prepare_labels(dataset: Dataset) -> PreparedData:

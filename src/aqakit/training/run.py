@@ -24,9 +24,10 @@ from torch import Tensor
 from aqakit.backbones.parts.base import Backbone
 from aqakit.backbones.parts.building import build_backbones
 from aqakit.errors import OptionError, RunError
-from aqakit.features import extract
+from aqakit.features import extract, keys
 from aqakit.features.appearance import appearance
 from aqakit.features.engines import Engine
+from aqakit.recordings.video import Report
 from aqakit.scores.cross_conformal import CrossConformal
 from aqakit.scores.distributions import ScoreDistribution, mixture, restore
 from aqakit.system.files import check_readable, in_utf8, user_path
@@ -123,8 +124,8 @@ class Run:
         """Appearance (1, S) of the pixels that each live backbone reads; they are decoded again, one clip at a time."""
         found = {}
         for name in self.training_summary.pixels:
-            path = extract.source(sample, name, self.backbones[name])
-            clips = self.backbones[name].read(path, sample.window)
+            path = keys.source(sample, name, self.backbones[name])
+            clips = self.backbones[name].read(path, sample.window, rate=sample.rate)
             found[name] = torch.cat([appearance(torch.from_numpy(clip)[None]) for clip in clips]).mean(0, keepdim=True)
         return found
 
@@ -154,7 +155,9 @@ class Run:
         if not isinstance(recording, Mapping):
             recording = {self.only_input(): recording}
         paths = {kind: user_path(path) for kind, path in recording.items()}
-        return Sample(id=str(next(iter(paths.values()))), sources=paths, window=window, difficulty=difficulty)
+        rate = self.recipe.data_options.get("rate", "stored")  # frames are counted as in training
+        name = str(next(iter(paths.values())))
+        return Sample(id=name, sources=paths, window=window, difficulty=difficulty, rate=rate)
 
     def only_input(self) -> str:
         """Return the kind of recording the run reads.
@@ -189,11 +192,23 @@ class Run:
             return self.recalibration.apply(answers, scale=self.labels.scale)
         return self.recalibration.apply(mixture(answers)) if self.recalibration else mixture(answers)
 
-    def embed(self, samples: Sequence[Sample]) -> Batch:
-        """Compute the features of samples, and collate them with their labels into a batch; nothing is cached."""
+    def embed(self, samples: Sequence[Sample], reports: list[Report] | None = None) -> Batch:
+        """Compute the features of samples, and collate them with their labels into a batch; nothing is cached.
+
+        Args:
+            samples: all of them must be readable.
+            reports: extended by how well each sample could be read.
+        """
         for sample in samples:
             check_range(sample.difficulty, self.description.get("difficulty"), sample.id)
-        return self.collate(samples, {name: [self.features(s, name) for s in samples] for name in self.backbones})
+        read = {name: [Report() for _ in samples] for name in self.backbones}
+        features = {
+            name: [self.features(sample, name, one) for sample, one in zip(samples, read[name], strict=True)]
+            for name in self.backbones
+        }
+        if reports is not None:
+            reports += [extract.worst(one) for one in zip(*read.values(), strict=True)]
+        return self.collate(samples, features)
 
     def collate(self, samples: Sequence[Sample], features: Mapping[str, Sequence[Tensor]]) -> Batch:
         """Collate samples with their features (N_i, *F) of each stream; summarised, if the run's videos are."""
@@ -202,12 +217,19 @@ class Run:
         check_difficulty(batch.difficulty, [s.id for s in samples], self.recipe.target)
         return batch
 
-    def features(self, sample: Sample, name: str) -> Tensor:
-        """Compute the features (N, *F) of all clips of a sample with one backbone; nothing is cached."""
+    def features(self, sample: Sample, name: str, report: Report | None = None) -> Tensor:
+        """Compute the features (N, *F) of all clips of a sample with one backbone; nothing is cached.
+
+        Args:
+            sample: it must be readable.
+            name: of the backbone.
+            report: is told how well the recording could be read.
+        """
         backbone = self.backbones[name]
-        if self.assessor.live:  # trained on exact features, not on those rounded by the cache
-            return extract.embed(backbone, extract.source(sample, name, backbone), sample.window, self.engine)
-        return extract.clips_of(sample, name, backbone, None, self.engine).features
+        path = keys.source(sample, name, backbone)
+        found = extract.embed(backbone, path, sample.window, self.engine, rate=sample.rate, report=report)
+        # A live backbone was trained on exact features, others on those rounded by the cache.
+        return found if self.assessor.live else extract.compact(found, backbone).float()
 
     def epochs(self, split: str) -> list[ScoreDistribution]:
         """Return the predictions of every epoch on a watched split, in the order of :meth:`truth`."""

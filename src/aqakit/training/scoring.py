@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 from aqakit.datasets.parts.loading import load as load_dataset
 from aqakit.errors import AqakitError
+from aqakit.recordings.video import Report
 from aqakit.scores.distributions import ScoreDistribution
 from aqakit.system.progress import track
 from aqakit.training.run import Run
@@ -16,7 +17,17 @@ from aqakit.training.run_files import LEVEL, decode_descriptions
 from aqakit.training.trust import Provenance
 from aqakit.types import Batch, Sample, ScoreScale
 
-DETAILS = ("unfamiliar", "held_90", "held_out_samples", "worth")
+_READING = {
+    "requested": "frames",
+    "missing": "frames_missing",
+    "corrupt": "frames_damaged",
+    "absent": "frames_cut_off",
+    "gaps": "numbers_missing",
+    "uneven": "rate_varies",
+}
+"""Columns of how well a video could be read, by attribute of its report."""
+
+DETAILS = ("unfamiliar", "held_90", "held_out_samples", "worth", *_READING.values())
 """Columns that are written to files but not printed; sentences say them."""
 
 _PROVENANCE = ("familiar", "unfamiliar", "in_training")
@@ -32,15 +43,16 @@ def score_recordings(
         recordings: files or folders of frames; or one manifest, a CSV that lists them with window and difficulty.
         difficulty: declared difficulty of the recordings that state none.
     """
-    samples = _manifest(recordings) if isinstance(recordings, Path) else _samples(run, recordings)
+    samples = _manifest(run, recordings) if isinstance(recordings, Path) else _samples(run, recordings)
     rows, failed = [], []
     for sample in track(samples, "scoring"):
         if sample.difficulty is None and difficulty is not None:
-            sample = _with_difficulty(sample, difficulty)
+            sample = replace(sample, difficulty=difficulty)
         try:
-            video = run.embed([sample])
+            reports: list[Report] = []
+            video = run.embed([sample], reports)
             row = _row(sample, run.answer(video).select(0), run.labels.scale) | _trusted(run, sample, video)
-            rows.append(row | next(decode_descriptions(run.describe(video), run.labels), {}))
+            rows.append(row | _read(reports[0]) | next(decode_descriptions(run.describe(video), run.labels), {}))
         except AqakitError as error:
             failed.append(str(error))
     return rows, failed
@@ -60,7 +72,19 @@ def doubts(run: Run, rows: Sequence[dict[str, Any]]) -> list[str]:
     """Return what must be said beside the scores: of the run, then of single recordings."""
     said = run.trust.sentences() if run.trust else []
     known = [(row["recording"], Provenance(**{n: row[n] for n in _PROVENANCE if n in row})) for row in rows]
-    return said + [f"{name}: {sentence}" for name, one in known for sentence in one.sentences()]
+    said += [f"{name}: {sentence}" for name, one in known for sentence in one.sentences()]
+    read = [(row["recording"], Report(**_report(row))) for row in rows if "frames" in row]
+    return said + [f"{name}: {one.sentence()}" for name, one in read if not one.ok]
+
+
+def _read(report: Report) -> dict[str, int]:
+    """Columns of how well a video could be read; none for other recordings."""
+    return {column: getattr(report, name) for name, column in _READING.items()} if report.requested else {}
+
+
+def _report(row: dict[str, Any]) -> dict[str, int]:
+    counts = {name: row[column] for name, column in _READING.items()}
+    return counts | {"decoded": counts["requested"] - counts["missing"]}
 
 
 def _trusted(run: Run, sample: Sample, video: Batch) -> dict[str, Any]:
@@ -74,16 +98,13 @@ def _trusted(run: Run, sample: Sample, video: Batch) -> dict[str, Any]:
 
 
 def _samples(run: Run, recordings: Sequence[Path]) -> list[Sample]:
-    kind = run.only_input()
-    return [Sample(id=str(path), sources={kind: path}) for path in recordings]
+    run.only_input()
+    return [run.sample(path) for path in recordings]
 
 
-def _manifest(file: Path) -> Sequence[Sample]:
-    return load_dataset("manifest", file).samples
-
-
-def _with_difficulty(sample: Sample, difficulty: float) -> Sample:
-    return Sample(**{**sample.__dict__, "difficulty": difficulty})
+def _manifest(run: Run, file: Path) -> Sequence[Sample]:
+    rate = run.recipe.data_options.get("rate", "stored")
+    return [replace(sample, rate=rate) for sample in load_dataset("manifest", file).samples]
 
 
 def _row(sample: Sample, answer: ScoreDistribution, scale: ScoreScale) -> dict[str, Any]:

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 
 from aqakit.errors import OptionError, RunError
-from aqakit.features import extract
+from aqakit.features import keys
 from aqakit.scores import recalibration
 from aqakit.scores.cross_conformal import CrossConformal
 from aqakit.scores.distributions import ScoreDistribution
@@ -144,7 +144,7 @@ def train(
 def _fingerprint(recipe: Recipe, prepared: PreparedData, split: RunSplit) -> str:
     """Hash everything that changes the result, with the number of processes, since it changes the steps."""
     together = [processes.size()] if processes.size() > 1 else []
-    return extract.digest([recipe.to_json(), prepared.fingerprint, asdict(split), *together])
+    return keys.digest([recipe.to_json(), prepared.fingerprint, asdict(split), *together])
 
 
 def _check_selection(recipe: Recipe, split: RunSplit) -> None:
@@ -165,6 +165,7 @@ def _describe(recipe: Recipe, prepared: PreparedData, fingerprint: str) -> dict[
         "labels": asdict(prepared.dataset.labels),
         "fingerprint": fingerprint,
         "failures": dict(prepared.failures),
+        "doubts": dict(prepared.doubts),
         "versions": {
             "python": platform.python_version(),
             "torch": torch.__version__,

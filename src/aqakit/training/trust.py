@@ -9,15 +9,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
 from aqakit.errors import DataError
-from aqakit.features.extract import content_hash
 from aqakit.metrics.accuracy import spearman
 from aqakit.metrics.bootstrap import interval
+from aqakit.recordings.hashing import content_hash
 from aqakit.scores.cross_conformal import CrossConformal
 from aqakit.scores.distributions import ScoreDistribution
 from aqakit.scores.recalibration import Recalibration
@@ -215,10 +216,14 @@ def check_range(difficulty: float | None, known: Sequence[float] | None, name: s
 
 
 def fingerprints(samples: Sequence[Sample]) -> list[dict[str, Any]]:
-    """Hash the recordings of samples, so that :func:`is_among` knows them again."""
+    """Hash the recordings of samples, of folders only the window, so that :func:`is_among` knows them again."""
     return [
-        {"window": s.window, "sources": {kind: content_hash(path) for kind, path in s.sources.items()}} for s in samples
+        {"window": s.window, "sources": {kind: _hash(s, path) for kind, path in s.sources.items()}} for s in samples
     ]
+
+
+def _hash(sample: Sample, path: Path) -> str:
+    return content_hash(path, sample.window and range(sample.window[0], sample.window[1] + 1))
 
 
 def is_among(sample: Sample, known: Sequence[Mapping[str, Any]]) -> bool:

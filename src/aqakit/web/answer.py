@@ -8,7 +8,7 @@ import math
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +24,7 @@ from aqakit.errors import DataError
 from aqakit.explanation.contributions import Attribution, attribute, clip_frames
 from aqakit.features.engines import Engine
 from aqakit.recordings import video
-from aqakit.recordings.video import VideoInfo
+from aqakit.recordings.video import Rate, Report, VideoInfo
 from aqakit.scores.distributions import ScoreDistribution
 from aqakit.training import summary
 from aqakit.training.run import Run
@@ -54,11 +54,11 @@ def answer(run: Run, path: Path, name: str, difficulty: float | None, limits: Li
         AqakitError: the video cannot be scored; the message names ``path``.
     """
     started = time.monotonic()
-    info = video.probe(path)
+    sample, reports = run.sample(path, difficulty), list[Report]()
+    info = video.probe(path, sample.rate)
     limits.check(info)
-    sample = run.sample(path, difficulty)
     with _telling(run, info, tell):
-        batch = run.embed([sample])
+        batch = run.embed([sample], reports)
     with torch.inference_mode():
         said = run.assessor.describe_embedded(batch)
     found = run.answer(batch)
@@ -77,11 +77,11 @@ def answer(run: Run, path: Path, name: str, difficulty: float | None, limits: Li
         recalibrated=run.recalibration is not None,
         curve=_curve(found, scale.span),
         baseline=made.baseline if made else None,
-        clips=_clips(clip_frames(run, sample, batch.clips.shape[1]), info, made),
+        clips=_clips(clip_frames(run, sample, batch.clips.shape[1]), info, sample.rate, made),
         said=next(decode_descriptions(said, run.labels), {}),
         exemplars=[Exemplar(**asdict(one)) for one in remembered.nearest(batch)] if remembered else [],
         video=Footage(**{field: getattr(info, field) for field in Footage.model_fields}),
-        notes=_trusted(run, run.provenance(sample, batch)) + _notes(run, info, name, score, std),
+        notes=_trusted(run, run.provenance(sample, batch)) + _notes(run, info, reports[0], name, score, std),
         seconds=time.monotonic() - started,
     )
 
@@ -140,10 +140,10 @@ def _curve(found: ScoreDistribution, span: float) -> Curve:
     return Curve(scores=((edges[1:] + edges[:-1]) / 2).tolist(), density=(share / step).tolist())
 
 
-def _clips(spans: NDArray[np.int64], info: VideoInfo, made: Attribution | None) -> list[Clip]:
+def _clips(spans: NDArray[np.int64], info: VideoInfo, rate: Rate, made: Attribution | None) -> list[Clip]:
     """Return the clips with their position in the video and what they add to the score."""
     second = 1 / info.rate if info.rate else 0.0
-    stills = _stills(info, spans.mean(1).astype(int).tolist())
+    stills = _stills(info, rate, spans.mean(1).astype(int).tolist())
     found = []
     for k, (first, last) in enumerate(spans.tolist()):
         clip = Clip(first=first, last=last, start=first * second, end=(last + 1) * second, still=stills[k])
@@ -153,12 +153,13 @@ def _clips(spans: NDArray[np.int64], info: VideoInfo, made: Attribution | None) 
     return found
 
 
-def _stills(info: VideoInfo, numbers: list[int]) -> list[str | None]:
+def _stills(info: VideoInfo, rate: Rate, numbers: list[int]) -> list[str | None]:
     """Return these frames as JPEGs; None for some of them if there are very many."""
     wanted = set(numbers[:: math.ceil(len(numbers) / STILLS)])
     scale = min(1.0, STILL_PIXELS / max(info.height, info.width))
     size = (max(1, round(info.height * scale)), max(1, round(info.width * scale)))
-    found = {number: _jpeg(frame) for number, frame in video.stream(info.path, wanted, size=size, interpolation="area")}
+    frames = video.stream(info.path, wanted, size=size, interpolation="area", rate=rate)
+    found = {number: _jpeg(frame) for number, frame in frames}
     return [found.get(number) for number in numbers]
 
 
@@ -172,12 +173,14 @@ def _trusted(run: Run, provenance: Provenance) -> list[str]:
     return (run.trust.sentences() if run.trust else []) + provenance.sentences()
 
 
-def _notes(run: Run, info: VideoInfo, name: str, score: float, std: float) -> list[str]:
+def _notes(run: Run, info: VideoInfo, report: Report, name: str, score: float, std: float) -> list[str]:
     notes = off_scale([{"recording": name, "score": score}], run.labels.scale)
     if info.promised > info.frames:
         notes.append(
             f"{name} is cut off: {info.frames} of about {info.promised} frames are present, and only these are scored"
         )
+    rest = replace(report, absent=0)
+    notes += [] if rest.ok else [f"{name}: {rest.sentence()}"]
     if not (run.folder / summary.FILE).exists():
         notes.append("the run was made before runs stored what an explanation needs; train it again to get one")
     if std == 0:

@@ -37,7 +37,12 @@ class VideoBackbone(Backbone):
         self.plan, self.pixels, self.colours = plan, pixels, colours
 
     def read(
-        self, path: Path, window: tuple[int, int] | None = None, *, report: video.Report | None = None
+        self,
+        path: Path,
+        window: tuple[int, int] | None = None,
+        *,
+        rate: video.Rate = "stored",
+        report: video.Report | None = None,
     ) -> Iterator[Pixels]:
         """Yield clips (T, H, W, 3) in the order of the plan.
 
@@ -46,14 +51,18 @@ class VideoBackbone(Backbone):
         Args:
             path: a video file or a folder of numbered images.
             window: first and last frame of the action; None for the whole video.
+            rate: what frame numbers count.
             report: counts the missing and damaged frames.
 
         Raises:
             VideoError: the video cannot be used, or the window is not inside it.
         """
-        table = self._table(path, video.probe(path).frames, window)
+        info = video.probe(path, rate)
+        table = self._table(path, info.frames, window)
+        if report is not None:
+            report.uneven += info.varies and window is not None
         last_use = {number: row for row, clip in enumerate(table.tolist()) for number in clip}
-        incoming = self._decode(path, last_use, report)
+        incoming = self._decode(path, last_use, rate, report)
         held: dict[int, Pixels] = {}
         for row, clip in enumerate(table.tolist()):
             while max(clip) not in held:
@@ -63,8 +72,26 @@ class VideoBackbone(Backbone):
             held = {number: frame for number, frame in held.items() if last_use[number] > row}
         next(incoming, None)  # the reader checks only at its end whether too many frames were missing
 
+    def numbers(
+        self, path: Path, window: tuple[int, int] | None = None, *, shift: int = 0, rate: video.Rate = "stored"
+    ) -> Frames:
+        """Return the (K,) numbers, in increasing order, of the frames read, if windows move by up to ``shift``.
+
+        Raises:
+            VideoError: as :meth:`read`.
+        """
+        length = video.probe(path, rate).frames
+        tables = [self._table(path, length, window, by) for by in range(-shift, shift + 1)]
+        return np.unique(np.concatenate([table.ravel() for table in tables]))
+
     def frames(
-        self, path: Path, window: tuple[int, int] | None = None, *, shift: int = 0
+        self,
+        path: Path,
+        window: tuple[int, int] | None = None,
+        *,
+        shift: int = 0,
+        rate: video.Rate = "stored",
+        report: video.Report | None = None,
     ) -> tuple[Pixels, Frames, int]:
         """Read all frames that :meth:`clips_of` can refer to.
 
@@ -74,10 +101,11 @@ class VideoBackbone(Backbone):
         Raises:
             VideoError: as :meth:`read`.
         """
-        length = video.probe(path).frames
-        tables = [self._table(path, length, window, by) for by in range(-shift, shift + 1)]
-        numbers = np.unique(np.concatenate([table.ravel() for table in tables]))
-        return np.stack([frame for _, frame in self._decode(path, numbers.tolist())]), numbers, length
+        info, numbers = video.probe(path, rate), self.numbers(path, window, shift=shift, rate=rate)
+        if report is not None:
+            report.uneven += info.varies and window is not None
+        pixels = np.stack([frame for _, frame in self._decode(path, numbers.tolist(), rate, report)])
+        return pixels, numbers, info.frames
 
     def clips_of(self, numbers: Frames, length: int, shift: int = 0, window: tuple[int, int] | None = None) -> Frames:
         """Return (N, T) indices into the frames of :meth:`frames`, so that shifted clips need no further decoding."""
@@ -102,10 +130,11 @@ class VideoBackbone(Backbone):
             ) from None
 
     def _decode(
-        self, path: Path, numbers: Iterable[int], report: video.Report | None = None
+        self, path: Path, numbers: Iterable[int], rate: video.Rate, report: video.Report | None
     ) -> Iterator[tuple[int, Pixels]]:
         size, interpolation = self.pixels.size, self.pixels.interpolation
-        for number, frame in video.stream(path, numbers, size=size, interpolation=interpolation, report=report):
+        found = video.stream(path, numbers, size=size, interpolation=interpolation, rate=rate, report=report)
+        for number, frame in found:
             yield number, frame if self.pixels.crop is None else crop(frame, self.pixels.crop)
 
 

@@ -8,21 +8,21 @@ from __future__ import annotations
 import math
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from statistics import fmean
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
 from aqakit import discovery
+from aqakit.datasets.parts.findings import Finding, Severity, finding
 from aqakit.datasets.parts.loading import Dataset
 from aqakit.recordings import contents
 from aqakit.recordings.contents import MISSING, Recording
+from aqakit.recordings.video import READABLE, UNEVEN
 from aqakit.scores.rules import RULES
 from aqakit.types import LabelSpec, Sample, Split
-
-Severity = Literal["error", "warning", "note"]
 
 TOLERANCE = 0.05
 """Largest allowed difference between a score and its judges' rule, because of intermediate rounding."""
@@ -32,25 +32,6 @@ FAR = 5
 
 BINS = 10
 """Bins of the histogram of scores, over the scale of the data set."""
-
-_SHOWN = 4
-
-
-@dataclass(frozen=True)
-class Finding:
-    """One kind of problem.
-
-    Attributes:
-        severity: ``error``: results would be wrong or missing; ``warning``: look at it; ``note``: good to know.
-        check: what was checked, in one or two words.
-        sentence: what is wrong, and where.
-        subjects: all affected sample ids or recording paths.
-    """
-
-    severity: Severity
-    check: str
-    sentence: str
-    subjects: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -62,6 +43,7 @@ class TaskHealth:
         samples, labelled, groups: number of each.
         recordings: number of samples with a recording, by kind.
         shortest, longest: length of the readable recordings in frames (rows of a signal); None if none is readable.
+        damaged: number of recordings with frames that cannot be read or are damaged.
         low, mean, high: lowest, mean and highest score; None if there are no scores.
         histogram: (BINS,) counts of scores in equal bins of the scale; scores outside the scale are not counted.
     """
@@ -73,6 +55,7 @@ class TaskHealth:
     recordings: Mapping[str, int]
     shortest: int | None
     longest: int | None
+    damaged: int
     low: float | None
     mean: float | None
     high: float | None
@@ -122,7 +105,7 @@ def check(dataset: Dataset) -> HealthReport:
         *_check_labels(dataset.samples, dataset.labels),
         *_check_release(dataset),
         *_check_judges(dataset.samples, dataset.labels),
-        *(finding for name, folds in dataset.splits.items() for finding in _check_folds(dataset, name, folds)),
+        *(found for name, folds in dataset.splits.items() for found in _check_folds(dataset, name, folds)),
     ]
     order: tuple[Severity, ...] = ("error", "warning", "note")
     findings.sort(key=lambda finding: order.index(finding.severity))
@@ -143,7 +126,8 @@ def bars(counts: Sequence[int]) -> str:
 
 def _count(task: str, samples: Sequence[Sample], labels: LabelSpec, files: Mapping[Path, Recording]) -> TaskHealth:
     scores = [s.score for s in samples if s.score is not None]
-    lengths = [files[path].length for s in samples for path in s.sources.values()]
+    used = [files[path] for s in samples for path in s.sources.values()]
+    lengths = [recording.length for recording in used]
     known = [length for length in lengths if length is not None]
     kinds = sorted({file.kind for file in files.values()})
     return TaskHealth(
@@ -154,6 +138,7 @@ def _count(task: str, samples: Sequence[Sample], labels: LabelSpec, files: Mappi
         recordings={kind: sum(kind in s.sources for s in samples) for kind in kinds},
         shortest=min(known, default=None),
         longest=max(known, default=None),
+        damaged=len({r.path for r in used if r.reading.missing or r.reading.corrupt}),
         low=min(scores, default=None),
         mean=fmean(scores) if scores else None,
         high=max(scores, default=None),
@@ -165,9 +150,26 @@ def _check_files(files: Mapping[Path, Recording]) -> Iterator[Finding]:
     missing = [str(r.path) for r in files.values() if r.problem == MISSING]
     broken = {str(r.path): r.problem for r in files.values() if r.problem not in ("", MISSING)}
     short = [str(r.path) for r in files.values() if r.length is not None and r.length < r.promised]
-    yield from _finding("error", "missing", "missing recordings", missing)
-    yield from _finding("error", "undecodable", "recordings that cannot be read", broken, broken.values())
-    yield from _finding("warning", "cut short", "recordings cut short, or with a wrong header", short)
+    yield from finding("error", "missing", "missing recordings", missing)
+    yield from finding("error", "undecodable", "recordings that cannot be read", broken, broken.values())
+    yield from finding("warning", "cut short", "recordings cut short, or with a wrong header", short)
+    yield from _check_frames(files)
+
+
+def _check_frames(files: Mapping[Path, Recording]) -> Iterator[Finding]:
+    read = {str(r.path): r.reading for r in files.values()}
+    only = {name: replace(one, absent=0, gaps=0, uneven=0) for name, one in read.items()}
+    partly = {name: f"{name} ({one.sentence()})" for name, one in only.items() if not one.ok}
+    bad = {name: said for name, said in partly.items() if read[name].decoded < READABLE * read[name].requested}
+    rest = {name: said for name, said in partly.items() if name not in bad}
+    gaps = {name: f"{name} ({one.gaps} missing)" for name, one in read.items() if one.gaps}
+    uneven = [name for name, one in read.items() if one.uneven]
+    what = f"recordings with less than {READABLE:.0%} of their frames readable, which are refused"
+    yield from finding("error", "frames", what, bad, bad.values())
+    yield from finding("warning", "frames", "recordings with unreadable or damaged frames", rest, rest.values())
+    what = "folders with gaps in the numbers of their pictures, which are not counted"
+    yield from finding("warning", "frames", what, gaps, gaps.values())
+    yield from finding("warning", "rate", f"windows count frames, but of their recording, {UNEVEN}", uneven)
 
 
 def _check_duplicates(dataset: Dataset, files: Mapping[Path, Recording]) -> Iterator[Finding]:
@@ -180,8 +182,8 @@ def _check_duplicates(dataset: Dataset, files: Mapping[Path, Recording]) -> Iter
     copies = {" = ".join(sorted(ids)): ids for ids in same.values() if len(ids) > 1}
     folds = [fold for folds in dataset.splits.values() for fold in folds]
     leaks = [name for name, ids in copies.items() if any(_both_sides(fold, ids) for fold in folds)]
-    yield from _finding("warning", "duplicates", "samples with the same recording", copies)
-    yield from _finding("error", "duplicates", "same recording in both the training and the test set", leaks)
+    yield from finding("warning", "duplicates", "samples with the same recording", copies)
+    yield from finding("error", "duplicates", "same recording in both the training and the test set", leaks)
 
 
 def _both_sides(fold: Split, ids: Iterable[str]) -> bool:
@@ -196,7 +198,7 @@ def _check_windows(samples: Sequence[Sample], files: Mapping[Path, Recording]) -
         first, last = sample.window or (0, 0)
         if not 0 <= first <= last < shortest:
             outside[sample.id] = f"{sample.id} (frames {first} to {last} of {shortest:g})"
-    yield from _finding("error", "windows", "windows outside their recording", outside, outside.values())
+    yield from finding("error", "windows", "windows outside their recording", outside, outside.values())
 
 
 def _check_labels(samples: Sequence[Sample], labels: LabelSpec) -> Iterator[Finding]:
@@ -208,12 +210,12 @@ def _check_labels(samples: Sequence[Sample], labels: LabelSpec) -> Iterator[Find
     scores = {s.id: s.score for s in samples if s.score is not None}
     off = {name: f"{name} ({score:g})" for name, score in scores.items() if not low <= score <= high}
     values = {f"{score:g}" for score in scores.values()}
-    yield from _finding("warning", "scale", "all samples have the same score", values if len(values) == 1 else ())
-    yield from _finding("error", "ids", "duplicate ids", repeated)
+    yield from finding("warning", "scale", "all samples have the same score", values if len(values) == 1 else ())
+    yield from finding("error", "ids", "duplicate ids", repeated)
     grave: Severity = "warning" if only_labels else "error"
-    yield from _finding(grave, "missing", "samples without any recording" + ", which is all" * only_labels, silent)
-    yield from _finding("error", "scale", f"scores outside the scale from {low:g} to {high:g}", off, off.values())
-    yield from _finding("note", "unlabelled", "samples without a score", unlabelled)
+    yield from finding(grave, "missing", "samples without any recording" + ", which is all" * only_labels, silent)
+    yield from finding("error", "scale", f"scores outside the scale from {low:g} to {high:g}", off, off.values())
+    yield from finding("note", "unlabelled", "samples without a score", unlabelled)
 
 
 def _check_judges(samples: Sequence[Sample], labels: LabelSpec) -> Iterator[Finding]:
@@ -225,8 +227,8 @@ def _check_judges(samples: Sequence[Sample], labels: LabelSpec) -> Iterator[Find
         if score is not None and expected is not None and not abs(score - expected) <= TOLERANCE
     }
     what = f"scores that do not follow the rule {labels.rule}"
-    yield from _finding("warning", "judges", "marks far from the other marks of the same judge", odd, odd.values())
-    yield from _finding("warning", "rule", what, broken, broken.values())
+    yield from finding("warning", "judges", "marks far from the other marks of the same judge", odd, odd.values())
+    yield from finding("warning", "rule", what, broken, broken.values())
 
 
 def by_rule(sample: Sample, name: str | None) -> float | None:
@@ -243,7 +245,7 @@ def _check_release(dataset: Dataset) -> Iterator[Finding]:
     if dataset.name in discovery.names("datasets"):
         known = getattr(discovery.find("datasets", dataset.name), "known_errors", None)
         for severity, what, subjects in known(dataset.samples, dataset.root) if known else ():
-            yield from _finding(severity, "release", what, subjects)
+            yield from finding(severity, "release", what, subjects)
 
 
 def _odd_marks(samples: Sequence[Sample], judges: int) -> dict[str, str]:
@@ -268,20 +270,8 @@ def _check_folds(dataset: Dataset, protocol: str, folds: Sequence[Split]) -> Ite
         straddling |= {group for group in sides[0] & sides[1] if group is not None}
     empty = [fold.name for fold in folds if not fold.train or not fold.test]
     none = () if folds else (protocol,)
-    yield from _finding("warning", "splits", "no folds, because fewer than two groups have scores", none)
-    yield from _finding("error", "splits", f"{protocol}: samples in both the training and the test set", overlap)
-    yield from _finding("error", "splits", f"{protocol}: ids of samples that do not exist", unknown)
-    yield from _finding("error", "splits", f"{protocol}: folds with an empty training or test set", empty)
-    yield from _finding("warning", "groups", f"{protocol}: groups in both the training and the test set", straddling)
-
-
-def _finding(
-    severity: Severity, check: str, what: str, subjects: Iterable[str], shown: Iterable[str] | None = None
-) -> Iterator[Finding]:
-    """Yield one finding, or none if there are no subjects; ``shown`` describes the subjects in more detail."""
-    subjects = sorted(subjects)
-    shown = sorted(shown or subjects)
-    more = f" and {len(shown) - _SHOWN} more" if len(shown) > _SHOWN else ""
-    if subjects:
-        sentence = f"{what} ({len(subjects)}): {'; '.join(shown[:_SHOWN])}{more}"
-        yield Finding(severity, check, sentence, tuple(subjects))
+    yield from finding("warning", "splits", "no folds, because fewer than two groups have scores", none)
+    yield from finding("error", "splits", f"{protocol}: samples in both the training and the test set", overlap)
+    yield from finding("error", "splits", f"{protocol}: ids of samples that do not exist", unknown)
+    yield from finding("error", "splits", f"{protocol}: folds with an empty training or test set", empty)
+    yield from finding("warning", "groups", f"{protocol}: groups in both the training and the test set", straddling)

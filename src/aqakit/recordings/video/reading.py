@@ -15,19 +15,43 @@ from numpy.typing import NDArray
 
 from aqakit.errors import VideoError
 from aqakit.recordings.video import files, folders
-from aqakit.recordings.video.info import MAX_PIXELS, READABLE, Report, Source, VideoInfo, turns
+from aqakit.recordings.video.info import MAX_PIXELS, READABLE, Decoded, Report, Source, VideoInfo
+from aqakit.recordings.video.orientation import Orientation
 
 Size = tuple[int, int] | Callable[[int, int], tuple[int, int]]
 Image = NDArray[np.uint8]
 
 
-def probe(path: Path | str) -> VideoInfo:
+Rate = Literal["stored", "constant"]
+"""How frames are counted: as they are stored, or as the pictures that FFmpeg writes of a file at a constant rate."""
+
+
+def probe(path: Path | str, rate: Rate = "stored") -> VideoInfo:
     """Return the metadata of a video: count its frames, but decode only the first.
 
     Raises:
         VideoError: it is missing, not a video, or too damaged.
     """
-    return _source(Path(path)).info
+    return _source(Path(path), rate).info
+
+
+def verify(path: Path | str, parts: Iterable[Iterable[int]] | None = None, rate: Rate = "stored") -> Report:
+    """Decode frames only to report how well they can be read; too few are no error here.
+
+    Args:
+        path: a video file or a folder of numbered pictures.
+        parts: numbers of the frames, in parts that are far from each other; None for all frames.
+        rate: what the numbers count.
+
+    Raises:
+        VideoError: the video cannot be used at all, or a number is outside it.
+    """
+    source, report = _source(Path(path), rate), Report()
+    for numbers in parts if parts is not None else [None]:
+        for _ in _decode(source, _wanted(source.info, numbers), report):
+            pass
+    report.absent, report.gaps = source.info.promised - source.info.frames, source.info.gaps
+    return report
 
 
 def stream(
@@ -36,6 +60,7 @@ def stream(
     *,
     size: Size | None = None,
     interpolation: Literal["bilinear", "bicubic", "area"] = "bilinear",
+    rate: Rate = "stored",
     report: Report | None = None,
 ) -> Iterator[tuple[int, Image]]:
     """Yield frames in one forward pass; memory does not grow with the length of the video.
@@ -46,6 +71,7 @@ def stream(
         size: (height, width) to resize upright frames to, or a function from (height, width) to it. Frames are resized
             before the conversion to RGB, with a filter as wide as the reduction, to avoid aliasing.
         interpolation: filter used for resizing.
+        rate: what the numbers count.
         report: updated with the counts of this call.
 
     Yields:
@@ -54,7 +80,7 @@ def stream(
     Raises:
         VideoError: the video cannot be used, a number is outside it, or too few requested frames are readable.
     """
-    source = _source(Path(path))
+    source = _source(Path(path), rate)
     wanted = _wanted(source.info, numbers)
     convert = _Converter(source.info, size, interpolation)
     return _read(source, wanted, convert, report or Report())
@@ -66,6 +92,7 @@ def frames(
     *,
     size: Size | None = None,
     interpolation: Literal["bilinear", "bicubic", "area"] = "bilinear",
+    rate: Rate = "stored",
     report: Report | None = None,
 ) -> Image:
     """Return frames in the order of ``numbers``, which may repeat or be a table of clips: (*numbers, H, W, 3) uint8.
@@ -73,7 +100,7 @@ def frames(
     The other arguments and the errors are those of :func:`stream`.
     """
     table = np.asarray(numbers if isinstance(numbers, np.ndarray) else list(numbers))
-    found = stream(path, table.ravel().tolist(), size=size, interpolation=interpolation, report=report)
+    found = stream(path, table.ravel().tolist(), size=size, interpolation=interpolation, rate=rate, report=report)
     images: Image | None = None
     for number, image in found:
         if images is None:
@@ -84,36 +111,50 @@ def frames(
 
 
 def _read(source: Source, wanted: Sequence[int], convert: _Converter, report: Report) -> Iterator[tuple[int, Image]]:
-    report.requested += len(wanted)
-    report.absent += source.info.promised - source.info.frames
-    decoded = 0
-    with closing(source.decode(wanted)) as found:
-        for number, frame, exact in _match(found, wanted):
-            decoded += exact
-            report.decoded += exact
-            report.missing += not exact
-            report.corrupt += exact and frame.is_corrupt
-            yield number, convert(frame)
-    if decoded < READABLE * len(wanted):
+    before = report.decoded
+    for number, frame in _decode(source, wanted, report):
+        yield number, convert(frame)
+    if (decoded := report.decoded - before) < READABLE * len(wanted):
         raise VideoError(
-            f"{source.info.path}: only {decoded} of the {len(wanted)} frames needed can be read; "
-            "it is too damaged to be used"
+            f"{source.info.path}: only {decoded} of the {len(wanted)} frames needed can be read, and at least "
+            f"{READABLE:.0%} must be; it is too damaged to be used"
         )
 
 
-def _match(decoded: Iterable[tuple[int, VideoFrame]], wanted: Sequence[int]) -> Iterator[tuple[int, VideoFrame, bool]]:
-    """Yield each requested number, the frame to use for it, and whether it is exactly that frame."""
+def _decode(source: Source, wanted: Sequence[int], report: Report) -> Iterator[tuple[int, VideoFrame]]:
+    """Yield each requested number with the frame to use for it, and count."""
+    report.requested += len(wanted)
+    report.absent += source.info.promised - source.info.frames
+    report.gaps += source.info.gaps
+    left = len(wanted)
+    try:
+        with closing(source.decode(wanted)) as found:
+            for number, one in _match(found, wanted):
+                left -= 1
+                exact = one.number == number
+                report.decoded += exact
+                report.missing += not exact
+                report.corrupt += exact and one.corrupt
+                yield number, one.frame
+    except GeneratorExit:
+        report.requested -= left  # nobody wanted the others
+        raise
+    report.missing += left  # of a video without a single readable frame
+
+
+def _match(decoded: Iterable[Decoded], wanted: Sequence[int]) -> Iterator[tuple[int, Decoded]]:
+    """Yield each requested number, and the frame to use for it: itself, else the one before, else the one after."""
     queue = iter(wanted)
     due, previous = next(queue, None), None
-    for number, frame in decoded:
-        while due is not None and due <= number:
-            yield due, frame if due == number or previous is None else previous, due == number
+    for one in decoded:
+        while due is not None and due <= one.number:
+            yield due, one if due == one.number or previous is None else previous
             due = next(queue, None)
         if due is None:
             return
-        previous = frame
+        previous = one
     while due is not None and previous is not None:
-        yield due, previous, False
+        yield due, previous
         due = next(queue, None)
 
 
@@ -141,18 +182,18 @@ class _Converter:
         self._resize, self._colour = VideoReformatter(), VideoReformatter()
 
     def __call__(self, frame: VideoFrame) -> Image:
-        quarters = turns(frame)
-        width, height = (self.height, self.width) if quarters % 2 else (self.width, self.height)
+        orientation = Orientation.of_frame(frame)
+        height, width = orientation.size(self.height, self.width)
         resized = (frame.width, frame.height) != (width, height)
         if resized and frame.format.name.startswith("yuv"):  # faster and more exact than resizing RGB
             frame = self._resize.reformat(frame, width, height, interpolation=self._filter)
         rgb = self._colour.reformat(frame, width, height, "rgb24", interpolation=self._filter)
-        return np.ascontiguousarray(np.rot90(rgb.to_ndarray(), quarters), np.uint8)
+        return np.ascontiguousarray(orientation.apply(rgb.to_ndarray()), np.uint8)
 
 
-def _source(path: Path) -> Source:
+def _source(path: Path, rate: Rate) -> Source:
     if path.is_dir():
-        return folders.survey(path)
+        return folders.survey(path)  # its pictures are counted one by one at any rate
     try:
         status = path.stat()
     except (OSError, ValueError) as error:
@@ -161,4 +202,14 @@ def _source(path: Path) -> Source:
         raise VideoError(f"{path} is neither a video file nor a folder of pictures")
     if status.st_size == 0:
         raise VideoError(f"{path} is empty (0 bytes)")
-    return files.survey(path, status.st_size, status.st_mtime_ns)
+    file = files.survey(path, status.st_size, status.st_mtime_ns)
+    return files.ConstantRate(file) if rate == "constant" else file
+
+
+def folder_of(path: Path) -> folders.Folder:
+    """Return the pictures of a folder in the order of reading.
+
+    Raises:
+        VideoError: it is not one sequence, or none of its pictures can be read.
+    """
+    return folders.survey(path)

@@ -1,0 +1,67 @@
+"""Keys of the feature cache: hashes of everything that changes what a cache file holds."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+
+from av import __version__ as decoder_version
+from av import library_versions
+
+from aqakit.backbones.parts.base import Backbone
+from aqakit.backbones.parts.video import VideoBackbone
+from aqakit.errors import DataError
+from aqakit.recordings import signals, video
+from aqakit.recordings.hashing import content_hash
+from aqakit.types import Sample
+
+_LAYOUT = 2
+"""Version of the cache format; increased when the meaning of a cache file, or what is read of a recording, changes."""
+
+
+def source(sample: Sample, name: str, backbone: Backbone) -> Path:
+    """Return the recording of a sample that a backbone reads."""
+    if backbone.reads not in sample.sources:
+        there = " and ".join(sample.sources) or "nothing"
+        raise DataError(f"{sample.id}: backbone {name} reads {backbone.reads}, and the sample has {there}")
+    return sample.sources[backbone.reads]
+
+
+def length(path: Path, backbone: Backbone, window: tuple[int, int] | None, rate: video.Rate = "stored") -> int:
+    """Return the number of frames of a video, or rows of any other recording, within the window."""
+    if window is not None:
+        return window[1] - window[0] + 1
+    if backbone.reads == "video":
+        return video.probe(path, rate).frames
+    return len(signals.READERS[backbone.reads](path))
+
+
+def content_of(sample: Sample, name: str, backbone: Backbone, shift: int = 0) -> str:
+    """Hash what a backbone reads of a sample: of a folder, only the pictures of its clips."""
+    path = source(sample, name, backbone)
+    if not isinstance(backbone, VideoBackbone) or not path.is_dir():
+        return content_hash(path)
+    whole = "" if sample.window else f"{video.probe(path).frames} "
+    return whole + content_hash(path, backbone.numbers(path, sample.window, shift=shift).tolist())
+
+
+def cache_file(cache: Path, content: str, sample: Sample, name: str, backbone: Backbone, **more: object) -> Path:
+    """Return the cache file for what a backbone computes from a sample, given the hash of what it reads."""
+    recipe = {
+        "layout": _LAYOUT,
+        "content": content,
+        "window": sample.window,
+        "rate": sample.rate,
+        "backbone": name,
+        "options": backbone.fingerprint(),
+        "decoder": [decoder_version, *sorted(map(str, library_versions.items()))],
+        **more,
+    }
+    key = digest(recipe)
+    return cache / "features" / name / key[:2] / f"{key}.safetensors"
+
+
+def digest(recipe: object) -> str:
+    """Return a short hash of a JSON value."""
+    return hashlib.blake2b(json.dumps(recipe, sort_keys=True).encode(), digest_size=16).hexdigest()
