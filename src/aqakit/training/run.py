@@ -14,7 +14,7 @@ import json
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -23,6 +23,7 @@ from torch import Tensor
 
 from aqakit.backbones.parts.base import Backbone
 from aqakit.backbones.parts.building import build_backbones
+from aqakit.backbones.parts.video import VideoBackbone
 from aqakit.errors import OptionError, RunError
 from aqakit.features import extract, keys
 from aqakit.features.appearance import appearance
@@ -125,7 +126,7 @@ class Run:
         found = {}
         for name in self.training_summary.pixels:
             path = keys.source(sample, name, self.backbones[name])
-            clips = self.backbones[name].read(path, sample.window, rate=sample.rate)
+            clips = cast(VideoBackbone, self.backbones[name]).read(path, sample.window, rate=sample.rate)
             found[name] = torch.cat([appearance(torch.from_numpy(clip)[None]) for clip in clips]).mean(0, keepdim=True)
         return found
 
