@@ -135,7 +135,7 @@ def test_batches_of_labelled_samples_are_of_equal_size():
 
 def test_accumulated_gradients_equal_those_of_one_large_batch():
     # squared error is a mean over samples, so two half batches averaged are the whole batch
-    one, two = assessor("regression"), assessor("regression")
+    one, two = assessor("regression", dropout=0.0), assessor("regression", dropout=0.0)
     sgd = {"optimizer": "sgd", "epochs": 1, "learning_rate": 1e-3, "weight_decay": 0.0}
     fit([Member(one, source(0))], {}, Settings(batch_size=24, **sgd))
     fit([Member(two, source(0))], {}, Settings(batch_size=12, accumulate=2, **sgd))

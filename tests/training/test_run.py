@@ -93,7 +93,7 @@ def test_validation_and_training_share_no_group(manifest, tmp_path):
 
 
 def test_total_is_the_exact_affine_image_and_needs_a_difficulty(manifest, tmp_path):
-    run = train(manifest, tmp_path / "run", target="total", validation=0.0)
+    run = train(manifest, tmp_path / "run", target="total", validation=0.0, members=1)
     recording = manifest.parent / "0.npy"
     single, double = run.predict(recording, difficulty=1.0), run.predict(recording, difficulty=2.0)
     torch.testing.assert_close(double.mean, 2 * single.mean)
