@@ -60,7 +60,7 @@ def constant_rate(starts: Sequence[float], durations: Sequence[float], *, alone:
         alone: whether the file has no other track; then the first picture is the first frame, however late.
 
     >>> constant_rate([0, 1, 4, 5], [1, 1, 1, 1], alone=True)
-    [1, 3, 1, 1]
+    [1, 2, 2, 1]
     """
     shown: list[int] = []
     repeats = deque([0, 0, 0], maxlen=3)
