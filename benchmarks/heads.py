@@ -26,7 +26,6 @@ from aqakit.training.batches import CachedFeatures
 from aqakit.training.collating import collate
 from aqakit.training.epoch import make_states, train_epoch
 from aqakit.training.settings import Settings
-from aqakit.training.stacked import can_stack
 from aqakit.training.state import Member
 from aqakit.types import FeatureSpec, LabelSpec, Sample, ScoreScale, Stream
 
@@ -53,7 +52,6 @@ def ours(data: CachedFeatures, count: int, settings: Settings) -> Callable[[int]
         method = dae.build(FeatureSpec({"features": (width,)}), LabelSpec(ScoreScale(0, 100)), dropout=DROPOUT)
         model = Assessor(method, Standardise({}), {}, target="score", fuse="none")
         made.append(Member(model, data, seed=seed))
-    assert count == 1 or can_stack([member.assessor for member in made])
     states = make_states(made, settings)
     return lambda epoch: [train_epoch(state, settings, epoch, CPU) for state in states]
 

@@ -131,3 +131,4 @@ def test_unlabelled_rows_and_other_kinds_of_sources_are_trained_one_by_one():
     assert not share_memory([labelled, source(0)])
     assert not can_stack(models("regression", 1))
     assert not can_stack(models("regression", 2, pooling="recurrent"))
+    assert not can_stack(models("regression", 2, hidden=(2000, 1000)))  # too large for a CPU's cache

@@ -1,6 +1,6 @@
 """Several models of one shape as one: their weights are stacked, and one computation gives the losses of all.
 
-A small head spends most of a step on calling its layers, and a GPU most of it on waiting; both cost as much for five
+A small head spends most of a step on calling its layers, and a GPU most of it on waiting; that costs as much for five
 models as for one. Each model has its own samples, its own random numbers and its own gradient, so that it learns what
 it would learn alone.
 """
@@ -16,6 +16,9 @@ from torch.func import functional_call, vmap
 
 from aqakit.training.assessor import Assessor, Losses
 from aqakit.types import Batch, Stream
+
+_MOST_ON_CPU = 150_000
+"""Weights of a model. The steps of larger ones are bound by memory, and take longer together (benchmarks/heads.py)."""
 
 _LABELS = ("score", "judges", "difficulty", "caption", "group")
 
@@ -78,9 +81,12 @@ class Stacked(nn.Module):
 
 
 def can_stack(models: Sequence[Assessor]) -> bool:
-    """Whether models can be trained as one: several heads on frozen features, alike in all shapes."""
+    """Whether models are trained as one: several heads on frozen features, alike in all shapes, and small on a CPU."""
     first = models[0]
     if len(models) == 1 or first.live or not first.method.supports_vmap:
+        return False
+    weights = list(first.parameters())
+    if weights[0].device.type == "cpu" and sum(one.numel() for one in weights) > _MOST_ON_CPU:
         return False
     shapes = [[(name, value.shape) for name, value in model.state_dict().items()] for model in models]
     return all(other == shapes[0] for other in shapes)
