@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 import torch
-from safetensors.torch import save_file
 
 from aqakit.features import cache
+from aqakit.system import tensors as storage
 
 
 def fill(folder: Path, numbers: range) -> dict[Path, torch.Tensor]:
@@ -54,15 +54,16 @@ def test_a_stop_while_packing_loses_nothing(tmp_path: Path, monkeypatch) -> None
             cache.pack(tmp_path)
     check(made)
     calls = []
+    write = storage.write
 
-    def stop_before_the_fifth(tensors, path):
+    def stop_before_the_fifth(path, tensors, header):
         if len(calls) == 4:
             raise KeyboardInterrupt
         calls.append(path)
-        save_file(tensors, path)
+        write(path, tensors, header)
 
     with monkeypatch.context() as patch:
-        patch.setattr(cache, "save_file", stop_before_the_fifth)
+        patch.setattr(storage, "write", stop_before_the_fifth)
         with pytest.raises(KeyboardInterrupt):
             cache.pack(tmp_path)
     check(made)

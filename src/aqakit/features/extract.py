@@ -34,7 +34,10 @@ from aqakit.system.prefetch import read_ahead
 from aqakit.system.progress import ThroughputLogger, track
 from aqakit.types import Sample
 
-_LAYOUT = 1
+FEATURE_VERSION = 1
+"""Version of the computed features; increased when a change in aqakit gives other features from the same input."""
+
+_LAYOUT = 2
 """Version of the cache format; increased when the meaning of a cache file changes."""
 
 _CLIPS_AT_ONCE = 16
@@ -162,7 +165,8 @@ def _read(
 ) -> Iterator[_Opened | np.ndarray]:
     """Yield the opened recording, then, if its features are not cached, its clips."""
     path = source(sample, name, backbone)
-    file = cache_file(cache, path, sample.window, name, backbone, **engine.fingerprint()) if cache else None
+    options = {**backbone.fingerprint(), **backbone.fingerprint_of(path), **engine.fingerprint()}
+    file = cache_file(cache, path, sample.window, name, options) if cache else None
     stored = load(file) if file else None
     if stored is not None:
         yield _Opened(path, file, int(stored["length"]), stored["features"])
@@ -176,16 +180,22 @@ def _finish(items: Iterator[_Opened | np.ndarray], backbone: Backbone, engine: E
     opened = cast(_Opened, next(items))
     if opened.stored is not None:
         return Clips(opened.stored.float(), opened.length, fresh=False)
-    features = compact(_embed(opened.path, cast(Iterator[np.ndarray], items), backbone, engine), backbone)
+    computed = _embed(opened.path, cast(Iterator[np.ndarray], items), backbone, engine)
+    if not bool(computed.isfinite().all()):
+        raise DataError(f"{opened.path}: the backbone gives features that are not finite; check recording and weights")
+    features = compact(computed, backbone)
     if opened.file:
         save(opened.file, {"features": features, "length": torch.tensor(opened.length)})
     return Clips(features.float(), opened.length, fresh=True)
 
 
 def pixels_of(sample: Sample, name: str, backbone: VideoBackbone, cache: Path, *, shift: int) -> Pixels:
-    """Return the decoded frames of one sample, from the cache if available."""
+    """Return the decoded frames of one sample, from the cache if available.
+
+    They are shared by all backbones that read the same frames, whatever their weights.
+    """
     path = source(sample, name, backbone)
-    file = cache_file(cache, path, sample.window, name, backbone, pixels=True, shift=shift)
+    file = cache_file(cache, path, sample.window, "pixels", {**backbone.reading(path), "shift": shift})
     stored = load(file)
     if stored is None:
         frames, numbers, total = backbone.frames(path, sample.window, shift=shift)
@@ -221,8 +231,9 @@ def _embed(path: Path, clips: Iterator[np.ndarray], backbone: Backbone, engine: 
 
 
 def compact(features: Tensor, backbone: Backbone) -> Tensor:
-    """Convert to half precision, except for channels with their own units and for user features, which may overflow."""
-    return features if backbone.standardise or backbone.reads == "features" else features.half()
+    """Convert to half precision, except for channels with their own units, user features, and what would overflow."""
+    exact = backbone.standardise or backbone.reads == "features"
+    return features if exact or not bool(features.half().isfinite().all()) else features.half()
 
 
 def length(path: Path, backbone: Backbone, window: tuple[int, int] | None) -> int:
@@ -235,17 +246,17 @@ def length(path: Path, backbone: Backbone, window: tuple[int, int] | None) -> in
 
 
 def cache_file(
-    cache: Path, path: Path, window: tuple[int, int] | None, name: str, backbone: Backbone, **more: object
+    cache: Path, path: Path, window: tuple[int, int] | None, name: str, options: Mapping[str, object]
 ) -> Path:
-    """Return the cache file for the features of a recording by a backbone."""
+    """Return the cache file in the folder ``name`` for a recording that is processed with ``options``."""
     recipe = {
         "layout": _LAYOUT,
+        "features": FEATURE_VERSION,
+        "kind": name,
         "content": content_hash(path),
         "window": window,
-        "backbone": name,
-        "options": backbone.fingerprint(),
+        "options": options,
         "decoder": [decoder_version, *sorted(map(str, library_versions.items()))],
-        **more,
     }
     key = digest(recipe)
     return cache / "features" / name / key[:2] / f"{key}.safetensors"
