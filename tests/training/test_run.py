@@ -199,7 +199,7 @@ def test_killed_at_any_moment_and_run_again_gives_the_same_bits(manifest, tmp_pa
 
     assert start(tmp_path / "whole").wait() == 0
     killed = start(tmp_path / "killed")
-    while killed.poll() is None and not (tmp_path / "killed" / "optimizer.pt").exists():
+    while killed.poll() is None and not (tmp_path / "killed" / "resume.safetensors").exists():
         time.sleep(0.02)
     killed.send_signal(signal.SIGKILL)
     killed.wait()

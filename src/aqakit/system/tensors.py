@@ -7,13 +7,13 @@ both, so a file that has neither was written before files had digests.
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save as to_bytes
 from torch import Tensor
 
 from aqakit.system.files import atomic_path
@@ -21,6 +21,11 @@ from aqakit.system.files import atomic_path
 FORMAT = "aqakit 1"
 
 Tensors = dict[str, Tensor]
+
+_KINDS = {
+    torch.float64: "F64", torch.float32: "F32", torch.float16: "F16", torch.bfloat16: "BF16", torch.bool: "BOOL",
+    torch.int64: "I64", torch.int32: "I32", torch.int16: "I16", torch.int8: "I8", torch.uint8: "U8",
+}  # fmt: skip
 
 
 class DamagedError(ValueError):
@@ -33,15 +38,29 @@ def save(file: Path, tensors: Mapping[str, Tensor], about: Mapping[str, str] | N
     Raises:
         OSError: the file cannot be written; the error names it.
     """
-    plain = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     header = {**(about or {}), "format": FORMAT}
-    write(file, plain, {**header, "digest": digest(plain, header)})
+    write(file, tensors, {**header, "digest": digest(tensors, header)})
 
 
 def write(file: Path, tensors: Mapping[str, Tensor], header: Mapping[str, str]) -> None:
-    """Write tensors atomically with a header, without adding a digest."""
-    with atomic_path(file) as temporary:
-        temporary.write_bytes(to_bytes(_apart(tensors), dict(header)))
+    """Write tensors atomically with a header, without adding a digest.
+
+    The same content always gives the same bytes. The library's own writer orders the header at random, makes files that
+    only their owner can read, and does not say which error the system gave.
+    """
+    ordered = sorted(tensors.items(), key=lambda item: (-item[1].element_size(), item[0]))  # keeps values aligned
+    index: dict[str, Any] = {"__metadata__": dict(sorted(header.items()))}
+    place = 0
+    for name, tensor in ordered:
+        shape, end = list(tensor.shape), place + tensor.numel() * tensor.element_size()
+        index[name] = {"dtype": _KINDS[tensor.dtype], "shape": shape, "data_offsets": [place, end]}
+        place = end
+    text = json.dumps(index, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % 8)
+    with atomic_path(file) as temporary, temporary.open("wb") as stream:
+        stream.write(len(text).to_bytes(8, "little") + text)
+        for _, tensor in ordered:
+            stream.write(_bytes(tensor))
 
 
 def load(file: Path, *, required: bool = False) -> tuple[Tensors, dict[str, str]]:
@@ -86,8 +105,7 @@ def digest(tensors: Mapping[str, Tensor], header: Mapping[str, str] | None = Non
     for name, text in sorted((header or {}).items()):
         _add(found, [name.encode(), text.encode()])
     for name, tensor in sorted(tensors.items()):
-        plain = tensor.detach().cpu().contiguous().flatten()
-        _add(found, [name.encode(), f"{tensor.dtype} {list(tensor.shape)}".encode(), plain.view(torch.uint8).numpy()])
+        _add(found, [name.encode(), f"{tensor.dtype} {list(tensor.shape)}".encode(), _bytes(tensor)])
     return found.hexdigest()
 
 
@@ -132,12 +150,5 @@ def _add(found: Any, parts: Iterable[Any]) -> None:
         found.update(part)
 
 
-def _apart(tensors: Mapping[str, Tensor]) -> Tensors:
-    """Copy tensors that share memory with others, which the format does not know."""
-    seen: set[int] = set()
-    found = {}
-    for name, tensor in tensors.items():
-        place = tensor.untyped_storage().data_ptr()
-        found[name] = tensor.clone() if place in seen else tensor
-        seen.add(place)
-    return found
+def _bytes(tensor: Tensor) -> Any:
+    return tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy()
