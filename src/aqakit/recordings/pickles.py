@@ -3,14 +3,20 @@
 A pickle is a program. Here it can call only stand-ins that build Python's containers and NumPy's arrays and scalars;
 any other name ends the reading before it is called. NumPy's own ``ndarray`` and ``dtype`` are not allowed: a pickle
 could make them interpret arbitrary bytes as pointers.
+
+A pickle can also be a small program that takes much memory, or that crashes the interpreter. It is run by the
+unpickler in Python, which counts its steps: their number and the size of the file are limited, what the stand-ins copy
+is no more than what the file holds, and tuples are not nested so deeply that hashing them would overflow the stack.
 """
 
 from __future__ import annotations
 
 import collections
 import io
+import math
 import pickle
 import re
+import struct
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Self
@@ -19,9 +25,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aqakit.errors import DataError
+from aqakit.system.files import check_size, largest
 
 _BROKEN = (pickle.UnpicklingError, EOFError, ValueError, TypeError, LookupError, AttributeError, ImportError)
 _TOO_MUCH = (MemoryError, OverflowError, RecursionError)
+
+_SHARE = 1 / 4
+"""Of the largest recording that a file may be: 64 MiB, unless the user allows more."""
+
+_STEPS = 1 / 128
+"""Steps of a pickle that are allowed for each byte of the largest recording: an empty set takes 200 bytes."""
+
+_DEEPEST = 100
+"""Tuples within tuples; Python hashes them recursively, without a check of its own."""
+
+_DIMENSIONS = 32
+_SIZED = (bytes, bytearray, str, list, tuple, dict)
 
 
 def load(path: Path | str) -> Any:
@@ -47,6 +66,8 @@ def load_npy_objects(path: Path | str) -> NDArray[Any]:
         read_header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
         shape, _, dtype = read_header(data)
         if not dtype.hasobject:
+            if math.prod(shape) * dtype.itemsize > len(data.getbuffer()):
+                raise DataError(f"{path} does not hold the array that its header describes")
             data.seek(0)
             return np.asarray(np.load(data, allow_pickle=False))
     except (*_BROKEN, *_TOO_MUCH) as error:
@@ -61,33 +82,123 @@ def _bytes(path: Path) -> bytes:
     if not path.is_file():
         raise DataError(f"{path}: {'not a file' if path.exists() else 'no such file'}")
     try:
+        check_size(path, path.stat().st_size, _SHARE)
         return path.read_bytes()
     except OSError as error:
         raise DataError(f"{path}: {error.strerror}") from error
 
 
 def _unpickle(path: Path, data: bytes) -> Any:
+    unpickler = _Unpickler(path, data)
     try:
-        return _Unpickler(io.BytesIO(data), encoding="latin1").load()
+        return unpickler.load()
     except _ForbiddenError as error:
         raise DataError(
             f"{path} asks for {error}, which is not plain data; nothing was executed, and the file was not read"
         ) from error
     except (*_BROKEN, *_TOO_MUCH) as error:
-        raise DataError(f"{path} is not a pickle, or is damaged: {' '.join(str(error).split())}") from error
+        reason = " ".join(str(error).split())[:160]
+        raise DataError(f"{path} is not a pickle, or is damaged: {reason or type(error).__name__}") from error
 
 
 class _ForbiddenError(Exception):
-    """Raised with the name that a pickle may not call."""
+    """Raised with what a pickle may not do."""
 
 
-class _Unpickler(pickle.Unpickler):
+Step = Callable[[Any], None]
+
+
+class _Unpickler(pickle._Unpickler):
+    """The unpickler in Python, with stand-ins for every name and limits for everything that grows."""
+
+    stack: list[Any]
+    append: Callable[[Any], None]
+    read: Callable[[int], bytes]
+
+    def __init__(self, path: Path, data: bytes) -> None:
+        super().__init__(io.BytesIO(data), encoding="latin1")
+        self._path, self._size, self._steps, self._copied = path, len(data), 0, 0
+        self._most = int(largest() * _STEPS)
+        self._nested: dict[int, tuple[Any, ...]] = {}
+
     def find_class(self, module: str, name: str) -> Any:
         """Return the stand-in for a name."""
         try:
             return _STAND_INS[module.replace("__builtin__", "builtins").replace("._core.", ".core."), name]
         except KeyError:
             raise _ForbiddenError(f"{module}.{name}") from None
+
+    def count(self) -> None:
+        """Count a step.
+
+        Raises:
+            DataError: there have been too many.
+        """
+        self._steps += 1
+        if self._steps > self._most:
+            check_size(self._path, self._steps, _STEPS, "objects")
+
+    def check_copy(self) -> None:
+        """Refuse to copy more into the argument of a call, altogether, than the file holds.
+
+        Raises:
+            _ForbiddenError: an object is copied again and again.
+        """
+        given = self.stack[-1]
+        parts = [given, *given] if isinstance(given, tuple) else [given]
+        self._copied += sum(len(part) for part in parts if isinstance(part, _SIZED))
+        if self._copied > self._size:
+            raise _ForbiddenError("more memory than its size explains")
+
+    def check_state(self) -> None:
+        """Refuse to set the state of anything but our stand-ins, such as the attributes of a function."""
+        self.check_copy()
+        if not isinstance(self.stack[-2], _Array | _Dtype):
+            raise _ForbiddenError(f"setting the state of a {type(self.stack[-2]).__name__}")
+
+    def check_depth(self) -> None:
+        """Measure the tuple that was made last.
+
+        Raises:
+            _ForbiddenError: it is nested too deeply.
+        """
+        made = self.stack[-1]
+        inside = [self._nested.get(id(part), (1, 1)) for part in made if isinstance(part, tuple)]
+        if inside:
+            depth, size = 1 + max(deep for deep, *_ in inside), 1 + sum(size for _, size, *_ in inside)
+            if depth > _DEEPEST or size > self._size:  # the same one in many places is hashed in each of them
+                raise _ForbiddenError("tuples within tuples without end")
+            self._nested[id(made)] = depth, size, made
+
+    def read_bytearray(self) -> None:
+        """Read a ``bytearray``; the original allocates what the file claims before it looks."""
+        (size,) = struct.unpack("<Q", self.read(8))
+        self.append(bytearray(self.read(size)))
+
+
+def _steps() -> dict[int, Step]:
+    """Return the steps of the unpickler by the byte that stands for each, counted and checked."""
+    own = dict(pickle._Unpickler.dispatch)
+    for code in (pickle.NEWOBJ_EX, pickle.OBJ, pickle.INST, pickle.PERSID, pickle.BINPERSID):
+        del own[code[0]]
+    before = {code[0]: _Unpickler.check_copy for code in (pickle.REDUCE, pickle.NEWOBJ)}
+    before[pickle.BUILD[0]] = _Unpickler.check_state
+    tuples = (pickle.TUPLE, pickle.TUPLE1, pickle.TUPLE2, pickle.TUPLE3)
+    after = {code[0]: _Unpickler.check_depth for code in tuples}
+    made = {key: _checked(step, before.get(key), after.get(key)) for key, step in own.items()}
+    return made | {pickle.BYTEARRAY8[0]: _checked(_Unpickler.read_bytearray)}
+
+
+def _checked(step: Step, before: Step | None = None, after: Step | None = None) -> Step:
+    def checked(unpickler: _Unpickler) -> None:
+        unpickler.count()
+        if before:
+            before(unpickler)
+        step(unpickler)
+        if after:
+            after(unpickler)
+
+    return checked
 
 
 class _Dtype:
@@ -99,7 +210,7 @@ class _Dtype:
         self.value = np.dtype(code)
 
     def __setstate__(self, state: tuple[Any, ...]) -> None:
-        self.value = self.value.newbyteorder(state[1] if state[1] in {"<", ">"} else "=")
+        self.value = self.value.newbyteorder(state[1] if state[1] in ("<", ">") else "=")
 
 
 class _Array(np.ndarray[Any, Any]):
@@ -110,9 +221,26 @@ class _Array(np.ndarray[Any, Any]):
 
     def __setstate__(self, state: tuple[Any, ...]) -> None:
         version, shape, dtype, fortran, content = state
-        if not isinstance(dtype, _Dtype) or dtype.value.hasobject != isinstance(content, list):
+        content = content.encode("latin1") if isinstance(content, str) else content
+        if version != 1 or not isinstance(fortran, int) or not _fits(content, dtype, shape):
             raise _ForbiddenError("a forged numpy.ndarray")
-        super().__setstate__((version, shape, dtype.value, fortran, content))
+        super().__setstate__((version, shape, dtype.value, bool(fortran), content))  # type: ignore[arg-type]
+
+
+def _fits(content: object, dtype: object, shape: object) -> bool:
+    """Whether a content is exactly what an array of that shape holds; NumPy would believe what a pickle says."""
+    if not isinstance(dtype, _Dtype) or not isinstance(shape, tuple):
+        return False
+    if not all(type(n) is int and n >= 0 for n in shape) or len(shape) > _DIMENSIONS:
+        return False
+    count = math.prod(shape)
+    if dtype.value.hasobject:
+        return isinstance(content, list) and len(content) == count
+    return (
+        isinstance(content, bytes | bytearray)
+        and dtype.value.itemsize > 0
+        and len(content) == count * dtype.value.itemsize
+    )
 
 
 def _reconstruct(kind: type, shape: tuple[int, ...], code: bytes) -> _Array:
@@ -121,11 +249,34 @@ def _reconstruct(kind: type, shape: tuple[int, ...], code: bytes) -> _Array:
 
 def _scalar(dtype: _Dtype, content: bytes | str) -> Any:
     raw = content.encode("latin1") if isinstance(content, str) else content
+    if not _fits(raw, dtype, ()) or dtype.value.hasobject:
+        raise _ForbiddenError("a forged NumPy scalar")
     return np.frombuffer(raw, dtype.value)[0]
 
 
 def _frombuffer(content: Any, dtype: _Dtype, shape: tuple[int, ...], order: str) -> Any:
+    if not _fits(content, dtype, shape) or dtype.value.hasobject:
+        raise _ForbiddenError("a forged numpy.ndarray")
     return np.frombuffer(content, dtype.value).reshape(shape, order="F" if order == "F" else "C")
+
+
+def _set(items: list[Any]) -> set[Any]:
+    return set(_listed(items))
+
+
+def _frozenset(items: list[Any]) -> frozenset[Any]:
+    return frozenset(_listed(items))
+
+
+def _ordered(items: list[Any] | tuple[()] = ()) -> collections.OrderedDict[Any, Any]:
+    return collections.OrderedDict(_listed(items))
+
+
+def _listed(items: Any) -> Any:
+    """Refuse what is not in the file, such as a range of a billion numbers."""
+    if not isinstance(items, list | tuple):
+        raise _ForbiddenError(f"a container of a {type(items).__name__}")
+    return items
 
 
 def _encode(text: str, encoding: str) -> bytes:
@@ -142,6 +293,16 @@ _STAND_INS: dict[tuple[str, str], Callable[..., Any]] = {
     ("numpy.core.multiarray", "scalar"): _scalar,
     ("numpy.core.numeric", "_frombuffer"): _frombuffer,
     ("_codecs", "encode"): _encode,
-    ("collections", "OrderedDict"): collections.OrderedDict,
-    **{("builtins", kind.__name__): kind for kind in (set, frozenset, complex, slice, range)},
+    ("collections", "OrderedDict"): _ordered,
+    ("builtins", "set"): _set,
+    ("builtins", "frozenset"): _frozenset,
+    **{("builtins", kind.__name__): kind for kind in (complex, slice, range)},
 }
+
+NUMPY_NUMBERS: list[Any] = [
+    (_Dtype, "numpy.dtype"),
+    *((_scalar, f"numpy.{core}.multiarray.scalar") for core in ("core", "_core")),
+]
+"""Stand-ins for NumPy's numbers in files of PyTorch, as ``torch.serialization.safe_globals`` takes them."""
+
+_Unpickler.dispatch = _steps()
