@@ -35,7 +35,9 @@ def load(file: Path) -> Tensors | None:
     except (OSError, DamagedError) as error:
         packed = _packed(_pack_of(file.parent), file.stem)
         if packed is None and isinstance(error, DamagedError):
-            console.print(f"{file}: is damaged and is made again ({error})", markup=False, highlight=False)
+            console.print(
+                f"{file}: is damaged and is made again ({error})", markup=False, highlight=False, soft_wrap=True
+            )
         return packed
 
 

@@ -7,9 +7,7 @@ What a file says of its sizes is checked before anything is allocated, against t
 
 from __future__ import annotations
 
-import pickle
 import zipfile
-import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -17,18 +15,13 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from safetensors import SafetensorError, safe_open
+from safetensors import safe_open
 from torch import Tensor
 
-from aqakit.errors import DataError
+from aqakit.errors import AqakitError, DataError
 from aqakit.recordings.pickles import NUMPY_NUMBERS
 from aqakit.system.files import check_size
-
-BROKEN = (
-    *(OSError, EOFError, ValueError, TypeError, LookupError, AttributeError, SyntaxError, MemoryError, RuntimeError),
-    *(OverflowError, AssertionError, zipfile.BadZipFile, zlib.error, SafetensorError),
-)
-"""What the libraries raise for damaged files; and :class:`pickle.UnpicklingError` for objects that are not data."""
+from aqakit.system.tensors import reason
 
 _HEADER = 1 / 64
 """Of the largest recording that the description of tensors may take: 4 MiB, since each entry becomes an object."""
@@ -48,8 +41,10 @@ def numpy_array(path: Path, key: str) -> NDArray[np.generic]:
             name = _member(path, archive.files, key)
             check_size(path, max(e.file_size for e in archive.zip.infolist() if e.filename in (name, f"{name}.npy")))
             return np.asarray(archive[name])
-    except (*BROKEN, pickle.UnpicklingError) as error:
-        raise DataError(f"{path} cannot be read as an array of numbers: {error}") from error
+    except AqakitError:
+        raise
+    except Exception as error:  # NumPy raises many kinds for damaged files
+        raise DataError(f"{path} cannot be read as an array of numbers: {reason(error)}") from error
 
 
 def tensor(path: Path, key: str) -> NDArray[np.generic]:
@@ -66,9 +61,10 @@ def tensor(path: Path, key: str) -> NDArray[np.generic]:
         else:
             check_size(path, path.stat().st_size)
             found = load_torch(path)
-    except (*BROKEN, pickle.UnpicklingError) as error:
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0][:160]
-        raise DataError(f"{path} cannot be read as a tensor of numbers: {reason}") from error
+    except AqakitError:
+        raise
+    except Exception as error:  # so does PyTorch
+        raise DataError(f"{path} cannot be read as a tensor of numbers: {reason(error)}") from error
     if isinstance(found, Mapping):
         found = found[_member(path, list(found), key)]
     if not isinstance(found, Tensor):
@@ -84,7 +80,7 @@ def load_torch(path: Path) -> Any:
         DataError: it would take more memory than the file, and more than is allowed; or it claims more values than it
             has.
         pickle.UnpicklingError: it holds objects that are not data.
-        Exception: one of :data:`BROKEN`, if it is damaged.
+        Exception: of many kinds, if it is damaged.
     """
     size = path.stat().st_size
     if zipfile.is_zipfile(path):

@@ -24,11 +24,9 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from aqakit.errors import DataError
+from aqakit.errors import AqakitError, DataError
 from aqakit.system.files import check_size, largest
-
-_BROKEN = (pickle.UnpicklingError, EOFError, ValueError, TypeError, LookupError, AttributeError, ImportError)
-_TOO_MUCH = (MemoryError, OverflowError, RecursionError)
+from aqakit.system.tensors import reason
 
 _SHARE = 1 / 4
 """Of the largest recording that a file may be: 64 MiB, unless the user allows more."""
@@ -70,8 +68,10 @@ def load_npy_objects(path: Path | str) -> NDArray[Any]:
                 raise DataError(f"{path} does not hold the array that its header describes")
             data.seek(0)
             return np.asarray(np.load(data, allow_pickle=False))
-    except (*_BROKEN, *_TOO_MUCH) as error:
-        raise DataError(f"{path} is not a .npy file, or is damaged: {error}") from error
+    except AqakitError:
+        raise
+    except Exception as error:  # NumPy raises many kinds for damaged files
+        raise DataError(f"{path} is not a .npy file, or is damaged: {reason(error)}") from error
     array = _unpickle(path, data.read())
     if not isinstance(array, np.ndarray) or array.shape != shape:
         raise DataError(f"{path} does not hold the array that its header describes")
@@ -96,9 +96,10 @@ def _unpickle(path: Path, data: bytes) -> Any:
         raise DataError(
             f"{path} asks for {error}, which is not plain data; nothing was executed, and the file was not read"
         ) from error
-    except (*_BROKEN, *_TOO_MUCH) as error:
-        reason = " ".join(str(error).split())[:160]
-        raise DataError(f"{path} is not a pickle, or is damaged: {reason or type(error).__name__}") from error
+    except AqakitError:
+        raise
+    except Exception as error:  # whatever a damaged pickle makes of its steps
+        raise DataError(f"{path} is not a pickle, or is damaged: {reason(error)}") from error
 
 
 class _ForbiddenError(Exception):

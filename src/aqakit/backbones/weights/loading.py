@@ -16,6 +16,7 @@ from aqakit.backbones.weights.published import CATALOGUE, Published
 from aqakit.backbones.weights.styles import STYLES, Style
 from aqakit.errors import DataError, WeightsError
 from aqakit.recordings import arrays
+from aqakit.system.tensors import reason
 
 _TRAINED_FOR_SCORES = {"base_model", "i3d"}
 """Names under which CoRe and DAE store the trunk that they trained with ImageNet-normalised images."""
@@ -149,12 +150,14 @@ def read(path: Path) -> dict[str, Tensor]:
     except pickle.UnpicklingError as error:
         raise WeightsError(
             f"{path} is damaged, or holds objects other than tensors, whose loading would execute code and is refused; "
-            f"save only its state_dict() ({_first(error)})"
+            f"save only its state_dict() ({reason(error)})"
         ) from error
+    except WeightsError:
+        raise
     except DataError as error:
         raise WeightsError(str(error)) from error
-    except arrays.BROKEN as error:
-        raise WeightsError(f"{path} is damaged or not a weights file: {_first(error)}") from error
+    except Exception as error:  # PyTorch raises many kinds for damaged files
+        raise WeightsError(f"{path} is damaged or not a weights file: {reason(error)}") from error
     if not tensors:
         raise WeightsError(f"{path} holds no tensors")
     return tensors
@@ -197,8 +200,3 @@ def _some(names: list[str]) -> str:
 
 def _size(tensor: Tensor) -> str:
     return "×".join(str(n) for n in tensor.shape)
-
-
-def _first(error: Exception) -> str:
-    lines = str(error).strip().splitlines()
-    return lines[0][:160] if lines else type(error).__name__
