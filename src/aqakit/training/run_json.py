@@ -58,7 +58,8 @@ def write(folder: Path, description: Mapping[str, Any], files: Sequence[str] = (
         files: names of text files in the folder whose digests are stored.
     """
     known = {name: _hash((folder / name).read_bytes()) for name in files}
-    body = json.dumps({**description, "files": known, "format": FORMAT}, indent=1)
+    values = {name: value for name, value in description.items() if name != "digest"}
+    body = json.dumps({**values, "files": known, "format": FORMAT}, indent=1)
     write_text(folder / FILE, f'{body[:-2]},\n "digest": "{_hash(body.encode())}"\n}}')
 
 
