@@ -119,6 +119,21 @@ def test_a_full_disk_at_every_file(name: str, data: Path, tmp_path: Path, capsys
     check(name, data, tmp_path, capsys, None)
 
 
+def test_a_report_on_a_full_disk_is_a_sentence(data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("members", data, tmp_path) == 0
+    words = ["report", tmp_path / "run", "--no-data", "-o", tmp_path / "r" / "r.html", "--figures", tmp_path / "r"]
+    (tmp_path / "r").mkdir()
+    for last in (1, 4):
+        with pytest.MonkeyPatch.context() as patch:
+            disk = Disk(patch, last)
+            capsys.readouterr()
+            assert aqakit(patch, *words) == 1
+        assert capsys.readouterr().err.splitlines()[-1] == f"aqakit: {disk.failed}: No space left on device"
+        assert not list(tmp_path.glob("r/.*"))
+    with pytest.MonkeyPatch.context() as patch:
+        assert aqakit(patch, *words) == 0
+
+
 @contextmanager
 def mounted(folder: Path, kibibytes: int) -> Iterator[Path]:
     """A disk of a few KiB in memory."""

@@ -15,7 +15,7 @@ from tests import hostile
 PLAIN = {
     (1, 2): [1, 2.5, "text", None, True, {3, 4}, frozenset({5}), b"bytes", 1j],
     "order": collections.OrderedDict(a=1),
-    "scalars": [np.float64(1.5), np.int64(3), np.uint8(7), np.str_("word")],
+    "scalars": [np.float64(1.5), np.int64(3), np.uint8(7), np.str_("word"), np.str_(""), np.bytes_(b"")],
 }
 ARRAYS = [
     np.arange(6.0).reshape(2, 3),
@@ -24,6 +24,9 @@ ARRAYS = [
     np.array(["one", "three"]),
     np.array([True, False]),
     np.array([[1, "a"], [None, 2.5]], dtype=object),
+    np.zeros((0, 3)),
+    np.array([], dtype="U"),
+    np.array(5.0),
 ]
 
 

@@ -19,7 +19,7 @@ from safetensors import safe_open
 from torch import Tensor
 
 from aqakit.errors import AqakitError, DataError
-from aqakit.recordings.pickles import NUMPY_NUMBERS
+from aqakit.recordings.stand_ins import NUMPY_NUMBERS
 from aqakit.system.files import check_size
 from aqakit.system.tensors import reason
 

@@ -11,20 +11,19 @@ is no more than what the file holds, and tuples are not nested so deeply that ha
 
 from __future__ import annotations
 
-import collections
 import io
 import math
 import pickle
-import re
 import struct
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from aqakit.errors import AqakitError, DataError
+from aqakit.recordings.stand_ins import STAND_INS, Array, Dtype, ForbiddenError
 from aqakit.system.files import check_size, largest
 from aqakit.system.tensors import reason
 
@@ -37,7 +36,6 @@ _STEPS = 1 / 128
 _DEEPEST = 100
 """Tuples within tuples; Python hashes them recursively, without a check of its own."""
 
-_DIMENSIONS = 32
 _SIZED = (bytes, bytearray, str, list, tuple, dict)
 
 
@@ -92,7 +90,7 @@ def _unpickle(path: Path, data: bytes) -> Any:
     unpickler = _Unpickler(path, data)
     try:
         return unpickler.load()
-    except _ForbiddenError as error:
+    except ForbiddenError as error:
         raise DataError(
             f"{path} asks for {error}, which is not plain data; nothing was executed, and the file was not read"
         ) from error
@@ -100,10 +98,6 @@ def _unpickle(path: Path, data: bytes) -> Any:
         raise
     except Exception as error:  # whatever a damaged pickle makes of its steps
         raise DataError(f"{path} is not a pickle, or is damaged: {reason(error)}") from error
-
-
-class _ForbiddenError(Exception):
-    """Raised with what a pickle may not do."""
 
 
 Step = Callable[[Any], None]
@@ -125,9 +119,9 @@ class _Unpickler(pickle._Unpickler):
     def find_class(self, module: str, name: str) -> Any:
         """Return the stand-in for a name."""
         try:
-            return _STAND_INS[module.replace("__builtin__", "builtins").replace("._core.", ".core."), name]
+            return STAND_INS[module.replace("__builtin__", "builtins").replace("._core.", ".core."), name]
         except KeyError:
-            raise _ForbiddenError(f"{module}.{name}") from None
+            raise ForbiddenError(f"{module}.{name}") from None
 
     def count(self) -> None:
         """Count a step.
@@ -143,32 +137,32 @@ class _Unpickler(pickle._Unpickler):
         """Refuse to copy more into the argument of a call, altogether, than the file holds.
 
         Raises:
-            _ForbiddenError: an object is copied again and again.
+            ForbiddenError: an object is copied again and again.
         """
         given = self.stack[-1]
         parts = [given, *given] if isinstance(given, tuple) else [given]
         self._copied += sum(len(part) for part in parts if isinstance(part, _SIZED))
         if self._copied > self._size:
-            raise _ForbiddenError("more memory than its size explains")
+            raise ForbiddenError("more memory than its size explains")
 
     def check_state(self) -> None:
         """Refuse to set the state of anything but our stand-ins, such as the attributes of a function."""
         self.check_copy()
-        if not isinstance(self.stack[-2], _Array | _Dtype):
-            raise _ForbiddenError(f"setting the state of a {type(self.stack[-2]).__name__}")
+        if not isinstance(self.stack[-2], Array | Dtype):
+            raise ForbiddenError(f"setting the state of a {type(self.stack[-2]).__name__}")
 
     def check_depth(self) -> None:
         """Measure the tuple that was made last.
 
         Raises:
-            _ForbiddenError: it is nested too deeply.
+            ForbiddenError: it is nested too deeply.
         """
         made = self.stack[-1]
         inside = [self._nested.get(id(part), (1, 1)) for part in made if isinstance(part, tuple)]
         if inside:
             depth, size = 1 + max(deep for deep, *_ in inside), 1 + sum(size for _, size, *_ in inside)
             if depth > _DEEPEST or size > self._size:  # the same one in many places is hashed in each of them
-                raise _ForbiddenError("tuples within tuples without end")
+                raise ForbiddenError("tuples within tuples without end")
             self._nested[id(made)] = depth, size, made
 
     def read_bytearray(self) -> None:
@@ -201,109 +195,5 @@ def _checked(step: Step, before: Step | None = None, after: Step | None = None) 
 
     return checked
 
-
-class _Dtype:
-    """A plain number, text or object dtype; its only state is the byte order."""
-
-    def __init__(self, code: str, align: bool = False, copy: bool = False) -> None:
-        if not re.fullmatch(r"[|<>=]?[?biufcSUO]\d*", code):
-            raise _ForbiddenError(f"numpy.dtype({code!r})")
-        self.value = np.dtype(code)
-
-    def __setstate__(self, state: tuple[Any, ...]) -> None:
-        self.value = self.value.newbyteorder(state[1] if state[1] in ("<", ">") else "=")
-
-
-class _Array(np.ndarray[Any, Any]):
-    """An array that can be filled only with bytes of numbers or a list of objects."""
-
-    def __new__(cls, *args: Any) -> Self:
-        raise _ForbiddenError("numpy.ndarray()")
-
-    def __setstate__(self, state: tuple[Any, ...]) -> None:
-        version, shape, dtype, fortran, content = state
-        content = content.encode("latin1") if isinstance(content, str) else content
-        if version != 1 or not isinstance(fortran, int) or not _fits(content, dtype, shape):
-            raise _ForbiddenError("a forged numpy.ndarray")
-        super().__setstate__((version, shape, dtype.value, bool(fortran), content))  # type: ignore[arg-type]
-
-
-def _fits(content: object, dtype: object, shape: object) -> bool:
-    """Whether a content is exactly what an array of that shape holds; NumPy would believe what a pickle says."""
-    if not isinstance(dtype, _Dtype) or not isinstance(shape, tuple):
-        return False
-    if not all(type(n) is int and n >= 0 for n in shape) or len(shape) > _DIMENSIONS:
-        return False
-    count = math.prod(shape)
-    if dtype.value.hasobject:
-        return isinstance(content, list) and len(content) == count
-    return (
-        isinstance(content, bytes | bytearray)
-        and dtype.value.itemsize > 0
-        and len(content) == count * dtype.value.itemsize
-    )
-
-
-def _reconstruct(kind: type, shape: tuple[int, ...], code: bytes) -> _Array:
-    return np.ndarray.__new__(_Array, (0,), np.int8)
-
-
-def _scalar(dtype: _Dtype, content: bytes | str) -> Any:
-    raw = content.encode("latin1") if isinstance(content, str) else content
-    if not _fits(raw, dtype, ()) or dtype.value.hasobject:
-        raise _ForbiddenError("a forged NumPy scalar")
-    return np.frombuffer(raw, dtype.value)[0]
-
-
-def _frombuffer(content: Any, dtype: _Dtype, shape: tuple[int, ...], order: str) -> Any:
-    if not _fits(content, dtype, shape) or dtype.value.hasobject:
-        raise _ForbiddenError("a forged numpy.ndarray")
-    return np.frombuffer(content, dtype.value).reshape(shape, order="F" if order == "F" else "C")
-
-
-def _set(items: list[Any]) -> set[Any]:
-    return set(_listed(items))
-
-
-def _frozenset(items: list[Any]) -> frozenset[Any]:
-    return frozenset(_listed(items))
-
-
-def _ordered(items: list[Any] | tuple[()] = ()) -> collections.OrderedDict[Any, Any]:
-    return collections.OrderedDict(_listed(items))
-
-
-def _listed(items: Any) -> Any:
-    """Refuse what is not in the file, such as a range of a billion numbers."""
-    if not isinstance(items, list | tuple):
-        raise _ForbiddenError(f"a container of a {type(items).__name__}")
-    return items
-
-
-def _encode(text: str, encoding: str) -> bytes:
-    """Stand-in for ``_codecs.encode``, with which old protocols write bytes."""
-    if encoding != "latin1":
-        raise _ForbiddenError(f"_codecs.encode to {encoding!r}")
-    return text.encode("latin1")
-
-
-_STAND_INS: dict[tuple[str, str], Callable[..., Any]] = {
-    ("numpy", "ndarray"): _Array,
-    ("numpy", "dtype"): _Dtype,
-    ("numpy.core.multiarray", "_reconstruct"): _reconstruct,
-    ("numpy.core.multiarray", "scalar"): _scalar,
-    ("numpy.core.numeric", "_frombuffer"): _frombuffer,
-    ("_codecs", "encode"): _encode,
-    ("collections", "OrderedDict"): _ordered,
-    ("builtins", "set"): _set,
-    ("builtins", "frozenset"): _frozenset,
-    **{("builtins", kind.__name__): kind for kind in (complex, slice, range)},
-}
-
-NUMPY_NUMBERS: list[Any] = [
-    (_Dtype, "numpy.dtype"),
-    *((_scalar, f"numpy.{core}.multiarray.scalar") for core in ("core", "_core")),
-]
-"""Stand-ins for NumPy's numbers in files of PyTorch, as ``torch.serialization.safe_globals`` takes them."""
 
 _Unpickler.dispatch = _steps()

@@ -10,7 +10,7 @@ import hashlib
 import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
@@ -92,7 +92,8 @@ def read(folder: Path) -> dict[str, Any]:
 
 def recipe_of(folder: Path, stored: Mapping[str, Any]) -> Recipe:
     """Return the recipe in the result of :func:`read`."""
-    return _made(Recipe, stored["recipe"], folder / FILE, "recipe")
+    found = _made(Recipe, stored["recipe"], folder / FILE, "recipe")
+    return replace(found, backbones=tuple(found.backbones))
 
 
 def labels_of(folder: Path, stored: Mapping[str, Any]) -> LabelSpec:
