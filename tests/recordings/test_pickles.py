@@ -25,6 +25,7 @@ ARRAYS = [
     np.array([True, False]),
     np.array([[1, "a"], [None, 2.5]], dtype=object),
     np.zeros((0, 3)),
+    np.zeros(3000),
     np.array([], dtype="U"),
     np.array(5.0),
 ]

@@ -6,7 +6,7 @@ could make them interpret arbitrary bytes as pointers.
 
 A pickle can also be a small program that takes much memory, or that crashes the interpreter. It is run by the
 unpickler in Python, which counts its steps: their number and the size of the file are limited, what the stand-ins copy
-is no more than what the file holds, and tuples are not nested so deeply that hashing them would overflow the stack.
+is not much more than the file holds, and tuples are not nested so deeply that hashing them would overflow the stack.
 """
 
 from __future__ import annotations
@@ -35,6 +35,9 @@ _STEPS = 1 / 128
 
 _DEEPEST = 100
 """Tuples within tuples; Python hashes them recursively, without a check of its own."""
+
+_COPIES = 4
+"""How often the content of a file may be copied; old protocols encode the bytes of an array, and then set them."""
 
 _SIZED = (bytes, bytearray, str, list, tuple, dict)
 
@@ -114,7 +117,7 @@ class _Unpickler(pickle._Unpickler):
         super().__init__(io.BytesIO(data), encoding="latin1")
         self._path, self._size, self._steps, self._copied = path, len(data), 0, 0
         self._most = int(largest() * _STEPS)
-        self._nested: dict[int, tuple[Any, ...]] = {}
+        self._nested: dict[int, tuple[Any, ...]] = {}  # depth and size of tuples, which are kept with their ids
 
     def find_class(self, module: str, name: str) -> Any:
         """Return the stand-in for a name."""
@@ -134,7 +137,7 @@ class _Unpickler(pickle._Unpickler):
             check_size(self._path, self._steps, _STEPS, "objects")
 
     def check_copy(self) -> None:
-        """Refuse to copy more into the argument of a call, altogether, than the file holds.
+        """Refuse to copy much more into the arguments of calls, altogether, than the file holds.
 
         Raises:
             ForbiddenError: an object is copied again and again.
@@ -142,7 +145,7 @@ class _Unpickler(pickle._Unpickler):
         given = self.stack[-1]
         parts = [given, *given] if isinstance(given, tuple) else [given]
         self._copied += sum(len(part) for part in parts if isinstance(part, _SIZED))
-        if self._copied > self._size:
+        if self._copied > _COPIES * self._size:
             raise ForbiddenError("more memory than its size explains")
 
     def check_state(self) -> None:

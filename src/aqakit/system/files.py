@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import platform
 import re
@@ -32,8 +33,8 @@ def atomic_path(file: Path) -> Iterator[Path]:
         temporary.chmod(mode)
         temporary.replace(file)
     except OSError as error:
-        if error.errno is None or error.filename not in (None, str(temporary), os.fsencode(temporary)):
-            raise  # about another file
+        if error.errno not in errno.errorcode or error.filename not in (None, str(temporary), os.fsencode(temporary)):
+            raise  # not of the system, or about another file
         raise OSError(error.errno, error.strerror, str(file)) from error
     finally:
         with suppress(OSError):
@@ -57,7 +58,7 @@ def _host() -> str:
 
 
 def _is_dead(host: str, process: int) -> bool:
-    if host != _host():
+    if host != _host() or os.name != "posix":  # elsewhere, signal 0 is not a question
         return False
     try:
         os.kill(process, 0)

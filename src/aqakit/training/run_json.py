@@ -11,6 +11,7 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import fields, replace
+from functools import cache
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
@@ -155,9 +156,14 @@ def _made(kind: type[T], stored: Mapping[str, Any], file: Path, name: str) -> T:
     if unknown := sorted(set(stored) - known):
         raise RunError(f"{file}: {name} has {', '.join(unknown)}, which this aqakit does not know; {_AGAIN}")
     try:
-        return TypeAdapter(kind).validate_python(stored)
+        return _adapter(kind).validate_python(stored)
     except ValidationError as error:
         raise RunError(f"{file}: {name}.{_first(error)}; {_AGAIN}") from None
+
+
+@cache
+def _adapter(kind: Any) -> TypeAdapter[Any]:
+    return TypeAdapter(kind)
 
 
 def _first(error: ValidationError) -> str:
