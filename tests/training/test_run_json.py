@@ -99,9 +99,12 @@ def test_what_was_edited_by_hand_is_refused(copy: Path) -> None:
         with pytest.raises(RunError, match=f"{name}: is damaged, or was changed after"):
             read_all(copy)
         (copy / name).write_text(whole)
-    (copy / "recalibration.json").unlink()
-    with pytest.raises(RunError, match=r"recalibration\.json: is missing; restore it"):
-        aqakit.load(copy)
+    for name in ("recalibration.json", "calibrated.safetensors", "epochs.safetensors", "predictions.csv"):
+        whole_file = (copy / name).read_bytes()
+        (copy / name).unlink()
+        with pytest.raises(RunError, match=f"{name}: is missing; restore it"):
+            read_all(copy)
+        (copy / name).write_bytes(whole_file)
 
 
 Change = Callable[[dict[str, Any]], Any]

@@ -209,16 +209,16 @@ def write_distributions(file: Path, answers: Mapping[str, ScoreDistribution]) ->
 
 
 def read_distributions(file: Path) -> dict[str, ScoreDistribution]:
-    """Read the result of :func:`write_distributions`; empty if there is no such file.
+    """Read the result of :func:`write_distributions`.
 
     Raises:
-        RunError: the file is damaged.
+        RunError: the file is missing or damaged.
     """
-    if not file.exists():
-        return {}
     try:
         kinds, tensors = _stored(file)
         return {split: restore(kind, _below(f"{split}/", tensors)) for split, kind in kinds.items()}
+    except FileNotFoundError:
+        raise RunError(f"{file}: is missing; {_AGAIN}") from None
     except (OSError, DamagedError, KeyError, TypeError, ValueError) as error:
         raise RunError(f"{file}: is damaged ({storage.reason(error)}); {_AGAIN}") from None
 
@@ -234,6 +234,8 @@ def read_epochs(file: Path, split: str) -> list[ScoreDistribution]:
         found = _below(f"{split}/", tensors)
         (count,) = {len(tensor) for tensor in found.values()}
         return [restore(kinds[split], {name: t[e] for name, t in found.items()}) for e in range(count)]
+    except FileNotFoundError:
+        raise RunError(f"{file}: is missing; {_AGAIN}") from None
     except (OSError, DamagedError, KeyError, TypeError, ValueError) as error:
         raise RunError(f"{file}: is damaged ({storage.reason(error)}); {_AGAIN}") from None
 

@@ -156,7 +156,7 @@ def _made(kind: type[T], stored: Mapping[str, Any], file: Path, name: str) -> T:
     if unknown := sorted(set(stored) - known):
         raise RunError(f"{file}: {name} has {', '.join(unknown)}, which this aqakit does not know; {_AGAIN}")
     try:
-        return _adapter(kind).validate_python(stored)
+        return _adapter(kind).validate_python(stored)  # type: ignore[arg-type]
     except ValidationError as error:
         raise RunError(f"{file}: {name}.{_first(error)}; {_AGAIN}") from None
 
