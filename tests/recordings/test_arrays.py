@@ -60,6 +60,23 @@ def many_objects_torch(path: Path) -> Path:
     return path
 
 
+def deep_torch(path: Path) -> Path:
+    """A key of tuples within tuples, whose hash overflowed the stack of the interpreter."""
+    with zipfile.ZipFile(path, "w") as out:
+        out.writestr("a/data.pkl", b"\x80\x02}" + b")" + b"\x85" * 200_000 + b"Ns.")
+        out.writestr("a/version", "3\n")
+        out.writestr("a/byteorder", "little")
+    return path
+
+
+def deep_legacy(path: Path) -> Path:
+    torch.save({"a": torch.zeros(2)}, path, _use_new_zipfile_serialization=False)
+    data = path.read_bytes()
+    place = data.index(b".", data.index(b"sys_info") if b"sys_info" in data else 20)
+    path.write_bytes(data[: place + 1] + b"\x80\x02}" + b")" + b"\x85" * 200_000 + b"Ns." * 4)
+    return path
+
+
 def deflated_numpy(path: Path) -> Path:
     header = io.BytesIO()
     np.lib.format.write_array_header_1_0(header, {"descr": "|i1", "fortran_order": False, "shape": (2**26, 1)})
@@ -96,6 +113,8 @@ FEATURES: dict[str, Callable[[Path], Path]] = {
     "claimed.pt": claimed_legacy,
     "sparse.pt": sparse_torch,
     "objects.pt": many_objects_torch,
+    "deep.pt": deep_torch,
+    "legacy.pt": deep_legacy,
     "deflated.npz": deflated_numpy,
     "header.safetensors": header_safetensors,
     "claimed.npy": claimed_numpy,

@@ -19,6 +19,7 @@ from safetensors import safe_open
 from torch import Tensor
 
 from aqakit.errors import AqakitError, DataError
+from aqakit.recordings.pickles import rehearse
 from aqakit.recordings.stand_ins import NUMPY_NUMBERS
 from aqakit.system.files import check_size
 from aqakit.system.tensors import reason
@@ -77,8 +78,8 @@ def load_torch(path: Path) -> Any:
     """Load a file of ``torch.save`` without executing code.
 
     Raises:
-        DataError: it would take more memory than the file, and more than is allowed; or it claims more values than it
-            has.
+        DataError: it would take more memory than the file, and more than is allowed; it claims more values than it
+            has; or its description would crash the interpreter.
         pickle.UnpicklingError: it holds objects that are not data.
         Exception: of many kinds, if it is damaged.
     """
@@ -89,7 +90,14 @@ def load_torch(path: Path) -> Any:
         size = max(size, sum(entry.file_size for entry in entries))
         if size > path.stat().st_size:  # compressed, which torch.save never does
             check_size(path, size)
-        check_size(path, sum(e.file_size for e in entries if e.filename.endswith(".pkl")), _HEADER, "bytes of header")
+        programs = [entry for entry in entries if entry.filename.endswith(".pkl")]
+        check_size(path, sum(entry.file_size for entry in programs), _HEADER, "bytes of header")
+        for entry in programs:
+            with zipfile.ZipFile(path) as archive, archive.open(entry) as file:
+                rehearse(path, file, entry.file_size)
+    else:  # the format before 2020: five pickles, then the values
+        with path.open("rb") as file:
+            rehearse(path, file, size, 5)
     with torch.serialization.safe_globals(NUMPY_NUMBERS):  # checkpoints store their best score as a NumPy number
         found = torch.load(path, map_location="cpu", weights_only=True)
     _check_tensors(path, _tensors(found), size)

@@ -17,7 +17,7 @@ import pickle
 import struct
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import IO, Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -79,6 +79,30 @@ def load_npy_objects(path: Path | str) -> NDArray[Any]:
     return array.view(np.ndarray)
 
 
+def rehearse(path: Path, file: IO[bytes], size: int, count: int = 1) -> None:
+    """Go through pickles that another library will read, without building what they ask for.
+
+    Args:
+        path: the file, for messages.
+        file: starts with the pickles.
+        size: number of bytes of the file.
+        count: how many pickles follow one another.
+
+    Raises:
+        DataError: one of them has too many steps, copies too much, or nests tuples too deeply. That it is damaged is
+            left to the library to say.
+    """
+    try:
+        for _ in range(count):
+            _Rehearsal(path, file, size).load()
+    except ForbiddenError as error:
+        raise DataError(f"{path} asks for {error}, which is not plain data; nothing was executed") from error
+    except AqakitError:
+        raise
+    except Exception:  # the library will meet it too
+        return
+
+
 def _bytes(path: Path) -> bytes:
     if not path.is_file():
         raise DataError(f"{path}: {'not a file' if path.exists() else 'no such file'}")
@@ -90,7 +114,7 @@ def _bytes(path: Path) -> bytes:
 
 
 def _unpickle(path: Path, data: bytes) -> Any:
-    unpickler = _Unpickler(path, data)
+    unpickler = _Unpickler(path, io.BytesIO(data), len(data))
     try:
         return unpickler.load()
     except ForbiddenError as error:
@@ -113,9 +137,9 @@ class _Unpickler(pickle._Unpickler):
     append: Callable[[Any], None]
     read: Callable[[int], bytes]
 
-    def __init__(self, path: Path, data: bytes) -> None:
-        super().__init__(io.BytesIO(data), encoding="latin1")
-        self._path, self._size, self._steps, self._copied = path, len(data), 0, 0
+    def __init__(self, path: Path, file: IO[bytes], size: int) -> None:
+        super().__init__(file, encoding="latin1")
+        self._path, self._size, self._steps, self._copied = path, size, 0, 0
         self._most = int(largest() * _STEPS)
         self._nested: dict[int, tuple[Any, ...]] = {}  # depth and size of tuples, which are kept with their ids
 
@@ -174,13 +198,46 @@ class _Unpickler(pickle._Unpickler):
         self.append(bytearray(self.read(size)))
 
 
-def _steps() -> dict[int, Step]:
+class _Rehearsal(_Unpickler):
+    """Accepts every name and makes nothing of it."""
+
+    def find_class(self, module: str, name: str) -> Any:
+        """Return the same for every name."""
+        return _Nothing
+
+    def persistent_load(self, pid: Any) -> Any:
+        """Return what stands for a part that is stored elsewhere."""
+        return _Nothing()
+
+    def check_state(self) -> None:
+        """Nothing has a state."""
+        self.check_copy()
+
+
+class _Nothing:
+    """Takes whatever it is given, and keeps nothing."""
+
+    def __new__(cls, *args: object) -> Self:
+        """Make one from any arguments."""
+        return super().__new__(cls)
+
+    def __init__(self, *args: object) -> None: ...
+
+    def __setstate__(self, state: object) -> None: ...
+
+    def __setitem__(self, key: object, value: object) -> None: ...
+
+    def extend(self, items: object) -> None:
+        """Take items of a list or a set."""
+
+    append = add = update = extend
+
+
+def _steps(*refused: bytes) -> dict[int, Step]:
     """Return the steps of the unpickler by the byte that stands for each, counted and checked."""
-    own = dict(pickle._Unpickler.dispatch)
-    for code in (pickle.NEWOBJ_EX, pickle.OBJ, pickle.INST, pickle.PERSID, pickle.BINPERSID):
-        del own[code[0]]
-    before = {code[0]: _Unpickler.check_copy for code in (pickle.REDUCE, pickle.NEWOBJ)}
-    before[pickle.BUILD[0]] = _Unpickler.check_state
+    own = {key: step for key, step in pickle._Unpickler.dispatch.items() if bytes([key]) not in refused}
+    before: dict[int, Step] = {code[0]: _Unpickler.check_copy for code in (pickle.REDUCE, pickle.NEWOBJ)}
+    before[pickle.BUILD[0]] = lambda unpickler: unpickler.check_state()
     tuples = (pickle.TUPLE, pickle.TUPLE1, pickle.TUPLE2, pickle.TUPLE3)
     after = {code[0]: _Unpickler.check_depth for code in tuples}
     made = {key: _checked(step, before.get(key), after.get(key)) for key, step in own.items()}
@@ -199,4 +256,6 @@ def _checked(step: Step, before: Step | None = None, after: Step | None = None) 
     return checked
 
 
-_Unpickler.dispatch = _steps()
+_CLASSES = (pickle.NEWOBJ_EX, pickle.OBJ, pickle.INST)  # of no use for plain data
+_Unpickler.dispatch = _steps(*_CLASSES, pickle.PERSID, pickle.BINPERSID)
+_Rehearsal.dispatch = _steps(*_CLASSES)
