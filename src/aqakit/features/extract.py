@@ -165,8 +165,10 @@ def _read(
 ) -> Iterator[_Opened | np.ndarray]:
     """Yield the opened recording, then, if its features are not cached, its clips."""
     path = source(sample, name, backbone)
-    options = {**backbone.fingerprint(), **backbone.fingerprint_of(path), **engine.fingerprint()}
-    file = cache_file(cache, path, sample.window, name, options) if cache else None
+    file = None
+    if cache is not None:
+        options = {**backbone.fingerprint(), **backbone.fingerprint_of(path), **engine.fingerprint()}
+        file = cache_file(cache, path, sample.window, name, options)
     stored = load(file) if file else None
     if stored is not None:
         yield _Opened(path, file, int(stored["length"]), stored["features"])

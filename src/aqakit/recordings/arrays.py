@@ -131,18 +131,15 @@ def _tensors(value: Any) -> Iterator[Tensor]:
 def _check_tensors(path: Path, tensors: Iterable[Tensor], size: int) -> None:
     """Refuse tensors that are not plain, or that take more memory than the ``size`` bytes of a file explain."""
     stored: dict[int, int] = {}
-    needed: dict[int, int] = {}
     for one in tensors:
         if one.layout != torch.strided or one.device.type != "cpu" or one.is_quantized:
             raise DataError(f"{path} holds a tensor that is not a plain array of numbers; save it as a dense one")
-        storage = one.untyped_storage()
-        place, bytes_of_all = storage.data_ptr(), one.numel() * one.element_size()
-        stored[place] = storage.nbytes()
-        needed[place] = max(needed.get(place, 0), storage.nbytes(), bytes_of_all)  # a stride of 0 repeats values
+        storage, needed = one.untyped_storage(), one.numel() * one.element_size()
+        stored[storage.data_ptr()] = storage.nbytes()
+        if needed > storage.nbytes():  # a stride of 0 repeats values; they take memory when the tensor is used
+            check_size(path, needed)
     if sum(stored.values()) > size:
         raise DataError(f"{path} claims to hold more values than it has bytes, so it is damaged")
-    if sum(needed.values()) > size:
-        check_size(path, sum(needed.values()))
 
 
 def _member(path: Path, names: list[Any], key: str) -> Any:
