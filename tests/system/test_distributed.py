@@ -32,8 +32,8 @@ def fit(members, *args, **more):
 
 whole, train.fit = train.fit, fit
 options = {{
-    "cached": {{}},
-    "live": {{"finetune": True, "freeze_norm": True}},
+    "cached": {{"dropout": 0}},  # whose random numbers differ between processes
+    "live": {{"finetune": True, "freeze_norm": True, "dropout": 0}},
     "unlabelled": {{
         "labels": "50%", "labelled_share": float(sys.argv[4]), "base": "usdl:dropout=0", "noise": 0, "ramp": 0
     }},

@@ -155,7 +155,8 @@ def test_json_that_is_none_of_a_run_is_a_sentence(text: bytes, copy: Path) -> No
 
 
 EDITED: dict[str, tuple[str, Callable[[list[list[str]]], Any], str]] = {
-    "a word": ("predictions.csv", lambda rows: rows[1].__setitem__(2, "much"), "could not convert|much"),
+    "a word": ("predictions.csv", lambda rows: rows[1].__setitem__(2, "much"), "line 2: 'much' is not a number"),
+    "digits that Python alone reads": ("predictions.csv", lambda rows: rows[1].__setitem__(2, "7_4"), "line 2: '7_4'"),
     "a row less": ("predictions.csv", lambda rows: rows.pop(), "do not belong together"),
     "a cell less": ("predictions.csv", lambda rows: rows[2].pop(), "line 3: does not have the columns"),
     "a cell more": ("predictions.csv", lambda rows: rows[2].append("x"), "line 3: does not have the columns"),

@@ -22,7 +22,7 @@ from aqakit.scores.cross_conformal import CrossConformal
 from aqakit.scores.distributions import ScoreDistribution, restore
 from aqakit.scores.recalibration import Recalibration
 from aqakit.system import tensors as storage
-from aqakit.system.numbers import number
+from aqakit.system.numbers import is_number
 from aqakit.system.tensors import DamagedError, Tensors
 from aqakit.training import run_json
 from aqakit.training.batches import BatchSource
@@ -198,9 +198,9 @@ def read_predictions(folder: Path) -> list[dict[str, str]]:
         for line, row in enumerate(rows, 2):
             if None in row or None in row.values() or not {"split", "id", "true"} <= row.keys():
                 raise RunError(f"{folder / PREDICTIONS}, line {line}: does not have the columns of a run; {_AGAIN}")
-            if row["true"]:
-                number(row["true"])
-    except (csv.Error, ValueError) as error:
+            if row["true"] and not is_number(row["true"]):
+                raise RunError(f"{folder / PREDICTIONS}, line {line}: {row['true'][:20]!r} is not a number; {_AGAIN}")
+    except csv.Error as error:
         raise RunError(f"{folder / PREDICTIONS}: is damaged ({error}); {_AGAIN}") from None
     return rows
 
