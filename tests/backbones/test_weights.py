@@ -252,6 +252,11 @@ class Server(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         begin, asked = 0, self.headers.get("Range")
         type(self).asked.append(asked)
+        if self.path.startswith("/to="):
+            self.send_response(302)
+            self.send_header("Location", self.path.removeprefix("/to="))
+            self.end_headers()
+            return
         if self.path != "/file":
             self.send_error(404)
             return
@@ -273,7 +278,8 @@ class Server(BaseHTTPRequestHandler):
 
 
 @pytest.fixture
-def served(tmp_path: Path) -> Iterator[Published]:
+def served(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Published]:
+    monkeypatch.setattr(download, "_SCHEMES", ("http",))
     state = {name: tensor.clone() if "conv5" in name else tensor for name, tensor in SMALL.items()}
     state |= {"fc8.weight": torch.randn(487, 300), "fc8.bias": torch.zeros(487)}
     Server.content = saved(tmp_path / "origin", state).read_bytes()
@@ -331,7 +337,42 @@ def test_a_part_that_is_already_whole_is_not_fetched_again(served: Published, tm
 def test_a_server_that_does_not_say_how_much_it_sends(served: Published, tmp_path: Path) -> None:
     Server.lengths, steps = False, []
     download.fetch(served, tmp_path, lambda done, total: steps.append(total))
-    assert set(steps) == {None}
+    assert set(steps) == {len(Server.content)}  # the catalogue knows
+    unknown = replace(served, size=None, sha256=None)
+    with pytest.raises(WeightsError, match="does not say how large the file is"):
+        download.fetch(unknown, tmp_path / "new")
+    assert list((tmp_path / "new").iterdir()) == []
+
+
+def test_never_more_bytes_than_stated(served: Published, tmp_path: Path) -> None:
+    steps: list[int] = []
+    Server.lengths, Server.content = False, Server.content + bytes(10**6)  # an endless server ends here too
+    with pytest.raises(WeightsError, match=f"sends more than the {served.size} bytes"):
+        download.fetch(served, tmp_path / "new", lambda done, total: steps.append(done))
+    assert max(steps) <= (served.size or 0)
+    Server.lengths = True
+    with pytest.raises(WeightsError, match=rf"sends {len(Server.content)} bytes, not the {served.size} of c3d\.pickle"):
+        download.fetch(served, tmp_path / "new")
+    with pytest.raises(WeightsError, match="not about 1 MB"):
+        download.fetch(replace(served, size=None, sha256=None, megabytes=1), tmp_path / "new")
+    assert list((tmp_path / "new").iterdir()) == []
+
+
+def test_only_https_also_after_a_redirect(served: Published, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert served.url is not None
+    place = served.url.removesuffix("/file")
+    assert download.fetch(replace(served, url=f"{place}/to=/file"), tmp_path / "a").read_bytes() == Server.content
+    (tmp_path / "secret").write_bytes(Server.content)
+    for other in (f"file://{tmp_path}/secret", "ftp://example.org/file", "gopher://example.org"):
+        with pytest.raises(WeightsError, match=r"redirects to .* only downloaded by https|not allowed"):
+            download.fetch(replace(served, url=f"{place}/to={other}"), tmp_path / "b")
+        with pytest.raises(WeightsError, match="only downloaded by https"):
+            download.fetch(replace(served, url=other), tmp_path / "b")
+    monkeypatch.undo()
+    with pytest.raises(WeightsError, match=r"http://127.*only downloaded by https"):
+        download.fetch(served, tmp_path / "b")
+    assert list((tmp_path / "b").iterdir()) == []
+    assert all((entry.url or "https:").startswith("https:") for entry in CATALOGUE)
 
 
 @pytest.mark.parametrize(

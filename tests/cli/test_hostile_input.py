@@ -8,6 +8,7 @@ import pytest
 from safetensors.torch import load_file, save_file
 
 import aqakit as package
+from aqakit.training import run_json
 from tests import hostile
 from tests.cli.test_commands import aqakit
 from tests.training.test_run import BACKBONE, make_manifest
@@ -80,7 +81,7 @@ def test_manifest(monkeypatch, capsys, tmp_path, run_on_signals, name, make):
 
 
 @pytest.mark.parametrize(**cases(hostile.CHECKPOINTS))
-@pytest.mark.parametrize("place", ["checkpoint.safetensors", "optimizer.pt"])
+@pytest.mark.parametrize("place", ["checkpoint.safetensors", "resume.safetensors"])
 def test_checkpoint(monkeypatch, capsys, tmp_path, run_on_signals, name, make, place):
     run, good = run_on_signals
     shutil.copytree(run.folder, tmp_path / "run")
@@ -89,8 +90,7 @@ def test_checkpoint(monkeypatch, capsys, tmp_path, run_on_signals, name, make, p
     if place == "checkpoint.safetensors":
         words = ["predict", tmp_path / "run", good]
     else:
-        description = json.loads((tmp_path / "run" / "run.json").read_text())
-        (tmp_path / "run" / "run.json").write_text(json.dumps({**description, "status": "running"}))
+        run_json.write(tmp_path / "run", {**run.description, "status": "running"})
         words = ["train", "dae", "--data", "manifest", "--root", run.recipe.root, "--backbone", BACKBONE]
         words += ["--epochs", 2, "-o", tmp_path / "run"]
     target = tmp_path / "run" / place

@@ -1,13 +1,16 @@
 """Cache files, loose and packed: what was put in comes out, whatever happens on the way."""
 
 import hashlib
+import os
+import random
 from pathlib import Path
 
 import pytest
 import torch
-from safetensors.torch import save_file
 
 from aqakit.features import cache
+from aqakit.system import tensors as storage
+from aqakit.system.files import _host
 
 
 def fill(folder: Path, numbers: range) -> dict[Path, torch.Tensor]:
@@ -54,15 +57,16 @@ def test_a_stop_while_packing_loses_nothing(tmp_path: Path, monkeypatch) -> None
             cache.pack(tmp_path)
     check(made)
     calls = []
+    write = storage.write
 
-    def stop_before_the_fifth(tensors, path):
+    def stop_before_the_fifth(path, tensors, header):
         if len(calls) == 4:
             raise KeyboardInterrupt
         calls.append(path)
-        save_file(tensors, path)
+        write(path, tensors, header)
 
     with monkeypatch.context() as patch:
-        patch.setattr(cache, "save_file", stop_before_the_fifth)
+        patch.setattr(storage, "write", stop_before_the_fifth)
         with pytest.raises(KeyboardInterrupt):
             cache.pack(tmp_path)
     check(made)
@@ -87,3 +91,61 @@ def test_many_loose_files_are_too_many(tmp_path: Path, monkeypatch) -> None:
     assert not cache.too_many(tmp_path)
     monkeypatch.setattr(cache, "PACK_ABOVE", 4)
     assert cache.too_many(tmp_path)
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_every_flipped_bit_is_found_and_made_again(tmp_path: Path, packed: bool, capsys) -> None:
+    made = fill(tmp_path, range(24))
+    if packed:
+        cache.pack(tmp_path)
+    where = {file: cache._pack_of(file.parent) if packed else file for file in made}
+    chance, flips, found = random.Random(0), 0, 0
+    for number, (file, stored) in enumerate(list(where.items()) * 8):
+        whole = stored.read_bytes()
+        content = bytearray(whole)
+        content[chance.randrange(len(whole))] ^= 1 << number % 8
+        stored.write_bytes(content)
+        os.utime(stored, ns=(number, number))  # as another file, so that an open one is not used
+        flips += 1
+        found += cache.load(file) is None
+        neighbours = [other for other in made if other != file and where[other] == stored]
+        for other in neighbours:  # of the same pack: right, or made again too
+            tensors = cache.load(other)
+            assert tensors is None or torch.equal(tensors["features"], made[other])
+            found += tensors is None
+        stored.write_bytes(whole)
+        os.utime(stored, ns=(number, number + 10**9))
+    assert found >= flips == 192
+    check(made)
+    assert packed or capsys.readouterr().err.count("is damaged and is made again") == flips
+
+
+def test_features_of_another_recording_are_not_used(tmp_path: Path) -> None:
+    first, second, *_ = fill(tmp_path, range(2))
+    second.write_bytes(first.read_bytes())
+    assert cache.load(second) is None
+    assert cache.load(first) is not None
+
+
+def test_damaged_features_are_not_packed(tmp_path: Path) -> None:
+    made = fill(tmp_path, range(40))
+    damaged, *_ = made
+    content = bytearray(damaged.read_bytes())
+    content[-1] ^= 1
+    damaged.write_bytes(content)
+    cache.pack(tmp_path)
+    assert cache.load(damaged) is None
+    del made[damaged]
+    check(made)
+
+
+def test_what_killed_processes_left_is_swept_away(tmp_path: Path) -> None:
+    fill(tmp_path, range(1))
+    dead = f"{_host()}.{2**22 + 1}-00000000"  # no process has so high an id
+    left = [tmp_path / "00" / f".a.safetensors.{dead}", tmp_path / f".b.safetensors.{dead}"]
+    for file in left:
+        file.parent.mkdir(exist_ok=True)
+        file.touch()
+    cache._tidy.cache_clear()
+    fill(tmp_path, range(1, 2))
+    assert not any(file.exists() for file in left)

@@ -2,6 +2,8 @@
 
 import threading
 import time
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,9 +11,10 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from aqakit.backbones import c3d_small
+from aqakit.backbones import c3d_small, p3d
+from aqakit.backbones.parts.base import Backbone
 from aqakit.errors import AqakitError, OptionError
-from aqakit.features import engines, extract
+from aqakit.features import engines, extract, keys
 from aqakit.system.prefetch import read_ahead
 from aqakit.types import Sample
 from tests.backbones.test_every_backbone import write_video
@@ -25,6 +28,12 @@ def small(**options: int) -> c3d_small.C3DSmall:
 def samples(tmp_path_factory: pytest.TempPathFactory) -> list[Sample]:
     folder = tmp_path_factory.mktemp("videos")
     return [Sample(str(n), {"video": write_video(folder / f"{n}.avi", n)}) for n in range(12, 17)]
+
+
+@pytest.fixture
+def signal(tmp_path: Path) -> Sample:
+    np.save(tmp_path / "s.npy", np.random.default_rng(0).normal(size=(90, 2)))
+    return Sample("s", {"signal": tmp_path / "s.npy"})
 
 
 def threads() -> set[threading.Thread]:
@@ -164,3 +173,119 @@ def test_an_interrupt_stops_at_once_and_leaves_no_thread(samples: list[Sample], 
     assert time.monotonic() - start < 2
     assert threads() <= before
     assert not list(tmp_path.rglob("*.safetensors"))
+
+
+class Given(Backbone):
+    """A network that gives the same features for any recording."""
+
+    reads = "signal"
+
+    def __init__(self, features: list[float]) -> None:
+        super().__init__()
+        self.shape, self.given = (len(features),), torch.tensor(features)
+
+    def read(self, path: Path, window: tuple[int, int] | None = None) -> Iterator[np.ndarray]:
+        yield np.load(path)
+
+    def forward(self, clips: torch.Tensor) -> torch.Tensor:
+        return self.given.expand(len(clips), -1)
+
+    def fingerprint(self) -> dict[str, str]:
+        return {"given": str(self.given)}
+
+
+def test_what_half_precision_cannot_hold_stays_exact(signal: Sample, tmp_path: Path) -> None:
+    for features, exact in (([1.0001, 65504.0], False), ([1.0001, -7e4], True)):
+        backbone = Given(features)
+        first, again = (extract.clips_of(signal, f"{exact}", backbone, tmp_path) for _ in range(2))
+        expected = torch.tensor(features) if exact else torch.tensor(features).half().float()
+        assert (first.fresh, again.fresh) == (True, False)
+        assert torch.equal(first.features[0], expected)
+        assert torch.equal(again.features[0], expected)
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_features_that_are_not_finite_are_refused(value: float, signal: Sample, tmp_path: Path) -> None:
+    done = extract.extract([signal], {"g": Given([1.0, value])}, tmp_path)
+    assert "s.npy: the backbone gives features that are not finite" in done.failures["s"]
+    assert not list(tmp_path.rglob("*.safetensors"))
+
+
+def test_pixels_are_kept_once_whatever_the_weights(samples: list[Sample], tmp_path: Path) -> None:
+    sample = samples[0]
+    same = [small(), small(seed=1), c3d_small.build(size=16, frames=4, clips=3, width=3)]
+    for backbone in same:
+        extract.pixels_of(sample, "c", backbone, tmp_path, shift=1)
+    assert len(list(tmp_path.rglob("*.safetensors"))) == 1
+    others = [
+        c3d_small.build(size=24, frames=4, clips=3, width=2),
+        c3d_small.build(size=16, frames=4, clips=2, width=2),
+    ]
+    for backbone in others:
+        extract.pixels_of(sample, "c", backbone, tmp_path, shift=1)
+    extract.pixels_of(sample, "c", small(), tmp_path, shift=0)
+    extract.pixels_of(replace(sample, window=(1, 9)), "c", small(), tmp_path, shift=1)
+    extract.pixels_of(samples[1], "c", small(), tmp_path, shift=1)
+    assert len(list(tmp_path.rglob("*.safetensors"))) == 6
+    assert all(extract.clips_of(sample, "c", one.eval(), tmp_path).fresh for one in same)  # features depend on them
+
+
+def test_pixels_of_a_damaged_file_are_decoded_again(samples: list[Sample], tmp_path: Path) -> None:
+    first = extract.pixels_of(samples[0], "c", small(), tmp_path, shift=0)
+    (file,) = tmp_path.rglob("*.safetensors")
+    content = bytearray(file.read_bytes())
+    content[-9] ^= 1
+    file.write_bytes(content)
+    assert torch.equal(extract.pixels_of(samples[0], "c", small(), tmp_path, shift=0).frames, first.frames)
+    assert file.read_bytes() != content
+
+
+def test_another_version_of_the_features_is_another_cache(
+    samples: list[Sample], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert extract.clips_of(samples[0], "c", small(), tmp_path).fresh
+    assert not extract.clips_of(samples[0], "c", small(), tmp_path).fresh
+    monkeypatch.setattr(keys, "FEATURE_VERSION", keys.FEATURE_VERSION + 1)
+    assert extract.clips_of(samples[0], "c", small(), tmp_path).fresh
+
+
+def test_copies_of_a_video_with_other_stages_have_other_features(tmp_path: Path) -> None:
+    first = write_video(tmp_path / "a.avi", 60)
+    (tmp_path / "b.avi").write_bytes(first.read_bytes())
+    backbone = p3d.build(size=32, stages=None)
+    backbone.stages = {"a": (1, 10, 20, 30), "b": (1, 20, 40, 44)}
+    starts = {}
+    for name in ("a", "b"):
+        sample = Sample(name, {"video": tmp_path / f"{name}.avi"})
+        pixels = extract.pixels_of(sample, "p3d", backbone, tmp_path / "cache", shift=0)
+        starts[name] = pixels.numbers[0]
+    assert len(list(tmp_path.rglob("*.safetensors"))) == 2
+    assert starts["a"] != starts["b"]
+    prints = [backbone.fingerprint_of(tmp_path / f"{name}.avi") for name in ("a", "b")]
+    assert prints[0] != prints[1]
+
+
+class Multiply(Given):
+    """A product of matrices that TF32 and bfloat16 round."""
+
+    def forward(self, clips: torch.Tensor) -> torch.Tensor:
+        generator = torch.Generator().manual_seed(0)
+        left, right = (torch.randn(64, 256, generator=generator) for _ in range(2))
+        self.seen = torch.backends.cudnn.allow_tf32, torch.get_float32_matmul_precision()
+        return (left @ right.T).flatten()[None, : len(self.given)].repeat(len(clips), 1)
+
+
+def test_float32_is_float32_whatever_the_process_allows(signal: Sample, monkeypatch: pytest.MonkeyPatch) -> None:
+    path, backbone = signal.sources["signal"], Multiply([0.0] * 1000)
+    exact = extract.embed(backbone, path, None)
+    before = torch.get_float32_matmul_precision(), torch.backends.cudnn.allow_tf32
+    torch.set_float32_matmul_precision("medium")
+    torch.backends.cudnn.allow_tf32 = True
+    try:
+        again = extract.embed(backbone, path, None)
+        assert backbone.seen == (False, "highest")
+        assert (torch.get_float32_matmul_precision(), torch.backends.cudnn.allow_tf32) == ("medium", True)
+    finally:
+        torch.set_float32_matmul_precision(before[0])
+        torch.backends.cudnn.allow_tf32 = before[1]
+    assert torch.equal(exact, again)

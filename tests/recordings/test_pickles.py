@@ -2,6 +2,8 @@
 
 import collections
 import pickle
+import time
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -13,7 +15,7 @@ from tests import hostile
 PLAIN = {
     (1, 2): [1, 2.5, "text", None, True, {3, 4}, frozenset({5}), b"bytes", 1j],
     "order": collections.OrderedDict(a=1),
-    "scalars": [np.float64(1.5), np.int64(3), np.uint8(7), np.str_("word")],
+    "scalars": [np.float64(1.5), np.int64(3), np.uint8(7), np.str_("word"), np.str_(""), np.bytes_(b"")],
 }
 ARRAYS = [
     np.arange(6.0).reshape(2, 3),
@@ -22,6 +24,10 @@ ARRAYS = [
     np.array(["one", "three"]),
     np.array([True, False]),
     np.array([[1, "a"], [None, 2.5]], dtype=object),
+    np.zeros((0, 3)),
+    np.zeros(3000),
+    np.array([], dtype="U"),
+    np.array(5.0),
 ]
 
 
@@ -68,6 +74,102 @@ def test_hostile_object_arrays_are_refused(tmp_path):
         with pytest.raises(DataError, match=name):
             pickles.load_npy_objects(tmp_path / name)
     assert not (tmp_path / "executed").exists()
+
+
+def array_of(shape: bytes, dtype: bytes, content: bytes) -> bytes:
+    """A pickle of an array whose shape, dtype code and content are whatever somebody wrote there."""
+    made = b"cnumpy.core.multiarray\n_reconstruct\n(cnumpy\nndarray\n(I0\ntC\x01btR"
+    return b"\x80\x03" + made + b"(I1\n" + shape + b"cnumpy\ndtype\n(" + dtype + b"I00\nI01\ntRI00\n" + content + b"tb."
+
+
+def test_an_array_that_holds_what_it_says(tmp_path):
+    (tmp_path / "a.pkl").write_bytes(array_of(b"(I2\nt", b"X\x01\x00\x00\x00O", b"(I7\nI8\nl"))
+    assert pickles.load(tmp_path / "a.pkl").tolist() == [7, 8]
+
+
+FORGED = {
+    "more objects than there are": array_of(b"(I1000000\nt", b"X\x01\x00\x00\x00O", b"(I7\nl"),
+    "fewer objects": array_of(b"(I0\nt", b"X\x01\x00\x00\x00O", b"(I7\nl"),
+    "a negative shape": array_of(b"(I-1\nI-1\nt", b"X\x01\x00\x00\x00O", b"(I7\nl"),
+    "a shape that overflows": array_of(b"(L4294967296L\nL4294967296L\nt", b"X\x01\x00\x00\x00O", b"(l"),
+    "a shape of booleans": array_of(b"(I01\nt", b"X\x01\x00\x00\x00O", b"(I7\nl"),
+    "a shape that is a list": array_of(b"(I1\nl", b"X\x01\x00\x00\x00O", b"(I7\nl"),
+    "objects as bytes": array_of(b"(I1\nt", b"X\x01\x00\x00\x00O", b"C\x08AAAAAAAA"),
+    "bytes too few": array_of(b"(I1000000\nt", b"X\x02\x00\x00\x00f8", b"C\x08AAAAAAAA"),
+    "elements of no size": array_of(b"(I1000000000\nt", b"X\x02\x00\x00\x00U0", b"C\x00"),
+    "forty dimensions": array_of(b"(" + b"I1\n" * 40 + b"t", b"X\x02\x00\x00\x00f8", b"C\x08AAAAAAAA"),
+}
+
+
+@pytest.mark.parametrize("name", FORGED)
+def test_forged_arrays_are_refused(name, tmp_path):
+    """The first of them ended the interpreter with a segmentation fault."""
+    (tmp_path / "a.pkl").write_bytes(FORGED[name])
+    with pytest.raises(DataError, match=r"a\.pkl .*forged numpy\.ndarray"):
+        pickles.load(tmp_path / "a.pkl")
+
+
+def test_a_header_that_the_objects_do_not_fit_is_refused(tmp_path):
+    np.save(tmp_path / "a.npy", np.array([1, "a", None], dtype=object), allow_pickle=True)
+    whole = (tmp_path / "a.npy").read_bytes()
+    (tmp_path / "a.npy").write_bytes(whole.replace(b"(3,)", b"(9,)"))
+    with pytest.raises(DataError, match="does not hold the array that its header describes"):
+        pickles.load_npy_objects(tmp_path / "a.npy")
+    np.save(tmp_path / "b.npy", np.zeros(3))
+    whole = (tmp_path / "b.npy").read_bytes()
+    (tmp_path / "b.npy").write_bytes(whole.replace(b"(3,), }      ", b"(99999999999,), }"[:13]))
+    with pytest.raises(DataError, match=r"b\.npy"):
+        pickles.load_npy_objects(tmp_path / "b.npy")
+
+
+SET, RANGE = b"cbuiltins\nset\n", b"cbuiltins\nrange\n(I0\nL100000000000L\ntR"
+BIG = 10**6
+GROWING = {
+    "a set of a range": b"\x80\x03" + SET + b"(" + RANGE + b"tR.",
+    "a new frozenset of a range": b"\x80\x03cbuiltins\nfrozenset\n(" + RANGE + b"t\x81.",
+    "a memo of two billion entries": b"\x80\x03Nr\xff\xff\xff\x7f.",
+    "a bytearray of terabytes": b"\x80\x05\x96" + (2**42).to_bytes(8, "little") + b"abc.",
+    "bytes of terabytes": b"\x80\x04\x8e" + (2**42).to_bytes(8, "little") + b"abc.",
+    "a text copied for ever": b"\x80\x03c_codecs\nencode\nq\x01X" + BIG.to_bytes(4, "little") + b"a" * BIG
+    + b"X\x06\x00\x00\x00latin1\x86q\x02" + b"0h\x01h\x02R" * 3000 + b".",
+    "tuples in tuples": b"\x80\x03}" + b")" + b"\x85" * 100_000 + b"Ns.",
+    "a tuple twice in itself": b"\x80\x03}" + b")" + b"2\x86" * 90 + b"Ns.",
+    "very many lists": b"\x80\x03" + b"]" * 9_000 + b".",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", GROWING)
+def test_what_grows_is_refused_before_it_does(name, tmp_path, monkeypatch):
+    monkeypatch.setenv("AQAKIT_LARGEST", "1" if len(GROWING[name]) < 10**5 else "16")
+    (tmp_path / "a.pkl").write_bytes(GROWING[name])
+    tracemalloc.start()
+    start = time.monotonic()
+    try:
+        if name == "a memo of two billion entries":
+            assert pickles.load(tmp_path / "a.pkl") is None
+        else:
+            with pytest.raises(DataError, match=r"a\.pkl"):
+                pickles.load(tmp_path / "a.pkl")
+        assert tracemalloc.get_traced_memory()[1] < 2**29
+    finally:
+        tracemalloc.stop()
+    assert time.monotonic() - start < 10  # some of them would never end
+
+
+def test_a_pickle_cannot_change_our_functions(tmp_path):
+    state = b"N}X\x0c\x00\x00\x00__defaults__Ns\x86"
+    (tmp_path / "a.pkl").write_bytes(b"\x80\x03c_codecs\nencode\n" + state + b"b.")
+    with pytest.raises(DataError, match="setting the state of a function"):
+        pickles.load(tmp_path / "a.pkl")
+
+
+def test_the_limit_is_an_option(tmp_path, monkeypatch):
+    (tmp_path / "a.pkl").write_bytes(pickle.dumps(bytes(300_000)))
+    monkeypatch.setenv("AQAKIT_LARGEST", "1")
+    with pytest.raises(DataError, match=r"300,\d+ bytes or more, and the limit is 262,144; .* AQAKIT_LARGEST"):
+        pickles.load(tmp_path / "a.pkl")
+    monkeypatch.setenv("AQAKIT_LARGEST", "2")
+    assert pickles.load(tmp_path / "a.pkl") == bytes(300_000)
 
 
 def test_released_files(shared_data):

@@ -6,7 +6,7 @@ import json
 import numpy as np
 import pytest
 
-from aqakit.errors import DataError
+from aqakit.errors import DataError, OptionError
 from aqakit.recordings import signals
 from tests import hostile
 
@@ -116,14 +116,20 @@ def test_cut_keeps_both_ends_and_refuses_what_is_outside():
             signals.cut(SIGNAL, window, "s.txt")
 
 
-def test_oversized_recordings_are_refused(tmp_path, monkeypatch):
-    monkeypatch.setattr(signals, "LARGEST", 100)
-    np.save(tmp_path / "s.npy", SIGNAL)
-    np.savez_compressed(tmp_path / "s.npz", np.zeros((50, 2)))
-    _write(tmp_path / "s.txt.gz", "1 2\n" * 500)
-    for name in ("s.npy", "s.npz", "s.txt.gz"):
-        with pytest.raises(DataError, match="larger than 100 bytes"):
+def test_oversized_recordings_are_refused_and_the_limit_is_an_option(tmp_path, monkeypatch):
+    monkeypatch.setenv("AQAKIT_LARGEST", "1")
+    np.save(tmp_path / "s.npy", np.zeros((300_000, 1), np.int8))  # 4 bytes each, once they are read
+    np.savez_compressed(tmp_path / "s.npz", np.zeros((200_000, 1)))
+    _write(tmp_path / "s.txt.gz", "1.0000 2\n" * 50_000)
+    _write(tmp_path / "lines.csv.gz", "1\n" * 20_000)
+    for name in ("s.npy", "s.npz", "s.txt.gz", "lines.csv.gz"):
+        with pytest.raises(DataError, match=f"{name} holds .* or more, and the limit is .* set AQAKIT_LARGEST"):
             signals.kinematics(tmp_path / name)
+    monkeypatch.setenv("AQAKIT_LARGEST", "2")
+    assert [len(signals.kinematics(tmp_path / name)) for name in ("s.npy", "lines.csv.gz")] == [300_000, 20_000]
+    monkeypatch.setenv("AQAKIT_LARGEST", "lots")
+    with pytest.raises(OptionError, match="AQAKIT_LARGEST=lots"):
+        signals.kinematics(tmp_path / "s.npy")
 
 
 def test_jigsaws(shared_data):

@@ -27,6 +27,7 @@ from aqakit.report import calibration, curves, html, svg
 from aqakit.report.content import Part, Study, TaskResult
 from aqakit.report.study import CASES, build_study, cases
 from aqakit.scores.distributions import Normal
+from aqakit.training import run_json
 from aqakit.types import ScoreScale
 from tests.training.test_run import BACKBONE, make_manifest
 
@@ -256,8 +257,7 @@ def test_runs_that_cannot_be_compared_are_a_sentence(made, tmp_path):
         build_study([first, tmp_path / "copy"], data=False)
     with pytest.raises(RunError, match=r"no run\.json"):
         build_study([folder / "figures"])
-    text = (tmp_path / "copy" / "run.json").read_text().replace('"finished"', '"running"')
-    (tmp_path / "copy" / "run.json").write_text(text)
+    run_json.write(tmp_path / "copy", {**run_json.read(tmp_path / "copy"), "status": "running"})
     shutil.copytree(first, tmp_path / "good")
     assert "not finished" in build_study([tmp_path], data=False).notes[0]
     with pytest.raises(OptionError, match="no folder"):
@@ -268,9 +268,9 @@ def test_methods_that_differ_in_an_option_are_told_apart(made, tmp_path):
     folder = made[0]
     first = next((folder / "bench").rglob("dae/*/run.json")).parent
     shutil.copytree(first, tmp_path / "copy")
-    stored = json.loads((tmp_path / "copy" / "run.json").read_text())
+    stored = run_json.read(tmp_path / "copy")
     stored["recipe"]["settings"]["weight_decay"] = 0.5
-    (tmp_path / "copy" / "run.json").write_text(json.dumps(stored))
+    run_json.write(tmp_path / "copy", stored)
     (task,) = build_study([first, tmp_path / "copy"], data=False).tasks
     assert "dae (weight_decay=0.5)" in [m.label for m in task.methods]
 

@@ -32,15 +32,16 @@ def fit(members, *args, **more):
 
 whole, train.fit = train.fit, fit
 options = {{
-    "cached": {{}},
-    "live": {{"finetune": True, "freeze_norm": True}},
+    "cached": {{"members": 2, "dropout": 0}},  # whose random numbers differ between processes
+    "live": {{"finetune": True, "freeze_norm": True, "members": 1, "dropout": 0}},
     "unlabelled": {{
-        "labels": "50%", "labelled_share": float(sys.argv[4]), "base": "usdl:dropout=0", "noise": 0, "ramp": 0
+        "members": 2, "labels": "50%", "labelled_share": float(sys.argv[4]),
+        "base": "usdl:dropout=0", "noise": 0, "ramp": 0
     }},
 }}
 train.train(
     "mean_teacher" if sys.argv[3] == "unlabelled" else "dae", data="manifest", root="my.csv", backbone="{BACKBONE}",
-    out=sys.argv[1], cache=sys.argv[1] + "-cache", protocol="all", members=2, epochs=4, batch_size=int(sys.argv[2]),
+    out=sys.argv[1], cache=sys.argv[1] + "-cache", protocol="all", epochs=4, batch_size=int(sys.argv[2]),
     learning_rate=1e-2, seed=3, **options[sys.argv[3]],
 )
 """

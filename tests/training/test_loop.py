@@ -84,7 +84,7 @@ def test_a_checkpoint_of_other_settings_or_a_damaged_one_is_refused(tmp_path, mo
         fit([Member(assessor(), source(0))], {}, SETTINGS, folder=tmp_path, fingerprint="a", report=stop_after(3))
     with pytest.raises(RunError, match="other settings"):
         fit([Member(assessor(), source(0))], {}, SETTINGS, folder=tmp_path, fingerprint="b")
-    (tmp_path / "optimizer.pt").write_bytes(b"not a checkpoint")
+    (tmp_path / "resume.safetensors").write_bytes(b"not a checkpoint")
     with pytest.raises(RunError, match="damaged"):
         fit([Member(assessor(), source(0))], {}, SETTINGS, folder=tmp_path, fingerprint="a")
 

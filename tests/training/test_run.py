@@ -194,7 +194,7 @@ LONG = {"epochs": 60, "dropout": 0.3}
 def test_killed_at_any_moment_and_run_again_gives_the_same_bits(manifest, tmp_path, monkeypatch):
     code = SCRIPT.format(here=str(Path(__file__).parents[2]), manifest=str(manifest), out=str(tmp_path / "killed"))
     killed = subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.DEVNULL)
-    while killed.poll() is None and not (tmp_path / "killed" / "optimizer.pt").exists():
+    while killed.poll() is None and not (tmp_path / "killed" / "resume.safetensors").exists():
         time.sleep(0.02)
     killed.send_signal(signal.SIGKILL)
     assert killed.wait() == -signal.SIGKILL

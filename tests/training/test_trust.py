@@ -21,6 +21,7 @@ from aqakit.errors import DataError
 from aqakit.scores.cross_conformal import CrossConformal
 from aqakit.scores.distributions import Normal, Point
 from aqakit.scores.recalibration import Absolute
+from aqakit.training import run_json
 from aqakit.training.scoring import doubts, score_recordings
 from aqakit.training.trust import SEEN, UNLIKE, WORTHLESS, Floors, check_range, held_by, is_smaller, measure
 
@@ -210,10 +211,9 @@ def test_an_older_run_says_nothing(run, tmp_path):
     old = shutil.copytree(run.folder, tmp_path / "old")
     for name in ("training.json", "exemplars.safetensors"):
         (old / name).unlink()
-    description = json.loads((old / "run.json").read_text())
-    (old / "run.json").write_text(
-        json.dumps({n: v for n, v in description.items() if n not in ("trust", "difficulty")})
-    )
+    later = ("trust", "difficulty", "files", "format", "digest")
+    description = {name: value for name, value in run_json.read(old).items() if name not in later}
+    (old / "run.json").write_text(json.dumps(description))
     loaded = aqakit.load(old)
     rows, _ = score_recordings(loaded, [run.folder.parent / "0.npy"], 35)
     assert set(rows[0]) == {"recording", "score", "std", "low_90", "high_90"}

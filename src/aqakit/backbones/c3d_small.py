@@ -16,14 +16,14 @@ from typing import Annotated, Any
 
 import torch
 from pydantic import Field
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from aqakit.backbones.parts.video import VideoBackbone, weights_hash
 from aqakit.errors import WeightsError
 from aqakit.recordings.clips import Starts
 from aqakit.recordings.transforms import CONVENTIONS, PixelRecipe
+from aqakit.system import tensors as storage
+from aqakit.system.tensors import DamagedError
 
 PAPER = (
     "Tran et al., A Closer Look at Spatiotemporal Convolutions for Action Recognition, CVPR 2018 (the blocks). "
@@ -86,10 +86,10 @@ class C3DSmall(VideoBackbone):
             WeightsError: the file cannot be read, or belongs to a network with other shapes.
         """
         try:
-            stored = load_file(path)
+            stored, _ = storage.load(path)
             trained = {n.removeprefix(_LIVE): tensor for n, tensor in stored.items() if n.startswith(_LIVE)}
             self.load_state_dict(trained or stored)
-        except (OSError, SafetensorError, RuntimeError) as error:
+        except (OSError, DamagedError, RuntimeError) as error:
             reason = " ".join(str(error).split())[:200]
             raise WeightsError(f"{path}: not the weights of a c3d_small with these options: {reason}") from error
         self.source = weights_hash(self)

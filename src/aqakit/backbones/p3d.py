@@ -174,6 +174,10 @@ class P3D(PretrainedVideo):
         """Return plan, pixels, colours, weights and stages."""
         return super().fingerprint() | {"stages": self.stages and sorted(self.stages.items())}
 
+    def fingerprint_of(self, path: Path) -> dict[str, Any]:
+        """Return the stages of this video; a copy of it under another name may have others."""
+        return {"stages": self.stages and self.stages.get(path.stem)}
+
     def _table(self, path: Path, length: int, window: tuple[int, int] | None, shift: int = 0) -> Frames:
         if self.stages is None:
             return super()._table(path, length, window, shift)

@@ -3,6 +3,9 @@
 A feature folder has 256 subfolders by the first two letters of the fingerprint. Packing turns each of them into a file
 ``<letters>.safetensors`` beside it, whose header is the index. Features computed later are separate files again until
 the next packing. A million recordings then take 256 files, and reading one costs a seek.
+
+The header of a file holds a digest of tensors and fingerprint; that of a pack, the digest of each recording. What does
+not have its digest is as good as missing: it is computed again, and written over the damaged file.
 """
 
 from __future__ import annotations
@@ -14,26 +17,46 @@ from pathlib import Path
 from typing import Any
 
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor
 
-from aqakit.system.files import atomic_path
-from aqakit.system.progress import track
+from aqakit.system import tensors as storage
+from aqakit.system.files import sweep
+from aqakit.system.progress import console, track
+from aqakit.system.tensors import FORMAT, DamagedError, Tensors
 
 PACK_ABOVE = 100_000
 """Number of unpacked files in a feature folder above which most file systems become slow."""
 
 
-def load(file: Path) -> dict[str, Tensor] | None:
+def load(file: Path) -> Tensors | None:
     """Load cached tensors, loose or packed; None if they are missing or damaged and must be computed again."""
-    return _loose(file) or _packed(_pack_of(file.parent), file.stem)
+    try:
+        return _loose(file)
+    except (OSError, DamagedError) as error:
+        packed = _packed(_pack_of(file.parent), file.stem)
+        if packed is None and isinstance(error, DamagedError):
+            console.print(
+                f"{file}: is damaged and is made again ({error})", markup=False, highlight=False, soft_wrap=True
+            )
+        return packed
 
 
 def save(file: Path, tensors: Mapping[str, Tensor]) -> None:
-    """Write tensors to a cache file atomically."""
+    """Write tensors to a cache file atomically.
+
+    Raises:
+        OSError: it cannot be written, for example because the disk is full; the error names the file.
+    """
     file.parent.mkdir(parents=True, exist_ok=True)
-    with atomic_path(file) as temporary:
-        save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, temporary)
+    _tidy(file.parents[1])
+    storage.save(file, tensors, {"key": file.stem})
+
+
+@lru_cache
+def _tidy(folder: Path) -> None:
+    """Once per process: delete what killed processes have left in a feature folder."""
+    for pattern in (".*", "??/.*"):
+        sweep(folder, pattern)
 
 
 def too_many(folder: Path) -> bool:
@@ -47,6 +70,7 @@ def pack(folder: Path) -> int:
     If interrupted, every recording is still loose, packed, or both. Damaged files are deleted, to be computed again.
     """
     count = 0
+    _tidy(folder)
     for letters in track(sorted(p for p in folder.glob("??") if p.is_dir()), f"packing {folder.name}"):
         loose = sorted(letters.glob("*.safetensors"))
         if loose:
@@ -58,14 +82,17 @@ def pack(folder: Path) -> int:
 def _merge(letters: Path, loose: list[Path]) -> None:
     """Merge loose files into the pack of a folder; they are deleted only after the new pack is in place."""
     target = _pack_of(letters)
-    tensors: dict[str, Tensor] = {}
+    tensors: Tensors = {}
+    digests: dict[str, str] = {}
     with _opened(target) as pack:
-        if pack:
-            tensors |= {name: pack.get_tensor(name) for name in pack.keys()}  # noqa: SIM118  not a mapping
-    for file in loose:
-        tensors |= {f"{file.stem}/{name}": tensor for name, tensor in (_loose(file) or {}).items()}
-    with atomic_path(target) as temporary:
-        save_file(tensors, temporary)
+        names, header = (_names(pack), dict(pack.metadata() or {})) if pack else ({}, {})
+        found = {key: _entry(pack, key, names[key], header.get(key)) for key in names}
+    found |= {file.stem: _intact(file) for file in loose}
+    for key, one in found.items():
+        if one is not None:
+            tensors |= {f"{key}/{name}": tensor for name, tensor in one.items()}
+            digests[key] = _digest(key, one)
+    storage.write(target, tensors, digests)
     for file in loose:
         file.unlink(missing_ok=True)
 
@@ -74,30 +101,55 @@ def _pack_of(letters: Path) -> Path:
     return letters.with_name(f"{letters.name}.safetensors")
 
 
-def _loose(file: Path) -> dict[str, Tensor] | None:
+def _digest(key: str, tensors: Mapping[str, Tensor]) -> str:
+    """The digest that :func:`save` gives the file of a fingerprint."""
+    return storage.digest(tensors, {"key": key, "format": FORMAT})
+
+
+def _loose(file: Path) -> Tensors:
+    tensors, header = storage.load(file, required=True)
+    if header.get("key") != file.stem:
+        raise DamagedError("it holds the features of another recording")
+    return tensors
+
+
+def _intact(file: Path) -> Tensors | None:
     try:
-        with safe_open(file, framework="pt") as stored:
-            return {name: stored.get_tensor(name) for name in stored.keys()}  # noqa: SIM118  not a mapping
+        return _loose(file)
+    except (OSError, DamagedError):
+        return None
+
+
+def _packed(file: Path, key: str) -> Tensors | None:
+    try:
+        pack, names, header = _index(file, file.stat().st_mtime_ns)
+        return _entry(pack, key, names[key], header.get(key)) if key in names else None
     except (OSError, SafetensorError):
         return None
 
 
-def _packed(file: Path, key: str) -> dict[str, Tensor] | None:
+def _entry(pack: Any, key: str, names: list[str], digest: str | None) -> Tensors | None:
+    """Return the named tensors of one recording in a pack; None if they do not have their digest."""
     try:
-        pack, names = _index(file, file.stat().st_mtime_ns)
-        return {name.partition("/")[2]: pack.get_tensor(name) for name in names[key]} if key in names else None
-    except (OSError, SafetensorError):
+        tensors = {name.partition("/")[2]: pack.get_tensor(name) for name in names}
+    except (OSError, SafetensorError, ValueError):
         return None
+    return tensors if digest == _digest(key, tensors) else None
+
+
+def _names(pack: Any) -> dict[str, list[str]]:
+    """The names of the tensors in a pack, by fingerprint."""
+    found: dict[str, list[str]] = {}
+    for name in pack.keys():  # noqa: SIM118  not a mapping
+        found.setdefault(name.partition("/")[0], []).append(name)
+    return found
 
 
 @lru_cache(maxsize=256)
-def _index(file: Path, modified: int) -> tuple[Any, dict[str, list[str]]]:
-    """Return an open pack, and the names of its tensors by fingerprint; reopened when the pack changes."""
+def _index(file: Path, modified: int) -> tuple[Any, dict[str, list[str]], dict[str, str]]:
+    """Return an open pack, its names and digests by fingerprint; reopened when the pack changes."""
     pack = safe_open(file, framework="pt")
-    found: dict[str, list[str]] = {}
-    for name in pack.keys():  # type: ignore[no-untyped-call]  # noqa: SIM118  not a mapping
-        found.setdefault(name.partition("/")[0], []).append(name)
-    return pack, found
+    return pack, _names(pack), dict(pack.metadata() or {})  # type: ignore[no-untyped-call]
 
 
 @contextmanager

@@ -68,7 +68,7 @@ class Torch(Engine):
     def _forward(self, backbone: Backbone, clips: Clips) -> Tensor:
         device = next((p.device for p in backbone.parameters()), torch.device("cpu"))
         lower = self.precision == "bfloat16"
-        with torch.autocast(device.type, torch.bfloat16, enabled=lower):
+        with _exact_float32(), torch.autocast(device.type, torch.bfloat16, enabled=lower):
             return backbone(torch.from_numpy(clips).to(device)).float().cpu()
 
     def fingerprint(self) -> dict[str, Any]:
@@ -163,6 +163,19 @@ def _optional(library: str) -> Any:
         return importlib.import_module(library)
     except ImportError:
         raise OptionError(f"{library} is not installed: pip install 'aqakit[fast]'") from None
+
+
+@contextmanager
+def _exact_float32() -> Iterator[None]:
+    """Keep PyTorch from computing float32 in TF32 or bfloat16, so that features are the same on every device."""
+    before = torch.backends.cudnn.allow_tf32, torch.get_float32_matmul_precision()
+    torch.backends.cudnn.allow_tf32 = False
+    torch.set_float32_matmul_precision("highest")
+    try:
+        yield
+    finally:
+        torch.backends.cudnn.allow_tf32 = before[0]
+        torch.set_float32_matmul_precision(before[1])
 
 
 @contextmanager

@@ -176,7 +176,10 @@ def _read(
 ) -> Iterator[_Opened | np.ndarray]:
     """Yield the opened recording, then, if its features are not cached, its clips."""
     path, content = source(sample, name, backbone), content_of(sample, name, backbone)
-    file = cache_file(cache, content, sample, name, backbone, **engine.fingerprint()) if cache else None
+    file = None
+    if cache is not None:
+        options = {**backbone.fingerprint(), **backbone.fingerprint_of(path), **engine.fingerprint()}
+        file = cache_file(cache, content, sample, name, options)
     stored = load(file) if file else None
     if stored is not None:
         report = Report(*stored["report"].tolist())
@@ -201,16 +204,22 @@ def _finish(items: Iterator[_Opened | np.ndarray], backbone: Backbone, engine: E
     report = opened.report
     if opened.stored is not None:
         return Clips(opened.stored.float(), opened.length, fresh=False, content=opened.content, report=report)
-    features = compact(_embed(opened.path, cast(Iterator[np.ndarray], items), backbone, engine), backbone)
+    computed = _embed(opened.path, cast(Iterator[np.ndarray], items), backbone, engine)
+    if not bool(computed.isfinite().all()):
+        raise DataError(f"{opened.path}: the backbone gives features that are not finite; check recording and weights")
+    features = compact(computed, backbone)
     if opened.file and _is_whole(opened.path, report):
         save(opened.file, {"features": features, "length": torch.tensor(opened.length), "report": _tensor(report)})
     return Clips(features.float(), opened.length, fresh=True, content=opened.content, report=report)
 
 
 def pixels_of(sample: Sample, name: str, backbone: VideoBackbone, cache: Path, *, shift: int) -> Pixels:
-    """Return the decoded frames of one sample, from the cache if available."""
+    """Return the decoded frames of one sample, from the cache if available.
+
+    They are shared by all backbones that read the same frames, whatever their weights.
+    """
     path, content = source(sample, name, backbone), content_of(sample, name, backbone, shift)
-    file = cache_file(cache, content, sample, name, backbone, pixels=True, shift=shift)
+    file = cache_file(cache, content, sample, "pixels", {**backbone.reading(path), "shift": shift})
     stored = load(file)
     if stored is None:
         report = Report()
@@ -265,5 +274,6 @@ def _embed(path: Path, clips: Iterator[np.ndarray], backbone: Backbone, engine: 
 
 
 def compact(features: Tensor, backbone: Backbone) -> Tensor:
-    """Convert to half precision, except for channels with their own units and for user features, which may overflow."""
-    return features if backbone.standardise or backbone.reads == "features" else features.half()
+    """Convert to half precision, except for channels with their own units, user features, and what would overflow."""
+    exact = backbone.standardise or backbone.reads == "features"
+    return features if exact or not bool(features.half().isfinite().all()) else features.half()

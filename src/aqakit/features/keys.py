@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
 from pathlib import Path
 
 from av import __version__ as decoder_version
@@ -15,6 +16,9 @@ from aqakit.errors import DataError
 from aqakit.recordings import signals, video
 from aqakit.recordings.hashing import content_hash
 from aqakit.types import Sample
+
+FEATURE_VERSION = 1
+"""Version of the computed features; increased when a change in aqakit gives other features from the same input."""
 
 _LAYOUT = 2
 """Version of the cache format; increased when the meaning of a cache file, or what is read of a recording, changes."""
@@ -46,17 +50,25 @@ def content_of(sample: Sample, name: str, backbone: Backbone, shift: int = 0) ->
     return whole + content_hash(path, backbone.numbers(path, sample.window, shift=shift).tolist())
 
 
-def cache_file(cache: Path, content: str, sample: Sample, name: str, backbone: Backbone, **more: object) -> Path:
-    """Return the cache file for what a backbone computes from a sample, given the hash of what it reads."""
+def cache_file(cache: Path, content: str, sample: Sample, name: str, options: Mapping[str, object]) -> Path:
+    """Return the cache file in the folder ``name`` for a sample that is processed with ``options``.
+
+    Args:
+        cache: folder of the cache.
+        content: hash of what is read of the sample.
+        sample: its window and rate count.
+        name: of the backbone, or of what else is stored.
+        options: everything else that changes what the file holds, as JSON values.
+    """
     recipe = {
         "layout": _LAYOUT,
+        "features": FEATURE_VERSION,
+        "kind": name,
         "content": content,
         "window": sample.window,
         "rate": sample.rate,
-        "backbone": name,
-        "options": backbone.fingerprint(),
+        "options": options,
         "decoder": [decoder_version, *sorted(map(str, library_versions.items()))],
-        **more,
     }
     key = digest(recipe)
     return cache / "features" / name / key[:2] / f"{key}.safetensors"

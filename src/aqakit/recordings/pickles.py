@@ -3,25 +3,43 @@
 A pickle is a program. Here it can call only stand-ins that build Python's containers and NumPy's arrays and scalars;
 any other name ends the reading before it is called. NumPy's own ``ndarray`` and ``dtype`` are not allowed: a pickle
 could make them interpret arbitrary bytes as pointers.
+
+A pickle can also be a small program that takes much memory, or that crashes the interpreter. It is run by the
+unpickler in Python, which counts its steps: their number and the size of the file are limited, what the stand-ins copy
+is not much more than the file holds, and tuples are not nested so deeply that hashing them would overflow the stack.
 """
 
 from __future__ import annotations
 
-import collections
 import io
+import math
 import pickle
-import re
+import struct
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Self
+from typing import IO, Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from aqakit.errors import DataError
+from aqakit.errors import AqakitError, DataError
+from aqakit.recordings.stand_ins import STAND_INS, Array, Dtype, ForbiddenError
+from aqakit.system.files import check_size, largest
+from aqakit.system.tensors import reason
 
-_BROKEN = (pickle.UnpicklingError, EOFError, ValueError, TypeError, LookupError, AttributeError, ImportError)
-_TOO_MUCH = (MemoryError, OverflowError, RecursionError)
+_SHARE = 1 / 4
+"""Of the largest recording that a file may be: 64 MiB, unless the user allows more."""
+
+_STEPS = 1 / 128
+"""Steps of a pickle that are allowed for each byte of the largest recording: an empty set takes 200 bytes."""
+
+_DEEPEST = 100
+"""Tuples within tuples; Python hashes them recursively, without a check of its own."""
+
+_COPIES = 4
+"""How often the content of a file may be copied; old protocols encode the bytes of an array, and then set them."""
+
+_SIZED = (bytes, bytearray, str, list, tuple, dict)
 
 
 def load(path: Path | str) -> Any:
@@ -47,101 +65,197 @@ def load_npy_objects(path: Path | str) -> NDArray[Any]:
         read_header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
         shape, _, dtype = read_header(data)
         if not dtype.hasobject:
+            if math.prod(shape) * dtype.itemsize > len(data.getbuffer()):
+                raise DataError(f"{path} does not hold the array that its header describes")
             data.seek(0)
             return np.asarray(np.load(data, allow_pickle=False))
-    except (*_BROKEN, *_TOO_MUCH) as error:
-        raise DataError(f"{path} is not a .npy file, or is damaged: {error}") from error
+    except AqakitError:
+        raise
+    except Exception as error:  # NumPy raises many kinds for damaged files
+        raise DataError(f"{path} is not a .npy file, or is damaged: {reason(error)}") from error
     array = _unpickle(path, data.read())
     if not isinstance(array, np.ndarray) or array.shape != shape:
         raise DataError(f"{path} does not hold the array that its header describes")
     return array.view(np.ndarray)
 
 
+def rehearse(path: Path, file: IO[bytes], size: int, count: int = 1) -> None:
+    """Go through pickles that another library will read, without building what they ask for.
+
+    Args:
+        path: the file, for messages.
+        file: starts with the pickles.
+        size: number of bytes of the file.
+        count: how many pickles follow one another.
+
+    Raises:
+        DataError: one of them has too many steps, copies too much, or nests tuples too deeply. That it is damaged is
+            left to the library to say.
+    """
+    try:
+        for _ in range(count):
+            _Rehearsal(path, file, size).load()
+    except ForbiddenError as error:
+        raise DataError(f"{path} asks for {error}, which is not plain data; nothing was executed") from error
+    except AqakitError:
+        raise
+    except Exception:  # the library will meet it too
+        return
+
+
 def _bytes(path: Path) -> bytes:
     if not path.is_file():
         raise DataError(f"{path}: {'not a file' if path.exists() else 'no such file'}")
     try:
+        check_size(path, path.stat().st_size, _SHARE)
         return path.read_bytes()
     except OSError as error:
         raise DataError(f"{path}: {error.strerror}") from error
 
 
 def _unpickle(path: Path, data: bytes) -> Any:
+    unpickler = _Unpickler(path, io.BytesIO(data), len(data))
     try:
-        return _Unpickler(io.BytesIO(data), encoding="latin1").load()
-    except _ForbiddenError as error:
+        return unpickler.load()
+    except ForbiddenError as error:
         raise DataError(
             f"{path} asks for {error}, which is not plain data; nothing was executed, and the file was not read"
         ) from error
-    except (*_BROKEN, *_TOO_MUCH) as error:
-        raise DataError(f"{path} is not a pickle, or is damaged: {' '.join(str(error).split())}") from error
+    except AqakitError:
+        raise
+    except Exception as error:  # whatever a damaged pickle makes of its steps
+        raise DataError(f"{path} is not a pickle, or is damaged: {reason(error)}") from error
 
 
-class _ForbiddenError(Exception):
-    """Raised with the name that a pickle may not call."""
+Step = Callable[[Any], None]
 
 
-class _Unpickler(pickle.Unpickler):
+class _Unpickler(pickle._Unpickler):
+    """The unpickler in Python, with stand-ins for every name and limits for everything that grows."""
+
+    stack: list[Any]
+    append: Callable[[Any], None]
+    read: Callable[[int], bytes]
+
+    def __init__(self, path: Path, file: IO[bytes], size: int) -> None:
+        super().__init__(file, encoding="latin1")
+        self._path, self._size, self._steps, self._copied = path, size, 0, 0
+        self._most = int(largest() * _STEPS)
+        self._nested: dict[int, tuple[Any, ...]] = {}  # depth and size of tuples, which are kept with their ids
+
     def find_class(self, module: str, name: str) -> Any:
         """Return the stand-in for a name."""
         try:
-            return _STAND_INS[module.replace("__builtin__", "builtins").replace("._core.", ".core."), name]
+            return STAND_INS[module.replace("__builtin__", "builtins").replace("._core.", ".core."), name]
         except KeyError:
-            raise _ForbiddenError(f"{module}.{name}") from None
+            raise ForbiddenError(f"{module}.{name}") from None
+
+    def count(self) -> None:
+        """Count a step.
+
+        Raises:
+            DataError: there have been too many.
+        """
+        self._steps += 1
+        if self._steps > self._most:
+            check_size(self._path, self._steps, _STEPS, "objects")
+
+    def check_copy(self) -> None:
+        """Refuse to copy much more into the arguments of calls, altogether, than the file holds.
+
+        Raises:
+            ForbiddenError: an object is copied again and again.
+        """
+        given = self.stack[-1]
+        parts = [given, *given] if isinstance(given, tuple) else [given]
+        self._copied += sum(len(part) for part in parts if isinstance(part, _SIZED))
+        if self._copied > _COPIES * self._size:
+            raise ForbiddenError("more memory than its size explains")
+
+    def check_state(self) -> None:
+        """Refuse to set the state of anything but our stand-ins, such as the attributes of a function."""
+        self.check_copy()
+        if not isinstance(self.stack[-2], Array | Dtype):
+            raise ForbiddenError(f"setting the state of a {type(self.stack[-2]).__name__}")
+
+    def check_depth(self) -> None:
+        """Measure the tuple that was made last.
+
+        Raises:
+            ForbiddenError: it is nested too deeply.
+        """
+        made = self.stack[-1]
+        inside = [self._nested.get(id(part), (1, 1)) for part in made if isinstance(part, tuple)]
+        if inside:
+            depth, size = 1 + max(deep for deep, *_ in inside), 1 + sum(size for _, size, *_ in inside)
+            if depth > _DEEPEST or size > self._size:  # the same one in many places is hashed in each of them
+                raise ForbiddenError("tuples within tuples without end")
+            self._nested[id(made)] = depth, size, made
+
+    def read_bytearray(self) -> None:
+        """Read a ``bytearray``; the original allocates what the file claims before it looks."""
+        (size,) = struct.unpack("<Q", self.read(8))
+        self.append(bytearray(self.read(size)))
 
 
-class _Dtype:
-    """A plain number, text or object dtype; its only state is the byte order."""
+class _Rehearsal(_Unpickler):
+    """Accepts every name and makes nothing of it."""
 
-    def __init__(self, code: str, align: bool = False, copy: bool = False) -> None:
-        if not re.fullmatch(r"[|<>=]?[?biufcSUO]\d*", code):
-            raise _ForbiddenError(f"numpy.dtype({code!r})")
-        self.value = np.dtype(code)
+    def find_class(self, module: str, name: str) -> Any:
+        """Return the same for every name."""
+        return _Nothing
 
-    def __setstate__(self, state: tuple[Any, ...]) -> None:
-        self.value = self.value.newbyteorder(state[1] if state[1] in {"<", ">"} else "=")
+    def persistent_load(self, pid: Any) -> Any:
+        """Return what stands for a part that is stored elsewhere."""
+        return _Nothing()
 
-
-class _Array(np.ndarray[Any, Any]):
-    """An array that can be filled only with bytes of numbers or a list of objects."""
-
-    def __new__(cls, *args: Any) -> Self:
-        raise _ForbiddenError("numpy.ndarray()")
-
-    def __setstate__(self, state: tuple[Any, ...]) -> None:
-        version, shape, dtype, fortran, content = state
-        if not isinstance(dtype, _Dtype) or dtype.value.hasobject != isinstance(content, list):
-            raise _ForbiddenError("a forged numpy.ndarray")
-        super().__setstate__((version, shape, dtype.value, fortran, content))
+    def check_state(self) -> None:
+        """Nothing has a state."""
+        self.check_copy()
 
 
-def _reconstruct(kind: type, shape: tuple[int, ...], code: bytes) -> _Array:
-    return np.ndarray.__new__(_Array, (0,), np.int8)
+class _Nothing:
+    """Takes whatever it is given, and keeps nothing."""
+
+    def __new__(cls, *args: object) -> Self:
+        """Make one from any arguments."""
+        return super().__new__(cls)
+
+    def __init__(self, *args: object) -> None: ...
+
+    def __setstate__(self, state: object) -> None: ...
+
+    def __setitem__(self, key: object, value: object) -> None: ...
+
+    def extend(self, items: object) -> None:
+        """Take items of a list or a set."""
+
+    append = add = update = extend
 
 
-def _scalar(dtype: _Dtype, content: bytes | str) -> Any:
-    raw = content.encode("latin1") if isinstance(content, str) else content
-    return np.frombuffer(raw, dtype.value)[0]
+def _steps(*refused: bytes) -> dict[int, Step]:
+    """Return the steps of the unpickler by the byte that stands for each, counted and checked."""
+    own = {key: step for key, step in pickle._Unpickler.dispatch.items() if bytes([key]) not in refused}
+    before: dict[int, Step] = {code[0]: _Unpickler.check_copy for code in (pickle.REDUCE, pickle.NEWOBJ)}
+    before[pickle.BUILD[0]] = lambda unpickler: unpickler.check_state()
+    tuples = (pickle.TUPLE, pickle.TUPLE1, pickle.TUPLE2, pickle.TUPLE3)
+    after = {code[0]: _Unpickler.check_depth for code in tuples}
+    made = {key: _checked(step, before.get(key), after.get(key)) for key, step in own.items()}
+    return made | {pickle.BYTEARRAY8[0]: _checked(_Unpickler.read_bytearray)}
 
 
-def _frombuffer(content: Any, dtype: _Dtype, shape: tuple[int, ...], order: str) -> Any:
-    return np.frombuffer(content, dtype.value).reshape(shape, order="F" if order == "F" else "C")
+def _checked(step: Step, before: Step | None = None, after: Step | None = None) -> Step:
+    def checked(unpickler: _Unpickler) -> None:
+        unpickler.count()
+        if before:
+            before(unpickler)
+        step(unpickler)
+        if after:
+            after(unpickler)
+
+    return checked
 
 
-def _encode(text: str, encoding: str) -> bytes:
-    """Stand-in for ``_codecs.encode``, with which old protocols write bytes."""
-    if encoding != "latin1":
-        raise _ForbiddenError(f"_codecs.encode to {encoding!r}")
-    return text.encode("latin1")
-
-
-_STAND_INS: dict[tuple[str, str], Callable[..., Any]] = {
-    ("numpy", "ndarray"): _Array,
-    ("numpy", "dtype"): _Dtype,
-    ("numpy.core.multiarray", "_reconstruct"): _reconstruct,
-    ("numpy.core.multiarray", "scalar"): _scalar,
-    ("numpy.core.numeric", "_frombuffer"): _frombuffer,
-    ("_codecs", "encode"): _encode,
-    ("collections", "OrderedDict"): collections.OrderedDict,
-    **{("builtins", kind.__name__): kind for kind in (set, frozenset, complex, slice, range)},
-}
+_CLASSES = (pickle.NEWOBJ_EX, pickle.OBJ, pickle.INST)  # of no use for plain data
+_Unpickler.dispatch = _steps(*_CLASSES, pickle.PERSID, pickle.BINPERSID)
+_Rehearsal.dispatch = _steps(*_CLASSES)

@@ -9,31 +9,25 @@ from __future__ import annotations
 
 import gzip
 import json
-import pickle
 import re
-import zipfile
 import zlib
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from safetensors import SafetensorError, safe_open
 
 from aqakit.errors import DataError
-from aqakit.recordings import csv_text
+from aqakit.recordings import arrays, csv_text
 from aqakit.system import text as texts
+from aqakit.system.files import check_size, largest
 from aqakit.system.numbers import number
-
-LARGEST = 2**30
-"""The largest recording that is read: 1 GiB, uncompressed."""
 
 Signal = NDArray[np.float32]
 
-_BROKEN = (OSError, EOFError, ValueError, TypeError, KeyError, SyntaxError, MemoryError, RuntimeError)
-_BROKEN_ZIP = (zipfile.BadZipFile, zlib.error)
+_TABLE, _JSON, _LINES = 3 / 8, 1 / 8, 1 / 64
+"""Shares of the largest recording: bytes of a table, bytes of JSON, lines; their numbers take more in memory."""
 
 
 def kinematics(path: Path | str, *, channels: int | None = None) -> Signal:
@@ -54,7 +48,7 @@ def kinematics(path: Path | str, *, channels: int | None = None) -> Signal:
         lines, mark = csv_text.rows(_text(path)) if kind == ".csv" else (_text(path).splitlines(), None)
         signal = _table(path, lines, csv_text.header_lines(path, lines, mark) if kind == ".csv" else 0, mark)
     else:
-        signal = _numeric(path, _array(path, "kinematics"), "time × channels")
+        signal = _numeric(path, arrays.numpy_array(path, "kinematics"), "time × channels")
     if channels is not None and signal.shape[1] != channels:
         raise DataError(f"{path}: expected {channels} columns, found {signal.shape[1]}")
     return signal
@@ -76,7 +70,7 @@ def skeleton(path: Path | str) -> Signal:
     if kind == ".csv":
         joints = _joint_table(path)
     else:
-        array = _json(path) if kind == ".json" else _array(path, "joints")
+        array = _json(path) if kind == ".json" else arrays.numpy_array(path, "joints")
         joints = _numeric(path, array, "frames × joints × coordinates")
     if joints.shape[2] not in (2, 3):
         raise DataError(f"{path}: a joint must have 2 or 3 coordinates, not {joints.shape[2]}")
@@ -94,7 +88,8 @@ def vectors(path: Path | str) -> Signal:
     """
     path = Path(path)
     kind = _kind(path, {".npy", ".npz", ".pt", ".safetensors"})
-    array = _array(path, "features") if kind in {".npy", ".npz"} else _tensor(path, kind)
+    read = arrays.numpy_array if kind in {".npy", ".npz"} else arrays.tensor
+    array = read(path, "features")
     return _numeric(path, array[None] if array.ndim == 1 else array, "clips × channels")
 
 
@@ -126,12 +121,13 @@ def _kind(path: Path, known: set[str]) -> str:
     return kind
 
 
-def _text(path: Path) -> str:
+def _text(path: Path, share: float = _TABLE) -> str:
+    """Read text, perhaps compressed, of at most a share of the largest recording."""
     try:
         with gzip.open(path) if path.suffix.lower() == ".gz" else path.open("rb") as file:
-            data = file.read(LARGEST + 1)
-        if len(data) > LARGEST:
-            raise DataError(f"{path} is larger than {LARGEST} bytes, the limit for a recording")
+            data = file.read(int(largest() * share) + 1)
+        check_size(path, len(data), share)
+        check_size(path, data.count(b"\n"), _LINES, "lines")
         text, _ = texts.decode(data)
     except UnicodeDecodeError as error:
         raise DataError(f"{path} is not a text file (byte {error.start} is not UTF-8)") from error
@@ -202,60 +198,21 @@ def _joint_table(path: Path) -> Signal:
 
 def _json(path: Path) -> Any:
     try:
-        loaded = json.loads(_text(path))
+        loaded = json.loads(_text(path, _JSON))
         array = np.asarray(loaded["joints"] if isinstance(loaded, dict) else loaded)
         if array.dtype.kind == "U" or (array.dtype.kind == "O" and any(isinstance(cell, str) for cell in array.flat)):
             raise DataError(f"{path}: text in quotes is not a finite number")
         return array.astype(np.float64)
     except json.JSONDecodeError as error:
         raise DataError(f"{path}, line {error.lineno}, column {error.colno}: {error.msg}") from error
-    except (ValueError, TypeError, KeyError, OverflowError, RecursionError) as error:
+    except (ValueError, TypeError, KeyError, OverflowError, RecursionError, MemoryError) as error:
         raise DataError(f"{path}: expected lists of equal length, frames × joints × coordinates") from error
-
-
-def _array(path: Path, key: str) -> NDArray[np.generic]:
-    """Load the array of a ``.npy`` file, or the only array or the one named ``key`` of a ``.npz`` file; no pickles."""
-    try:
-        loaded = np.load(path, mmap_mode="r", allow_pickle=False)
-        if isinstance(loaded, np.ndarray):
-            return loaded
-        with loaded as archive:
-            return np.asarray(archive[_member(path, archive, key)])
-    except (*_BROKEN, *_BROKEN_ZIP) as error:
-        raise DataError(f"{path} cannot be read as an array of numbers: {error}") from error
-
-
-def _member(path: Path, archive: Any, key: str) -> str:
-    names = list(archive.files)
-    if key not in names and len(names) != 1:
-        raise DataError(f"{path} needs an array named {key!r}; it has {', '.join(names) or 'none'}")
-    if sum(entry.file_size for entry in archive.zip.infolist()) > LARGEST:
-        raise DataError(f"{path} is larger than {LARGEST} bytes, the limit for a recording")
-    return key if key in names else str(names[0])
-
-
-def _tensor(path: Path, kind: str) -> NDArray[np.generic]:
-    """Load the only tensor, or the one named ``features``, of a ``.pt`` or ``.safetensors`` file; never run code."""
-    try:
-        if kind == ".pt":
-            found = torch.load(path, map_location="cpu", weights_only=True)
-        else:
-            with safe_open(path, framework="pt") as stored:
-                found = {name: stored.get_tensor(name) for name in stored.keys()}  # noqa: SIM118  not a mapping
-    except (*_BROKEN, *_BROKEN_ZIP, pickle.UnpicklingError, SafetensorError) as error:
-        raise DataError(f"{path} cannot be read as a tensor of numbers: {str(error).splitlines()[0]}") from error
-    if isinstance(found, dict):
-        found = found.get("features", next(iter(found.values())) if len(found) == 1 else None)
-    if not isinstance(found, torch.Tensor) or found.layout != torch.strided:
-        raise DataError(f"{path} needs one tensor, or one named 'features'")
-    return np.asarray(found.detach().to(torch.float64 if found.dtype == torch.float64 else torch.float32))
 
 
 def _numeric(path: Path, array: NDArray[np.generic], wanted: str) -> Signal:
     if array.ndim != wanted.count("×") + 1 or array.dtype.kind not in "iuf" or array.size == 0:
         raise DataError(f"{path}: expected numbers of shape {wanted}, not {array.dtype} of shape {array.shape}")
-    if array.nbytes > LARGEST:
-        raise DataError(f"{path} is larger than {LARGEST} bytes, the limit for a recording")
+    check_size(path, array.size * 4)
     bad = np.argwhere(~_fits(array))
     if len(bad):
         place = ", ".join(str(i) for i in bad[0])

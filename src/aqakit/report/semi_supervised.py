@@ -12,7 +12,7 @@ from torch import Tensor
 
 from aqakit.evaluation.sweep import Sweep
 from aqakit.report.data_sections import tsne
-from aqakit.training import run_files
+from aqakit.training import run_json
 from aqakit.training.batches import BatchSource, has_score
 from aqakit.training.data import PreparedData, prepare
 from aqakit.training.recipe import Recipe
@@ -108,7 +108,7 @@ class _RunInspector:
         """
         first = next(iter(runs), ("", ""))[0]
         for method, folders in ((m, f) for (task, m), f in runs.items() if task == first):
-            histories = [run_files.read_description(folder)["losses"] for folder in folders]
+            histories = [run_json.read(folder)["losses"] for folder in folders]
             names = dict.fromkeys(name for history in histories for epoch in history for name in epoch)
             known = self._labelled_terms(Run.load(folders[0])) if names else set()
             for name in (one for one in names if one not in known):

@@ -2,28 +2,71 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import platform
+import re
 import secrets
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from aqakit.errors import OptionError
+from aqakit.errors import DataError, OptionError
+
+_LEFTOVER = re.compile(r"\..+\.(?P<host>[^.]*)\.(?P<process>\d+)-[0-9a-f]{8}")
+_A_DAY = 86_400.0
 
 
 @contextmanager
 def atomic_path(file: Path) -> Iterator[Path]:
-    """Yield a temporary path beside ``file``; it replaces ``file`` on success and is deleted on an error."""
-    # random part: two machines that share a folder may have processes of the same id
-    temporary = file.with_name(f".{file.name}.{os.getpid()}-{secrets.token_hex(4)}")
+    """Yield a temporary path beside ``file``; it replaces ``file`` on success and is deleted on an error.
+
+    Raises:
+        OSError: the file cannot be written, for example because the disk is full; the error names ``file``.
+    """
+    temporary = file.with_name(f".{file.name}.{_host()}.{os.getpid()}-{secrets.token_hex(4)}")
     try:
         temporary.touch()
         mode = temporary.stat().st_mode & 0o777  # as the umask wants it; some libraries make files for their owner only
         yield temporary
         temporary.chmod(mode)
         temporary.replace(file)
+    except OSError as error:
+        if error.errno not in errno.errorcode or error.filename not in (None, str(temporary), os.fsencode(temporary)):
+            raise  # not of the system, or about another file
+        raise OSError(error.errno, error.strerror, str(file)) from error
     finally:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
+
+
+def sweep(folder: Path, pattern: str = ".*") -> None:
+    """Delete the temporary files of :func:`atomic_path` whose process was killed, or that are older than a day."""
+    for file in folder.glob(pattern):
+        found = _LEFTOVER.fullmatch(file.name)
+        with suppress(OSError):
+            if found and (
+                _is_dead(found["host"], int(found["process"])) or time.time() - file.stat().st_mtime > _A_DAY
+            ):
+                file.unlink()
+
+
+def _host() -> str:
+    """The name of this machine, since processes of two machines that share a folder may have the same id."""
+    return re.sub(r"[^\w-]", "-", platform.node())
+
+
+def _is_dead(host: str, process: int) -> bool:
+    if host != _host() or os.name != "posix":  # elsewhere, signal 0 is not a question
+        return False
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return True
+    except OSError:
+        return False
+    return False
 
 
 def write_text(file: Path, text: str) -> None:
@@ -41,6 +84,44 @@ def check_readable(folder: Path) -> None:
     for file in sorted(folder.iterdir()) if folder.is_dir() else ():
         if file.is_file():
             file.open("rb").close()
+
+
+LIMIT = "AQAKIT_LARGEST"
+"""Environment variable with the size of the largest recording, see :func:`largest`."""
+
+
+def largest() -> int:
+    """Return the number of bytes that a recording other than a video may take in memory: $AQAKIT_LARGEST MiB, or 256.
+
+    A small file may describe a large array. Every reader checks what it is about to allocate against this limit.
+
+    Raises:
+        OptionError: the environment variable is not a number above 0.
+    """
+    text = os.environ.get(LIMIT, "256")
+    if not (text.isascii() and text.isdigit() and int(text) > 0):
+        raise OptionError(f"{LIMIT}={text}: give the largest recording as a whole number of MiB, such as 1024")
+    return int(text) * 2**20
+
+
+def check_size(path: Path, size: int, share: float = 1.0, what: str = "bytes") -> None:
+    """Refuse what takes more memory than is allowed.
+
+    Args:
+        path: the file, for the message.
+        size: how large it is, in bytes or something else.
+        share: how much of :func:`largest` is allowed, for what grows when it is read.
+        what: what is counted.
+
+    Raises:
+        DataError: it is too large; the message says how to raise the limit.
+    """
+    limit = int(largest() * share)
+    if size > limit:
+        raise DataError(
+            f"{path} holds {size:,} {what} or more, and the limit is {limit:,}; if that is meant, set {LIMIT} to more "
+            f"than {largest() >> 20} (MiB)"
+        )
 
 
 def folder_name(text: str) -> str:

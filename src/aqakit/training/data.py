@@ -189,8 +189,9 @@ def prepare(
     dataset = replace(dataset, labels=without_column(dataset.labels, recipe.labels))
     engine = make_engine(recipe)
     source, done = (_live if recipe.finetune else _cached)(recipe, dataset, backbones, cache, engine)
-    made = {name: backbone.fingerprint() for name, backbone in backbones.items()}
+    made: dict[str, object] = {name: backbone.fingerprint() for name, backbone in backbones.items()}
     facts = [{**asdict(s), "sources": sorted(s.sources)} for s in done.samples]  # kinds of recordings, not their paths
+    made |= {"engine": engine.fingerprint(), "features": keys.FEATURE_VERSION}
     fingerprint = keys.digest([facts, made, done.contents])
     return PreparedData(dataset, source, done.lengths, done.failures, fingerprint, done.doubts)
 

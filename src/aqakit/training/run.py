@@ -4,13 +4,11 @@ A run folder contains ``run.json`` (recipe, labels, data fingerprint, versions),
 weights), ``epochs.safetensors`` (predictions of every epoch on every watched split), ``predictions.csv`` and
 ``descriptions.json`` (scores, and attributes and captions if any, of the selected epoch), ``exemplars.safetensors`` (a
 summary of the training videos, to explain new ones) and, if there was a validation split, ``recalibration.json``.
-During training it also contains ``optimizer.pt``, from which a killed run resumes with bit-identical results.
+During training it also contains ``resume.safetensors``, from which a killed run resumes with bit-identical results.
 """
 
 from __future__ import annotations
 
-import csv
-import json
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -18,7 +16,6 @@ from typing import Any, cast
 
 import numpy as np
 import torch
-from safetensors import safe_open
 from torch import Tensor
 
 from aqakit.backbones.parts.base import Backbone
@@ -30,14 +27,13 @@ from aqakit.features.appearance import appearance
 from aqakit.features.engines import Engine
 from aqakit.recordings.video import Report
 from aqakit.scores.cross_conformal import CrossConformal
-from aqakit.scores.distributions import ScoreDistribution, mixture, restore
+from aqakit.scores.distributions import ScoreDistribution, mixture
 from aqakit.system.files import check_readable, in_utf8, user_path
-from aqakit.system.numbers import number
-from aqakit.training import batches, run_files, summary
+from aqakit.training import batches, run_files, run_json, summary
 from aqakit.training.assessor import check_difficulty
 from aqakit.training.collating import collate
 from aqakit.training.ensemble import Ensemble
-from aqakit.training.recipe import Recipe, assemble_members, make_engine
+from aqakit.training.recipe import assemble_members, make_engine
 from aqakit.training.summary import TrainingSummary
 from aqakit.training.trust import Provenance, Trust, check_range, is_among
 from aqakit.types import Batch, Description, Sample
@@ -61,8 +57,8 @@ class Run:
 
     def __init__(self, folder: Path, description: Mapping[str, Any], assessor: Ensemble) -> None:
         self.folder, self.description, self.assessor = folder, description, assessor
-        self.recipe = Recipe.from_json(description["recipe"])
-        self.labels = run_files.labels_from_json(description["labels"])
+        self.recipe = run_json.recipe_of(folder, description)
+        self.labels = run_json.labels_of(folder, description)
         self.recalibration = run_files.load_recalibration(folder)
 
     @classmethod
@@ -75,11 +71,11 @@ class Run:
         """
         folder = in_utf8(user_path(folder))
         check_readable(folder)
-        description = run_files.read_description(folder)
+        description = run_json.read(folder)
         if description["status"] != "finished":
             raise RunError(f"{folder}: this run is not finished; repeat its train command to resume it")
-        recipe = Recipe.from_json(description["recipe"])
-        assessor = assemble_members(recipe, run_files.labels_from_json(description["labels"])).eval()
+        recipe = run_json.recipe_of(folder, description)
+        assessor = assemble_members(recipe, run_json.labels_of(folder, description)).eval()
         run_files.load_weights(assessor, folder / "checkpoint.safetensors")
         return cls(folder, description, assessor)
 
@@ -107,8 +103,7 @@ class Run:
     @cached_property
     def trust(self) -> Trust | None:
         """How far its scores can be trusted; None if nothing was held out, or the run is of an earlier version."""
-        stored = self.description.get("trust")
-        return Trust(**stored) if stored else None
+        return run_json.trust_of(self.folder, self.description)
 
     @cached_property
     def _training(self) -> list[dict[str, Any]] | None:
@@ -234,12 +229,12 @@ class Run:
 
     def epochs(self, split: str) -> list[ScoreDistribution]:
         """Return the predictions of every epoch on a watched split, in the order of :meth:`truth`."""
-        with safe_open(self.folder / "epochs.safetensors", framework="pt") as stored:
-            kind = json.loads(stored.metadata()["kinds"])[split]
-            names = [k for k in stored.keys() if k.startswith(f"{split}/")]  # noqa: SIM118
-            tensors = {k.removeprefix(f"{split}/"): stored.get_tensor(k) for k in names}
-        count = len(next(iter(tensors.values())))
-        return [restore(kind, {name: t[e] for name, t in tensors.items()}) for e in range(count)]
+        found = run_files.read_epochs(self.folder / run_files.EPOCHS, split)
+        if {len(one.mean) for one in found} != {len(self.ids(split))} or len(found) <= self.description["epoch"]:
+            raise RunError(
+                f"{self.folder}: {run_files.EPOCHS} and {run_files.PREDICTIONS} do not belong together; train again"
+            )
+        return found
 
     def splits(self) -> list[str]:
         """Return the names of the watched splits, in order: ``validation`` and ``test``, if they have samples."""
@@ -255,11 +250,7 @@ class Run:
 
     def truth(self, split: str) -> np.ndarray:
         """Return the (n,) true scores of a watched split, NaN where unknown."""
-        file, rows = self.folder / "predictions.csv", [row for row in self._rows() if row["split"] == split]
-        try:
-            return np.array([number(row["true"]) if row["true"] else np.nan for row in rows])
-        except ValueError:
-            raise RunError(f"{file}: a true score is not a number; the file was changed after the run") from None
+        return np.array([float(row["true"] or "nan") for row in self._rows() if row["split"] == split])
 
     def prediction(self, split: str, *, recalibrated: bool = False) -> ScoreDistribution:
         """Return the (n,) distributions of the selected epoch on a watched split."""
@@ -271,5 +262,4 @@ class Run:
         return self.recalibration.apply(answer)
 
     def _rows(self) -> list[dict[str, str]]:
-        with (self.folder / "predictions.csv").open(newline="", encoding="utf-8") as file:
-            return list(csv.DictReader(file))
+        return run_files.read_predictions(self.folder)

@@ -11,8 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import load_file, save_file
+from pydantic import TypeAdapter
 from torch import Tensor, nn
 
 from aqakit.errors import RunError, WeightsError
@@ -22,14 +21,21 @@ from aqakit.scores import recalibration
 from aqakit.scores.cross_conformal import CrossConformal
 from aqakit.scores.distributions import ScoreDistribution, restore
 from aqakit.scores.recalibration import Recalibration
-from aqakit.system.files import atomic_path
+from aqakit.system import tensors as storage
+from aqakit.system.numbers import is_number
+from aqakit.system.tensors import DamagedError, Tensors
+from aqakit.training import run_json
 from aqakit.training.batches import BatchSource
 from aqakit.training.collating import collate
 from aqakit.training.ensemble import Ensemble
 from aqakit.training.state import History
-from aqakit.types import Description, LabelSpec, Sample, ScoreScale
+from aqakit.types import Description, LabelSpec, Sample
 
 WEIGHTS, CALIBRATED, TRAINING = "checkpoint.safetensors", "calibrated.safetensors", "training.json"
+EPOCHS, PREDICTIONS = "epochs.safetensors", "predictions.csv"
+DESCRIPTIONS, RECALIBRATION = "descriptions.json", "recalibration.json"
+
+_AGAIN = "restore it from a copy, or train the run again"
 
 LEVEL = 0.9
 """Level of the central prediction intervals, unless another level is named."""
@@ -43,8 +49,7 @@ def write_epochs(file: Path, history: History) -> None:
         for name in by_epoch[0]:
             tensors[f"{split}/{name}"] = torch.stack([t[name] for t in by_epoch]).contiguous()
     kinds = {split: distributions[0].kind for split, distributions in history.predictions.items()}
-    with atomic_path(file) as temporary:
-        save_file(tensors, temporary, {"kinds": json.dumps(kinds)})
+    storage.save(file, tensors, {"kinds": json.dumps(kinds)})
 
 
 def predictions_csv(kept: Mapping[str, ScoreDistribution], watched: Mapping[str, BatchSource]) -> str:
@@ -102,43 +107,39 @@ def decode_descriptions(said: Description, labels: LabelSpec) -> Iterator[dict[s
 
 def read_descriptions(folder: Path) -> dict[str, dict[str, Any]]:
     """Read what :func:`descriptions_json` returned; empty if the run folder has no such file."""
-    file = folder / "descriptions.json"
-    if not file.exists():
-        return {}
-    try:
-        found: dict[str, dict[str, Any]] = json.loads(file.read_text(encoding="utf-8"))
-    except ValueError:
-        raise RunError(f"{file}: is damaged; delete it to evaluate scores alone") from None
+    found: dict[str, dict[str, Any]] = _read_json(folder, DESCRIPTIONS, dict, {})
+    if not all(isinstance(f, dict) and isinstance(f.get("judged"), dict) and _rows(f) for f in found.values()):
+        raise RunError(f"{folder / DESCRIPTIONS}: is damaged; {_AGAIN}")
     return found
+
+
+def _rows(found: Mapping[str, Any]) -> bool:
+    rows = found.get("samples")
+    return isinstance(rows, list) and all(isinstance(row, dict) and "id" in row for row in rows)
+
+
+def _read_json(folder: Path, name: str, kind: type, missing: Any) -> Any:
+    """Read a JSON file of a run whose outermost value is of a kind; ``missing`` if the run has no such file."""
+    text = run_json.read_file(folder, name)
+    if text is None:
+        return missing
+    try:
+        stored = json.loads(text)
+    except (ValueError, RecursionError):
+        stored = None
+    if not isinstance(stored, kind):
+        raise RunError(f"{folder / name}: is damaged; {_AGAIN}")
+    return stored
 
 
 def _truth(sample: Sample, name: str) -> Any:
     return sample.caption if name == "caption" else sample.attributes.get(name)
 
 
-def read_description(folder: Path) -> dict[str, Any]:
-    """Read ``run.json``.
-
-    Raises:
-        RunError: the file is missing or was not written by aqakit.
-    """
-    file = folder / "run.json"
-    try:
-        description: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
-        if missing := {"recipe", "labels", "fingerprint", "status"} - description.keys():
-            raise RunError(f"{file}: has no {', '.join(sorted(missing))}; it was not written by aqakit")
-    except OSError:
-        raise RunError(f"{folder}: not a run folder (it has no run.json)") from None
-    except (ValueError, AttributeError):
-        raise RunError(f"{file}: is not the JSON of a run; delete the folder and train again") from None
-    return description
-
-
 def save_weights(ensemble: Ensemble, file: Path) -> None:
     """Write the weights of all members; those of a single one under its own names."""
     model: nn.Module = ensemble if len(ensemble) > 1 else ensemble.first
-    with atomic_path(file) as temporary:
-        save_file({n: t.cpu().contiguous() for n, t in model.state_dict().items()}, temporary)
+    storage.save(file, model.state_dict())
 
 
 def load_weights(ensemble: Ensemble, file: Path) -> None:
@@ -149,10 +150,10 @@ def load_weights(ensemble: Ensemble, file: Path) -> None:
     """
     model: nn.Module = ensemble if len(ensemble) > 1 else ensemble.first
     try:
-        weights = load_file(file)
+        weights, _ = storage.load(file)
         model.load_state_dict(weights)
-    except (OSError, SafetensorError) as error:
-        raise WeightsError(f"{file}: cannot be read as a checkpoint ({error}); train again") from None
+    except (OSError, DamagedError) as error:
+        raise WeightsError(f"{file}: cannot be read as a checkpoint ({error}); {_AGAIN}") from None
     except RuntimeError as error:
         reason = " ".join(str(error).split())
         raise WeightsError(f"{file}: does not fit this run's method and options: {reason}") from None
@@ -162,59 +163,90 @@ def load_weights(ensemble: Ensemble, file: Path) -> None:
 
 def load_recalibration(folder: Path) -> Recalibration | CrossConformal | None:
     """Load what was fitted on samples that were not trained on; None if there were none."""
-    file = folder / "recalibration.json"
-    if not file.exists():
+    stored = _read_json(folder, RECALIBRATION, dict, None)
+    if stored is None:
         return None
     try:
-        stored = json.loads(file.read_text(encoding="utf-8"))
-        if stored["kind"] == CrossConformal.kind:
-            return CrossConformal.from_json(stored)
-        return recalibration.from_json(stored)
+        kind = CrossConformal if stored["kind"] == CrossConformal.kind else recalibration.KINDS[stored["kind"]]
+        values = {name: value for name, value in stored.items() if name != "kind"}
+        return TypeAdapter[Recalibration | CrossConformal](kind).validate_python(values)
     except (ValueError, KeyError, TypeError):
-        raise RunError(f"{file}: is damaged; delete it to predict without recalibration") from None
+        raise RunError(f"{folder / RECALIBRATION}: is damaged; {_AGAIN}") from None
 
 
 def read_training(folder: Path) -> list[dict[str, Any]] | None:
     """Read the hashes of the training recordings; None if the run was made before runs stored them."""
-    file = folder / TRAINING
-    if not file.exists():
-        return None
-    try:
-        found: list[dict[str, Any]] = json.loads(file.read_text(encoding="utf-8"))
-    except ValueError:
-        raise RunError(f"{file}: is damaged; delete it to predict without it") from None
+    found: list[dict[str, Any]] | None = _read_json(folder, TRAINING, list, None)
+    if not all(
+        isinstance(one, dict) and isinstance(one.get("sources"), dict) and "window" in one for one in found or ()
+    ):
+        raise RunError(f"{folder / TRAINING}: is damaged; {_AGAIN}")
     return found
+
+
+def read_predictions(folder: Path) -> list[dict[str, str]]:
+    """Read the lines of ``predictions.csv``.
+
+    Raises:
+        RunError: it is missing or damaged, was changed after the run, or is not a table of predictions.
+    """
+    text = run_json.read_file(folder, PREDICTIONS)
+    if text is None:
+        raise RunError(f"{folder / PREDICTIONS}: is missing; {_AGAIN}")
+    try:
+        rows = list(csv.DictReader(io.StringIO(text, newline=""), strict=True))
+        for line, row in enumerate(rows, 2):
+            if None in row or None in row.values() or not {"split", "id", "true"} <= row.keys():
+                raise RunError(f"{folder / PREDICTIONS}, line {line}: does not have the columns of a run; {_AGAIN}")
+            if row["true"] and not is_number(row["true"]):
+                raise RunError(f"{folder / PREDICTIONS}, line {line}: {row['true'][:20]!r} is not a number; {_AGAIN}")
+    except csv.Error as error:
+        raise RunError(f"{folder / PREDICTIONS}: is damaged ({error}); {_AGAIN}") from None
+    return rows
 
 
 def write_distributions(file: Path, answers: Mapping[str, ScoreDistribution]) -> None:
     """Write one distribution for each split, as :func:`read_distributions` reads them."""
-    tensors = {f"{split}/{name}": t.contiguous() for split, d in answers.items() for name, t in d.tensors().items()}
-    with atomic_path(file) as temporary:
-        save_file(tensors, temporary, {"kinds": json.dumps({split: d.kind for split, d in answers.items()})})
+    tensors = {f"{split}/{name}": t for split, d in answers.items() for name, t in d.tensors().items()}
+    storage.save(file, tensors, {"kinds": json.dumps({split: d.kind for split, d in answers.items()})})
 
 
 def read_distributions(file: Path) -> dict[str, ScoreDistribution]:
-    """Read the result of :func:`write_distributions`; empty if there is no such file.
+    """Read the result of :func:`write_distributions`.
 
     Raises:
-        RunError: the file is damaged.
+        RunError: the file is missing or damaged.
     """
-    if not file.exists():
-        return {}
     try:
-        with safe_open(file, framework="pt") as stored:
-            kinds = json.loads(stored.metadata()["kinds"])
-            tensors = {name: stored.get_tensor(name) for name in stored.keys()}  # noqa: SIM118
+        kinds, tensors = _stored(file)
         return {split: restore(kind, _below(f"{split}/", tensors)) for split, kind in kinds.items()}
-    except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
-        raise RunError(f"{file}: is damaged ({type(error).__name__}); train the run again") from None
+    except FileNotFoundError:
+        raise RunError(f"{file}: is missing; {_AGAIN}") from None
+    except (OSError, DamagedError, KeyError, TypeError, ValueError) as error:
+        raise RunError(f"{file}: is damaged ({storage.reason(error)}); {_AGAIN}") from None
+
+
+def read_epochs(file: Path, split: str) -> list[ScoreDistribution]:
+    """Read the predictions of every epoch on a split, as :func:`write_epochs` wrote them.
+
+    Raises:
+        RunError: the file is missing or damaged, or has no such split.
+    """
+    try:
+        kinds, tensors = _stored(file)
+        found = _below(f"{split}/", tensors)
+        (count,) = {len(tensor) for tensor in found.values()}
+        return [restore(kinds[split], {name: t[e] for name, t in found.items()}) for e in range(count)]
+    except FileNotFoundError:
+        raise RunError(f"{file}: is missing; {_AGAIN}") from None
+    except (OSError, DamagedError, KeyError, TypeError, ValueError) as error:
+        raise RunError(f"{file}: is damaged ({storage.reason(error)}); {_AGAIN}") from None
+
+
+def _stored(file: Path) -> tuple[dict[str, str], Tensors]:
+    tensors, header = storage.load(file)
+    return dict(json.loads(header["kinds"])), tensors
 
 
 def _below(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}
-
-
-def labels_from_json(stored: Mapping[str, Any]) -> LabelSpec:
-    """Rebuild a LabelSpec from the result of :func:`dataclasses.asdict`."""
-    scales = {n: ScoreScale(**stored[n]) if stored[n] else None for n in ("scale", "total", "marks")}
-    return LabelSpec(**{**stored, **scales, "vocabulary": tuple(stored["vocabulary"])})

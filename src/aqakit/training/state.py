@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,12 +13,13 @@ from torch import Tensor, nn
 
 from aqakit.errors import RunError
 from aqakit.scores.distributions import ScoreDistribution, restore
-from aqakit.system.files import atomic_path
+from aqakit.system import tensors as storage
+from aqakit.system.tensors import DamagedError
 from aqakit.training.assessor import Assessor
 from aqakit.training.batches import BatchSource
 from aqakit.training.stacked import Stacked
 
-RESUME_FILE = "optimizer.pt"
+RESUME_FILE = "resume.safetensors"
 
 
 @dataclass
@@ -136,29 +138,41 @@ class TrainingState:
             "predictions": {n: [(d.kind, d.tensors()) for d in ds] for n, ds in self.history.predictions.items()},
             "best": (self.history.best, self.best_value, self.best_weights),
         }
-        with atomic_path(file) as temporary:
-            torch.save(state, temporary)
+        tensors: list[Tensor] = []
+        text = json.dumps(storage.flatten(state, tensors))
+        storage.save(file, {str(number): tensor for number, tensor in enumerate(tensors)}, {"state": text})
 
     def load(self, file: Path) -> int:
-        """Load a checkpoint if there is one, and return the number of the next epoch."""
-        if not file.exists():
-            return 0
+        """Load a checkpoint if there is one, and return the number of the next epoch.
+
+        Raises:
+            RunError: it cannot be read, is damaged, or of another run.
+        """
         try:
-            state = torch.load(file, map_location="cpu", weights_only=True)  # a GPU may be gone
-            fingerprint, states = state["fingerprint"], state["states"]
-        except Exception as error:  # torch raises many kinds for a damaged file
+            found, header = storage.load(file, required=True)
+            tensors = [found[str(number)] for number in range(len(found))]
+            state = storage.unflatten(json.loads(header["state"]), tensors)
+            fingerprint = state["fingerprint"]
+        except FileNotFoundError:
+            return 0
+        except OSError as error:  # it is there, but may not be read
+            raise RunError(f"{file}: {error.strerror or error}") from None
+        except (DamagedError, ValueError, LookupError, TypeError) as error:
             raise RunError(
-                f"{file}: this checkpoint is damaged ({type(error).__name__}); delete it to start again"
+                f"{file}: this checkpoint is damaged ({storage.reason(error)}); delete it to start again"
             ) from None
         if fingerprint != self.fingerprint:
             raise RunError(f"{file}: belongs to a run with other settings or data; choose another folder or delete it")
-        for own, stored in zip(self.states, states, strict=True):
+        self._restore(state)
+        return int(state["epoch"]) + 1
+
+    def _restore(self, state: dict[str, Any]) -> None:
+        for own, stored in zip(self.states, state["states"], strict=True):
             own.load_state_dict(stored)
         found = state["predictions"].items()
         self.history.predictions = {n: [restore(kind, t) for kind, t in ds] for n, ds in found}
         self.history.losses = state["losses"]
         self.history.best, self.best_value, self.best_weights = state["best"]
-        return int(state["epoch"]) + 1
 
     def _models(self) -> list[Assessor]:
         return [member.assessor for state in self.states for member in state.members]

@@ -15,13 +15,12 @@ from functools import cached_property
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor
 
 from aqakit.errors import RunError
 from aqakit.features.appearance import appearance
-from aqakit.system.files import atomic_path
+from aqakit.system import tensors as storage
+from aqakit.system.tensors import DamagedError
 from aqakit.training.assessor import Assessor
 from aqakit.training.batches import BatchSource, has_score
 from aqakit.training.ensemble import Ensemble
@@ -129,8 +128,7 @@ class TrainingSummary:
         tensors |= {f"pixels/{name}": t.contiguous() for name, t in self.pixels.items()}
         about = {"ids": json.dumps(list(self.ids)), "groups": json.dumps(self.groups)}
         about["scenes"] = json.dumps(self.scenes)
-        with atomic_path(folder / FILE) as temporary:
-            save_file(tensors, temporary, about)
+        storage.save(folder / FILE, tensors, about)
 
     @classmethod
     def load(cls, folder: Path) -> TrainingSummary:
@@ -140,19 +138,21 @@ class TrainingSummary:
             RunError: the file is missing or damaged.
         """
         try:
-            with safe_open(folder / FILE, framework="pt") as stored:
-                about = {name: json.loads(value) for name, value in stored.metadata().items()}
-                tensors = {name: stored.get_tensor(name) for name in stored.keys()}  # noqa: SIM118
+            tensors, header = storage.load(folder / FILE)
+            about = {name: json.loads(header[name]) for name in ("ids", "groups", "scenes") if name in header}
             pooled, usual, profiles, held, pixels = (
                 {n.removeprefix(f"{part}/"): t for n, t in tensors.items() if n.startswith(f"{part}/")}
                 for part in ("pooled", "usual", "profile", "held", "pixels")
             )
+            of_videos = [tensors["score"], *pooled.values(), *profiles.values(), *pixels.values()]
+            if {len(about["ids"])} != set(map(len, of_videos)) or not pooled.keys() == usual.keys():
+                raise ValueError("its parts do not fit together")
             groups, scenes = about.get("groups"), about.get("scenes")
             return cls(about["ids"], tensors["score"], pooled, usual, profiles, groups, held, pixels, scenes)
         except FileNotFoundError:
             raise RunError(f"{folder}: has no {FILE}, so nothing can be explained; train the run again") from None
-        except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
-            raise RunError(f"{folder / FILE}: is damaged ({type(error).__name__}); train the run again") from None
+        except (OSError, DamagedError, KeyError, TypeError, ValueError) as error:
+            raise RunError(f"{folder / FILE}: is damaged ({storage.reason(error)}); train the run again") from None
 
     def nearest(self, video: Batch, count: int = 3) -> list[Exemplar]:
         """Return the training videos most similar to one video (B = 1), nearest first."""

@@ -19,8 +19,8 @@ from aqakit.scores import recalibration
 from aqakit.scores.cross_conformal import CrossConformal
 from aqakit.scores.distributions import ScoreDistribution
 from aqakit.system import distributed, processes
-from aqakit.system.files import in_utf8, user_path, write_text
-from aqakit.training import long_videos, run_files, trust
+from aqakit.system.files import in_utf8, sweep, user_path, write_text
+from aqakit.training import long_videos, run_files, run_json, trust
 from aqakit.training.assessor import Assessor, Target, check_difficulty
 from aqakit.training.batches import BatchSource, has_score, scores_of
 from aqakit.training.data import PreparedData, RunSplit, prepare
@@ -59,14 +59,15 @@ def execute(
     recipe = replace(recipe, fold=split.fold, members=max(1, len(split.parts)))
     recipe, prepared, notes = long_videos.settle(recipe, prepared, split)
     fingerprint = _fingerprint(recipe, prepared, split)
-    finished = (folder / "run.json").exists() and _finished(folder, fingerprint)
+    finished = (folder / run_json.FILE).exists() and _finished(folder, fingerprint)
     distributed.wait()  # no process writes before all have checked the folder
     if finished:
         return Run.load(folder)
     description = {**_describe(recipe, prepared, fingerprint), "notes": notes}
     if processes.is_first():
         folder.mkdir(parents=True, exist_ok=True)
-        write_text(folder / "run.json", json.dumps({**description, "status": "running"}, indent=1))
+        sweep(folder)
+        run_json.write(folder, {**description, "status": "running"})
     ensemble = assemble_members(recipe, prepared.dataset.labels)
     train = prepared.training_set(split)
     watched = {n: prepared.subset(ids) for n, ids in (("validation", split.validation), ("test", split.test)) if ids}
@@ -186,24 +187,26 @@ def _write(
     split: RunSplit,
 ) -> None:
     labels = prepared.dataset.labels
-    run_files.write_epochs(folder / "epochs.safetensors", history)
+    run_files.write_epochs(folder / run_files.EPOCHS, history)
     run_files.save_weights(ensemble, folder / run_files.WEIGHTS)
     kept = {name: distributions[history.best] for name, distributions in history.predictions.items()}
-    write_text(folder / "predictions.csv", run_files.predictions_csv(kept, watched))
+    write_text(folder / run_files.PREDICTIONS, run_files.predictions_csv(kept, watched))
     device = device_of(recipe.settings.device)
     told = {name: source for name, source in watched.items() if name != "held-out"}
     said = {name: describe(ensemble.to(device), source, device) for name, source in told.items()}
-    write_text(folder / "descriptions.json", run_files.descriptions_json(said, told, labels))
+    write_text(folder / run_files.DESCRIPTIONS, run_files.descriptions_json(said, told, labels))
     fitted = _recalibration(recipe, kept, watched, split)
     if fitted is not None:
-        write_text(folder / "recalibration.json", json.dumps(fitted.to_json()))
+        write_text(folder / run_files.RECALIBRATION, json.dumps(fitted.to_json()))
     if isinstance(fitted, CrossConformal):
         calibrated = {name: fitted.apply(answers, scale=labels.scale) for name, answers in history.answers.items()}
         run_files.write_distributions(folder / run_files.CALIBRATED, calibrated)
     found = _trust(prepared, split, kept, watched, fitted)
     done = {**description, "status": "finished", "epoch": history.best, "losses": history.losses}
     done["trust"] = found.to_json() if found else None
-    write_text(folder / "run.json", json.dumps({**done, "notes": [*description["notes"], *history.notes]}, indent=1))
+    done["notes"] = [*description["notes"], *history.notes]
+    texts = [run_files.PREDICTIONS, run_files.DESCRIPTIONS, run_files.TRAINING]
+    run_json.write(folder, done, texts + [run_files.RECALIBRATION] * (fitted is not None))
     (folder / RESUME_FILE).unlink(missing_ok=True)
 
 
@@ -258,7 +261,7 @@ def _trust(
 
 
 def _finished(folder: Path, fingerprint: str) -> bool:
-    description = run_files.read_description(folder)
+    description = run_json.read(folder)
     if description["fingerprint"] != fingerprint:
         raise RunError(f"{folder}: contains a run with other settings or data; choose another folder or delete it")
     return bool(description["status"] == "finished")

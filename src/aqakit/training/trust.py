@@ -230,7 +230,7 @@ def is_among(sample: Sample, known: Sequence[Mapping[str, Any]]) -> bool:
     """Whether :func:`fingerprints` of other samples include the recordings of a sample, with the same window."""
     (own,) = fingerprints([sample])
     return any(
-        (None if one["window"] is None else tuple(one["window"])) == own["window"]
+        (tuple(one["window"]) if one.get("window") else None) == own["window"]
         and own["sources"].items() <= one["sources"].items()
         for one in known
     )

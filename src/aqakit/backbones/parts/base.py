@@ -44,3 +44,7 @@ class Backbone(nn.Module, ABC):
     @abstractmethod
     def fingerprint(self) -> dict[str, Any]:
         """Return everything that affects the features, as JSON values: plan, pixel recipe, options, weights' hash."""
+
+    def fingerprint_of(self, path: Path) -> dict[str, Any]:
+        """Return what else affects the features of one recording, and replaces entries of :meth:`fingerprint`."""
+        return {}

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
@@ -17,6 +15,7 @@ from aqakit.errors import VideoError
 from aqakit.recordings import video
 from aqakit.recordings.clips import ClipPlan, Frames
 from aqakit.recordings.transforms import Convention, PixelRecipe, crop, normalise
+from aqakit.system.tensors import digest
 
 Pixels = NDArray[np.uint8]
 
@@ -120,6 +119,10 @@ class VideoBackbone(Backbone):
         parts = {"plan": self.plan.fingerprint(), "pixels": self.pixels.fingerprint()}
         return parts | {"colours": self.colours._asdict()}
 
+    def reading(self, path: Path) -> dict[str, Any]:
+        """Return everything that affects the pixels read from one recording, as JSON values; no weights."""
+        return {"plan": self.plan.fingerprint(), "pixels": self.pixels.fingerprint(), **self.fingerprint_of(path)}
+
     def _table(self, path: Path, length: int, window: tuple[int, int] | None, shift: int = 0) -> Frames:
         try:
             return self.plan.within(window or (0, length - 1), length, shift)
@@ -140,8 +143,4 @@ class VideoBackbone(Backbone):
 
 def weights_hash(model: nn.Module) -> str:
     """Return a hash of the names and values of all tensors of a model, independent of how they were stored."""
-    found = hashlib.blake2b(digest_size=16)
-    for name, tensor in sorted(model.state_dict().items()):
-        found.update(name.encode())
-        found.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy())
-    return found.hexdigest()
+    return digest(model.state_dict())

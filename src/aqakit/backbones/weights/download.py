@@ -1,4 +1,8 @@
-"""Download published weights, with progress, resuming after interruptions, and verification."""
+"""Download published weights, with progress, resuming after interruptions, and verification.
+
+Only https is used, also after a redirect. Never more bytes are received than the catalogue or, if it does not know the
+size, the server states.
+"""
 
 from __future__ import annotations
 
@@ -7,9 +11,10 @@ from collections.abc import Callable
 from email.message import Message
 from http.client import HTTPException
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 from urllib.error import HTTPError, URLError
-from urllib.request import Request, urlopen
+from urllib.parse import urlsplit
+from urllib.request import HTTPRedirectHandler, Request, build_opener
 
 from aqakit.backbones.weights.loading import identify
 from aqakit.backbones.weights.published import CATALOGUE, Published, entry
@@ -17,12 +22,16 @@ from aqakit.errors import WeightsError
 from aqakit.system.files import default_cache
 
 Progress = Callable[[int, int | None], None]
-"""Called with the number of bytes received and the total, or None if the server does not report it."""
+"""Called with the number of bytes received and the total."""
 
 _CHUNK = 1 << 18
 _AGAIN = "delete it and download it again"
 _TIMEOUT = 30.0
 """Seconds without data before the connection is closed."""
+
+_SCHEMES = ("https",)
+_MARGIN = 1.2
+"""A file of which the catalogue knows only approximate megabytes may be larger by this factor."""
 
 
 def default_folder() -> Path:
@@ -72,7 +81,7 @@ def fetch(wanted: Published, folder: Path, progress: Progress | None = None) -> 
     folder.mkdir(parents=True, exist_ok=True)
     part = folder / f".{wanted.name}.part"
     try:
-        _download(wanted.url, part, progress or (lambda done, total: None))
+        _download(wanted, wanted.url, part, progress or (lambda done, total: None))
     except HTTPError as error:
         raise WeightsError(
             f"{wanted.url}: the server responded with {error.code} {error.reason}; {_by_hand(wanted)}"
@@ -80,6 +89,9 @@ def fetch(wanted: Published, folder: Path, progress: Progress | None = None) -> 
     except (OSError, HTTPException) as error:  # such as an unknown host, a lost connection or a full disk
         there = part.stat().st_size if part.exists() else 0
         raise WeightsError(f"{wanted.url}: {_reason(error)}; {there} bytes are kept, run it again to resume") from error
+    except WeightsError:
+        _forget(part)
+        raise
     try:
         check(part, wanted)
     except WeightsError:
@@ -113,29 +125,71 @@ def check(path: Path, wanted: Published) -> None:
         raise WeightsError(f"{path} is not {wanted.name}; it looks like {held.name if held else 'something else'}")
 
 
-def _download(url: str, part: Path, progress: Progress) -> None:
+def _download(wanted: Published, url: str, part: Path, progress: Progress) -> None:
     version = _read(_version_file(part))
     done = part.stat().st_size if part.exists() and version else 0
     resume = {"Range": f"bytes={done}-", "If-Range": version} if done else {}
+    _check_scheme(url)
+    request = Request(url, headers={"User-Agent": "aqakit", **resume})
     try:
-        with urlopen(Request(url, headers={"User-Agent": "aqakit", **resume}), timeout=_TIMEOUT) as answer:
+        with build_opener(_Redirects).open(request, timeout=_TIMEOUT) as answer:
             start = done if answer.status == 206 else 0
-            length = answer.headers.get("Content-Length")
+            length = answer.headers.get("Content-Length", "")
+            total = _total(wanted, url, start + int(length) if length.isdecimal() else None)
             with part.open("ab" if start else "wb") as file:
                 _version_file(part).write_text(_version(answer.headers), encoding="utf-8")
-                _copy(answer, file, start, start + int(length) if length else None, progress)
+                _copy(answer, file, start, total, progress)
     except HTTPError as error:
         if error.code != 416 or error.headers.get("Content-Range") != f"bytes */{done}":
             raise  # 416 at the end of the file means that it was already complete
 
 
-def _copy(answer: IO[bytes], file: IO[bytes], done: int, total: int | None, progress: Progress) -> None:
+class _Redirects(HTTPRedirectHandler):
+    """Follows redirects, but not to an address that anybody on the way could answer for."""
+
+    def redirect_request(self, req: Request, fp: Any, code: int, msg: str, headers: Any, newurl: str) -> Request | None:
+        """Return the request of the new address.
+
+        Raises:
+            WeightsError: it is not https.
+        """
+        _check_scheme(newurl, f"{req.full_url} redirects to ")
+        return super().redirect_request(req, fp, code, msg, headers, newurl)
+
+
+def _check_scheme(url: str, before: str = "") -> None:
+    if urlsplit(url).scheme.lower() not in _SCHEMES:
+        raise WeightsError(f"{before}{url}: weights are only downloaded by https; get the file by hand")
+
+
+def _total(wanted: Published, url: str, announced: int | None) -> int:
+    """Return how many bytes the file has: as the catalogue says, or else as the server does.
+
+    Raises:
+        WeightsError: they contradict each other, or neither knows.
+    """
+    if wanted.size is not None:
+        if announced not in (None, wanted.size):
+            raise WeightsError(f"{url} sends {announced} bytes, not the {wanted.size} of {wanted.name}")
+        return wanted.size
+    if announced is None:
+        raise WeightsError(f"{url}: the server does not say how large the file is; {_by_hand(wanted)}")
+    if wanted.megabytes is not None and announced > wanted.megabytes * _MARGIN * 1e6:
+        raise WeightsError(
+            f"{url} sends {announced} bytes, not about {wanted.megabytes} MB as {wanted.name} has; nothing is kept"
+        )
+    return announced
+
+
+def _copy(answer: Any, file: IO[bytes], done: int, total: int, progress: Progress) -> None:
     progress(done, total)
-    while chunk := answer.read(_CHUNK):
-        file.write(chunk)
+    while chunk := answer.read(min(_CHUNK, total - done + 1)):
         done += len(chunk)
+        if done > total:
+            raise WeightsError(f"{answer.geturl()} sends more than the {total} bytes of the file; nothing is kept")
+        file.write(chunk)
         progress(done, total)
-    if total is not None and done < total:
+    if done < total:
         raise ConnectionError(f"the connection was lost after {done} of {total} bytes")
 
 

@@ -8,19 +8,15 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from zipfile import BadZipFile
 
-import numpy as np
-import torch
-from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from aqakit.backbones.weights.published import CATALOGUE, Published
 from aqakit.backbones.weights.styles import STYLES, Style
-from aqakit.errors import WeightsError
-
-_BROKEN = (OSError, EOFError, RuntimeError, ValueError, TypeError, LookupError, AttributeError, BadZipFile)
+from aqakit.errors import DataError, WeightsError
+from aqakit.recordings import arrays
+from aqakit.system.tensors import reason
 
 _TRAINED_FOR_SCORES = {"base_model", "i3d"}
 """Names under which CoRe and DAE store the trunk that they trained with ImageNet-normalised images."""
@@ -150,31 +146,28 @@ def read(path: Path) -> dict[str, Tensor]:
         raise WeightsError(f"{path}: {'not a file' if path.exists() else 'no such file'}")
     try:
         _refuse_other_things(path)
-        tensors = dict(_flat(load_file(path) if path.suffix == ".safetensors" else _load(path), ""))
+        tensors = dict(_flat(_load(path), "", set()))
     except pickle.UnpicklingError as error:
         raise WeightsError(
             f"{path} is damaged, or holds objects other than tensors, whose loading would execute code and is refused; "
-            f"save only its state_dict() ({_first(error)})"
+            f"save only its state_dict() ({reason(error)})"
         ) from error
-    except (*_BROKEN, SafetensorError) as error:
-        raise WeightsError(f"{path} is damaged or not a weights file: {_first(error)}") from error
+    except WeightsError:
+        raise
+    except DataError as error:
+        raise WeightsError(str(error)) from error
+    except Exception as error:  # PyTorch raises many kinds for damaged files
+        raise WeightsError(f"{path} is damaged or not a weights file: {reason(error)}") from error
     if not tensors:
         raise WeightsError(f"{path} holds no tensors")
     return tensors
 
 
 def _load(path: Path) -> Any:
-    with torch.serialization.safe_globals(_NUMBERS):  # checkpoints store their best score as a NumPy number
-        return torch.load(path, map_location="cpu", weights_only=True)
-
-
-_NUMBERS: list[Any] = [
-    np.dtype,
-    type(np.dtype(np.float64)),
-    type(np.dtype(np.float32)),
-    type(np.dtype(np.int64)),
-    *((np.float64(0).__reduce__()[0], f"numpy.{core}.multiarray.scalar") for core in ("core", "_core")),
-]
+    if path.suffix != ".safetensors":
+        return arrays.load_torch(path)
+    arrays.check_header(path)
+    return load_file(path)
 
 
 def _refuse_other_things(path: Path) -> None:
@@ -185,15 +178,15 @@ def _refuse_other_things(path: Path) -> None:
             raise WeightsError(f"{path} is {what}")
 
 
-def _flat(value: Any, name: str) -> Iterator[tuple[str, Tensor]]:
+def _flat(value: Any, name: str, seen: set[int]) -> Iterator[tuple[str, Tensor]]:
+    """Yield tensors with their joined names; a container that is in several places, or in itself, only once."""
     if isinstance(value, Tensor):
         yield name, value.detach()
-    elif isinstance(value, Mapping):
-        for key, inner in value.items():
-            yield from _flat(inner, f"{name}.{key}" if name else str(key))
-    elif isinstance(value, list | tuple):
-        for number, inner in enumerate(value):
-            yield from _flat(inner, f"{name}.{number}")
+    elif isinstance(value, Mapping | list | tuple) and id(value) not in seen:
+        seen.add(id(value))
+        for key, inner in value.items() if isinstance(value, Mapping) else enumerate(value):
+            if isinstance(key, str | int):
+                yield from _flat(inner, f"{name}.{key}" if name else str(key), seen)
 
 
 def _matches(pattern: str, name: str) -> bool:
@@ -207,8 +200,3 @@ def _some(names: list[str]) -> str:
 
 def _size(tensor: Tensor) -> str:
     return "×".join(str(n) for n in tensor.shape)
-
-
-def _first(error: Exception) -> str:
-    lines = str(error).strip().splitlines()
-    return lines[0][:160] if lines else type(error).__name__

@@ -85,7 +85,7 @@ CATALOGUE: tuple[Published, ...] = (
     _i3d_port("model_flow.pth", 2, also=("i3d_flow.pth",)),
     Published(
         "c3d.pickle", "c3d", "c3d", "Sports-1M", 487, "raw-255", "MIT", "https://github.com/DavideA/c3d-pytorch", 320,
-        url="http://imagelab.ing.unimore.it/files/c3d_pytorch/c3d.pickle",
+        url="https://imagelab.ing.unimore.it/files/c3d_pytorch/c3d.pickle",
     ),
     Published(
         "model_CNN_94.pth", "c3d", "c3d", "Sports-1M, MTL-AQA", None, "imagenet", "none", _MTL, 111,

@@ -17,12 +17,11 @@ from typing import Self
 
 import torch
 import torch.nn.functional as F
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from aqakit.errors import DataError, OptionError
-from aqakit.system.files import atomic_path
+from aqakit.system import tensors as storage
+from aqakit.system.tensors import DamagedError
 
 _DROPOUT = 0.3
 _POOL = 2
@@ -74,8 +73,7 @@ class EDTCN(nn.Module):
 
     def save(self, file: Path) -> None:
         """Write the weights, whose shapes define all sizes."""
-        with atomic_path(file) as temporary:
-            save_file({name: value.contiguous() for name, value in self.state_dict().items()}, temporary)
+        storage.save(file, self.state_dict())
 
     @classmethod
     def load(cls, file: Path) -> Self:
@@ -85,12 +83,12 @@ class EDTCN(nn.Module):
             DataError: If the file cannot be read or contains something else.
         """
         try:
-            weights = load_file(file)
+            weights, _ = storage.load(file)
             levels = [weights[f"encoder.{k}.weight"] for k in range(sum(n.startswith("encoder") for n in weights) // 2)]
             filters, length = [len(level) for level in levels], levels[0].shape[2]
             network = cls(levels[0].shape[1], len(weights["classify.bias"]), filters=filters, length=length)
             network.load_state_dict(weights)
-        except (OSError, SafetensorError, LookupError, RuntimeError) as error:
+        except (OSError, DamagedError, LookupError, RuntimeError) as error:
             why = str(error).splitlines()[0]
             raise DataError(f"{file} is not a segmenter made by fit_segmenter: {why}") from error
         return network

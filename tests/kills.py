@@ -1,0 +1,105 @@
+"""Jobs that are killed again and again, and must end as if they had not been.
+
+``python -m tests.kills JOB FOLDER COUNT`` starts a job in child processes, kills COUNT of them at random moments with
+SIGKILL, and compares the end with an uninterrupted job: the same files with the same bytes, and nothing else. The
+children are forked from a process that has imported everything, so that one takes no longer than its work.
+"""
+
+import json
+import os
+import random
+import shutil
+import signal
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import aqakit
+from aqakit.features.dataset import extract_dataset
+from aqakit.training import loop
+from tests.releases import write_manifest
+from tests.training.test_run import BACKBONE, make_manifest
+
+SMALL = "c3d_small:size=16:frames=4:clips=2:width=2"
+
+
+def extract(data: Path, out: Path) -> None:
+    """Features of twelve videos, packed at the end."""
+    extract_dataset("manifest", root=data / "mine.csv", backbones=[SMALL], cache=out / "cache", pack=True)
+
+
+def live(data: Path, out: Path) -> None:
+    """A backbone trained from pixels."""
+    _train(data / "mine.csv", out, SMALL, finetune=True, shift=1, flip=True, epochs=4)
+
+
+def cached(data: Path, out: Path) -> None:
+    """A single model on cached features."""
+    _train(data / "my.csv", out, BACKBONE, validation=0.2, epochs=12)
+
+
+def members(data: Path, out: Path) -> None:
+    """A cross-fitted ensemble on cached features."""
+    _train(data / "my.csv", out, BACKBONE, members=4, epochs=6)
+
+
+JOBS: dict[str, Callable[[Path, Path], None]] = {one.__name__: one for one in (extract, live, cached, members)}
+
+
+def _train(root: Path, out: Path, backbone: str, **options: object) -> None:
+    words = {"data": "manifest", "root": root, "backbone": backbone, "cache": out / "cache"}
+    aqakit.train("dae", out=out / "run", dropout=0.3, **words, **options)
+
+
+def start(job: Callable[[Path, Path], None], data: Path, out: Path) -> int:
+    """Fork a child that does the job, and return its process id."""
+    child = os.fork()
+    if child == 0:
+        quiet = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(quiet, 1), os.dup2(quiet, 2)
+        code = 1
+        try:
+            job(data, out)
+            code = 0
+        finally:
+            os._exit(code)
+    return child
+
+
+def finish(job: Callable[[Path, Path], None], data: Path, out: Path) -> dict[str, bytes]:
+    """Do the job to its end, and return its files."""
+    _, status = os.waitpid(start(job, data, out), 0)
+    assert status == 0, f"it ended with {status}"
+    return {str(file.relative_to(out)): file.read_bytes() for file in sorted(out.rglob("*")) if file.is_file()}
+
+
+def main(name: str, folder: Path, count: int) -> None:
+    """Kill ``count`` jobs; print how many were killed, and how often a job was finished in between."""
+    loop._SECONDS_BETWEEN_CHECKPOINTS = -1.0
+    data = folder / "data"
+    data.mkdir(parents=True)
+    make_manifest(data), write_manifest(data)
+    job, chance, killed, ended = JOBS[name], random.Random(0), 0, 0
+    began = time.monotonic()
+    expected = finish(job, data, folder / "whole")
+    seconds = time.monotonic() - began
+    while killed < count:
+        child = start(job, data, folder / "cut")
+        time.sleep(chance.uniform(0, seconds))
+        os.kill(child, signal.SIGKILL)
+        _, status = os.waitpid(child, 0)
+        killed += status == signal.SIGKILL
+        if status != signal.SIGKILL:
+            assert status == 0, f"it ended with {status}"
+            assert finish(job, data, folder / "cut") == expected
+            shutil.rmtree(folder / "cut")
+            ended += 1
+    found = finish(job, data, folder / "cut")
+    assert found.keys() == expected.keys(), sorted(found.keys() ^ expected.keys())
+    assert found == expected, [name for name, content in found.items() if content != expected[name]]
+    print(json.dumps({"killed": killed, "ended": ended, "files": len(expected), "seconds": round(seconds, 2)}))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], Path(sys.argv[2]), int(sys.argv[3]))
