@@ -90,6 +90,7 @@ def test_heads(run):
     assert "40 videos" in printed
 
 
+@pytest.mark.slow
 def test_explanation(run, tmp_path):
     out = tmp_path / "run"
     backbone = "skeleton:plan=uniform/count=3/frames=16/stride=2"
@@ -101,6 +102,7 @@ def test_explanation(run, tmp_path):
     assert "of 2 pairs" in printed
 
 
+@pytest.mark.slow
 def test_extraction(run, monkeypatch):
     script = load("extraction")
     network = script.i3d.I3D
@@ -115,6 +117,7 @@ def test_extraction(run, monkeypatch):
     assert "peak in float32" in printed
 
 
+@pytest.mark.slow
 def test_pose_estimator(run, monkeypatch, tmp_path):
     try:
         import openvino  # noqa: F401
@@ -131,6 +134,7 @@ def test_pose_estimator(run, monkeypatch, tmp_path):
     assert f"median {row['median']:.3f}" in printed
 
 
+@pytest.mark.slow
 def test_semi_supervised_step(run):
     script = load("semi_supervised_step")
     settings = [script.Setting("3 x 8", 3, (8,), 8, 0.5)]
@@ -147,6 +151,7 @@ def test_startup(run):
     assert 0 < rows[0]["median_s"] == rows[0]["max_s"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("more", [[], pytest.param(["--backbone", "c3d_small"], marks=pytest.mark.slow)])
 def test_video_memory(tmp_path, more):
     words = ["--seconds", "2", "--height", "72", "--minutes", "2", *more, "--json"]

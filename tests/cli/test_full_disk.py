@@ -119,6 +119,7 @@ def test_a_full_disk_at_every_file(name: str, data: Path, tmp_path: Path, capsys
     check(name, data, tmp_path, capsys, None)
 
 
+@pytest.mark.slow
 def test_a_report_on_a_full_disk_is_a_sentence(data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run("members", data, tmp_path) == 0
     words = ["report", tmp_path / "run", "--no-data", "-o", tmp_path / "r" / "r.html", "--figures", tmp_path / "r"]

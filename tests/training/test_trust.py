@@ -254,6 +254,7 @@ def test_without_validation_only_pixels_judge(live, tmp_path):
     assert set(run.training_summary.familiarity) == {"pixels/c3d_small"}
 
 
+@pytest.mark.slow
 def test_the_benchmark_flags_noise_and_not_dives(live, tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("AQAKIT_CACHE", str(tmp_path / "cache"))
     words = ["--run", live.folder, "--noise", 8, "--dives", 8, "--seeds", 5, "--json", tmp_path / "rows.json"]

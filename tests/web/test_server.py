@@ -361,7 +361,8 @@ def free_port():
         return one.getsockname()[1]
 
 
-@pytest.mark.parametrize("count", [2, pytest.param(10, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("count", [2, 10])
 def test_a_server_that_is_killed_with_a_queue_finishes_it_after_a_restart(run, videos, tmp_path, count):
     port = free_port()
     with serving(run.folder, tmp_path, port) as (process, client):
