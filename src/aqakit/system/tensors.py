@@ -141,6 +141,12 @@ def unflatten(value: Any, tensors: Sequence[Tensor]) -> Any:
     return {"list": list, "tuple": tuple}[kind](unflatten(one, tensors) for one in inner)
 
 
+def below(prefix: str, tensors: Mapping[str, Tensor]) -> Tensors:
+    """Return the tensors whose names begin with ``prefix/``, by the rest of their names."""
+    start = f"{prefix}/"
+    return {name.removeprefix(start): tensor for name, tensor in tensors.items() if name.startswith(start)}
+
+
 def reason(error: Exception) -> str:
     """Return the first line of an error, or its kind."""
     return (str(error).strip() or type(error).__name__).splitlines()[0][:160]

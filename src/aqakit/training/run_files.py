@@ -219,7 +219,7 @@ def read_distributions(file: Path) -> dict[str, ScoreDistribution]:
     """
     try:
         kinds, tensors = _stored(file)
-        return {split: restore(kind, _below(f"{split}/", tensors)) for split, kind in kinds.items()}
+        return {split: restore(kind, storage.below(split, tensors)) for split, kind in kinds.items()}
     except FileNotFoundError:
         raise RunError(f"{file}: is missing; {_AGAIN}") from None
     except (OSError, DamagedError, KeyError, TypeError, ValueError) as error:
@@ -234,7 +234,7 @@ def read_epochs(file: Path, split: str) -> list[ScoreDistribution]:
     """
     try:
         kinds, tensors = _stored(file)
-        found = _below(f"{split}/", tensors)
+        found = storage.below(split, tensors)
         (count,) = {len(tensor) for tensor in found.values()}
         return [restore(kinds[split], {name: t[e] for name, t in found.items()}) for e in range(count)]
     except FileNotFoundError:
@@ -246,7 +246,3 @@ def read_epochs(file: Path, split: str) -> list[ScoreDistribution]:
 def _stored(file: Path) -> tuple[dict[str, str], Tensors]:
     tensors, header = storage.load(file)
     return dict(json.loads(header["kinds"])), tensors
-
-
-def _below(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    return {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}

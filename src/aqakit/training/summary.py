@@ -141,8 +141,7 @@ class TrainingSummary:
             tensors, header = storage.load(folder / FILE)
             about = {name: json.loads(header[name]) for name in ("ids", "groups", "scenes") if name in header}
             pooled, usual, profiles, held, pixels = (
-                {n.removeprefix(f"{part}/"): t for n, t in tensors.items() if n.startswith(f"{part}/")}
-                for part in ("pooled", "usual", "profile", "held", "pixels")
+                storage.below(part, tensors) for part in ("pooled", "usual", "profile", "held", "pixels")
             )
             of_videos = [tensors["score"], *pooled.values(), *profiles.values(), *pixels.values()]
             if {len(about["ids"])} != set(map(len, of_videos)) or not pooled.keys() == usual.keys():
