@@ -36,7 +36,7 @@ class MDN(Method):
 
     def losses(self, batch: Batch) -> dict[str, Tensor]:
         """Return the negative log-likelihood of the labelled videos, in nats."""
-        known = batch.select(batch.labelled)
+        known = batch.labelled_rows()
         return {"likelihood": mean_loss(-self.predict(known).log_prob(known.score))}
 
     def predict(self, batch: Batch) -> Mixture:

@@ -35,7 +35,10 @@ def make_manifest(folder, count=30, difficulty=True):
         degree = rng.uniform(1.5, 3.5)
         row = {"id": f"r{i:02d}", "path": f"{i}.npy", "score": round(quality * degree, 3), "group": f"g{i % 5}"}
         rows.append(row | ({"difficulty": round(degree, 2)} if difficulty else {}))
-    file = folder / "my.csv"
+    return write_rows(folder / "my.csv", rows)
+
+
+def write_rows(file, rows):
     with file.open("w", newline="") as out:
         writer = csv.DictWriter(out, list(rows[0]))
         writer.writeheader()

@@ -24,6 +24,7 @@ from aqakit.scores.recalibration import Absolute
 from aqakit.training import run_json
 from aqakit.training.scoring import doubts, score_recordings
 from aqakit.training.trust import SEEN, UNLIKE, WORTHLESS, Floors, check_range, held_by, is_smaller, measure
+from tests.training.test_run import write_rows
 
 BACKBONE = "kinematics:channels=4:features=statistics:windows=3"
 
@@ -38,12 +39,7 @@ def recordings(folder, learnable=True, count=40):
         score = quality if learnable else rng.uniform(1, 9)
         degree = round(2 + 1.8 * i / (count - 1), 2)
         rows.append({"id": f"r{i}", "path": f"{i}.npy", "score": score, "group": f"g{i % 10}", "difficulty": degree})
-    file = folder / "my.csv"
-    with file.open("w", newline="") as out:
-        writer = csv.DictWriter(out, list(rows[0]))
-        writer.writeheader()
-        writer.writerows(rows)
-    return file
+    return write_rows(folder / "my.csv", rows)
 
 
 def train(folder, learnable=True, **options):

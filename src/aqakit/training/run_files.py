@@ -6,6 +6,7 @@ import csv
 import io
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -217,13 +218,9 @@ def read_distributions(file: Path) -> dict[str, ScoreDistribution]:
     Raises:
         RunError: the file is missing or damaged.
     """
-    try:
+    with _reading(file):
         kinds, tensors = _stored(file)
         return {split: restore(kind, storage.below(split, tensors)) for split, kind in kinds.items()}
-    except FileNotFoundError:
-        raise RunError(f"{file}: is missing; {_AGAIN}") from None
-    except (OSError, DamagedError, KeyError, TypeError, ValueError) as error:
-        raise RunError(f"{file}: is damaged ({storage.reason(error)}); {_AGAIN}") from None
 
 
 def read_epochs(file: Path, split: str) -> list[ScoreDistribution]:
@@ -232,11 +229,18 @@ def read_epochs(file: Path, split: str) -> list[ScoreDistribution]:
     Raises:
         RunError: the file is missing or damaged, or has no such split.
     """
-    try:
+    with _reading(file):
         kinds, tensors = _stored(file)
         found = storage.below(split, tensors)
         (count,) = {len(tensor) for tensor in found.values()}
         return [restore(kinds[split], {name: t[e] for name, t in found.items()}) for e in range(count)]
+
+
+@contextmanager
+def _reading(file: Path) -> Iterator[None]:
+    """Say of a file of tensors that cannot be read what is wrong and what to do."""
+    try:
+        yield
     except FileNotFoundError:
         raise RunError(f"{file}: is missing; {_AGAIN}") from None
     except (OSError, DamagedError, KeyError, TypeError, ValueError) as error:
