@@ -18,6 +18,7 @@ from pathlib import Path
 import aqakit
 from aqakit.features.dataset import extract_dataset
 from aqakit.training import loop
+from tests.forks import fork, wait
 from tests.releases import write_manifest
 from tests.training.test_run import BACKBONE, make_manifest
 
@@ -54,22 +55,12 @@ def _train(root: Path, out: Path, backbone: str, **options: object) -> None:
 
 def start(job: Callable[[Path, Path], None], data: Path, out: Path) -> int:
     """Fork a child that does the job, and return its process id."""
-    child = os.fork()
-    if child == 0:
-        quiet = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(quiet, 1), os.dup2(quiet, 2)
-        code = 1
-        try:
-            job(data, out)
-            code = 0
-        finally:
-            os._exit(code)
-    return child
+    return fork(lambda: job(data, out))
 
 
 def finish(job: Callable[[Path, Path], None], data: Path, out: Path) -> dict[str, bytes]:
     """Do the job to its end, and return its files."""
-    _, status = os.waitpid(start(job, data, out), 0)
+    status = wait(start(job, data, out))
     assert status == 0, f"it ended with {status}"
     return {str(file.relative_to(out)): file.read_bytes() for file in sorted(out.rglob("*")) if file.is_file()}
 
@@ -88,9 +79,9 @@ def main(name: str, folder: Path, count: int) -> None:
         child = start(job, data, folder / "cut")
         time.sleep(chance.uniform(0, seconds))
         os.kill(child, signal.SIGKILL)
-        _, status = os.waitpid(child, 0)
-        killed += status == signal.SIGKILL
-        if status != signal.SIGKILL:
+        status = wait(child)
+        killed += status == -signal.SIGKILL
+        if status != -signal.SIGKILL:
             assert status == 0, f"it ended with {status}"
             assert finish(job, data, folder / "cut") == expected
             shutil.rmtree(folder / "cut")

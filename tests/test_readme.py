@@ -27,6 +27,7 @@ SMALLER = {
     "--backbone huggingface:weights=mobilenet -o": "--backbone huggingface:weights=mobilenet --epochs 2 -o",
     "--backbone kinematics -o runs/dae": "--backbone kinematics --epochs 5 -o runs/dae",
     'out="runs/dae")': 'out="runs/dae", epochs=5)',
+    "--sigma 2 -o runs/usdl": "--sigma 2 --epochs 2 -o runs/usdl",
     "--protocol four-fold --seeds 3": "--protocol four-fold --seeds 1 --epochs 2",
 }
 """Text of a command or of Python → what is run instead."""

@@ -87,3 +87,9 @@ def test_importing_the_package_is_light_and_dir_is_what_it_offers():
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     offered = ["AqakitError", "Run", "ScoreDistribution", "Table", "benchmark", "load", "train", "write_report"]
     assert done.stdout.strip() == f"[] {offered}"
+
+
+def test_a_rendering_process_loads_no_torch():
+    """Each of them would take longer to start than to render forty dives."""
+    code = "import sys, aqakit.datasets.parts.dives.files; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

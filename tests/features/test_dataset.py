@@ -1,11 +1,7 @@
 """``aqakit extract``: a data set's features ahead of training, whatever happens in between."""
 
 import csv
-import os
-import signal
-import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -16,6 +12,7 @@ from aqakit.features import cache
 from aqakit.features.dataset import extract_dataset
 from tests.backbones.test_every_backbone import write_video
 from tests.cli.test_commands import aqakit
+from tests.forks import fork, kill_when
 
 BACKBONE = "c3d_small:size=16:frames=4:clips=3:width=2"
 
@@ -38,13 +35,8 @@ def contents(folder: Path) -> dict[Path, torch.Tensor]:
 def test_a_killed_run_is_finished_by_the_next_one(tmp_path: Path) -> None:
     manifest = make_manifest(tmp_path, 60)
     whole, cut = tmp_path / "whole", tmp_path / "cut"
-    words = ["extract", "manifest", "--root", manifest, "--backbone", BACKBONE, "--cache", cut]
-    command = [sys.executable, "-m", "aqakit", *map(str, words)]
-    running = subprocess.Popen(command, env=os.environ | {"OMP_NUM_THREADS": "1"})
-    while running.poll() is None and len(list(cut.rglob("[!.]*.safetensors"))) < 5:
-        time.sleep(0.002)
-    running.send_signal(signal.SIGKILL)
-    assert running.wait() == -signal.SIGKILL
+    running = fork(lambda: extract_dataset("manifest", root=manifest, backbones=[BACKBONE], cache=cut))
+    kill_when(running, lambda: len(list(cut.rglob("[!.]*.safetensors"))) >= 5)
     before = set(contents(cut))
     assert 5 <= len(before) < 60
     second = extract_dataset("manifest", root=manifest, backbones=[BACKBONE], cache=cut)

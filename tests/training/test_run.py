@@ -2,12 +2,7 @@
 
 import csv
 import json
-import signal
-import subprocess
-import sys
-import time
 from itertools import combinations
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -23,6 +18,7 @@ from aqakit.training.data import prepare
 from aqakit.training.recipe import Recipe, make_recipe
 from aqakit.training.train import execute
 from aqakit.types import Sample
+from tests.forks import fork, kill_when
 
 
 def make_manifest(folder, count=30, difficulty=True):
@@ -183,25 +179,13 @@ def test_a_missing_run_is_a_sentence(tmp_path):
         aqakit.load(tmp_path)
 
 
-SCRIPT = """
-import sys, pathlib, torch
-torch.set_num_threads(1)
-sys.path.insert(0, {here!r})
-from tests.training.test_run import loop, train, LONG
-loop._SECONDS_BETWEEN_CHECKPOINTS = 0.05
-train(pathlib.Path({manifest!r}), pathlib.Path({out!r}), **LONG)
-"""
 LONG = {"epochs": 60, "dropout": 0.3}
 
 
 def test_killed_at_any_moment_and_run_again_gives_the_same_bits(manifest, tmp_path, monkeypatch):
-    code = SCRIPT.format(here=str(Path(__file__).parents[2]), manifest=str(manifest), out=str(tmp_path / "killed"))
-    killed = subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.DEVNULL)
-    while killed.poll() is None and not (tmp_path / "killed" / "resume.safetensors").exists():
-        time.sleep(0.02)
-    killed.send_signal(signal.SIGKILL)
-    assert killed.wait() == -signal.SIGKILL
     monkeypatch.setattr(loop, "_SECONDS_BETWEEN_CHECKPOINTS", 0.05)
+    running = fork(lambda: train(manifest, tmp_path / "killed", **LONG))
+    kill_when(running, (tmp_path / "killed" / "resume.safetensors").exists)
     for name in ("whole", "killed"):
         train(manifest, tmp_path / name, **LONG)
     for name in ("checkpoint.safetensors", "epochs.safetensors", "predictions.csv"):

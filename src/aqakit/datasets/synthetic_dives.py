@@ -22,8 +22,8 @@ from aqakit.datasets.parts.dives import files as files
 from aqakit.datasets.parts.dives import judging as judging
 from aqakit.datasets.parts.dives.catalogue import ATTRIBUTES, WEIGHTS, difficulty
 from aqakit.datasets.parts.dives.catalogue import element as _element
+from aqakit.datasets.parts.dives.execution import Execution, draw_execution
 from aqakit.datasets.parts.dives.files import render
-from aqakit.datasets.parts.dives.judging import Execution
 from aqakit.datasets.parts.dives.motion import JOINTS
 from aqakit.datasets.parts.dives.render import Dive
 from aqakit.errors import DataError
@@ -72,7 +72,7 @@ def _dive(seed: int, number: int) -> Dive:
     rng = np.random.default_rng([seed, 0, number])
     weights = np.array(list(WEIGHTS.values()))
     chosen = str(rng.choice(list(WEIGHTS), p=weights / weights.sum()))
-    execution = judging.draw_execution(rng, _element(chosen))
+    execution = draw_execution(rng, _element(chosen))
     return Dive(chosen, execution, int(rng.integers(EVENTS)), (seed, number))
 
 

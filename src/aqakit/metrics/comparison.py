@@ -66,7 +66,7 @@ def resampled(
     folds: ArrayLike | None = None,
     groups: Groups | None = None,
     *,
-    draws: int = DRAWS,
+    draws: int | None = None,
     seed: int = 0,
 ) -> Floats:
     """Return (draws,) means over folds and seeds of a statistic, resampling samples or groups, and seeds.
@@ -79,11 +79,11 @@ def resampled(
         predicted: (n,) scores, or (seeds, n).
         folds: (n,) test fold of each sample; None for a single fold.
         groups: n groups, which are resampled as a whole; None if no samples belong together.
-        draws: number of resamples.
+        draws: number of resamples; :data:`DRAWS` if None.
         seed: seed of the resampling.
     """
     runs = np.atleast_2d(np.asarray(predicted, dtype=np.float64))
-    found = np.stack([bootstrap(statistic, true, one, folds, groups, draws=draws, seed=seed) for one in runs])
+    found = np.stack([bootstrap(statistic, true, one, folds, groups, draws=draws or DRAWS, seed=seed) for one in runs])
     chosen = np.random.default_rng([seed, 1]).integers(len(runs), size=found.shape)
     return np.asarray(np.take_along_axis(found, chosen, axis=0).mean(0))
 
@@ -96,7 +96,7 @@ def over_samples(
     folds: ArrayLike | None = None,
     groups: Groups | None = None,
     *,
-    draws: int = DRAWS,
+    draws: int | None = None,
     seed: int = 0,
 ) -> Difference:
     """Compare a statistic of two methods, first minus second; the arguments are those of :func:`resampled`."""

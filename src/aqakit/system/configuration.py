@@ -9,10 +9,11 @@ import inspect
 import typing
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from pydantic import ConfigDict, ValidationError, create_model
+from pydantic import BaseModel, ConfigDict, ValidationError, create_model
 from pydantic.fields import FieldInfo
 
 from aqakit.discovery import nearest
@@ -35,7 +36,8 @@ class Option:
         return self.default is inspect.Parameter.empty
 
 
-def options(function: Callable[..., Any]) -> list[Option]:
+@lru_cache(maxsize=256)
+def options(function: Callable[..., Any]) -> tuple[Option, ...]:
     """Return the keyword-only parameters of a function, in order; help is the ``description`` of the ``Field``."""
     hints = typing.get_type_hints(function, include_extras=True)
     found = []
@@ -45,7 +47,7 @@ def options(function: Callable[..., Any]) -> list[Option]:
         extras = getattr(hints[name], "__metadata__", ())
         text = next((e.description for e in extras if isinstance(e, FieldInfo) and e.description), "")
         found.append(Option(name, hints[name], parameter.default, text))
-    return found
+    return tuple(found)
 
 
 def option_help(function: Callable[..., Any], name: str) -> str:
@@ -64,16 +66,20 @@ def configure(owner: str, function: Callable[..., Any], values: Mapping[str, Any
     known = options(function)
     unknown = [n for n in values if n not in {o.name for o in known}]
     problems = [f"{n}: not an option{nearest(n, [o.name for o in known])}" for n in unknown]
-    fields: dict[str, Any] = {o.name: (o.annotation, ... if o.required else o.default) for o in known}
-    model = create_model("Options", __config__=ConfigDict(arbitrary_types_allowed=True), **fields)
     try:
-        checked = model(**{n: v for n, v in values.items() if n not in unknown})
+        checked = _model(function)(**{n: v for n, v in values.items() if n not in unknown})
     except ValidationError as error:
         problems += [_sentence(item) for item in error.errors()]
     if problems:
         raise OptionError(f"{owner}: " + "; ".join(problems))
     found = {o.name: getattr(checked, o.name) for o in known}
     return {name: user_path(value) if isinstance(value, Path) else value for name, value in found.items()}
+
+
+@lru_cache(maxsize=256)
+def _model(function: Callable[..., Any]) -> type[BaseModel]:
+    fields: dict[str, Any] = {o.name: (o.annotation, ... if o.required else o.default) for o in options(function)}
+    return create_model("Options", __config__=ConfigDict(arbitrary_types_allowed=True), **fields)
 
 
 def _sentence(item: Mapping[str, Any]) -> str:

@@ -21,7 +21,7 @@ from typing import Any
 
 import numpy as np
 
-from aqakit.datasets.parts.dives.judging import Execution
+from aqakit.datasets.parts.dives.execution import Execution
 from aqakit.datasets.parts.dives.render import Dive, encode, frames
 from aqakit.errors import DataError
 from aqakit.system.files import atomic_path, write_text

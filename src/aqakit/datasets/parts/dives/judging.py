@@ -12,47 +12,20 @@ z₀ is the error shared by the panel (one side of the pool, one replay), z_j th
 
 from __future__ import annotations
 
-from dataclasses import astuple, dataclass, fields
+from dataclasses import astuple, fields
 from functools import cache
 
 import numpy as np
 
-from aqakit.datasets.parts.dives.catalogue import Element, difficulty, unusualness
+from aqakit.datasets.parts.dives.catalogue import Element, unusualness
+from aqakit.datasets.parts.dives.execution import Execution
 from aqakit.scores.rules import diving
 from aqakit.types import Floats
-
-
-@dataclass(frozen=True)
-class Execution:
-    """How well a dive is executed; each component is from 0 (worst) to 1 (flawless).
-
-    Attributes:
-        height: height of the jump above the platform.
-        form: no form break: knees straight, legs together, toes pointed.
-        tightness: tightness of the tuck, the pike, or the straight body and the arms in a twist.
-        entry: vertical body at the entry, neither short nor over.
-        splash: no splash.
-    """
-
-    height: float
-    form: float
-    tightness: float
-    entry: float
-    splash: float
-
 
 COMPONENTS = tuple(field.name for field in fields(Execution))
 DEDUCTIONS = np.array([1.4, 2.2, 1.8, 2.4, 2.2])
 """Points deducted if a component is 0, in the order of :data:`COMPONENTS`."""
 _DRAWS = 4096
-
-
-def draw_execution(rng: np.random.Generator, dive: Element) -> Execution:
-    """Draw a random execution: all components share the diver's form of the day; splash also depends on the entry."""
-    own = rng.normal(size=5)
-    day = 0.8 + 0.9 * rng.normal() - 0.5 * (difficulty(dive) - 2.8)
-    own[4] = 0.7 * own[3] + 0.7 * own[4]
-    return Execution(*(1 / (1 + np.exp(-day - 0.9 * own))).round(3).tolist())
 
 
 def merit(execution: Execution) -> float:

@@ -10,12 +10,15 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from aqakit.datasets.parts.dives.catalogue import Element
-from aqakit.datasets.parts.dives.judging import Execution
-from aqakit.types import Floats
+from aqakit.datasets.parts.dives.execution import Execution
+
+if TYPE_CHECKING:
+    from aqakit.types import Floats  # loads torch
 
 FPS = 30
 PLATFORM = 10.0

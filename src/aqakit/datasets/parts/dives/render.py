@@ -10,6 +10,7 @@ import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import av
 import numpy as np
@@ -17,12 +18,14 @@ from PIL import Image, ImageDraw
 
 from aqakit.datasets.parts.dives import motion as motion
 from aqakit.datasets.parts.dives.catalogue import Element, element
-from aqakit.datasets.parts.dives.judging import Execution
+from aqakit.datasets.parts.dives.execution import Execution
 from aqakit.datasets.parts.dives.motion import FPS, J
 from aqakit.datasets.parts.dives.scene import BOTTOM, LEFT, RIGHT, TOP, Colour, Look, Scene, diver_look, scene, shade
 from aqakit.datasets.parts.dives.splash import Splash, splash_of
 from aqakit.system.files import atomic_path
-from aqakit.types import Floats
+
+if TYPE_CHECKING:
+    from aqakit.types import Floats  # loads torch
 
 _EXPOSURE = 0.6  # time between the two moments of a frame, as a fraction of the frame interval
 _CORNERS = 7  # points on the round end of a limb

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import ImageDraw
 
-from aqakit.datasets.parts.dives.judging import Execution
+from aqakit.datasets.parts.dives.execution import Execution
 from aqakit.datasets.parts.dives.scene import Colour, Scene
-from aqakit.types import Floats
+
+if TYPE_CHECKING:
+    from aqakit.types import Floats  # loads torch
 
 _DROPLETS = 130
 _FOAM: Colour = (236, 244, 250)
