@@ -32,7 +32,7 @@ from aqakit.types import ScoreScale
 from tests.training.test_run import BACKBONE, make_manifest
 
 HOSTILE = "</script><img src=http://evil.example/x onerror=alert(1)>&\"'"
-SETTINGS = {"epochs": 6, "validation": 0.2}
+SETTINGS = {"epochs": 12, "validation": 0.2}
 
 
 class Page(HTMLParser):
