@@ -86,6 +86,30 @@ def test_a_damaged_pack_is_made_again(tmp_path: Path) -> None:
     check({file: made[file]})
 
 
+def test_an_unreadable_pack_is_said_and_not_replaced(tmp_path: Path, monkeypatch, capsys) -> None:
+    """Of another user, or on a disk that is not there at the moment: what it holds must not be lost."""
+    made = fill(tmp_path, range(4))
+    cache.pack(tmp_path)
+    file = next(iter(made))
+    (pack,) = tmp_path.glob(f"{file.parent.name}.safetensors")
+    content = pack.read_bytes()
+
+    def denied(path: Path, framework: str) -> None:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(cache, "safe_open", denied)
+        cache._index.cache_clear()
+        assert cache.load(file) is None
+        assert "cannot be read" in capsys.readouterr().err
+        cache.save(file, {"features": made[file], "length": torch.tensor(0)})
+        with pytest.raises(PermissionError):
+            cache.pack(tmp_path)
+    assert pack.read_bytes() == content
+    assert cache.pack(tmp_path) == 1
+    check(made)
+
+
 def test_many_loose_files_are_too_many(tmp_path: Path, monkeypatch) -> None:
     fill(tmp_path, range(5))
     assert not cache.too_many(tmp_path)

@@ -34,10 +34,8 @@ def load(file: Path) -> Tensors | None:
         return _loose(file)
     except (OSError, DamagedError) as error:
         packed = _packed(_pack_of(file.parent), file.stem)
-        if packed is None and isinstance(error, DamagedError):
-            console.print(
-                f"{file}: is damaged and is made again ({error})", markup=False, highlight=False, soft_wrap=True
-            )
+        if packed is None and not isinstance(error, FileNotFoundError):
+            _say(f"{file}: is damaged and is made again ({error})")
         return packed
 
 
@@ -80,7 +78,11 @@ def pack(folder: Path) -> int:
 
 
 def _merge(letters: Path, loose: list[Path]) -> None:
-    """Merge loose files into the pack of a folder; they are deleted only after the new pack is in place."""
+    """Merge loose files into the pack of a folder; they are deleted only after the new pack is in place.
+
+    Raises:
+        OSError: the pack is there but cannot be read now, and must not be replaced by one that lacks its features.
+    """
     target = _pack_of(letters)
     tensors: Tensors = {}
     digests: dict[str, str] = {}
@@ -123,9 +125,24 @@ def _intact(file: Path) -> Tensors | None:
 def _packed(file: Path, key: str) -> Tensors | None:
     try:
         pack, names, header = _index(file, file.stat().st_mtime_ns)
-        return _entry(pack, key, names[key], header.get(key)) if key in names else None
-    except (OSError, SafetensorError):
+    except FileNotFoundError:
         return None
+    except (OSError, SafetensorError) as error:
+        _say_once(f"{file}: cannot be read, so the features in it are made again ({error})")
+        return None
+    if key not in names:
+        return None
+    found = _entry(pack, key, names[key], header.get(key))
+    if found is None:
+        _say(f"{file}: features of {key} are damaged and are made again")
+    return found
+
+
+def _say(sentence: str) -> None:
+    console.print(sentence, markup=False, highlight=False, soft_wrap=True)
+
+
+_say_once = lru_cache(_say)
 
 
 def _entry(pack: Any, key: str, names: list[str], digest: str | None) -> Tensors | None:
@@ -157,7 +174,7 @@ def _opened(file: Path) -> Iterator[Any]:
     """Open a pack; None if it is missing or damaged, in which case its features are computed again."""
     try:
         pack = safe_open(file, framework="pt")
-    except (OSError, SafetensorError):
+    except (FileNotFoundError, SafetensorError):
         yield None
         return
     with pack:
