@@ -17,7 +17,8 @@ from aqakit.evaluation import finished_run
 from aqakit.evaluation.benchmark import benchmark
 from aqakit.explanation.contributions import explain
 from aqakit.methods import s3d
-from aqakit.training.batches import CachedFeatures
+from aqakit.training import batches
+from aqakit.training.batches import CachedFeatures, stack
 from aqakit.training.collating import collate
 from aqakit.training.data import PreparedData, RunSplit, prepare
 from aqakit.training.long_videos import LONG, WINDOWS, settle
@@ -125,6 +126,14 @@ def test_a_benchmark_says_it_once_and_its_floor_reads_the_same(manifest):
     (note,) = [one for one in table.notes if one not in told.notes]
     assert "regression, usdl" in note
     assert "summarised in 5 windows" in note
+
+
+def test_a_benchmark_summarises_its_videos_once(manifest, monkeypatch):
+    stacked = []
+    monkeypatch.setattr(batches, "stack", lambda videos, windows: stacked.append(windows) or stack(videos, windows))
+    options = {"root": manifest, "backbones": [BACKBONE], "cache": manifest.parent, "epochs": 1, "members": 1}
+    benchmark("manifest", methods=["regression", "usdl"], seeds=2, rules=["last"], **options)
+    assert sum(n > 0 for n in stacked) == 1
 
 
 def made(clips, shape=(WIDTH,), streams=("one",)):

@@ -60,6 +60,7 @@ class CachedFeatures:
         self.samples, self.pool = samples, pool
         self.rows = torch.arange(len(samples)) if rows is None else rows
         self.complete = bool(pool.labelled[self.rows].all())
+        self._summaries: dict[int, CachedFeatures] = {}
 
     def __len__(self) -> int:
         return len(self.samples)
@@ -90,14 +91,16 @@ class CachedFeatures:
         return CachedFeatures(self.samples, collate(self.samples, labels, streams))
 
     def summarised(self, windows: int) -> CachedFeatures:
-        """Return the same samples, each summarised in that many windows."""
-        rows = self.all_rows
-        videos = {
-            name: [video[clips] for video, clips in zip(s.features, s.clips, strict=True)]
-            for name, s in rows.streams.items()
-        }
-        found = {name: stack(one, windows) for name, one in videos.items()}
-        return CachedFeatures(self.samples, rows.replace(streams=found))
+        """Return the same samples, each summarised in that many windows; worked out once, for all runs on them."""
+        if windows not in self._summaries:
+            rows = self.all_rows
+            videos = {
+                name: [video[clips] for video, clips in zip(s.features, s.clips, strict=True)]
+                for name, s in rows.streams.items()
+            }
+            found = {name: stack(one, windows) for name, one in videos.items()}
+            self._summaries[windows] = CachedFeatures(self.samples, rows.replace(streams=found))
+        return self._summaries[windows]
 
 
 def share_memory(sources: Sequence[BatchSource]) -> bool:

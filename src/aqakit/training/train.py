@@ -55,9 +55,9 @@ def execute(
     """
     split = prepared.split(recipe)
     _check_selection(recipe, split)
-    prepared = prepared.with_labels(prepared.labels_of(recipe, split))
     recipe = replace(recipe, fold=split.fold, members=max(1, len(split.parts)))
     recipe, prepared, notes = long_videos.settle(recipe, prepared, split)
+    prepared = prepared.with_labels(prepared.labels_of(recipe, split))
     fingerprint = _fingerprint(recipe, prepared, split)
     finished = (folder / run_json.FILE).exists() and _finished(folder, fingerprint)
     distributed.wait()  # no process writes before all have checked the folder
