@@ -36,7 +36,8 @@ class Guard:
 
     def __init__(self, app: ASGIApp, token: str | None, hosts: Collection[str] | None) -> None:
         self.app, self.token = app, token
-        self.hosts = None if hosts is None else {host.lower() for host in hosts}
+        self.hosts = None if hosts is None else {host.lower() for host in hosts} - {ADDRESSES}
+        self.addresses = hosts is not None and ADDRESSES in hosts
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Refuse a request, or pass it on and add :data:`HEADERS` to the response."""
@@ -67,7 +68,7 @@ class Guard:
     def _is_accepted(self, name: str | None) -> bool:
         if self.hosts is None:
             return True
-        return name is not None and (name in self.hosts or (ADDRESSES in self.hosts and is_address(name)))
+        return name is not None and (name in self.hosts or (self.addresses and is_address(name)))
 
     def _knows(self, headers: Headers) -> bool:
         scheme, _, given = headers.get("authorization", "").partition(" ")
@@ -86,6 +87,8 @@ def _name(host: str) -> str | None:
         parts = urlsplit(f"//{host}")
         _ = parts.port  # raises an error if it is none
     except ValueError:
+        return None
+    if parts.netloc != host or "@" in host:
         return None
     return (parts.hostname or "").removesuffix(".") or None
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import sqlite3
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -61,6 +62,8 @@ class Hub:
                 raise OptionError(str(error)) from None
             except OSError as error:
                 raise _unusable(folder, error) from None
+            except sqlite3.Error as error:
+                raise OptionError(f"{folder}: the queue cannot be written ({error})") from None
             hub.scorer.start()
             try:
                 yield hub

@@ -9,7 +9,7 @@ import sqlite3
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import astuple, dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -115,21 +115,23 @@ class Jobs:
 
     def __init__(self, file: Path) -> None:
         self._lock, self._reading = threading.Lock(), threading.Lock()
-        try:
-            _make_private(file)
-            self._database, self._reader = _connect(file), _connect(file)
-            self._database.execute("PRAGMA journal_mode = WAL")
-            self._database.execute("PRAGMA synchronous = FULL")  # a score that was shown survives a power failure
-            self._migrate(file)
-            if (found := self._database.execute("PRAGMA quick_check(1)").fetchone()[0]) != "ok":
-                raise sqlite3.DatabaseError(found)
-            self._clock = Clock(self._last())
-            self._changed()
-        except (sqlite3.DatabaseError, OSError) as error:
-            said = getattr(error, "strerror", None) or " ".join(str(error).split())
-            raise DataError(
-                f"{file}: the queue cannot be used ({said}); choose another folder, or move it away"
-            ) from None
+        with ExitStack() as opened:
+            try:
+                _make_private(file)
+                self._database = opened.enter_context(closing(_connect(file)))
+                self._reader = opened.enter_context(closing(_connect(file)))
+                self._database.execute("PRAGMA journal_mode = WAL")
+                self._database.execute("PRAGMA synchronous = FULL")  # a score that was shown survives a power failure
+                self._migrate(file)
+                if (found := self._database.execute("PRAGMA quick_check(1)").fetchone()[0]) != "ok":
+                    raise sqlite3.DatabaseError(found)
+                self._clock = Clock(self._last())
+                self._changed()
+            except (sqlite3.DatabaseError, OSError) as error:
+                said = getattr(error, "strerror", None) or " ".join(str(error).split())
+                sentence = f"{file}: cannot be used ({said}); choose another folder, or mend or remove this file"
+                raise DataError(sentence) from None
+            opened.pop_all()
 
     def close(self) -> None:
         """Close the file."""
@@ -241,7 +243,8 @@ class Jobs:
             for script in MIGRATIONS[version:]:
                 for statement in filter(str.strip, script.split(";")):
                     self._database.execute(statement)
-            self._database.execute(f"PRAGMA user_version = {len(MIGRATIONS)}")
+            if version < len(MIGRATIONS):
+                self._database.execute(f"PRAGMA user_version = {len(MIGRATIONS)}")
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:
