@@ -97,7 +97,9 @@ def test_real_seconds_pass() -> None:
 def test_scores_of_an_older_file_keep_their_age(times: Times, tmp_path: Path) -> None:
     old = sqlite3.connect(tmp_path / "jobs.sqlite")
     old.executescript(MIGRATIONS[0] + "PRAGMA user_version = 1;")
-    row = "INSERT INTO jobs (id, name, run, size, status, created, finished) VALUES (?, 'a', 'run', 1, 'finished', 0, ?)"
+    row = (
+        "INSERT INTO jobs (id, name, run, size, status, created, finished) VALUES (?, 'a', 'run', 1, 'finished', 0, ?)"
+    )
     old.execute(row, ("new", times.system - 1))
     old.execute(row, ("old", times.system - 2 * DAY))
     old.commit()

@@ -4,7 +4,7 @@ import os
 import socket
 import sqlite3
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -23,7 +23,7 @@ Start = Callable[..., tuple[int, str]]
 
 
 @pytest.fixture
-def start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Iterator[Start]:
+def start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Start:
     """Starts a server that stops at once; returns the exit code and what was said."""
     monkeypatch.setattr(server, "card", lambda *_: SimpleNamespace())
     monkeypatch.setattr(uvicorn.Server, "run", lambda _, sockets: None)
@@ -39,7 +39,7 @@ def start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Captur
         assert "Traceback" not in out + err
         return code, out + err
 
-    yield started
+    return started
 
 
 def free_port() -> int:

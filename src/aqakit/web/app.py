@@ -54,7 +54,7 @@ async def health(hub: TheHub) -> Health:
 
 
 @router.get("/api/runs", responses=_refusals())
-def runs(hub: TheHub) -> Service:
+async def runs(hub: TheHub) -> Service:
     """List the runs that can score videos, and the limits."""
     limits = hub.limits
     return Service(

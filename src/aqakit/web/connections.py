@@ -19,7 +19,7 @@ HEADER_SECONDS = 10.0
 """Time for the header of a request, from the start of the connection or the end of the answer before it."""
 
 READING_SECONDS = 30.0
-"""Time for which a client may leave an answer unread, or go on with a body after its answer."""
+"""Time for which a client may read nothing of an answer, or go on with a body after its answer."""
 
 SILENCE = 1.0
 """Seconds after which a client that has begun a body is one that can be missed."""
@@ -33,6 +33,7 @@ class Connection(H11Protocol):
     reading_seconds = READING_SECONDS
     address = ""
     heard = 0.0
+    unread = 0
     _watch: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
@@ -52,19 +53,21 @@ class Connection(H11Protocol):
 
     def on_response_complete(self) -> None:
         """Wait for the next request, or for the rest of this one."""
-        unread = self.conn.their_state is h11.SEND_BODY
-        self._end_after(self.reading_seconds if unread else self.header_seconds)
+        self.unread = self.transport.get_write_buffer_size()
+        goes_on = self.unread or self.conn.their_state is h11.SEND_BODY
+        self._end_after(self.reading_seconds if goes_on else self.header_seconds)
         super().on_response_complete()
 
     def pause_writing(self) -> None:
         """Wait until the client has read a part of the answer."""
         super().pause_writing()
+        self.unread = self.transport.get_write_buffer_size()
         self._end_after(self.reading_seconds)
 
     def resume_writing(self) -> None:
         """Go on with the answer."""
         super().resume_writing()
-        self._end_after(None)
+        self._end_after(self.header_seconds if self._waits else None)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Forget the connection."""
@@ -82,7 +85,10 @@ class Connection(H11Protocol):
         self._watch = None if seconds is None else self.loop.call_later(seconds, self._end)
 
     def _end(self) -> None:
-        if self.flow.write_paused:
+        before, self.unread = self.unread, self.transport.get_write_buffer_size()
+        if self.unread and self.unread < before:  # slow, but it reads
+            self._end_after(self.reading_seconds)
+        elif self.unread:
             self.transport.abort()
         elif self._waits:
             begun = self.conn.their_state is h11.IDLE and bool(self.conn.trailing_data[0])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import sys
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
@@ -22,6 +24,10 @@ from aqakit.web.hub import Hub
 from aqakit.web.limits import MEGABYTE, Limits
 from aqakit.web.listening import accepted, check_token, closing_all, is_loopback, listen
 from aqakit.web.models import RunCard
+
+SWITCH = 0.0005
+"""Seconds for which a busy thread keeps the interpreter; the loop, which waits for it at each of its many calls of the
+system, would otherwise be ten times slower while a score is stored or sent."""
 
 OPEN_TO_ALL = (
     "WARNING: no token is set. Anyone who can reach this address can send videos and use this machine; "
@@ -71,6 +77,9 @@ def serve(
             words: dict[str, Any] = {"http": limited(), "ws": "none", "log_level": "warning", "server_header": False}
             # open event streams must not delay the end
             server = uvicorn.Server(uvicorn.Config(app, timeout_graceful_shutdown=2, **words))
+            gc.collect()
+            gc.freeze()  # PyTorch's many objects, through which every full collection would go
+            sys.setswitchinterval(SWITCH)
             with suppress(KeyboardInterrupt):
                 server.run(sockets=sockets)
 

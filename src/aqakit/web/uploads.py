@@ -9,9 +9,11 @@ import math
 import os
 import shutil
 import sqlite3
+from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import BinaryIO
 
@@ -30,6 +32,9 @@ SILENCE = 1.0
 
 LOOK_AGAIN = 0.25
 """Seconds between two looks of an upload that waits for room."""
+
+SMALL = 4096
+"""Bytes that are written without a thread."""
 
 FULL = "the disk of the server is full; try again when its owner has made space"
 
@@ -65,6 +70,9 @@ class Uploads:
     def __init__(self, jobs: Jobs, folder: Path, limits: Limits) -> None:
         self.jobs, self.folder, self.limits = jobs, folder, limits
         self._arriving: set[Arrival] = set()
+        self._by_client: Counter[str] = Counter()
+        self._reserved = 0  # bytes of all that are arriving
+        self._missing = 0  # those of them that are not yet on the disk
 
     @asynccontextmanager
     async def receive(self, body: AsyncIterator[bytes], promised: int, file: Path, client: str) -> AsyncIterator[int]:
@@ -83,8 +91,10 @@ class Uploads:
         arrival = None
         try:
             async with asyncio.timeout(LONGEST) as limit:
+                async with asyncio.timeout(self.limits.window):
+                    first = await anext(body, b"")  # who has sent nothing gets no room
                 arrival = await self._enter(promised or self.limits.upload, client_of(client), limit)
-                await self._write(body, file, arrival)
+                await self._write(first, body, file, arrival)
             yield arrival.arrived
         except BaseException as error:  # a visitor who leaves causes a cancellation
             with suppress(OSError):
@@ -92,7 +102,7 @@ class Uploads:
             raise _refusal(error) from None
         finally:
             if arrival:
-                self._arriving.discard(arrival)
+                self._leave(arrival)
 
     async def _enter(self, size: int, client: str, limit: asyncio.Timeout) -> Arrival:
         """Wait a moment for room if others hold it, and take it."""
@@ -105,20 +115,29 @@ class Uploads:
             await asyncio.sleep(LOOK_AGAIN)
         arrival = Arrival(client, size, loop.time(), limit)
         self._arriving.add(arrival)
+        self._by_client[client] += 1
+        self._reserved += size
+        self._missing += size
         return arrival
+
+    def _leave(self, arrival: Arrival) -> None:
+        if arrival in self._arriving:
+            self._arriving.discard(arrival)
+            self._by_client[arrival.client] -= 1
+            self._by_client += Counter()  # forget those who hold nothing
+            self._reserved -= arrival.size
+            self._missing -= arrival.size - arrival.arrived
 
     def _refused(self, size: int, client: str) -> HTTPException | None:
         limits, usage = self.limits, self.jobs.usage
-        reserved = sum(one.size for one in self._arriving)
-        arrived = sum(one.arrived for one in self._arriving)
         if usage.waiting + len(self._arriving) >= limits.queue:
             return HTTPException(503, "the queue is full; try again later", {"Retry-After": "60"})
-        held = usage.by_client.get(client, 0) + sum(one.client == client for one in self._arriving)
+        held = usage.by_client.get(client, 0) + self._by_client[client]
         if held >= math.ceil(limits.share * limits.queue):
             return HTTPException(429, f"{held} of your videos are waiting; send more later", {"Retry-After": "60"})
-        if usage.stored + reserved + size > limits.disk:
+        if usage.stored + self._reserved + size > limits.disk:
             return HTTPException(507, "the server has no space left for videos; try again in some hours")
-        if reserved - arrived + size + limits.spare > shutil.disk_usage(self.folder).free:
+        if self._missing + size + limits.spare > shutil.disk_usage(self.folder).free:
             return HTTPException(507, FULL)
         return None
 
@@ -127,19 +146,16 @@ class Uploads:
         slowest = min(self._arriving, key=lambda one: one.heard, default=None)
         if slowest and now - slowest.heard > SILENCE:
             slowest.limit.reschedule(now)
-            self._arriving.discard(slowest)
+            self._leave(slowest)
 
-    async def _write(self, body: AsyncIterator[bytes], file: Path, arrival: Arrival) -> None:
+    async def _write(self, first: bytes, body: AsyncIterator[bytes], file: Path, arrival: Arrival) -> None:
         limits, loop = self.limits, asyncio.get_running_loop()
         with open_private(file) as out:
             async with asyncio.timeout(limits.window) as pace:
-                since = 0
+                await self._add(first, out, arrival)
+                since = len(first)
                 async for chunk in body:
-                    arrival.heard = math.inf
-                    self._check_size(arrival.arrived + len(chunk))
-                    await run_in_threadpool(out.write, chunk)
-                    arrival.heard = loop.time()
-                    arrival.arrived += len(chunk)
+                    await self._add(chunk, out, arrival)
                     since += len(chunk)
                     if since >= limits.rate * limits.window:
                         since = 0
@@ -148,6 +164,18 @@ class Uploads:
             await run_in_threadpool(out.flush)
         if not arrival.arrived:
             raise HTTPException(400, "no video arrived; send it as the body of the request")
+
+    async def _add(self, chunk: bytes, out: BinaryIO, arrival: Arrival) -> None:
+        self._check_size(arrival.arrived + len(chunk))
+        arrival.heard = math.inf
+        if len(chunk) > SMALL:
+            await run_in_threadpool(out.write, chunk)
+        else:  # into the buffer; a thread would cost more
+            out.write(chunk)
+        arrival.heard = asyncio.get_running_loop().time()
+        arrival.arrived += len(chunk)
+        if arrival in self._arriving:
+            self._missing -= len(chunk)
 
     def _check_size(self, size: int) -> None:
         if size > self.limits.upload:
@@ -173,6 +201,7 @@ def refused_by_disk(error: BaseException) -> HTTPException | None:
     return None
 
 
+@lru_cache(maxsize=1024)
 def client_of(address: str) -> str:
     """Return what stands for a client: its address, or its network if it may have as many addresses as it likes.
 
