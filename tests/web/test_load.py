@@ -74,8 +74,11 @@ def test_a_siege_of_800_connections_keeps_no_honest_visitor_out(server, run, vid
     jobs = [send(client, videos[n % len(videos)]).json() for n in range(60)]  # so that it scores all the time
     waits, uploads, sent = [], [], []
 
+    def visitor():
+        return httpx.Client(base_url=client.base_url, timeout=60, verify=False)  # certificates take a while to load
+
     def ask(_):
-        with httpx.Client(base_url=client.base_url, timeout=60) as own:
+        with visitor() as own:
             for n in range(200):
                 started = time.perf_counter()
                 path = ("/", "/healthz", "/api/runs", f"/api/scores/{jobs[n % len(jobs)]['id']}")[n % 4]
@@ -83,7 +86,7 @@ def test_a_siege_of_800_connections_keeps_no_honest_visitor_out(server, run, vid
                 waits.append(time.perf_counter() - started)
 
     def upload(number):
-        with httpx.Client(base_url=client.base_url, timeout=60) as own:
+        with visitor() as own:
             time.sleep(number)
             started = time.perf_counter()
             response = send(own, videos[number % len(videos)])
@@ -98,7 +101,6 @@ def test_a_siege_of_800_connections_keeps_no_honest_visitor_out(server, run, vid
     found = [(which, ended(client, job, within=300)) for which, job in sent]
     assert [job["result"]["score"] for _, job in found] == pytest.approx([expected[w] for w, _ in found], rel=1e-5)
     assert all(ended(client, job, within=300)["status"] == "finished" for job in jobs)
-    print(sorted(((round(h,3),i) for i,h in enumerate(health)))[-8:], sum(health[:3]))
     print(f"health: {len(health)} answers, longest {max(health):.3f} s; uploads: longest {max(uploads):.2f} s")
     print(f"{len(waits)} requests, longest {max(waits):.3f} s; {returned[0]} connections were cut off and came back")
     assert process.poll() is None

@@ -119,7 +119,7 @@ def test_silent_uploads_make_way_for_one_that_needs_their_room(tmp_path: Path, m
     monkeypatch.setattr(uploads, "LOOK_AGAIN", 0.01)
 
     async def run() -> None:
-        to = made(tmp_path, window=60, patience=5.0)
+        to = made(tmp_path, window=60, rate=0.001, patience=5.0)  # where one byte is enough of a beginning
         silent = [asyncio.create_task(sent(to, b"x", promised=1000, forever=True)) for _ in range(40)]
         await asyncio.sleep(0.02)
         assert await asyncio.wait_for(sent(to, bytes(10), promised=10), 2) == 10
@@ -127,6 +127,19 @@ def test_silent_uploads_make_way_for_one_that_needs_their_room(tmp_path: Path, m
             task.cancel()
         assert any(str(found).startswith("408") for found in await asyncio.gather(*silent, return_exceptions=True))
         assert len(files(to)) == 1
+
+    asyncio.run(run())
+
+
+def test_who_has_sent_next_to_nothing_gets_no_room(tmp_path: Path) -> None:
+    async def run() -> None:
+        to = made(tmp_path, window=60)
+        silent = [asyncio.create_task(sent(to, b"x", promised=1000, forever=True)) for _ in range(40)]
+        await asyncio.sleep(0.02)
+        assert not files(to)
+        assert await asyncio.wait_for(sent(to, bytes(10), promised=10), 2) == 10
+        for task in silent:
+            task.cancel()
 
     asyncio.run(run())
 

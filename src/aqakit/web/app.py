@@ -11,7 +11,6 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, FastAPI, HTTPException, Query, Request
 from fastapi import Path as InPath
-from fastapi.concurrency import run_in_threadpool
 from fastapi.exception_handlers import http_exception_handler
 from fastapi.responses import FileResponse, HTMLResponse, Response, StreamingResponse
 from fastapi.staticfiles import StaticFiles
@@ -95,7 +94,7 @@ async def upload(
 
 
 @router.get("/api/scores/{job_id}", responses=_refusals(404))
-def score(hub: TheHub, job_id: Id) -> Score:
+async def score(hub: TheHub, job_id: Id) -> Score:
     """Return the progress of a video, and its score once it is finished."""
     return hub.score(job_id)
 
@@ -134,7 +133,7 @@ def video(hub: TheHub, job_id: Id) -> FileResponse:
 )
 async def events(hub: TheHub, job_id: Id) -> StreamingResponse:
     """Stream the progress as server-sent events, one for every change, until there is a score or a problem."""
-    await run_in_threadpool(hub.score, job_id)  # 404 before the stream begins
+    hub.score(job_id)  # 404 before the stream begins
     return StreamingResponse(_changes(hub, job_id), media_type="text/event-stream")
 
 
@@ -142,7 +141,7 @@ async def _changes(hub: Hub, job_id: str) -> AsyncIterator[str]:
     last, silent = None, 0.0
     while True:
         try:
-            now = await run_in_threadpool(hub.score, job_id)
+            now = hub.score(job_id)
         except HTTPException:  # it was deleted
             return
         if now != last:

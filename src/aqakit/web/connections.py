@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import resource
-from collections import Counter
+from collections import Counter, deque
+from collections.abc import Callable
 from typing import Any
 
 import h11
@@ -25,10 +26,44 @@ SILENCE = 1.0
 """Seconds after which a client that has begun a body is one that can be missed."""
 
 
+TURNS = 8
+"""Requests that are begun in one round of the event loop, so that hundreds at once do not block it."""
+
+FIRST = b"GET /healthz "
+"""Begin of the request that never waits for a turn."""
+
+
+class Turns:
+    """Lets a few requests begin in each round of the event loop; the others wait in their order."""
+
+    def __init__(self, most: int = TURNS) -> None:
+        self.most = self._left = most
+        self._waiting: deque[Callable[[], None]] = deque()
+
+    def take(self, loop: asyncio.AbstractEventLoop, begin: Callable[[], None]) -> None:
+        """Call a function now, or as soon as it is its turn."""
+        if self._left == self.most:
+            loop.call_soon(self._renew, loop)
+        if self._left:
+            self._left -= 1
+            begin()
+        else:
+            self._waiting.append(begin)
+
+    def _renew(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._left = self.most
+        while self._waiting and self._left:
+            self._left -= 1
+            self._waiting.popleft()()
+        if self._left < self.most:
+            loop.call_soon(self._renew, loop)
+
+
 class Connection(H11Protocol):
     """One connection. Uvicorn's, which by itself waits for a header for ever and accepts any number of connections."""
 
     most = MOST
+    turns = Turns()
     header_seconds = HEADER_SECONDS
     reading_seconds = READING_SECONDS
     address = ""
@@ -47,9 +82,17 @@ class Connection(H11Protocol):
             self._end_after(self.header_seconds)
 
     def data_received(self, data: bytes) -> None:
-        """Pass on what arrived."""
+        """Pass on what arrived, a new request in its turn."""
         self.heard = self.loop.time()
-        super().data_received(data)
+        if not self._waits or data.startswith(FIRST):
+            return super().data_received(data)
+        self.flow.pause_reading()
+        return self.turns.take(self.loop, lambda: self._begin(data))
+
+    def _begin(self, data: bytes) -> None:
+        if not self.transport.is_closing():
+            self.flow.resume_reading()
+            super().data_received(data)
 
     def on_response_complete(self) -> None:
         """Wait for the next request, or for the rest of this one."""
@@ -125,5 +168,5 @@ def limited(wanted: int = MOST) -> type[Connection]:
         resource.setrlimit(resource.RLIMIT_NOFILE, (allowed, hard))
         soft = allowed
     most = wanted if soft == resource.RLIM_INFINITY else min(wanted, max(1, (soft - 100) // 2))
-    options: dict[str, Any] = {"most": most}
+    options: dict[str, Any] = {"most": most, "turns": Turns()}
     return type("Connection", (Connection,), options)

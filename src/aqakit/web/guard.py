@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 import hmac
 import ipaddress
-from collections import deque
 from collections.abc import Collection
 from urllib.parse import urlsplit
 
@@ -24,9 +22,6 @@ HEADERS = {
 
 ADDRESSES = "*"
 
-TURNS = 8
-"""Requests that are begun in one round of the event loop, so that hundreds at once do not block it."""
-
 
 class Guard:
     """Middleware that checks every request.
@@ -40,7 +35,6 @@ class Guard:
 
     def __init__(self, app: ASGIApp, token: str | None, hosts: Collection[str] | None) -> None:
         self.app, self.token = app, token
-        self._turns = Turns()
         self.hosts = None if hosts is None else {host.lower() for host in hosts} - {ADDRESSES}
         self.addresses = hosts is not None and ADDRESSES in hosts
 
@@ -57,8 +51,6 @@ class Guard:
             await send(message)
 
         app = self._refused(scope["path"], Headers(scope=scope)) or self.app
-        if scope["path"] != "/healthz":  # which is never behind others
-            await self._turns.take()
         return await app(scope, receive, guarded)
 
     def _refused(self, path: str, headers: Headers) -> JSONResponse | None:
@@ -80,35 +72,6 @@ class Guard:
     def _knows(self, headers: Headers) -> bool:
         scheme, _, given = headers.get("authorization", "").partition(" ")
         return scheme.lower() == "bearer" and hmac.compare_digest(given.encode(), str(self.token).encode())
-
-
-class Turns:
-    """Lets a few requests begin in each round of the event loop; the others wait in their order."""
-
-    def __init__(self, most: int = TURNS) -> None:
-        self.most = self._left = most
-        self._waiting: deque[asyncio.Future[None]] = deque()
-
-    async def take(self) -> None:
-        """Wait for a turn."""
-        loop = asyncio.get_running_loop()
-        if self._left == self.most:
-            loop.call_soon(self._renew, loop)
-        if self._left:
-            self._left -= 1
-        else:
-            self._waiting.append(loop.create_future())
-            await self._waiting[-1]
-
-    def _renew(self, loop: asyncio.AbstractEventLoop) -> None:
-        self._left = self.most
-        while self._waiting and self._left:
-            first = self._waiting.popleft()
-            if not first.done():  # else its visitor has left
-                first.set_result(None)
-                self._left -= 1
-        if self._left < self.most:
-            loop.call_soon(self._renew, loop)
 
 
 def _place(origin: str) -> str | None:

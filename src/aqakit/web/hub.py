@@ -92,7 +92,7 @@ class Hub:
         return self.cards[run]
 
     def score(self, job_id: str) -> Score:
-        """Return the progress of a video, or raise 404."""
+        """Return the progress of a video, or raise 404; quick, since it waits for no change of the queue."""
         job = self.jobs.get(job_id)
         if job is None:
             raise HTTPException(404, _GONE)
@@ -125,7 +125,7 @@ class Hub:
         async with self.uploads.receive(body, promised, self.videos / job_id, client) as size:
             await run_in_threadpool(self.jobs.add, shown, run, difficulty, size, job_id=job_id, client=client)
         self.scorer.wake()
-        return await run_in_threadpool(self.score, job_id)
+        return self.score(job_id)
 
 
 def _lock(folder: Path) -> int:

@@ -13,7 +13,18 @@ from aqakit.errors import OptionError
 from aqakit.web.app import LOOPBACK
 from aqakit.web.guard import ADDRESSES
 
+AT_ONCE = 100
+WAITING = 2048
+
 _MISSING = (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT)  # an address of a kind that this machine does not have
+
+
+class Listener(socket.socket):
+    """Accepts :data:`AT_ONCE` connections in one round of the event loop, while the system holds many more."""
+
+    def listen(self, backlog: int = WAITING) -> None:
+        """Listen; ``backlog``, which for the loop is also the number that it accepts in a round, is not used."""
+        super().listen(WAITING)
 
 
 def listen(host: str, port: int) -> list[socket.socket]:
@@ -43,7 +54,7 @@ def listen(host: str, port: int) -> list[socket.socket]:
 
 
 def _bound(family: int, address: tuple[object, ...]) -> socket.socket:
-    made = socket.socket(family, socket.SOCK_STREAM)
+    made = Listener(family, socket.SOCK_STREAM)
     try:
         made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         if family == socket.AF_INET6:

@@ -22,7 +22,7 @@ from aqakit.web.app import create_app
 from aqakit.web.connections import limited
 from aqakit.web.hub import Hub
 from aqakit.web.limits import MEGABYTE, Limits
-from aqakit.web.listening import accepted, check_token, closing_all, is_loopback, listen
+from aqakit.web.listening import AT_ONCE, accepted, check_token, closing_all, is_loopback, listen
 from aqakit.web.models import RunCard
 
 SWITCH = 0.0005
@@ -74,7 +74,13 @@ def serve(
             console.print(f"{', '.join(runs)}: {address}  (Ctrl-C to stop)", soft_wrap=True)
             if not is_loopback(host) and token is None:
                 console.print(OPEN_TO_ALL, style="bold red", soft_wrap=True)
-            words: dict[str, Any] = {"http": limited(), "ws": "none", "log_level": "warning", "server_header": False}
+            words: dict[str, Any] = {
+                "http": limited(),
+                "ws": "none",
+                "log_level": "warning",
+                "server_header": False,
+                "backlog": AT_ONCE,
+            }
             # open event streams must not delay the end
             server = uvicorn.Server(uvicorn.Config(app, timeout_graceful_shutdown=2, **words))
             gc.collect()

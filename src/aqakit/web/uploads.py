@@ -33,9 +33,6 @@ SILENCE = 1.0
 LOOK_AGAIN = 0.25
 """Seconds between two looks of an upload that waits for room."""
 
-SMALL = 4096
-"""Bytes that are written without a thread."""
-
 FULL = "the disk of the server is full; try again when its owner has made space"
 
 
@@ -92,7 +89,7 @@ class Uploads:
         try:
             async with asyncio.timeout(LONGEST) as limit:
                 async with asyncio.timeout(self.limits.window):
-                    first = await anext(body, b"")  # who has sent nothing gets no room
+                    first = await _beginning(body, self.limits.rate * self.limits.window)
                 arrival = await self._enter(promised or self.limits.upload, client_of(client), limit)
                 await self._write(first, body, file, arrival)
             yield arrival.arrived
@@ -168,10 +165,7 @@ class Uploads:
     async def _add(self, chunk: bytes, out: BinaryIO, arrival: Arrival) -> None:
         self._check_size(arrival.arrived + len(chunk))
         arrival.heard = math.inf
-        if len(chunk) > SMALL:
-            await run_in_threadpool(out.write, chunk)
-        else:  # into the buffer; a thread would cost more
-            out.write(chunk)
+        await run_in_threadpool(out.write, chunk)
         arrival.heard = asyncio.get_running_loop().time()
         arrival.arrived += len(chunk)
         if arrival in self._arriving:
@@ -180,6 +174,16 @@ class Uploads:
     def _check_size(self, size: int) -> None:
         if size > self.limits.upload:
             raise HTTPException(413, f"the video is larger than {self.limits.upload / MEGABYTE:g} MB; cut or shrink it")
+
+
+async def _beginning(body: AsyncIterator[bytes], least: float) -> bytes:
+    """Wait for the first bytes of a body, in memory; an upload that does not send even these gets no room."""
+    first = bytearray()
+    async for chunk in body:
+        first += chunk
+        if len(first) >= least:
+            break
+    return bytes(first)
 
 
 def _refusal(error: BaseException) -> BaseException:
