@@ -6,14 +6,21 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
+import httpx
 import pytest
 import uvicorn
 
-from aqakit.web import connections
+from aqakit.web import connections, scorer
+from aqakit.web.app import create_app
 from aqakit.web.connections import Connection, limited
-from aqakit.web.listening import listen
+from aqakit.web.limits import Limits
+from aqakit.web.listening import AT_ONCE, listen
+from tests.web.siege import besieged, health_watched
+from tests.web.test_scorer import FakeWorker
 from tests.web.test_start import free_port
 
 Connect = Callable[..., socket.socket]
@@ -150,6 +157,30 @@ def test_begun_bodies_make_way_and_busy_ones_do_not(connect: Connect, monkeypatc
         with connect(REQUEST) as one:
             assert one.recv(100).startswith(b"HTTP/1.1 200 ")
         assert rest(begun[0])[1] < 1  # the oldest has gone
+
+
+def test_a_small_siege_keeps_no_honest_visitor_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(scorer, "Worker", FakeWorker)
+    monkeypatch.setattr(FakeWorker, "deaths", {}, raising=False)
+    card: Any = SimpleNamespace(needs_difficulty=False)
+    limits = Limits(queue=40, disk=30 * 2**20)  # less than the siege claims
+    app = create_app(tmp_path / "kept", {"tiny": tmp_path}, {"tiny": card}, limits=limits)
+    port = free_port()
+    config = uvicorn.Config(app, http=limited(200), ws="none", log_level="critical", backlog=AT_ONCE)
+    server = uvicorn.Server(config)
+    thread = threading.Thread(target=server.run, args=(listen("127.0.0.1", port),))
+    thread.start()
+    try:
+        with besieged(port, 80, 80), health_watched(port) as health, httpx.Client(timeout=20, verify=False) as client:
+            for _ in range(20):
+                started = time.monotonic()
+                sent = client.post(f"http://127.0.0.1:{port}/api/scores?run=tiny", content=bytes(100_000))
+                assert sent.status_code == 202, sent.text
+                assert time.monotonic() - started < 10
+    finally:
+        server.should_exit = True
+        thread.join()
+    assert max(health) <= 0.5
 
 
 def test_there_are_files_for_all_connections(monkeypatch: pytest.MonkeyPatch) -> None:

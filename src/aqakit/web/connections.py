@@ -144,13 +144,13 @@ class Connection(H11Protocol):
             self.transport.close()
 
     def _replace_another(self) -> bool:
-        """Close the connection that can best be missed: of the client with the most, the one silent for longest."""
+        """Close the one that can best be missed: without a request, of the client with the most, silent for longest."""
         now, open_ones = self.loop.time(), [one for one in self.connections if isinstance(one, Connection)]
         count = Counter(one.address for one in open_ones)
         missed = [one for one in open_ones if one is not self and one._can_be_missed(now)]
         if not missed:
             return False
-        one = max(missed, key=lambda one: (count[one.address], now - one.heard))
+        one = max(missed, key=lambda one: (one.cycle is None, count[one.address], now - one.heard))
         one.transport.abort()
         self.connections.discard(one)  # at once; uvicorn does so only in the next turn of the loop
         return True
