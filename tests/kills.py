@@ -16,7 +16,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import aqakit
+from aqakit.evaluation.benchmark import benchmark as run_benchmark
 from aqakit.features.dataset import extract_dataset
+from aqakit.report import tables
 from aqakit.training import loop
 from tests.forks import fork, wait
 from tests.releases import write_manifest
@@ -45,7 +47,15 @@ def members(data: Path, out: Path) -> None:
     _train(data / "my.csv", out, BACKBONE, members=4, epochs=6)
 
 
-JOBS: dict[str, Callable[[Path, Path], None]] = {one.__name__: one for one in (extract, live, cached, members)}
+def benchmark(data: Path, out: Path) -> None:
+    """A benchmark of two methods, and its table."""
+    words = {"backbones": [BACKBONE], "methods": ["regression", "dae"], "root": data / "my.csv"}
+    table = run_benchmark("manifest", **words, cache=out / "cache", out=out / "runs", epochs=2)
+    tables.write(table.rows, out / "table.json", "json")
+
+
+_ALL = (extract, live, cached, members, benchmark)
+JOBS: dict[str, Callable[[Path, Path], None]] = {one.__name__: one for one in _ALL}
 
 
 def _train(root: Path, out: Path, backbone: str, **options: object) -> None:

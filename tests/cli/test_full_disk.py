@@ -38,7 +38,13 @@ def live(data: Path, out: Path) -> list[Any]:
     return [*words, "--finetune", "--epochs", 2, "-o", out / "run"]
 
 
+def benchmark(data: Path, out: Path) -> list[Any]:
+    words = ["benchmark", "manifest", "--root", data / "my.csv", "--backbone", BACKBONE, "--methods", "regression,dae"]
+    return [*words, "--epochs", 2, "-o", out / "runs", "--json", out / "table.json"]
+
+
 COMMANDS: dict[str, Words] = {one.__name__: one for one in (extract, members, live)}
+ALL = COMMANDS | {"benchmark": benchmark}
 
 
 @pytest.fixture(scope="module")
@@ -58,7 +64,7 @@ def run(name: str, data: Path, out: Path) -> int:
     """Call a command whose cache is in the folder that it writes into, and return its exit code."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("AQAKIT_CACHE", str(out / "cache"))
-        return aqakit(patch, *COMMANDS[name](data, out))
+        return aqakit(patch, *ALL[name](data, out))
 
 
 def contents(folder: Path) -> dict[str, bytes]:
@@ -149,7 +155,7 @@ def mounted(folder: Path, kibibytes: int) -> Iterator[Path]:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", COMMANDS)
+@pytest.mark.parametrize("name", ALL)
 def test_twenty_disks_of_other_sizes(name: str, data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     chance = random.Random(0)
     assert run(name, data, tmp_path / "whole") == 0

@@ -12,7 +12,7 @@ ROOT = Path(__file__).parents[2]
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("job", ["extract", "cached", "members", "live"])
+@pytest.mark.parametrize("job", ["extract", "cached", "members", "live", "benchmark"])
 def test_killed_thirty_times_the_end_is_the_same(job: str, tmp_path: Path) -> None:
     words = [sys.executable, "-m", "tests.kills", job, str(tmp_path / "work"), "30"]
     done = subprocess.run(words, cwd=ROOT, env=os.environ | {"OMP_NUM_THREADS": "1"}, capture_output=True, text=True)

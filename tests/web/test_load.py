@@ -13,6 +13,7 @@ import httpx
 import numpy as np
 import pytest
 
+from tests.web.siege import besieged, health_watched
 from tests.web.test_server import ended, folder, free_port, run, send, serving, videos  # noqa: F401 (fixtures)
 
 pytestmark = pytest.mark.slow
@@ -64,6 +65,48 @@ def test_200_requests_of_20_clients_are_all_answered_and_answered_right(server, 
     print(f"p95 {1000 * p95:.0f} ms of {len(waits)}; {before:.0f} MB before, {after:.0f} MB after")
     assert p95 < 0.1
     assert after < before + 100
+
+
+def test_a_siege_of_800_connections_keeps_no_honest_visitor_out(server, run, videos):  # noqa: F811
+    process, client = server
+    port = client.base_url.port
+    expected = [float(run.predict(path).mean) for path in videos]
+    jobs = [send(client, videos[n % len(videos)]).json() for n in range(60)]  # so that it scores all the time
+    waits, uploads, sent = [], [], []
+
+    def visitor():
+        return httpx.Client(base_url=client.base_url, timeout=60, verify=False)  # certificates take a while to load
+
+    def ask(_):
+        with visitor() as own:
+            for n in range(200):
+                started = time.perf_counter()
+                path = ("/", "/healthz", "/api/runs", f"/api/scores/{jobs[n % len(jobs)]['id']}")[n % 4]
+                assert own.get(path).status_code == 200
+                waits.append(time.perf_counter() - started)
+
+    def upload(number):
+        with visitor() as own:
+            time.sleep(number)
+            started = time.perf_counter()
+            response = send(own, videos[number % len(videos)])
+            uploads.append(time.perf_counter() - started)
+            assert response.status_code == 202, response.text
+            sent.append((number % len(videos), response.json()))
+
+    pool = ThreadPoolExecutor(CLIENTS + 10)
+    with health_watched(port) as health, besieged(port, 400, 400) as returned, pool:
+        asked, uploaded = pool.map(ask, range(CLIENTS)), pool.map(upload, range(10))
+        assert [*asked, *uploaded] == [None] * (CLIENTS + 10)
+    found = [(which, ended(client, job, within=300)) for which, job in sent]
+    assert [job["result"]["score"] for _, job in found] == pytest.approx([expected[w] for w, _ in found], rel=1e-5)
+    assert all(ended(client, job, within=300)["status"] == "finished" for job in jobs)
+    print(f"health: {len(health)} answers, longest {max(health):.3f} s; uploads: longest {max(uploads):.2f} s")
+    print(f"{len(waits)} requests, longest {max(waits):.3f} s; {returned[0]} connections were cut off and came back")
+    assert process.poll() is None
+    assert (len(waits), len(uploads)) == (200 * CLIENTS, 10)
+    assert max(health) <= 0.5
+    assert max(uploads) <= 10
 
 
 def test_500_mutated_videos_do_not_take_the_server_down(server, videos):  # noqa: F811

@@ -210,3 +210,39 @@ def test_it_fits_the_screen(browser, address, dive, tmp_path, width, height, sch
         page.screenshot(path=tmp_path / f"{width}-{scheme}.png", full_page=True)
         assert page.evaluate("document.documentElement.scrollWidth") <= width
         assert page.locator("#timeline button").first.bounding_box()["width"] >= 24
+
+
+BROKEN = {
+    "blocked": """for (const name of ["localStorage", "sessionStorage"])
+        Object.defineProperty(window, name, { get() { throw new DOMException("blocked", "SecurityError"); } });""",
+    "full": "Storage.prototype.setItem = () => { throw new DOMException('full', 'QuotaExceededError'); };",
+    "damaged": "if (!localStorage.length) localStorage.setItem('aqakit-history', '[{\"id\":');",
+    "another's": "if (!localStorage.length) localStorage.setItem('aqakit-history', '[null, 3, {\"a\": 1}]');",
+    "no list": "if (!localStorage.length) localStorage.setItem('aqakit-history', '{\"a\": 1}');",
+}
+
+
+@pytest.fixture(scope="module")
+def closed(run, tmp_path_factory):  # noqa: F811
+    port = free_port()
+    with serving(run.folder, tmp_path_factory.mktemp("closed"), port, "--token", "sesame"):
+        yield f"http://127.0.0.1:{port}/"
+
+
+@pytest.mark.parametrize("kind", BROKEN)
+def test_broken_storage_of_the_browser_does_not_break_the_page(browser, closed, dive, kind):
+    context = browser.new_context()
+    context.add_init_script(BROKEN[kind])
+    page, complaints = context.new_page(), []
+    page.on("pageerror", lambda error: complaints.append(str(error)))
+    page.goto(closed)
+    page.wait_for_selector("#problem:not([hidden])")
+    assert page.text_content("#problem") == "A token is needed."
+    page.fill("#token", "sesame")
+    page.keyboard.press("Tab")
+    page.wait_for_selector("#run option", state="attached")
+    score(page, dive)
+    assert float(page.text_content("#score"))
+    assert page.locator("#past li").count() == 1
+    assert not complaints
+    context.close()

@@ -21,6 +21,7 @@ from aqakit import cli
 from aqakit.cli.serve import serve
 from aqakit.report import svg
 from aqakit.training.trust import SEEN, UNLIKE, Provenance
+from aqakit.web import server
 from aqakit.web.answer import answer
 from aqakit.web.models import Score
 from aqakit.web.report import report
@@ -113,14 +114,15 @@ def test_the_page_about_serving_runs_as_it_is_written(client, run, videos, tmp_p
     shutil.copytree(run.folder, tmp_path / "runs" / "other")
     (tmp_path / "dive.mp4").write_bytes(videos[5].read_bytes())
     served = []
-    monkeypatch.setattr(uvicorn, "run", lambda app, **options: served.append(options))
+    monkeypatch.setattr(server, "listen", lambda host, port: served.append(host) or [])
+    monkeypatch.setattr(uvicorn.Server, "run", lambda _, sockets: None)
     commands = re.findall(r"^\$ (aqakit serve .*)$", text, re.MULTILINE)
     for line in commands:
         monkeypatch.setattr(sys, "argv", shlex.split(line))
         with pytest.raises(SystemExit) as stopped:
             cli.main()
         assert not stopped.value.code, line
-    assert [one["host"] for one in served] == ["127.0.0.1", "0.0.0.0"]
+    assert served == ["127.0.0.1", "0.0.0.0"]
     capsys.readouterr()
     monkeypatch.setattr(httpx, "Client", lambda **options: client)  # a server that is there
     client.app.state.hub.cards["dives"] = client.app.state.hub.cards["tiny"]

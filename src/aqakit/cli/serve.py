@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Annotated
 
@@ -21,6 +22,9 @@ def serve(
     ] = None,
     folder: Annotated[Path | None, typer.Option(help="Folder for the queue, videos and scores (in the cache).")] = None,
     megabytes: Annotated[int, typer.Option(min=1, help="Largest video accepted, in MB.")] = 200,
+    name: Annotated[
+        list[str] | None, typer.Option(help="Another name by which visitors reach this machine; repeatable.")
+    ] = None,
     hours: Annotated[float, typer.Option(min=0, help="Hours for which an uploaded video is kept.")] = 24,
 ) -> None:
     """Serve a web page that scores uploaded videos.
@@ -31,5 +35,8 @@ def serve(
         web = discovery.import_module("aqakit.web.server")
     except ModuleNotFoundError as error:
         raise OptionError(f"the page needs {error.name}: pip install 'aqakit[web]'") from None
+    if token is None:  # an empty variable counts as none for Typer
+        token = os.environ.get("AQAKIT_TOKEN")
     kept = folder or default_cache() / "serve"
-    web.serve(folders, host=host, port=port, folder=kept, token=token, megabytes=megabytes, hours=hours)
+    options = {"token": token, "megabytes": megabytes, "hours": hours, "names": name or ()}
+    web.serve(folders, host=host, port=port, folder=kept, **options)

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 from collections.abc import AsyncIterator, Collection, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 from pathlib import Path
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, FastAPI, HTTPException, Query, Request
 from fastapi import Path as InPath
-from fastapi.concurrency import run_in_threadpool
+from fastapi.exception_handlers import http_exception_handler
 from fastapi.responses import FileResponse, HTMLResponse, Response, StreamingResponse
 from fastapi.staticfiles import StaticFiles
 
@@ -19,6 +20,7 @@ from aqakit.web.hub import Hub
 from aqakit.web.limits import Limits
 from aqakit.web.models import Health, Problem, RunCard, Score, Service
 from aqakit.web.report import report
+from aqakit.web.uploads import refused_by_disk
 
 POLL = 0.2
 """Seconds between two checks of a job that a client follows."""
@@ -31,7 +33,7 @@ LOOPBACK = ("localhost", "127.0.0.1", "::1")
 router = APIRouter()
 
 
-def _hub(request: Request) -> Hub:
+async def _hub(request: Request) -> Hub:  # async, since otherwise it waits for a thread
     hub: Hub = request.app.state.hub
     return hub
 
@@ -44,14 +46,14 @@ def _refusals(*statuses: int) -> dict[int | str, dict[str, Any]]:
     return {status: {"model": Problem} for status in (401, 403, *statuses)}
 
 
-@router.get("/healthz")
-def health(hub: TheHub) -> Health:
+@router.get("/healthz", response_model_exclude_none=True)
+async def health(hub: TheHub) -> Health:
     """Report whether the server works, and the length of the queue."""
-    return Health(status="ok" if hub.scorer.is_alive() else "degraded", waiting=hub.jobs.waiting())
+    return hub.health()
 
 
 @router.get("/api/runs", responses=_refusals())
-def runs(hub: TheHub) -> Service:
+async def runs(hub: TheHub) -> Service:
     """List the runs that can score videos, and the limits."""
     limits = hub.limits
     return Service(
@@ -69,7 +71,7 @@ _VIDEO_BODY = {"required": True, "content": {"application/octet-stream": {"schem
 @router.post(
     "/api/scores",
     status_code=202,
-    responses=_refusals(400, 404, 408, 413, 503, 507),
+    responses=_refusals(400, 404, 408, 413, 429, 503, 507),
     openapi_extra={"requestBody": _VIDEO_BODY},
 )
 async def upload(
@@ -87,16 +89,17 @@ async def upload(
         raise HTTPException(400, f"run {run} needs the declared difficulty of the video")
     length = request.headers.get("content-length", "")
     promised = int(length) if length.isdecimal() else 0
-    return await hub.receive(request.stream(), promised, run=run, name=name, difficulty=difficulty)
+    client = request.client.host[:64] if request.client else ""  # a proxy may say anything
+    return await hub.receive(request.stream(), promised, run=run, name=name, difficulty=difficulty, client=client)
 
 
 @router.get("/api/scores/{job_id}", responses=_refusals(404))
-def score(hub: TheHub, job_id: Id) -> Score:
+async def score(hub: TheHub, job_id: Id) -> Score:
     """Return the progress of a video, and its score once it is finished."""
     return hub.score(job_id)
 
 
-@router.delete("/api/scores/{job_id}", status_code=204, responses=_refusals(404))
+@router.delete("/api/scores/{job_id}", status_code=204, responses=_refusals(404, 503, 507))
 def delete(hub: TheHub, job_id: Id) -> None:
     """Delete a video and its score permanently; a queued video is not scored."""
     hub.delete(job_id)
@@ -130,7 +133,7 @@ def video(hub: TheHub, job_id: Id) -> FileResponse:
 )
 async def events(hub: TheHub, job_id: Id) -> StreamingResponse:
     """Stream the progress as server-sent events, one for every change, until there is a score or a problem."""
-    await run_in_threadpool(hub.score, job_id)  # 404 before the stream begins
+    hub.score(job_id)  # 404 before the stream begins
     return StreamingResponse(_changes(hub, job_id), media_type="text/event-stream")
 
 
@@ -138,7 +141,7 @@ async def _changes(hub: Hub, job_id: str) -> AsyncIterator[str]:
     last, silent = None, 0.0
     while True:
         try:
-            now = await run_in_threadpool(hub.score, job_id)
+            now = hub.score(job_id)
         except HTTPException:  # it was deleted
             return
         if now != last:
@@ -153,6 +156,12 @@ async def _changes(hub: Hub, job_id: str) -> AsyncIterator[str]:
         silent += POLL
 
 
+async def _not_stored(_: Request, error: Exception) -> Response:
+    if (refused := refused_by_disk(error)) is None:
+        raise error
+    return await http_exception_handler(_, refused)
+
+
 def create_app(
     folder: Path,
     runs: Mapping[str, Path],
@@ -161,6 +170,7 @@ def create_app(
     limits: Limits,
     token: str | None = None,
     hosts: Collection[str] | None = LOOPBACK,
+    opened: Hub | None = None,
 ) -> FastAPI:
     """Create the server as an ASGI application.
 
@@ -171,17 +181,20 @@ def create_app(
         limits: of uploads, queue and videos.
         token: secret for the API; None if anyone may use it.
         hosts: accepted host names; None for any.
+        opened: the folder if it is already open; it is closed when the server ends.
     """
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        with Hub.open(folder, runs, cards, limits) as hub:
+        with closing(opened) if opened else Hub.open(folder, runs, cards, limits) as hub:
             app.state.hub = hub
             yield
 
     # the interactive pages of FastAPI load scripts from other sites
     app = FastAPI(title="aqakit", lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url="/api/openapi.json")
     app.include_router(router)
+    for kind in (OSError, sqlite3.Error):
+        app.add_exception_handler(kind, _not_stored)
     app.mount("/", StaticFiles(directory=Path(__file__).parent / "static", html=True))
     app.add_middleware(Guard, token=token, hosts=hosts)
     return app

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import hmac
-from collections.abc import Collection, MutableMapping
-from typing import Any
+import ipaddress
+from collections.abc import Collection
 from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import JSONResponse
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 HEADERS = {
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
@@ -20,6 +20,8 @@ HEADERS = {
     "Cross-Origin-Resource-Policy": "same-origin",
 }
 
+ADDRESSES = "*"
+
 
 class Guard:
     """Middleware that checks every request.
@@ -28,36 +30,44 @@ class Guard:
         app: the application behind it.
         token: value that ``Authorization: Bearer`` must have for the API; None if anyone may use it.
         hosts: accepted host names, to protect against a foreign domain that resolves to this server (DNS rebinding);
-            None for any.
+            None for any. :data:`ADDRESSES` among them accepts every address in numbers, which needs no protection.
     """
 
     def __init__(self, app: ASGIApp, token: str | None, hosts: Collection[str] | None) -> None:
-        self.app, self.token, self.hosts = app, token, hosts
+        self.app, self.token = app, token
+        self.hosts = None if hosts is None else {host.lower() for host in hosts} - {ADDRESSES}
+        self.addresses = hosts is not None and ADDRESSES in hosts
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Refuse a request, or pass it on and add :data:`HEADERS` to the response."""
         if scope["type"] != "http":
             return await self.app(scope, receive, send)
 
-        async def guarded(message: MutableMapping[str, Any]) -> None:
+        async def guarded(message: Message) -> None:
             if message["type"] == "http.response.start":
                 headers = MutableHeaders(scope=message)
                 headers.update(HEADERS)
                 headers.setdefault("Cache-Control", "no-store" if scope["path"].startswith("/api") else "no-cache")
             await send(message)
 
-        refused = self._refused(scope["path"], Headers(scope=scope))
-        return await (refused or self.app)(scope, receive, guarded)
+        app = self._refused(scope["path"], Headers(scope=scope)) or self.app
+        return await app(scope, receive, guarded)
 
     def _refused(self, path: str, headers: Headers) -> JSONResponse | None:
         host, origin = headers.get("host", ""), headers.get("origin")
-        if self.hosts is not None and _name(host) not in self.hosts:
-            return _refusal(403, "the server does not accept this host name; use the address that it printed")
-        if origin is not None and _place(origin) != host:
+        if not self._is_accepted(_name(host)):
+            said = "the server does not accept this host name; use the address that it printed, or allow it with --name"
+            return _refusal(403, said)
+        if origin is not None and (not host or _place(origin) != host):
             return _refusal(403, "another site may not use this server")
         if self.token is not None and path.startswith("/api") and not self._knows(headers):
             return _refusal(401, "a token is needed", {"WWW-Authenticate": "Bearer"})
         return None
+
+    def _is_accepted(self, name: str | None) -> bool:
+        if self.hosts is None:
+            return True
+        return name is not None and (name in self.hosts or (self.addresses and is_address(name)))
 
     def _knows(self, headers: Headers) -> bool:
         scheme, _, given = headers.get("authorization", "").partition(" ")
@@ -73,9 +83,22 @@ def _place(origin: str) -> str | None:
 
 def _name(host: str) -> str | None:
     try:
-        return urlsplit(f"//{host}").hostname
+        parts = urlsplit(f"//{host}")
+        _ = parts.port  # raises an error if it is none
     except ValueError:
         return None
+    if parts.netloc != host or "@" in host:
+        return None
+    return (parts.hostname or "").removesuffix(".") or None
+
+
+def is_address(name: str) -> bool:
+    """Return whether a host is named by its address in numbers."""
+    try:
+        ipaddress.ip_address(name)
+    except ValueError:
+        return False
+    return True
 
 
 def _refusal(status: int, detail: str, headers: dict[str, str] | None = None) -> JSONResponse:

@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-import asyncio
 import fcntl
+import os
+import sqlite3
 from collections.abc import AsyncIterator, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from fastapi import HTTPException
 from fastapi.concurrency import run_in_threadpool
-from starlette.requests import ClientDisconnect
 
-from aqakit.errors import OptionError
+from aqakit.errors import DataError, OptionError
 from aqakit.web.jobs import Jobs, new_id
-from aqakit.web.limits import MEGABYTE, Limits
-from aqakit.web.models import Progress, RunCard, Score
+from aqakit.web.limits import Limits
+from aqakit.web.models import Health, Progress, RunCard, Score
 from aqakit.web.scorer import Scorer
-
-UPLOAD_SECONDS = 1800.0
-"""Maximum duration of an upload in seconds."""
+from aqakit.web.uploads import Uploads
 
 _GONE = "there is no score with this id; it was deleted, or it expired after some weeks"
 
@@ -30,15 +28,16 @@ class Hub:
     def __init__(self, folder: Path, runs: Mapping[str, Path], cards: Mapping[str, RunCard], limits: Limits) -> None:
         self.cards, self.limits = cards, limits
         self.videos = folder / "videos"
-        self.videos.mkdir(exist_ok=True)
+        self.videos.mkdir(mode=0o700, exist_ok=True)
+        self.videos.chmod(0o700)
         self.jobs = Jobs(folder / "jobs.sqlite")
-        self.jobs.recover()
         kept = self.jobs.kept()
-        for file in self.videos.iterdir():
+        for file in self.videos.iterdir():  # first, since a full disk may need the space
             if file.name not in kept:  # of an upload interrupted by the end of the server
                 file.unlink()
+        self.jobs.recover()
+        self.uploads = Uploads(self.jobs, self.videos, limits)
         self.scorer = Scorer(self.jobs, self.videos, runs, limits)
-        self._arriving = 0
 
     @classmethod
     @contextmanager
@@ -48,21 +47,43 @@ class Hub:
         """Open a folder exclusively and continue its queue.
 
         Raises:
-            OptionError: another server uses the folder.
+            OptionError: another server uses the folder, or it cannot be used.
         """
-        folder.mkdir(parents=True, exist_ok=True)
-        with (folder / "lock").open("w") as lock:
+        try:
+            lock = _lock(folder)
+        except BlockingIOError:
+            raise OptionError(f"{folder}: another server uses this folder; choose one with --folder") from None
+        except OSError as error:
+            raise _unusable(folder, error) from None
+        try:
             try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                raise OptionError(f"{folder}: another server uses this folder; choose one with --folder") from None
-            hub = cls(folder, runs, cards, limits)
+                hub = cls(folder, runs, cards, limits)
+            except DataError as error:
+                raise OptionError(str(error)) from None
+            except OSError as error:
+                raise _unusable(folder, error) from None
+            except sqlite3.Error as error:
+                raise OptionError(f"{folder}: the queue cannot be written ({error})") from None
             hub.scorer.start()
             try:
                 yield hub
             finally:
-                hub.scorer.stop()
-                hub.jobs.close()
+                hub.close()
+        finally:
+            os.close(lock)
+
+    def close(self) -> None:
+        """Stop the worker and close the queue; a second time, do nothing."""
+        self.scorer.stop()
+        self.jobs.close()
+
+    def health(self) -> Health:
+        """Return whether videos are scored and scores are stored; this waits for nothing."""
+        problem = self.scorer.problem
+        if not self.scorer.is_alive():
+            problem = "the thread that scores videos has ended; restart the server"
+        waiting = self.jobs.usage.waiting
+        return Health(status="degraded" if problem else "ok", waiting=waiting, problem=problem or None)
 
     def card(self, run: str) -> RunCard:
         """Return a run, or raise 404."""
@@ -71,7 +92,7 @@ class Hub:
         return self.cards[run]
 
     def score(self, job_id: str) -> Score:
-        """Return the progress of a video, or raise 404."""
+        """Return the progress of a video, or raise 404; quick, since it waits for no change of the queue."""
         job = self.jobs.get(job_id)
         if job is None:
             raise HTTPException(404, _GONE)
@@ -84,60 +105,50 @@ class Hub:
 
     def delete(self, job_id: str) -> None:
         """Delete a video and its score, or raise 404; later messages of the worker about it are ignored."""
+        self.score(job_id)
+        (self.videos / job_id).unlink(missing_ok=True)  # first, since on a full disk nothing else makes space
         if not self.jobs.delete(job_id):
             raise HTTPException(404, _GONE)
-        (self.videos / job_id).unlink(missing_ok=True)
 
     def video(self, job_id: str) -> Path:
         """Return the uploaded file, or raise 404."""
-        if not self.score(job_id).video:
+        if not self.score(job_id).video or not (self.videos / job_id).exists():
             raise HTTPException(404, "this video was removed; its score is still there")
         return self.videos / job_id
 
     async def receive(
-        self, body: AsyncIterator[bytes], promised: int, *, run: str, name: str, difficulty: float | None
+        self, body: AsyncIterator[bytes], promised: int, *, run: str, name: str, difficulty: float | None, client: str
     ) -> Score:
         """Write a video to disk as it arrives, and put it in the queue."""
-        await run_in_threadpool(self._make_room, promised)
         job_id = new_id()
-        file = self.videos / job_id
-        self._arriving += 1
-        try:
-            async with asyncio.timeout(UPLOAD_SECONDS):
-                size = await self._write(body, file)
-            shown = "".join(c for c in name if c.isprintable()) or "video"
-            await run_in_threadpool(self.jobs.add, shown, run, difficulty, size, job_id=job_id)
-        except BaseException as error:  # a visitor who leaves causes a cancellation
-            file.unlink(missing_ok=True)
-            if isinstance(error, TimeoutError):
-                raise HTTPException(408, "the upload took too long") from None
-            if isinstance(error, ClientDisconnect):
-                raise HTTPException(400, "the upload was interrupted") from None
-            raise
-        finally:
-            self._arriving -= 1
+        shown = "".join(c for c in name if c.isprintable()) or "video"
+        async with self.uploads.receive(body, promised, self.videos / job_id, client) as size:
+            await run_in_threadpool(self.jobs.add, shown, run, difficulty, size, job_id=job_id, client=client)
         self.scorer.wake()
-        return await run_in_threadpool(self.score, job_id)
+        return self.score(job_id)
 
-    def _make_room(self, promised: int) -> None:
-        """Refuse an upload that is known to exceed a limit before it arrives."""
-        self._check_size(promised)
-        if self.jobs.waiting() + self._arriving >= self.limits.queue:
-            raise HTTPException(503, "the queue is full; try again later", {"Retry-After": "60"})
-        if self.jobs.stored() + (self._arriving + 1) * self.limits.upload > self.limits.disk:
-            raise HTTPException(507, "the server has no space left for videos; try again in some hours")
 
-    async def _write(self, body: AsyncIterator[bytes], file: Path) -> int:
-        size = 0
-        with file.open("xb") as out:
-            async for chunk in body:
-                size += len(chunk)
-                self._check_size(size)
-                await run_in_threadpool(out.write, chunk)
-        if not size:
-            raise HTTPException(400, "no video arrived; send it as the body of the request")
-        return size
+def _lock(folder: Path) -> int:
+    """Make the folder if need be, keep it from other users, and return the descriptor that holds its lock."""
+    umask = os.umask(0o077)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        if (folder / "lock").exists() or not any(folder.iterdir()):  # it is ours, and not one with other things in it
+            with suppress(PermissionError):  # of another owner
+                folder.chmod(0o700)
+        lock = os.open(folder / "lock", os.O_RDWR | os.O_CREAT, 0o600)
+    finally:
+        os.umask(umask)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        os.close(lock)
+        raise
+    return lock
 
-    def _check_size(self, size: int) -> None:
-        if size > self.limits.upload:
-            raise HTTPException(413, f"the video is larger than {self.limits.upload / MEGABYTE:g} MB; cut or shrink it")
+
+def _unusable(folder: Path, error: OSError) -> OptionError:
+    place = error.filename or folder
+    if isinstance(error, FileExistsError):
+        return OptionError(f"{place} is a file; choose a folder with --folder")
+    return OptionError(f"{place}: {error.strerror or error}; choose another folder with --folder")

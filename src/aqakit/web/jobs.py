@@ -3,22 +3,27 @@
 from __future__ import annotations
 
 import json
+import os
 import secrets
 import sqlite3
 import threading
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, closing, contextmanager
+from dataclasses import astuple, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 from aqakit.errors import DataError
+from aqakit.web.clock import Clock, Reading
 
 Status = Literal["queued", "scoring", "finished", "failed"]
 
-ATTEMPTS = 3
-"""A video that was being scored this many times when the server was stopped is given up."""
+ATTEMPTS = 10
+"""A video that was being scored this many times when the server was killed is given up."""
+
+PATIENCE = 5.0
+"""Seconds to wait while another program has locked the file."""
 
 MIGRATIONS = (
     """
@@ -38,6 +43,14 @@ MIGRATIONS = (
         problem TEXT
     );
     CREATE INDEX waiting ON jobs (status, number);
+    """,
+    """
+    ALTER TABLE jobs ADD COLUMN client TEXT NOT NULL DEFAULT '';
+    ALTER TABLE jobs ADD COLUMN ended REAL;
+    UPDATE jobs SET ended = finished;
+    CREATE INDEX held ON jobs (status, client);
+    CREATE INDEX kept ON jobs (video, size);
+    CREATE TABLE clock (one INTEGER PRIMARY KEY CHECK (one = 1), seconds REAL, system REAL, boot TEXT, up REAL);
     """,
 )
 """Scripts that make each next version of the schema; ``PRAGMA user_version`` counts those applied."""
@@ -73,35 +86,70 @@ class Job:
     problem: str | None
 
 
+@dataclass(frozen=True)
+class Usage:
+    """What the queue holds.
+
+    Attributes:
+        waiting: videos that wait or are being scored.
+        stored: total size in bytes of all videos still kept.
+        by_client: waiting videos of each client.
+    """
+
+    waiting: int
+    stored: int
+    by_client: Mapping[str, int]
+
+
 class Jobs:
     """The queue. Its methods are thread-safe.
 
+    Attributes:
+        usage: what the queue holds; reading it never waits.
+
     Raises:
-        DataError: the file was written by a newer aqakit.
+        DataError: the file was written by a newer aqakit, is damaged, or cannot be written.
     """
 
+    usage: Usage
+
     def __init__(self, file: Path) -> None:
-        self._lock = threading.Lock()
-        self._database = sqlite3.connect(file, check_same_thread=False, isolation_level=None, timeout=30)
-        self._database.row_factory = sqlite3.Row
-        self._database.execute("PRAGMA journal_mode = WAL")
-        self._database.execute("PRAGMA synchronous = FULL")  # a score that was shown survives a power failure
-        self._migrate(file)
+        self._lock, self._reading = threading.Lock(), threading.Lock()
+        with ExitStack() as opened:
+            try:
+                _make_private(file)
+                self._database = opened.enter_context(closing(_connect(file)))
+                self._reader = opened.enter_context(closing(_connect(file)))
+                self._database.execute("PRAGMA journal_mode = WAL")
+                self._database.execute("PRAGMA synchronous = FULL")  # a score that was shown survives a power failure
+                self._migrate(file)
+                if (found := self._database.execute("PRAGMA quick_check(1)").fetchone()[0]) != "ok":
+                    raise sqlite3.DatabaseError(found)
+                self._clock = Clock(self._last())
+                self._changed()
+            except (sqlite3.DatabaseError, OSError) as error:
+                said = getattr(error, "strerror", None) or " ".join(str(error).split())
+                sentence = f"{file}: cannot be used ({said}); choose another folder, or mend or remove this file"
+                raise DataError(sentence) from None
+            opened.pop_all()
 
     def close(self) -> None:
         """Close the file."""
-        with self._lock:
+        with self._lock, self._reading:
+            self._reader.close()
             self._database.close()
 
-    def add(self, name: str, run: str, difficulty: float | None, size: int, *, job_id: str) -> None:
+    def add(self, name: str, run: str, difficulty: float | None, size: int, *, job_id: str, client: str = "") -> None:
         """Put a video at the end of the queue."""
-        row = (job_id, name, run, difficulty, size, time.time())
-        self._run("INSERT INTO jobs (id, name, run, difficulty, size, created) VALUES (?, ?, ?, ?, ?, ?)", *row)
+        row = (job_id, name, run, difficulty, size, time.time(), client)
+        self._run(f"INSERT INTO jobs (id, name, run, difficulty, size, created, client) VALUES ({'?, ' * 6}?)", *row)
 
     def get(self, job_id: str) -> Job | None:
         """Return one video; None if there is no such video."""
         ahead = "(SELECT COUNT(*) FROM jobs o WHERE o.status IN ('queued', 'scoring') AND o.number < j.number)"
-        found = self._run(f"SELECT *, {ahead} AS ahead FROM jobs j WHERE id = ?", job_id)
+        with self._reading:  # not behind a change that waits for the disk
+            query = f"SELECT *, {ahead} AS ahead FROM jobs j WHERE id = ?"
+            found = self._reader.execute(query, (job_id,)).fetchall()
         return _job(found[0]) if found else None
 
     def take(self) -> Job | None:
@@ -124,27 +172,35 @@ class Jobs:
         return bool(self._run("DELETE FROM jobs WHERE id = ? RETURNING id", job_id))
 
     def release(self, job_id: str) -> None:
-        """Return a video to its old place in the queue, because the server ends through no fault of the video."""
+        """Return a video to its old place in the queue, because it was not scored through no fault of its own."""
         self._run("UPDATE jobs SET status = 'queued', attempts = attempts - 1 WHERE id = ?", job_id)
 
     def recover(self) -> None:
         """After a restart, put back the videos that were being scored when the server was stopped, or give them up."""
         problem = f"the server was stopped {ATTEMPTS} times while it was scoring this video, so it is not tried again"
-        change = "UPDATE jobs SET status = 'failed', finished = ?, problem = ? WHERE status = 'scoring'"
-        self._run(f"{change} AND attempts >= ?", time.time(), problem, ATTEMPTS)
+        change = "UPDATE jobs SET status = 'failed', finished = ?, ended = ?, problem = ? WHERE status = 'scoring'"
+        self._run(f"{change} AND attempts >= ?", time.time(), self._clock.now(), problem, ATTEMPTS)
         self._run("UPDATE jobs SET status = 'queued' WHERE status = 'scoring'")
 
     def waiting(self) -> int:
         """Return the number of videos that wait or are being scored."""
-        return int(self._run("SELECT COUNT(*) FROM jobs WHERE status IN ('queued', 'scoring')")[0][0])
+        return self.usage.waiting
 
     def stored(self) -> int:
         """Return the total size in bytes of all videos still kept."""
-        return int(self._run("SELECT COALESCE(SUM(size), 0) FROM jobs WHERE video")[0][0])
+        return self.usage.stored
 
     def kept(self) -> set[str]:
         """Return the ids of jobs whose video is still kept."""
         return {row["id"] for row in self._run("SELECT id FROM jobs WHERE video")}
+
+    def expired(self, keep: float) -> list[str]:
+        """Return the ids of jobs that ended ``keep`` seconds ago and whose video is still kept.
+
+        Their files are deleted before :meth:`expire`, which needs space on the disk.
+        """
+        before = self._clock.now() - keep
+        return [row["id"] for row in self._run("SELECT id FROM jobs WHERE video = 1 AND ended < ?", before)]
 
     def expire(self, keep: float, forget: float) -> list[str]:
         """Drop videos ``keep`` seconds after their job ended, and scores after ``forget`` seconds.
@@ -152,18 +208,32 @@ class Jobs:
         Returns:
             The ids of the jobs whose file must be deleted.
         """
-        now = time.time()
-        gone = self._run("UPDATE jobs SET video = 0 WHERE video AND finished < ? RETURNING id", now - keep)
-        self._run("DELETE FROM jobs WHERE finished < ?", now - max(keep, forget))
+        now = self._clock.now()
+        gone = self._run("UPDATE jobs SET video = 0 WHERE video = 1 AND ended < ? RETURNING id", now - keep)
+        self._run("DELETE FROM jobs WHERE ended < ?", now - max(keep, forget))
+        self._run("INSERT OR REPLACE INTO clock VALUES (1, ?, ?, ?, ?)", *astuple(self._clock.read()))
         return [row["id"] for row in gone]
 
     def _end(self, job_id: str, status: Status, *, result: str | None = None, problem: str | None = None) -> None:
-        change = "UPDATE jobs SET status = ?, finished = ?, result = ?, problem = ? WHERE id = ?"
-        self._run(change, status, time.time(), result, problem, job_id)
+        change = "UPDATE jobs SET status = ?, finished = ?, ended = ?, result = ?, problem = ? WHERE id = ?"
+        self._run(change, status, time.time(), self._clock.now(), result, problem, job_id)
 
     def _run(self, statement: str, *values: object) -> Sequence[sqlite3.Row]:
         with self._lock:
-            return self._database.execute(statement, values).fetchall()
+            found = self._database.execute(statement, values).fetchall()
+            if not statement.startswith("SELECT"):
+                self._changed()
+            return found
+
+    def _changed(self) -> None:
+        count = "SELECT client, COUNT(*) FROM jobs WHERE status IN ('queued', 'scoring') GROUP BY client"
+        held = {row[0]: int(row[1]) for row in self._database.execute(count)}
+        stored = self._database.execute("SELECT COALESCE(SUM(size), 0) FROM jobs WHERE video = 1").fetchone()[0]
+        self.usage = Usage(sum(held.values()), int(stored), held)
+
+    def _last(self) -> Reading | None:
+        row = self._database.execute("SELECT seconds, system, boot, up FROM clock").fetchone()
+        return Reading(*row) if row else None
 
     def _migrate(self, file: Path) -> None:
         with self._transaction():
@@ -173,7 +243,8 @@ class Jobs:
             for script in MIGRATIONS[version:]:
                 for statement in filter(str.strip, script.split(";")):
                     self._database.execute(statement)
-            self._database.execute(f"PRAGMA user_version = {len(MIGRATIONS)}")
+            if version < len(MIGRATIONS):
+                self._database.execute(f"PRAGMA user_version = {len(MIGRATIONS)}")
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:
@@ -184,6 +255,21 @@ class Jobs:
             self._database.execute("ROLLBACK")
             raise
         self._database.execute("COMMIT")
+
+
+def _connect(file: Path) -> sqlite3.Connection:
+    made = sqlite3.connect(file, check_same_thread=False, isolation_level=None, timeout=PATIENCE)
+    made.row_factory = sqlite3.Row
+    return made
+
+
+def _make_private(file: Path) -> None:
+    """Make the file readable by its owner alone; SQLite gives the files beside it the same mode."""
+    opened = os.open(file, os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        os.fchmod(opened, 0o600)
+    finally:
+        os.close(opened)
 
 
 def new_id() -> str:

@@ -19,7 +19,12 @@ class Limits:
     Attributes:
         upload: bytes of a video.
         queue: videos that may wait.
+        share: part of the queue that one client may hold.
         disk: bytes of all stored videos.
+        spare: bytes of the disk that are left free for scores.
+        rate: bytes per second that an upload must have on average over every ``window``.
+        window: seconds.
+        patience: seconds for which an upload waits until others make room for it.
         duration: seconds of a video.
         frames: frames of a video.
         pixels: pixels of a frame, width × height.
@@ -31,7 +36,12 @@ class Limits:
 
     upload: int = 200 * MEGABYTE
     queue: int = 500
+    share: float = 0.5
     disk: int = 20_000 * MEGABYTE
+    spare: int = 2 * MEGABYTE
+    rate: float = 1024.0
+    window: float = 10.0
+    patience: float = 5.0
     duration: float = 600.0
     frames: int = 36_000
     pixels: int = 4096 * 2304

@@ -39,6 +39,7 @@ class Health(BaseModel):
 
     status: Literal["ok", "degraded"]
     waiting: int
+    problem: str | None = Field(default=None, description="why no video is scored at the moment; absent if all is well")
 
 
 class Interval(BaseModel):

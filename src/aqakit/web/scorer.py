@@ -7,11 +7,12 @@ import logging
 import os
 import queue
 import signal
+import sqlite3
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -22,10 +23,16 @@ from aqakit.web.limits import Limits
 log = logging.getLogger(__name__)
 
 TIDY_EVERY = 60.0
+AGAIN_AFTER = 1.0
+"""Seconds until what failed for a reason outside the video is tried again."""
 
 
 class Scorer(threading.Thread):
     """Takes videos from the queue until the server ends.
+
+    Attributes:
+        progress: finished clips and their total, by job.
+        problem: why no video can be scored at the moment, in one sentence; empty if all is well.
 
     Args:
         jobs: the queue.
@@ -38,9 +45,11 @@ class Scorer(threading.Thread):
         super().__init__(name="scorer", daemon=True)
         self.jobs, self.videos, self.runs, self.limits = jobs, videos, dict(runs), limits
         self.progress: dict[str, tuple[int, int]] = {}
+        self.problem = ""
         self._wake, self._stopped = threading.Event(), threading.Event()
         self._worker: Worker | None = None
         self._tidied = 0.0
+        self._lost = ""  # the job with which a worker died
 
     @property
     def worker_id(self) -> int | None:
@@ -64,40 +73,76 @@ class Scorer(threading.Thread):
         while not self._stopped.is_set():
             try:
                 self._step()
-            except Exception:  # a full disk must not end the thread
-                log.exception("the queue could not be processed")
-                self._stopped.wait(1.0)
+            except (sqlite3.Error, OSError) as error:
+                self._report(f"the queue cannot be processed ({error})")
+            except Exception:  # whatever it is, it must not end the thread
+                log.exception("the queue cannot be processed")
+                self._report("the queue cannot be processed; see the server's log")
 
     def _step(self) -> None:
-        if self._worker is None or self._worker.process.poll() is not None:
-            self._worker = Worker(self.runs, self.limits)
+        worker = self._ready_worker()
+        if worker is None:
+            return
         if time.monotonic() > self._tidied + TIDY_EVERY:
-            self._tidied = time.monotonic()
-            for gone in self.jobs.expire(self.limits.keep, self.limits.forget):
+            for gone in self.jobs.expired(self.limits.keep):  # first, since on a full disk nothing else makes space
                 (self.videos / gone).unlink(missing_ok=True)
+            self.jobs.expire(self.limits.keep, self.limits.forget)
+            self._tidied = time.monotonic()
         job = self.jobs.take()
+        self.problem = ""
         if job:
-            self._score(job, self._worker)
+            self._score(job, worker)
         else:
             self._wake.wait(1.0)
             self._wake.clear()
 
+    def _ready_worker(self) -> Worker | None:
+        """Return a worker that waits for videos; None if there is none yet, in which case no video may be taken."""
+        ended = self._worker is not None and self._worker.process.poll() is not None
+        if self._worker and ended and not self._worker.ready.is_set():
+            self._report(f"the process that scores videos does not start ({self._worker.end()}); see the server's log")
+        if self._worker is None or ended:
+            self._worker = Worker(self.runs, self.limits)
+        return self._worker if self._worker.ready.wait(0.2) else None
+
+    def _report(self, problem: str) -> None:
+        """Tell a problem, once in the log and always to :attr:`problem`, and wait before the next try."""
+        if problem != self.problem:
+            log.error("%s", problem)
+        self.problem = problem
+        self._stopped.wait(AGAIN_AFTER)
+
+    def _keep(self, change: Callable[..., None], job: Job, *what: Any) -> None:
+        """Store what became of a video, as soon as it is possible; if the server ends before, it is scored again."""
+        while True:
+            try:
+                change(job.id, *what)
+            except sqlite3.Error as error:
+                self._report(f"the score of a video cannot be stored ({error}); trying again")
+                if self._stopped.is_set():
+                    return
+            else:
+                self.problem = ""
+                return
+
     def _score(self, job: Job, worker: Worker) -> None:
-        path = self.videos / job.id
         if job.run not in self.runs:
-            return self.jobs.fail(job.id, f"{job.name}: run {job.run} is no longer served")
-        for message in worker.ask(job, path):
+            return self._keep(self.jobs.fail, job, f"{job.name}: run {job.run} is no longer served")
+        for message in worker.ask(job, self.videos / job.id):
             if "result" in message:
-                self.jobs.finish(job.id, message["result"])
+                self._keep(self.jobs.finish, job, message["result"])
             elif "problem" in message:
-                self.jobs.fail(job.id, message["problem"])
+                self._keep(self.jobs.fail, job, message["problem"])
             else:
                 self.progress = {job.id: (message["done"], message["total"])}
-        if worker.failure and self._stopped.is_set():
-            self.jobs.release(job.id)
-        elif worker.failure:
+        if worker.failure and not self._stopped.is_set():
             log.warning("job %s: %s", job.id, worker.failure)
-            self.jobs.fail(job.id, f"{job.name}: {worker.failure}")
+        again = self._stopped.is_set() or (worker.died and job.id != self._lost)  # perhaps killed for another's memory
+        if worker.failure and again:
+            self._lost = job.id
+            self._keep(self.jobs.release, job)
+        elif worker.failure:
+            self._keep(self.jobs.fail, job, f"{job.name}: {worker.failure}")
         self.progress = {}
         return None
 
@@ -107,12 +152,15 @@ class Worker:
 
     Attributes:
         failure: why there was no answer; empty if there was no failure.
+        died: whether the reason is that the process ended by itself or was killed by another.
+        ready: set as soon as it waits for videos.
     """
 
     def __init__(self, runs: Mapping[str, Path], limits: Limits) -> None:
         options = json.dumps({"runs": {name: str(path) for name, path in runs.items()}, "limits": asdict(limits)})
         self.limit = limits.seconds
-        self.failure = ""
+        self.failure, self.died = "", False
+        self.ready = threading.Event()
         self.process = subprocess.Popen(
             [sys.executable, "-m", "aqakit.web.worker", options],
             stdin=subprocess.PIPE,
@@ -131,18 +179,18 @@ class Worker:
         try:
             self._send({"path": str(path), "name": job.name, "run": job.run, "difficulty": job.difficulty})
             while (message := self._messages.get(timeout=max(0.0, deadline - time.monotonic()))) is not None:
-                if "ready" in message:
-                    continue
                 yield message
                 if "result" in message or "problem" in message:
                     if message.get("last"):
                         self.kill()
                     return
-            self.failure = f"the scoring process stopped ({self._end()}); other videos are not affected, try again"
+            self.failure = f"the scoring process stopped ({self.end()}); other videos are not affected, try again"
+            self.died = True
         except queue.Empty:
             self.failure = f"scoring took longer than {self.limit:g} s and was stopped; give a shorter or smaller video"
         except OSError:
-            self.failure = f"the scoring process had already stopped ({self._end()}); try again"
+            self.failure = f"the scoring process had already stopped ({self.end()}); try again"
+            self.died = True
         self.kill()
 
     def kill(self) -> None:
@@ -159,12 +207,17 @@ class Worker:
         assert self.process.stdout is not None
         for line in self.process.stdout:
             try:
-                self._messages.put(json.loads(line))
+                message = json.loads(line)
             except ValueError:
                 break
+            if "ready" in message:
+                self.ready.set()
+            else:
+                self._messages.put(message)
         self._messages.put(None)
 
-    def _end(self) -> str:
+    def end(self) -> str:
+        """Return how the process ended."""
         try:
             code = self.process.wait(timeout=5)
         except subprocess.TimeoutExpired:  # it is alive, and wrote something that is not JSON

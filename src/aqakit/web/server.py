@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-import ipaddress
+import gc
+import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,13 +18,33 @@ from aqakit.report.study import command
 from aqakit.system.progress import console
 from aqakit.training.recipe import Recipe
 from aqakit.training.run import Run
-from aqakit.web.app import LOOPBACK, create_app
+from aqakit.web.app import create_app
+from aqakit.web.connections import limited
+from aqakit.web.hub import Hub
 from aqakit.web.limits import MEGABYTE, Limits
+from aqakit.web.listening import AT_ONCE, accepted, check_token, closing_all, is_loopback, listen
 from aqakit.web.models import RunCard
+
+SWITCH = 0.0005
+"""Seconds for which a busy thread keeps the interpreter; the loop, which waits for it at each of its many calls of the
+system, would otherwise be ten times slower while a score is stored or sent."""
+
+OPEN_TO_ALL = (
+    "WARNING: no token is set. Anyone who can reach this address can send videos and use this machine; "
+    "set a secret with --token or AQAKIT_TOKEN"
+)
 
 
 def serve(
-    folders: Sequence[Path], *, host: str, port: int, folder: Path, token: str | None, megabytes: int, hours: float
+    folders: Sequence[Path],
+    *,
+    host: str,
+    port: int,
+    folder: Path,
+    token: str | None,
+    megabytes: int,
+    hours: float,
+    names: Sequence[str] = (),
 ) -> None:
     """Serve finished runs that read videos, until the process is stopped.
 
@@ -34,22 +56,38 @@ def serve(
         token: secret for the API; None if anyone may use it.
         megabytes: size of the largest video accepted.
         hours: time after which an uploaded video is removed.
+        names: further names under which visitors reach the server.
 
     Raises:
         RunError, WeightsError: a run cannot be loaded.
-        OptionError: a run does not read videos.
+        OptionError: a run does not read videos, or token, address or folder cannot be used.
     """
-    runs = named(folders)
-    cards = {name: card(name, path) for name, path in runs.items()}
-    limits = Limits(upload=megabytes * MEGABYTE, keep=hours * 3600)
-    loopback = host == "localhost" or _is_loopback(host)
-    app = create_app(folder, runs, cards, limits=limits, token=token, hosts={*LOOPBACK, host} if loopback else None)
-    address = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
-    console.print(f"{', '.join(runs)}: {address}  (Ctrl-C to stop)", soft_wrap=True)
-    if not loopback and token is None:
-        console.print("anyone who can reach this address may use it; set a secret with --token", style="yellow")
-    # open event streams must not delay the end
-    uvicorn.run(app, host=host, port=port, log_level="warning", server_header=False, timeout_graceful_shutdown=2)
+    check_token(token)
+    with closing_all(listen(host, port)) as sockets:
+        runs = named(folders)
+        cards = {name: card(name, path) for name, path in runs.items()}
+        limits = Limits(upload=megabytes * MEGABYTE, keep=hours * 3600)
+        with Hub.open(folder, runs, cards, limits) as hub:  # before the start, so that a mistake is one sentence
+            hosts = accepted(host, names, token)
+            app = create_app(folder, runs, cards, limits=limits, token=token, hosts=hosts, opened=hub)
+            address = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+            console.print(f"{', '.join(runs)}: {address}  (Ctrl-C to stop)", soft_wrap=True)
+            if not is_loopback(host) and token is None:
+                console.print(OPEN_TO_ALL, style="bold red", soft_wrap=True)
+            words: dict[str, Any] = {
+                "http": limited(),
+                "ws": "none",
+                "log_level": "warning",
+                "server_header": False,
+                "backlog": AT_ONCE,
+            }
+            # open event streams must not delay the end
+            server = uvicorn.Server(uvicorn.Config(app, timeout_graceful_shutdown=2, **words))
+            gc.collect()
+            gc.freeze()  # PyTorch's many objects, through which every full collection would go
+            sys.setswitchinterval(SWITCH)
+            with suppress(KeyboardInterrupt):
+                server.run(sockets=sockets)
 
 
 def named(folders: Sequence[Path]) -> dict[str, Path]:
@@ -97,10 +135,3 @@ def _without_folders(recipe: Recipe) -> Recipe:
 def _name(value: Any) -> Any:
     file = Path(str(value))
     return file.name if file.is_absolute() or file.exists() else value
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False

@@ -43,6 +43,8 @@ def main(runs: dict[str, str], limits: Limits) -> None:
             say(result=result.model_dump())
         except AqakitError as error:
             say(problem=_sentence(error, job, runs))
+        except BrokenPipeError:  # the server is gone
+            raise
         except MemoryError:
             return say(problem=_MEMORY.format(**job), last=True)
         except Exception as error:  # an odd file can provoke any error in a library

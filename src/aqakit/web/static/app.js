@@ -3,6 +3,7 @@
 import { $, element, number, save, showAnswer } from "./answer.js";
 import { TOKEN, ask, headers, refusal } from "./ask.js";
 import { drop, forget, remember, showPast } from "./past.js";
+import { write } from "./storage.js";
 
 let service = null;
 let chosen = [];
@@ -60,7 +61,7 @@ function take(files) {
 
 async function send(event) {
   event.preventDefault();
-  if ($("token").value) sessionStorage.setItem(TOKEN, $("token").value);
+  if ($("token").value) write("sessionStorage", TOKEN, $("token").value);
   $("send").disabled = true;
   try {
     if (!service) await learn();
@@ -216,7 +217,7 @@ $("form").onsubmit = send;
 $("run").onchange = describeRun;
 $("file").onchange = (event) => take(event.target.files);
 $("token").onchange = () => {
-  sessionStorage.setItem(TOKEN, $("token").value);
+  write("sessionStorage", TOKEN, $("token").value);
   learn().then(() => ($("problem").hidden = true), complain);
 };
 $("forget").onclick = forget;

@@ -1,11 +1,12 @@
 // Requests to the API, with the token if there is one; errors become sentences.
 
 import { $ } from "./answer.js";
+import { read } from "./storage.js";
 
 export const TOKEN = "aqakit-token";
 
 export const headers = () => {
-  const token = sessionStorage.getItem(TOKEN);
+  const token = read("sessionStorage", TOKEN);
   return token ? { Authorization: `Bearer ${token}` } : {};
 };
 
@@ -16,7 +17,7 @@ export async function ask(path, method = "GET") {
 }
 
 export function refusal(status, text) {
-  $("token-field").hidden = status !== 401 && !sessionStorage.getItem(TOKEN);
+  $("token-field").hidden = status !== 401 && !read("sessionStorage", TOKEN);
   let detail;
   try {
     detail = JSON.parse(text).detail;

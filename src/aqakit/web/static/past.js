@@ -2,17 +2,26 @@
 
 import { $, element, number } from "./answer.js";
 import { ask } from "./ask.js";
+import { read, write } from "./storage.js";
 
 const HISTORY = "aqakit-history", MOST = 100, POLL = 2000;
 
 let open = null, erase = null; // actions of a row
 let timer = null;
 
-const past = () => JSON.parse(localStorage.getItem(HISTORY) ?? "[]");
+function past() {
+  try {
+    const rows = JSON.parse(read("localStorage", HISTORY) ?? "[]");
+    return rows.filter((row) => typeof row?.id === "string" && typeof row.name === "string");
+  } catch {
+    return []; // another page's, or damaged
+  }
+}
+
 const waits = ({ status }) => status === "queued" || status === "scoring";
 
 function keep(rows) {
-  localStorage.setItem(HISTORY, JSON.stringify(rows.slice(0, MOST)));
+  write("localStorage", HISTORY, JSON.stringify(rows.slice(0, MOST)));
   draw();
 }
 
