@@ -51,7 +51,7 @@ def published() -> dict[str, torch.Tensor]:
     return state | {"fc.weight": torch.zeros(400, 2048), "fc.bias": torch.zeros(400)}
 
 
-def reference(state: dict[str, torch.Tensor], x: torch.Tensor) -> torch.Tensor:
+def reference(state: dict[str, torch.Tensor], x: torch.Tensor, padding: tuple[int, ...]) -> torch.Tensor:
     """(n, 3, 16, H, W) → (n, 2048)."""
 
     def unit(x: torch.Tensor, conv: str, norm: str, stride: object = 1) -> torch.Tensor:
@@ -60,7 +60,7 @@ def reference(state: dict[str, torch.Tensor], x: torch.Tensor) -> torch.Tensor:
         x = (F.conv2d if weight.ndim == 4 else F.conv3d)(x, weight, stride=stride, padding=padding)
         return F.batch_norm(x, *(state[f"{norm}.{k}"] for k in ("running_mean", "running_var", "weight", "bias")))
 
-    x = F.max_pool3d(unit(x, "conv1_custom", "bn1", (1, 2, 2)).relu(), (2, 3, 3), 2, (0, 1, 1))
+    x = F.max_pool3d(unit(x, "conv1_custom", "bn1", (1, 2, 2)).relu(), (2, 3, 3), 2, padding)
     for name, number, _, _ in blocks():
         if number in (3, 11, 47):
             x = F.max_pool3d(x, (2, 1, 1))
@@ -82,15 +82,27 @@ def reference(state: dict[str, torch.Tensor], x: torch.Tensor) -> torch.Tensor:
     return x.mean((2, 3))
 
 
-def test_it_is_the_published_network(tmp_path: Path) -> None:
-    state, path = published(), tmp_path / "p3d_rgb_199.checkpoint.pth.tar"
+@pytest.mark.parametrize(
+    ("name", "classes", "padding", "convention"),
+    [
+        ("p3d_rgb_199.checkpoint.pth.tar", 400, (0, 1, 1), "qijiezhao"),
+        ("79.tar", 1, (0, 0, 0), "s3d"),
+    ],
+)
+def test_it_is_the_network_of_its_file(
+    name: str, classes: int, padding: tuple[int, ...], convention: str, tmp_path: Path
+) -> None:
+    state, path = published(), tmp_path / name
+    state |= {"fc.weight": torch.zeros(classes, 2048), "fc.bias": torch.zeros(classes)}
     torch.save({"epoch": 1, "arch": "P3D199", "state_dict": {f"module.{n}": t for n, t in state.items()}}, path)
-    backbone = p3d.build(weights=path, size=32)
-    clips = torch.randint(0, 256, (2, 16, 32, 32, 3), dtype=torch.uint8)
+    backbone = p3d.build(weights=path, size=36)
+    clips = torch.randint(0, 256, (1, 16, 36, 36, 3), dtype=torch.uint8)
     mean, std = torch.tensor([0.485, 0.456, 0.406]), torch.tensor([0.229, 0.224, 0.225])
-    wanted = reference(state, ((clips / 255 - mean) / std).permute(0, 4, 1, 2, 3))
+    wanted = reference(state, ((clips / 255 - mean) / std).permute(0, 4, 1, 2, 3), padding)
     with torch.no_grad():
         torch.testing.assert_close(backbone(clips), wanted, rtol=1e-3, atol=1e-3)
+    assert backbone.convention == convention
+    assert ("convention" in backbone.fingerprint()) == (convention == "s3d")  # features cached before are still found
 
 
 def test_it_has_199_layers_and_2048_features() -> None:
@@ -124,6 +136,18 @@ def test_stage_clips_lie_between_the_beginnings(tmp_path: Path) -> None:
     assert backbone.fingerprint() != plain.fingerprint()
     with pytest.raises(OptionError, match="leave out finetune"):
         backbone.clips_of(numbers.ravel(), 90)
+
+
+def test_stage_clips_may_be_every_second_of_32_frames(tmp_path: Path) -> None:
+    recording = write_video(tmp_path / "001.avi", 90)
+    stages = table(tmp_path, "video,jump,drop,entry,ending\n001,5,35,45,80\n")
+    backbone = p3d.build(size=32, stages=stages, stride=2)
+    clips = np.stack(list(backbone.read(recording)))
+    numbers = np.array([20 - 16, 40 - 16, 62 - 16, 90 - 32])[:, None] + np.arange(0, 32, 2)
+    assert np.array_equal(clips, video.frames(recording, numbers, size=(32, 32)))
+    assert backbone.fingerprint() != p3d.build(size=32, stages=stages).fingerprint()
+    with pytest.raises(OptionError, match="give stages"):
+        p3d.build(size=32, stride=2)
 
 
 def test_starts_agree_with_the_released_stages(shared_data: Path) -> None:
