@@ -3,11 +3,12 @@
 Three PyTorch versions of the published network are in use. They differ only in the padding of borders and in the ε of
 batch norm; a convention is named for the code whose numbers it gives:
 
-- ``piergiaj`` (pytorch-i3d, and its copies in USDL, MUSDL and DAE): padding as in TensorFlow, which depends on the input
-  size; ε 1e-3;
-- ``core`` (the copies of hassony2's network in CoRe and ACTION-NET): padding of kernel − stride, the odd one at the end;
-  the last pooling window may be incomplete; ε 1e-5;
-- ``hassony2`` (kinetics_i3d_pytorch today): as ``core``, but the first convolution pads time as TensorFlow does; ε 1e-3.
+- ``piergiaj`` (pytorch-i3d and its copies in USDL, MUSDL and DAE): padding as in TensorFlow, which depends on the size;
+  ε 1e-3;
+- ``core`` (the copies of hassony2's network in CoRe and ACTION-NET): padding of kernel − stride, the odd one at the
+  end; the last pooling window may be incomplete; ε 1e-5;
+- ``hassony2`` (kinetics_i3d_pytorch today): as ``core``, but the first convolution pads time as TensorFlow does, and
+  ε 1e-3.
 
 If every size is divisible by the stride, as for 16 frames of 224×224, ``piergiaj`` and ``hassony2`` are equal, and
 ``core`` differs only in ε. The weights choose: the files of pytorch-i3d ``piergiaj``, those of kinetics_i3d_pytorch
@@ -28,18 +29,22 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from aqakit.backbones.parts.pretrained import (
+    CentreOption,
     ColoursOption,
+    CropOption,
     PlanOption,
     PretrainedVideo,
+    ResizeOption,
     SeedOption,
     WeightsOption,
     choose_colours,
     open_weights,
+    pixel_recipe,
     seeded,
 )
 from aqakit.backbones.weights import Found
 from aqakit.recordings import clips as plans
-from aqakit.recordings.transforms import PixelRecipe
+from aqakit.recordings.transforms import PixelRecipe, flip_flow
 
 PAPER = (
     "Carreira and Zisserman, Quo Vadis, Action Recognition? A New Model and the Kinetics Dataset, CVPR 2017. "
@@ -175,6 +180,10 @@ class I3D(PretrainedVideo):
         self.channels = 2 if stream == "flow" else 3
         self.trunk = trunk(self.channels, convention)
 
+    def mirror(self, clips: Tensor) -> Tensor:
+        """Mirror clips left to right; motion to the right becomes motion to the left."""
+        return flip_flow(clips) if self.stream == "flow" else super().mirror(clips)
+
     def forward(self, clips: Tensor) -> Tensor:
         """(n, T, H, W, 3) uint8 → (n, 1024)."""
         maps = self.trunk(self.planes(clips)[:, : self.channels])
@@ -203,6 +212,9 @@ def build(
     weights: WeightsOption = None,
     plan: PlanOption = "dae",
     size: Annotated[int, Field(ge=32, description="width and height of the centre crop")] = 224,
+    resize: ResizeOption = None,
+    crop: CropOption = None,
+    centre: CentreOption = "floor",
     stream: Annotated[
         Literal["rgb", "flow"],
         Field(
@@ -230,7 +242,7 @@ def build(
     with seeded(seed):
         backbone = I3D(
             plans.parse(plan),
-            PixelRecipe((256 * size // 224, 455 * size // 224), (size, size)),
+            pixel_recipe((256 * size // 224, 455 * size // 224), size, resize, crop, centre),
             choose_colours(found, colours, "minus-one-to-one"),
             stream,
             _convention(convention, found),

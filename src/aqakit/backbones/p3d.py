@@ -5,8 +5,8 @@ Each 3×3×3 convolution is split into one over space and one over time.
 Three block types alternate: in A, the two follow one another; in B, they are parallel and added; in C, they follow one
 another, with a shortcut around the second. The last stage processes single time steps with plain 2-D blocks.
 
-The release of S3D pools after the first convolution without padding (``convention=s3d``), and its files were trained so;
-the original code, and the network that Kinetics was learnt with, pads by one pixel (``qijiezhao``). The weights choose.
+The release of S3D pools after the first convolution without padding (``convention=s3d``), and its files were trained
+so; the original code, whose file was trained on Kinetics, pads by one pixel (``qijiezhao``). The weights choose.
 
 S3D scores a dive from four clips of 16 frames: jump, drop, entry and ending. A table with the columns
 ``video,jump,drop,entry,ending`` (a file name without its suffix and four frame numbers from 0) says where these stages
