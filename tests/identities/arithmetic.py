@@ -71,9 +71,14 @@ def padded(x: Array, pads: Pads, value: float = 0.0) -> Array:
 
 
 def conv(
-    x: Array, weight: Array, bias: Array | None = None, *, stride: Sequence[int] | None = None, pads: Pads | None = None,
+    x: Array,
+    weight: Array,
+    bias: Array | None = None,
+    *,
+    stride: Sequence[int] | None = None,
+    pads: Pads | None = None,
     dilation: int = 1,
-) -> Array:  # fmt: skip
+) -> Array:
     """(n, C, *S) → (n, C', *S'), a sum over the taps of the kernel."""
     kernel = weight.shape[2:]
     x = padded(x, pads if pads is not None else [(0, 0)] * len(kernel))
@@ -86,8 +91,12 @@ def conv(
 
 
 def max_pool(
-    x: Array, kernel: Sequence[int], stride: Sequence[int] | None = None, pads: Pads | None = None, value: float = -np.inf
-) -> Array:  # fmt: skip
+    x: Array,
+    kernel: Sequence[int],
+    stride: Sequence[int] | None = None,
+    pads: Pads | None = None,
+    value: float = -np.inf,
+) -> Array:
     """The maximum of complete windows; padding holds ``value``."""
     x = padded(x, pads if pads is not None else [(0, 0)] * len(kernel), value)
     return np.maximum.reduce(windows(x, kernel, stride or kernel)[1])

@@ -126,49 +126,51 @@ def i3d_file(style: str, channels: int) -> dict[str, Array]:
     return rounded(state)
 
 
+def zeros(size: int, k: int, s: int, adapts: bool) -> tuple[int, int]:
+    """As many as ⌈size / s⌉ windows need, as TensorFlow; or always k − s. The odd one goes behind."""
+    total = max((-(-size // s) - 1) * s + k - size, 0) if adapts else max(k - s, 0)
+    return total // 2, total - total // 2
+
+
+def i3d_pool(x: Array, kernel: tuple[int, ...], stride: tuple[int, ...], convention: str) -> Array:
+    pads = []
+    for n, k, s in zip(x.shape[2:], kernel, stride):
+        before, behind = zeros(n, k, s, convention == "piergiaj")
+        have = n + before + behind
+        count = (have - k) // s + 1
+        if convention != "piergiaj":  # an incomplete last window counts if it begins inside
+            count = -(-(have - k) // s) + 1
+            count -= (count - 1) * s >= have
+        pads.append((before, behind + max(0, (count - 1) * s + k - have)))
+    return max_pool(x, kernel, stride, pads, value=0.0)
+
+
 def i3d_reference(state: State, x: Array, convention: str, training: bool) -> tuple[Array, Norms]:
     style = "piergiaj" if convention == "piergiaj" else "hassony2"
     single, single_norm, side, side_norm = NAMES[style]
     eps = {"piergiaj": 1e-3, "hassony2": 1e-3, "core": 1e-5}[convention]
+    adapts = {"piergiaj": (True, True, True), "hassony2": (True, False, False), "core": (False, False, False)}
     norms = Norms(state, eps, 0.01 if convention == "piergiaj" else 0.1, training)
-
-    def zeros(size: int, k: int, s: int, tensorflow: bool) -> tuple[int, int]:
-        # as many as ⌈size / s⌉ windows need; or always k − s
-        total = max((-(-size // s) - 1) * s + k - size, 0) if tensorflow else max(k - s, 0)
-        return total // 2, total - total // 2
 
     def convolved(x: Array, name: str, norm: str, stride: int = 1) -> Array:
         kernel = state[f"{name}.weight"].shape[2]
-        like_tf = {"piergiaj": (1, 1, 1), "hassony2": (1, 0, 0), "core": (0, 0, 0)}[convention]
-        pads = [zeros(n, kernel, stride, bool(tf)) for n, tf in zip(x.shape[2:], like_tf)]
+        pads = [zeros(n, kernel, stride, a) for n, a in zip(x.shape[2:], adapts[convention])]
         return relu(norms(conv(x, state[f"{name}.weight"], stride=[stride] * 3, pads=pads), norm))
 
-    def pooled(x: Array, kernel: tuple[int, ...], stride: tuple[int, ...]) -> Array:
-        pads = []
-        for n, k, s in zip(x.shape[2:], kernel, stride):
-            before, behind = zeros(n, k, s, convention == "piergiaj")
-            have = n + before + behind
-            count = (have - k) // s + 1
-            if convention != "piergiaj":  # an incomplete last window counts if it begins inside
-                count = -(-(have - k) // s) + 1
-                count -= (count - 1) * s >= have
-            pads.append((before, behind + max(0, (count - 1) * s + k - have)))
-        return max_pool(x, kernel, stride, pads, value=0.0)
-
     x = convolved(x, single.format("1a_7x7"), single_norm.format("1a_7x7"), 2)
-    x = pooled(x, (1, 3, 3), (1, 2, 2))
+    x = i3d_pool(x, (1, 3, 3), (1, 2, 2), convention)
     for name in ("2b_1x1", "2c_3x3"):
         x = convolved(x, single.format(name), single_norm.format(name))
-    x = pooled(x, (1, 3, 3), (1, 2, 2))
+    x = i3d_pool(x, (1, 3, 3), (1, 2, 2), convention)
     for block in INCEPTION:
         inside = [(side.format(block, b), side_norm.format(block, b)) for b in SIDES[style]]
         b0, b1a, b1b, b2a, b2b, b3b = inside
         y = [convolved(x, *b0), convolved(convolved(x, *b1a), *b1b), convolved(convolved(x, *b2a), *b2b)]
-        x = np.concatenate([*y, convolved(pooled(x, (3, 3, 3), (1, 1, 1)), *b3b)], 1)
+        x = np.concatenate([*y, convolved(i3d_pool(x, (3, 3, 3), (1, 1, 1), convention), *b3b)], 1)
         if block == "3c":
-            x = pooled(x, (3, 3, 3), (2, 2, 2))
+            x = i3d_pool(x, (3, 3, 3), (2, 2, 2), convention)
         if block == "4f":
-            x = pooled(x, (2, 2, 2), (2, 2, 2))
+            x = i3d_pool(x, (2, 2, 2), (2, 2, 2), convention)
     return x.mean((2, 3, 4)), norms  # the window of 2×7×7 is larger than these maps
 
 
@@ -278,10 +280,13 @@ def test_p3d(classes: int, pool: int, training: bool, p3d_state: dict[str, Array
 # C3D and the body of MSCADC -----------------------------------------------------------------------------------------
 
 
+LAYERS = ("1", "2", "3a", "3b", "4a", "4b", "5a", "5b")
+
+
 def test_c3d(tmp_path: Path) -> None:
     state: dict[str, Array] = {}
     comes = 3
-    for name, width in zip("1 2 3a 3b 4a 4b 5a 5b".split(), (64, 128, 256, 256, 512, 512, 512, 512)):
+    for name, width in zip(LAYERS, (64, 128, 256, 256, 512, 512, 512, 512)):
         state[f"conv{name}.weight"], state[f"conv{name}.bias"] = drawn(width, comes, 3, 3, 3), drawn(width, low=-0.3)
         comes = width
     state = rounded(state)
@@ -289,7 +294,7 @@ def test_c3d(tmp_path: Path) -> None:
     backbone = c3d.build(weights=saved(state, tmp_path / "a.pth"), size=24, colours="imagenet")
     x = planes(pixels, IMAGENET)
     pools = {"1": (1, 2, 2), "2": (2, 2, 2), "3b": (2, 2, 2), "4b": (2, 2, 2)}
-    for name in "1 2 3a 3b 4a 4b 5a 5b".split():
+    for name in LAYERS:
         x = relu(conv(x, state[f"conv{name}.weight"], state[f"conv{name}.bias"], pads=[(1, 1)] * 3))
         x = max_pool(x, pools[name]) if name in pools else x
     x = max_pool(x, (2, 2, 2), pads=[(0, 0), (1, 1), (1, 1)])
