@@ -1,5 +1,7 @@
 """JRG and ST-GCN against sums over joints, bones and frames, written out from the papers and the public code."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 import torch
@@ -22,7 +24,7 @@ def masks() -> list[Array]:
     for a, b in EDGES:
         adjacency[a, b] = adjacency[b, a] = 1
     powers = [np.linalg.matrix_power(adjacency, k) > 0 for k in range(1, 5)]
-    rings = [powers[0], *(now & ~before for before, now in zip(powers, powers[1:]))]
+    rings = [powers[0], *(now & ~before for before, now in pairwise(powers))]
     return [ring.astype(float) for ring in rings if ring.any()]
 
 
