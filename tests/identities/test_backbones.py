@@ -46,14 +46,14 @@ def unit(state: dict[str, Array], conv_name: str, norm: str, shape: tuple[int, .
 
 
 def saved(state: State, path: Path, nested: str = "") -> Path:
-    tensors: object = {name: torch.from_numpy(value).float() for name, value in state.items()}
+    tensors: object = {name: torch.from_numpy(value) for name, value in state.items()}
     torch.save({nested: tensors} if nested else tensors, path)
     return path
 
 
 def rounded(state: State) -> dict[str, Array]:
     """The numbers as the file holds them."""
-    return {name: value.astype(np.float32).astype(np.float64) for name, value in state.items()}
+    return {name: value.astype(np.float32) for name, value in state.items()}
 
 
 def clips(*shape: int) -> torch.Tensor:
@@ -269,11 +269,14 @@ def p3d_state() -> dict[str, Array]:
 @pytest.mark.parametrize(("classes", "pool"), [(400, 1), (1, 0)], ids=["kinetics", "s3d"])
 @pytest.mark.parametrize("training", [False, pytest.param(True, marks=pytest.mark.slow)])
 def test_p3d(classes: int, pool: int, training: bool, p3d_state: dict[str, Array], tmp_path: Path) -> None:
-    head = {"fc.weight": np.zeros((classes, 2048)), "fc.bias": np.zeros(classes)}
+    head = rounded({"fc.weight": np.zeros((classes, 2048)), "fc.bias": np.zeros(classes)})
     backbone = p3d.build(weights=saved(p3d_state | head, tmp_path / "any.tar", "state_dict"), size=35)
     pixels = clips(2 if training else 1, 16, 35, 35)
     wanted = p3d_reference(p3d_state, planes(pixels, IMAGENET), pool, training)
-    found, within = {now: rest for now, *rest in both_modes(backbone, pixels, (training,))}[training]
+    if training:
+        ((_, found, within),) = both_modes(backbone, pixels, (True,))
+    else:  # in single precision, for its 65 million weights
+        found, within = backbone(pixels).detach(), 1e-4
     agree(found, wanted, within)
 
 
@@ -299,16 +302,20 @@ def test_c3d(tmp_path: Path) -> None:
         x = max_pool(x, pools[name]) if name in pools else x
     x = max_pool(x, (2, 2, 2), pads=[(0, 0), (1, 1), (1, 1)])
     with torch.no_grad():
-        agree(exactly(backbone)(pixels), x.reshape(1, -1), 1e-6)
+        agree(backbone(pixels), x.reshape(1, -1), 1e-5)
 
 
 def test_c3d_to_its_first_dense_layer(monkeypatch: pytest.MonkeyPatch) -> None:
     """Fc6 reads the 8192 numbers in the order of channels, rows, columns."""
+    monkeypatch.setattr(nn.init, "kaiming_normal_", lambda tensor, **_: tensor)
     backbone = c3d.build(features="fc6")
+    backbone.fc6.weight.data = torch.from_numpy(np.resize(DRAWN, (4096, 8192))).float() / 90
     maps = RNG.standard_normal((2, 512, 1, 4, 4))
     monkeypatch.setattr(backbone.trunk, "forward", lambda x: torch.from_numpy(maps).float())
     with torch.no_grad():
-        wanted = relu(linear(maps.reshape(2, 8192), arrays(backbone), "fc6"))
+        wanted = relu(
+            linear(maps.reshape(2, 8192), {f"fc6.{n}": array(p) for n, p in backbone.fc6.named_parameters()}, "fc6")
+        )
         agree(backbone(clips(2, 16, 112, 112)), wanted, 1e-5)
 
 
