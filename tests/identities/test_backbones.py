@@ -21,11 +21,13 @@ IMAGENET = np.array([0.485, 0.456, 0.406]), np.array([0.229, 0.224, 0.225])
 UNIT = np.array([0.5] * 3), np.array([0.5] * 3)
 RNG = np.random.default_rng(0)
 DRAWN = RNG.standard_normal(2**20)
+START = RNG.bit_generator.state
 
 
 @pytest.fixture(autouse=True)
 def _weights_come_from_the_file(monkeypatch: pytest.MonkeyPatch) -> None:
-    """PyTorch need not draw what is overwritten; that would take most of the time."""
+    """PyTorch need not draw what is overwritten, which would take most of the time; and each test has its own draws."""
+    RNG.bit_generator.state = START
     for name in ("kaiming_uniform_", "uniform_"):
         monkeypatch.setattr(nn.init, name, lambda tensor, *_, **__: tensor)
 
@@ -270,8 +272,8 @@ def p3d_state() -> dict[str, Array]:
 @pytest.mark.parametrize("training", [False, pytest.param(True, marks=pytest.mark.slow)])
 def test_p3d(classes: int, pool: int, training: bool, p3d_state: dict[str, Array], tmp_path: Path) -> None:
     head = rounded({"fc.weight": np.zeros((classes, 2048)), "fc.bias": np.zeros(classes)})
-    backbone = p3d.build(weights=saved(p3d_state | head, tmp_path / "any.tar", "state_dict"), size=35)
-    pixels = clips(2 if training else 1, 16, 35, 35)
+    backbone = p3d.build(weights=saved(p3d_state | head, tmp_path / "any.tar", "state_dict"), size=39)
+    pixels = clips(2 if training else 1, 16, 39, 39)
     wanted = p3d_reference(p3d_state, planes(pixels, IMAGENET), pool, training)
     if training:
         ((_, found, within),) = both_modes(backbone, pixels, (True,))
