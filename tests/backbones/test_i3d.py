@@ -141,7 +141,8 @@ def test_names_of_earlier_versions_give_the_same_features(tmp_path: Path) -> Non
     files = {c: stored(c, tmp_path, published(c)) for c in ("piergiaj", "hassony2")}
     clip = pixels(1, 10, 45, 45)
     plan = {"size": 45, "plan": "uniform:count=1:frames=10"}
-    for file, new, *earlier in (("piergiaj", "piergiaj", "same"), ("hassony2", "core", "fixed", "earlier")):
+    names = (("piergiaj", "piergiaj", "same"), ("hassony2", "core", "fixed", "earlier", "action_net"))
+    for file, new, *earlier in names:
         now = i3d.build(weights=files[file], convention=new, **plan)
         for old in earlier:
             before = i3d.build(weights=files[file], convention=old, **plan)

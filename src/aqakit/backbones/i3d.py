@@ -59,7 +59,9 @@ _BATCH_NORM: dict[Convention, dict[str, float]] = {
     "core": {"eps": 1e-5, "momentum": 0.1},
     "hassony2": {"eps": 1e-3, "momentum": 0.1},
 }
-_OLD_NAMES: dict[str, Convention] = {"same": "piergiaj", "fixed": "core"}
+_OTHER_NAMES: dict[str, Convention] = {"action_net": "core", "same": "piergiaj", "fixed": "core"}
+_STORED = {"piergiaj": "same", "core": "fixed", "hassony2": "hassony2"}
+"""Names in fingerprints: those of earlier versions, so that features cached by them are found."""
 
 EARLIER = {"convention": "earlier"}
 """Options that give the features of runs before format 2, for options that were left to their defaults."""
@@ -192,11 +194,8 @@ class I3D(PretrainedVideo):
 
     def fingerprint(self) -> dict[str, Any]:
         """Return plan, pixels, colours, weights, stream and convention."""
-        earlier = {new: old for old, new in _OLD_NAMES.items()}  # so that features cached under these names are found
-        return super().fingerprint() | {
-            "stream": self.stream,
-            "convention": earlier.get(self.convention, self.convention),
-        }
+        own = {"stream": self.stream, "convention": _STORED[self.convention]}
+        return super().fingerprint() | own
 
 
 def _convention(chosen: str | None, found: Found | None) -> Convention:
@@ -204,7 +203,7 @@ def _convention(chosen: str | None, found: Found | None) -> Convention:
     if chosen == "earlier":
         return "core" if found and found.style.name == "hassony2" else "piergiaj"
     name = chosen or (found.convention if found else None) or "piergiaj"
-    return cast(Convention, _OLD_NAMES.get(name, name))
+    return cast(Convention, _OTHER_NAMES.get(name, name))
 
 
 def build(
@@ -223,10 +222,10 @@ def build(
         ),
     ] = "rgb",
     convention: Annotated[
-        Convention | Literal["same", "fixed", "earlier"] | None,
+        Convention | Literal["action_net", "same", "fixed", "earlier"] | None,
         Field(
-            description="whose padding and batch norm (that of the weights, else piergiaj); same, fixed and earlier: "
-            "as runs of earlier versions"
+            description="whose padding and batch norm (that of the weights, else piergiaj); action_net is core; same, "
+            "fixed and earlier: as in runs of earlier versions"
         ),
     ] = None,
     colours: ColoursOption = None,

@@ -97,7 +97,9 @@ class Recipe:
     def from_json(cls, stored: Mapping[str, Any]) -> Recipe:
         """Restore a recipe from the result of :meth:`to_json`."""
         backbones = tuple((name, options) for name, options in stored["backbones"])
-        return cls(**{**stored, "backbones": backbones, "settings": Settings(**stored["settings"])})
+        shift = stored.get("shift", 0)
+        kept = {"backbones": backbones, "shift": tuple(shift) if isinstance(shift, list) else shift}
+        return cls(**{**stored, **kept, "settings": Settings(**stored["settings"])})
 
     def to_json(self) -> dict[str, Any]:
         """Return JSON values from which :meth:`from_json` restores the recipe."""

@@ -87,7 +87,10 @@ CATALOGUE: tuple[Published, ...] = (
         "https://github.com/yaohungt/Gated-Spatio-Temporal-Energy-Graph", 51, convention="piergiaj", fresh=True,
         note="a Kinetics trunk under an untrained layer; USDL, MUSDL and DAE use it with ImageNet-normalised images",
     ),
-    _i3d_port("model_rgb.pth", 3, also=("i3d_rgb.pth",)),
+    _i3d_port(
+        "model_rgb.pth", 3, also=("i3d_rgb.pth",),
+        note="CoRe and ACTION-NET read it with a copy of the network whose batch norm differs: i3d:convention=core",
+    ),
     _i3d_port("model_flow.pth", 2, also=("i3d_flow.pth",)),
     Published(
         "c3d.pickle", "c3d", "c3d", "Sports-1M", 487, "raw-255", "MIT", "https://github.com/DavideA/c3d-pytorch", 320,
