@@ -294,7 +294,7 @@ def test_action_nets_squeeze_and_frames_smaller_than_the_crop(tmp_path: Path) ->
     wanted = [Image.fromarray(frame).resize((32, 32), Image.Resampling.BILINEAR) for frame in middle]
     assert np.abs(clip.astype(int) - np.stack([np.asarray(one) for one in wanted]).astype(int)).max() <= 1
     assert backbone(torch.from_numpy(clip)[None]).shape == (1, 1024)
-    with pytest.raises(VideoError, match=r"a\.avi: cannot crop 43×81 .* from frames of 40×80; set resize"):
+    with pytest.raises(VideoError, match=r"a\.avi: frames of 40×80 .* are smaller than the crop of 43×81; set resize"):
         list(module.build(resize="none", crop="81x43", **plan).read(path))
     for wrong in (
         {"resize": "big"},

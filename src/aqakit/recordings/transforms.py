@@ -101,6 +101,9 @@ class PixelRecipe:
             ValueError: the crop is larger than the frame.
         """
         if self.crop is not None:
+            if any(have < want for have, want in zip(frame.shape, self.crop)):
+                sizes = ["×".join(map(str, size)) for size in (frame.shape[:2], self.crop)]
+                raise ValueError("frames of {} (height×width) are smaller than the crop of {}".format(*sizes))
             frame = crop(frame, self.crop, corner(frame.shape[:2], self.crop, self.centre))
         return frame if self.squeeze is None else squeezed(frame, self.squeeze, self.interpolation)
 
