@@ -26,6 +26,7 @@ def agree(ours: torch.Tensor | Array, theirs: Array | float, within: float) -> f
     ours, theirs = (array(x) if isinstance(x, torch.Tensor) else np.asarray(x, float) for x in (ours, theirs))
     assert ours.shape == theirs.shape
     assert np.isfinite(theirs).all()
+    assert theirs.size < 3 or np.ptp(theirs) > 0.01 * np.abs(theirs).max()  # what is almost constant shows nothing
     worst = float(np.abs(ours - theirs).max() / max(1e-12, np.abs(theirs).max()))
     print(f"\n[identity] {worst:.1e}")
     assert worst <= within

@@ -126,9 +126,11 @@ def test_st_gcn(partition: str, training: bool) -> None:
     data = data.replace(streams={"skeleton": type(stream)(stream.features[..., :3], stream.clips)})
     options = {"graph": GRAPH, "partition": partition, "channels": (8, 8, 16), "kernel": 3}
     method, _ = at_random(st_gcn.build(spec, LABELS, **options))
-    for name, buffer in method.named_buffers():
-        if "running" in name:
-            torch.nn.init.uniform_(buffer, 0.5, 1.5)
+    for name, tensor in [*method.named_buffers(), *method.named_parameters()]:
+        if "running_mean" in name:
+            torch.nn.init.uniform_(tensor, -0.5, 0.5)
+        if "running_var" in name or "importance" in name:
+            torch.nn.init.uniform_(tensor, 0.5, 1.5)
     state = arrays(method)
     method.train(training)
     wanted, norms = st_gcn_reference(data, state, partition, training)

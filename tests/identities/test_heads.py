@@ -74,7 +74,11 @@ def at_random(method: torch.nn.Module) -> tuple[torch.nn.Module, dict[str, Array
     """The method with weights that leave no output almost constant."""
     torch.manual_seed(1)
     for parameter in method.parameters():
-        torch.nn.init.normal_(parameter, std=0.5 / max(1, parameter.shape[-1]) ** 0.5)
+        inputs = parameter[0].numel() if parameter.ndim > 1 else 32
+        torch.nn.init.normal_(parameter, std=(2 / inputs) ** 0.5)
+    for module in method.modules():
+        if isinstance(module, torch.nn.modules.batchnorm._BatchNorm):
+            torch.nn.init.uniform_(module.weight, 0.5, 1.5)
     method.eval()
     return method, arrays(method)
 
