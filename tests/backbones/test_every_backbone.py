@@ -9,11 +9,13 @@ import av
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from aqakit import discovery
+from aqakit.backbones.parts import pretrained
 from aqakit.backbones.parts.base import Backbone
 from aqakit.backbones.parts.video import VideoBackbone
-from aqakit.errors import AqakitError, VideoError
+from aqakit.errors import AqakitError, OptionError, VideoError
 from aqakit.recordings import video
 from aqakit.recordings.clips import Every, Sliding
 from aqakit.recordings.transforms import CONVENTIONS, PixelRecipe
@@ -34,11 +36,14 @@ OPTIONS: dict[str, dict[str, object]] = {
     "pose": {"model": "tiny", "size": 32},
 }
 CHANGES: dict[str, list[dict[str, object]]] = {
-    "c3d": [{"plan": "dae"}, {"size": 32}, {"colours": "raw-255"}, {"seed": 1}],
+    "c3d": [{"plan": "dae"}, {"size": 32}, {"colours": "raw-255"}, {"seed": 1}, {"resize": "none"}],
     "c3d_small": [{"size": 32}, {"frames": 6}, {"clips": 2}, {"width": 8}, {"seed": 1}],
     "huggingface": [{"every": 5}, {"segments": 3}, {"view": "whole"}],
-    "i3d": [{"plan": "core"}, {"size": 64}, {"stream": "flow"}, {"colours": "imagenet"}],
-    "mscadc": [{"plan": "dae"}, {"size": 32}, {"seed": 1}],
+    "i3d": [
+        *({"plan": "core"}, {"size": 64}, {"stream": "flow"}, {"colours": "imagenet"}, {"convention": "hassony2"}),
+        *({"crop": "none"}, {"centre": "torchvision"}),
+    ],
+    "mscadc": [{"plan": "dae"}, {"size": 32}, {"seed": 1}, {"crop": "30x20"}],
     "p3d": [{"plan": "dae"}],
     "pose": [{"plan": "dae"}, {"layout": "joints"}, {"colours": "raw-255"}],
     "precomputed": [{"width": 5}],
@@ -260,6 +265,58 @@ def test_crop_is_the_centre_and_colours_are_normalised(tmp_path: Path) -> None:
     assert np.array_equal(clips[:, 0].numpy(), whole[:, 8:24, 16:48])
     colours = (whole[:, 8:24, 16:48].mean((1, 2)) / 255 - [0.485, 0.456, 0.406]) / [0.229, 0.224, 0.225]
     np.testing.assert_allclose(backbone(clips), colours, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("options", "size", "shown"),
+    [
+        ({"resize": "none", "centre": "torchvision"}, None, (slice(4, 36), slice(10, 42))),  # USDL on JIGSAWS
+        ({"resize": "43"}, (43, 56), (slice(5, 37), slice(12, 44))),
+        ({"resize": "43", "centre": "torchvision"}, (43, 56), (slice(6, 38), slice(12, 44))),
+        ({"resize": "32x32"}, (32, 32), (slice(None), slice(None))),
+        ({"crop": "none", "resize": "32x32"}, (32, 32), (slice(None), slice(None))),
+    ],
+)
+def test_frames_are_resized_and_cropped_as_told(
+    options: dict[str, str], size: object, shown: tuple[slice, slice], tmp_path: Path
+) -> None:
+    path = write_video(tmp_path / "a.avi", 3, height=40, width=52)
+    given = {"resize": None, "crop": None, "centre": "floor"} | options
+    backbone = Pixels(Every(1), pretrained.pixel_recipe((40, 50), 32, **given), CONVENTIONS["imagenet"])
+    whole = video.frames(path, [0], size=size)
+    assert np.array_equal(next(iter(backbone.read(path))), whole[:, *shown])
+    assert backbone.pixels.shape == (32, 32)
+
+
+@pytest.mark.parametrize("name", ["i3d", "c3d", "mscadc"])
+def test_networks_take_frames_as_they_are_recorded(name: str) -> None:
+    module = discovery.find("backbones", name)
+    options = {"resize": "none", "centre": "torchvision", "size": 32}
+    backbone = module.build(**configuration.configure(name, module.build, options))
+    assert backbone.pixels == PixelRecipe(None, (32, 32), centre="torchvision")
+    assert backbone.fingerprint()["pixels"]["centre"] == "torchvision"
+
+
+def test_action_nets_squeeze_and_frames_smaller_than_the_crop(tmp_path: Path) -> None:
+    path = write_video(tmp_path / "a.avi", 16, height=40, width=80)
+    module = discovery.find("backbones", "i3d")
+    plan = {"size": 32, "plan": "uniform:count=1:frames=4"}
+    backbone = module.build(resize="32", crop="43x32", **plan)
+    (clip,) = backbone.read(path)
+    middle = video.frames(path, range(6, 10), size=(32, 64))[:, :, 10:53]
+    wanted = [Image.fromarray(frame).resize((32, 32), Image.Resampling.BILINEAR) for frame in middle]
+    assert np.abs(clip.astype(int) - np.stack([np.asarray(one) for one in wanted]).astype(int)).max() <= 1
+    assert backbone(torch.from_numpy(clip)[None]).shape == (1, 1024)
+    with pytest.raises(VideoError, match=r"a\.avi: frames of 40×80 .* are smaller than the crop of 43×81; set resize"):
+        list(module.build(resize="none", crop="81x43", **plan).read(path))
+    for wrong in (
+        {"resize": "big"},
+        {"crop": "0x3"},
+        {"resize": "64x64", "crop": "65x32"},
+        {"resize": "32", "crop": "33"},
+    ):
+        with pytest.raises(OptionError, match=r"should be as 455x256|is larger than the frame"):
+            pretrained.pixel_recipe((40, 50), 32, wrong.get("resize"), wrong.get("crop"), "floor")
 
 
 def test_a_video_too_damaged_is_refused_though_its_last_clip_was_given(

@@ -1,4 +1,4 @@
-"""I3D against its published size and against both published ways to pad, written here anew from their description."""
+"""I3D against its published size, and its conventions; its arithmetic is in ``tests/identities``."""
 
 import json
 from itertools import product
@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 import torch
-import torch.nn.functional as F
 from torch.utils.flop_counter import FlopCounterMode
 
 from aqakit.backbones import i3d
@@ -25,28 +24,28 @@ BLOCKS = {
     "5b": (256, 160, 320, 32, 128, 128),
     "5c": (384, 192, 384, 48, 128, 128),
 }
+_PORT = {
+    "file": "model_rgb.pth",
+    "norm": "batch3d",
+    "block": "mixed_",
+    "stem": "conv3d_",
+    "logits": "conv3d_0c_1x1",
+}
 PORTS = {
-    "same": {
+    "piergiaj": {
         "file": "rgb_imagenet.pt",
         "norm": "bn",
         "block": "Mixed_",
         "stem": "Conv3d_",
         "logits": "logits",
     },
-    "fixed": {
-        "file": "model_rgb.pth",
-        "norm": "batch3d",
-        "block": "mixed_",
-        "stem": "conv3d_",
-        "logits": "conv3d_0c_1x1",
-    },
+    "hassony2": _PORT,
+    "core": _PORT,
 }
-BRANCHES = {
-    "same": ("b0", "b1a", "b1b", "b2a", "b2b", "b3b"),
-    "fixed": ("branch_0", "branch_1.0", "branch_1.1", "branch_2.0", "branch_2.1", "branch_3.1"),
-}
+_BRANCHES = ("branch_0", "branch_1.0", "branch_1.1", "branch_2.0", "branch_2.1", "branch_3.1")
+BRANCHES = {"piergiaj": ("b0", "b1a", "b1b", "b2a", "b2b", "b3b"), "hassony2": _BRANCHES, "core": _BRANCHES}
+NESTED = {"piergiaj": (), "hassony2": (), "core": ("base_model",)}
 STATISTICS = {"weight": 0.5, "bias": -0.2, "running_mean": -0.2, "running_var": 0.5}
-EPSILON = {"same": 1e-3, "fixed": 1e-5}
 
 
 def units(convention: str, channels: int = 3) -> list[tuple[str, int, int, int]]:
@@ -73,7 +72,7 @@ def published(convention: str) -> dict[str, torch.Tensor]:
     return state
 
 
-def hollow(convention: str = "same", *, channels: int = 3, classes: int = 400) -> dict[str, torch.Tensor]:
+def hollow(convention: str = "piergiaj", *, channels: int = 3, classes: int = 400) -> dict[str, torch.Tensor]:
     """Names and shapes of a published file, with hardly any content."""
     port, one, state = PORTS[convention], torch.ones(1), {}
     for name, comes, goes, kernel in units(convention, channels):
@@ -81,49 +80,6 @@ def hollow(convention: str = "same", *, channels: int = 3, classes: int = 400) -
         state |= {f"{name}.{port['norm']}.{key}": one.expand(goes) for key in STATISTICS}
     state[f"{port['logits']}.conv3d.weight"] = one.expand(classes, 1024, 1, 1, 1)
     return state | {f"{port['logits']}.conv3d.bias": one.expand(classes)}
-
-
-def padded(x: torch.Tensor, kernel: tuple[int, ...], stride: tuple[int, ...], convention: str) -> torch.Tensor:
-    """Same: as many zeros as ⌈size / stride⌉ windows need. Fixed: kernel − stride of them. The odd one goes behind."""
-    amounts: list[int] = []
-    for size, k, s in reversed(list(zip(x.shape[2:], kernel, stride))):
-        total = max((-(-size // s) - 1) * s + k - size, 0) if convention == "same" else max(k - s, 0)
-        amounts += [total // 2, total - total // 2]
-    return F.pad(x, amounts)
-
-
-def reference(state: dict[str, torch.Tensor], x: torch.Tensor, convention: str) -> torch.Tensor:
-    """The published network, (n, 3, T, H, W) → (n, 1024), step by step."""
-    port = PORTS[convention]
-
-    def unit(x: torch.Tensor, name: str, kernel: int, stride: int = 1) -> torch.Tensor:
-        x = padded(x, (kernel,) * 3, (stride,) * 3, convention)
-        x = F.conv3d(x, state[f"{name}.conv3d.weight"], stride=stride)
-        parts = (state[f"{name}.{port['norm']}.{key}"] for key in ("running_mean", "running_var", "weight", "bias"))
-        return F.batch_norm(x, *parts, eps=EPSILON[convention]).relu()
-
-    def pool(x: torch.Tensor, kernel: tuple[int, ...], stride: tuple[int, ...]) -> torch.Tensor:
-        return F.max_pool3d(padded(x, kernel, stride, convention), kernel, stride, ceil_mode=convention == "fixed")
-
-    x = unit(x, f"{port['stem']}1a_7x7", 7, 2)
-    x = pool(x, (1, 3, 3), (1, 2, 2))
-    x = unit(unit(x, f"{port['stem']}2b_1x1", 1), f"{port['stem']}2c_3x3", 3)
-    x = pool(x, (1, 3, 3), (1, 2, 2))
-    for name in BLOCKS:
-        b0, b1a, b1b, b2a, b2b, b3b = (f"{port['block']}{name}.{branch}" for branch in BRANCHES[convention])
-        pooled = pool(x, (3, 3, 3), (1, 1, 1))
-        sides = (
-            unit(x, b0, 1),
-            unit(unit(x, b1a, 1), b1b, 3),
-            unit(unit(x, b2a, 1), b2b, 3),
-            unit(pooled, b3b, 1),
-        )
-        x = torch.cat(sides, 1)
-        if name == "3c":
-            x = pool(x, (3, 3, 3), (2, 2, 2))
-        if name == "4f":
-            x = pool(x, (2, 2, 2), (2, 2, 2))
-    return x.mean((2, 3, 4))
 
 
 def pixels(*shape: int) -> torch.Tensor:
@@ -143,42 +99,62 @@ def test_it_has_the_published_number_of_multiplications() -> None:
     assert features.shape == (1, 1024)
 
 
-@pytest.mark.parametrize("convention", ["same", "fixed"])
-@pytest.mark.parametrize(("frames", "size"), [(16, 32), (13, 45), (10, 59)])
-def test_each_convention_is_that_of_its_weights(convention: str, frames: int, size: int, tmp_path: Path) -> None:
-    state = published(convention)
-    torch.save(state, tmp_path / PORTS[convention]["file"])
-    backbone = i3d.build(
-        weights=tmp_path / PORTS[convention]["file"], size=size, plan=f"uniform:count=1:frames={frames}"
-    )
-    clip = pixels(1, frames, size, size)
-    wanted = reference(state, (clip / 127.5 - 1).permute(0, 4, 1, 2, 3), convention)
-    with torch.no_grad():
-        torch.testing.assert_close(backbone(clip), wanted, rtol=1e-4, atol=1e-4)
-    assert backbone.convention == convention
+def stored(convention: str, folder: Path, state: dict[str, torch.Tensor]) -> Path:
+    path, nested = folder / PORTS[convention]["file"], state
+    for key in NESTED[convention]:
+        nested = {key: nested}
+    torch.save(nested, path)
+    return path
 
 
-@pytest.mark.parametrize(("size", "agree"), [((16, 32, 32), True), ((16, 45, 32), False), ((13, 32, 32), False)])
-def test_conventions_differ_where_a_size_is_odd_and_nowhere_else(size: tuple[int, ...], agree: bool) -> None:
-    same, fixed = i3d.trunk(3, "same").eval(), i3d.trunk(3, "fixed").eval()
-    fixed.load_state_dict(same.state_dict())
-    for module in fixed.modules():
+def test_the_conventions_differ_where_they_should_and_nowhere_else() -> None:
+    """At sizes that the strides divide hassony2 is piergiaj; core has another ε. Odd times part hassony2 from core."""
+    torch.manual_seed(0)
+    trunks = {name: i3d.trunk(3, name).eval() for name in ("piergiaj", "hassony2", "core")}
+    for module in trunks["piergiaj"].modules():
+        if isinstance(module, torch.nn.Conv3d):
+            torch.nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
+    for trunk in trunks.values():
+        trunk.load_state_dict(trunks["piergiaj"].state_dict())
+    one_epsilon = i3d.trunk(3, "core").eval()
+    one_epsilon.load_state_dict(trunks["piergiaj"].state_dict())
+    for module in one_epsilon.modules():
         if isinstance(module, torch.nn.BatchNorm3d):
             assert module.eps == 1e-5
             module.eps = 1e-3
-        if isinstance(module, torch.nn.Conv3d):
-            torch.nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
-    same.load_state_dict(fixed.state_dict())
-    x = torch.randn(1, 3, *size)
-    with torch.no_grad():
-        a, b = same(x), fixed(x)
-    assert a.shape == b.shape
-    assert torch.allclose(a, b, atol=1e-5) == agree
+    expected = {
+        (16, 32, 32): (True, True, False),
+        (16, 45, 32): (False, True, False),
+        (13, 32, 32): (False, False, False),  # of 7 moments after the first layer, each pools its own way
+    }
+    for size, (like_piergiaj, like_fixed, like_core) in expected.items():
+        x = torch.randn(1, 3, *size)
+        with torch.no_grad():
+            found = {name: trunk(x) for name, trunk in [*trunks.items(), ("fixed padding", one_epsilon)]}
+        assert len({a.shape for a in found.values()}) == 1
+        assert torch.allclose(found["hassony2"], found["piergiaj"], atol=1e-5) == like_piergiaj
+        assert torch.allclose(found["hassony2"], found["fixed padding"], atol=1e-5) == like_fixed
+        assert torch.allclose(found["hassony2"], found["core"], atol=1e-5) == like_core
+
+
+def test_names_of_earlier_versions_give_the_same_features(tmp_path: Path) -> None:
+    files = {c: stored(c, tmp_path, published(c)) for c in ("piergiaj", "hassony2")}
+    clip = pixels(1, 10, 45, 45)
+    plan = {"size": 45, "plan": "uniform:count=1:frames=10"}
+    names = (("piergiaj", "piergiaj", "same"), ("hassony2", "core", "fixed", "earlier", "action_net"))
+    for file, new, *earlier in names:
+        now = i3d.build(weights=files[file], convention=new, **plan)
+        for old in earlier:
+            before = i3d.build(weights=files[file], convention=old, **plan)
+            with torch.no_grad():
+                assert torch.equal(now(clip), before(clip))
+            assert now.fingerprint() == before.fingerprint()
+        assert now.fingerprint()["convention"] == earlier[0]  # features that are cached already are found
 
 
 def test_borders_are_those_of_the_definition() -> None:
     for size, kernel, stride in product(range(1, 40), (1, 2, 3, 7), (1, 2)):
-        before, behind = i3d.borders(size, kernel, stride, "same")
+        before, behind = i3d.borders(size, kernel, stride, True)
         total = max((-(-size // stride) - 1) * stride + kernel - size, 0)
         assert (before, behind) == (total // 2, total - total // 2)
 
@@ -238,9 +214,22 @@ def test_colours_belong_to_the_weights(
 
 
 def test_convention_can_be_chosen_against_the_weights(tmp_path: Path) -> None:
-    torch.save(hollow("fixed"), tmp_path / "model_rgb.pth")
-    backbone = i3d.build(weights=tmp_path / "model_rgb.pth", size=32, convention="same")
-    assert {m.eps for m in backbone.modules() if isinstance(m, torch.nn.BatchNorm3d)} == {1e-3}
+    torch.save(hollow("hassony2"), tmp_path / "model_rgb.pth")
+    backbone = i3d.build(weights=tmp_path / "model_rgb.pth", size=32, convention="core")
+    assert {m.eps for m in backbone.modules() if isinstance(m, torch.nn.BatchNorm3d)} == {1e-5}
+
+
+@pytest.mark.parametrize("name", ["rgb_charades.pt", "rgb_i3d_pretrained.pt", "renamed.pt"])
+def test_a_class_layer_that_was_never_trained_tells_the_file_whatever_its_name(name: str, tmp_path: Path) -> None:
+    """The file of USDL and DAE has 157 classes too; its layer for them is as PyTorch drew it."""
+    layer = torch.nn.Conv3d(1024, 157, 1)
+    state = hollow(classes=157) | {f"logits.conv3d.{n}": p.detach() for n, p in layer.named_parameters()}
+    torch.save(state, tmp_path / name)
+    backbone = i3d.build(weights=tmp_path / name, size=32)
+    assert backbone.colours.mean[0] == 0.485
+    trained = state["logits.conv3d.weight"] + 0.02 * torch.randn(157, 1024, 1, 1, 1)
+    torch.save(state | {"logits.conv3d.weight": trained}, tmp_path / "renamed.pt")
+    assert i3d.build(weights=tmp_path / "renamed.pt", size=32).colours.mean[0] == 0.5
 
 
 def test_random_weights_come_from_the_seed_and_leave_the_generator_alone() -> None:
@@ -267,4 +256,4 @@ def test_clips_of_another_size_are_refused() -> None:
 
 def test_text_options_are_understood() -> None:
     options = configuration.configure("i3d", i3d.build, {"size": "32", "convention": "fixed", "stream": "flow"})
-    assert i3d.build(**options).convention == "fixed"
+    assert i3d.build(**options).convention == "core"

@@ -1,96 +1,26 @@
-"""P3D-199 against its published depth, against itself written out as functions, and the stage clips of S3D."""
+"""P3D-199 against its published depth, and the stage clips of S3D; its arithmetic is in ``tests/identities``."""
 
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-import torch.nn.functional as F
 
 from aqakit.backbones import p3d
 from aqakit.errors import DataError, OptionError
 from aqakit.recordings import video
+from aqakit.recordings.clips import Sliding
+from aqakit.recordings.transforms import PixelRecipe
 from tests.backbones.test_every_backbone import write_video
 
-DEPTHS = (3, 8, 36, 3)
 
-
-def blocks() -> list[tuple[str, int, int, int]]:
-    """Published name, number, channels in and width of every block."""
-    found, comes, number = [], 64, 0
-    for layer, depth in enumerate(DEPTHS, 1):
-        for place in range(depth):
-            width = 32 * 2**layer
-            found.append((f"layer{layer}.{place}", number, comes, width))
-            comes, number = 4 * width, number + 1
-    return found
-
-
-def published() -> dict[str, torch.Tensor]:
-    state: dict[str, torch.Tensor] = {}
-
-    def unit(conv: str, norm: str, goes: int, comes: int, *kernel: int) -> None:
-        spread = (2 / (comes * np.prod(kernel))) ** 0.5
-        state[f"{conv}.weight"] = torch.randn(goes, comes, *kernel) * spread
-        for key, low in (("weight", 0.1), ("bias", -0.2), ("running_mean", -0.2), ("running_var", 1.0)):
-            state[f"{norm}.{key}"] = low + 0.2 * torch.rand(goes)
-
-    unit("conv1_custom", "bn1", 64, 3, 1, 7, 7)
-    for name, number, comes, width in blocks():
-        flat = number >= 47
-        ones = (1, 1) if flat else (1, 1, 1)
-        unit(f"{name}.conv1", f"{name}.bn1", width, comes, *ones)
-        if flat:
-            unit(f"{name}.conv_normal", f"{name}.bn_normal", width, width, 3, 3)
-        else:
-            unit(f"{name}.conv2", f"{name}.bn2", width, width, 1, 3, 3)
-            unit(f"{name}.conv3", f"{name}.bn3", width, width, 3, 1, 1)
-        unit(f"{name}.conv4", f"{name}.bn4", 4 * width, width, *ones)
-        if name.endswith(".0"):
-            unit(f"{name}.downsample.0", f"{name}.downsample.1", 4 * width, comes, *ones)
-    return state | {"fc.weight": torch.zeros(400, 2048), "fc.bias": torch.zeros(400)}
-
-
-def reference(state: dict[str, torch.Tensor], x: torch.Tensor) -> torch.Tensor:
-    """(n, 3, 16, H, W) → (n, 2048)."""
-
-    def unit(x: torch.Tensor, conv: str, norm: str, stride: object = 1) -> torch.Tensor:
-        weight = state[f"{conv}.weight"]
-        padding = [k // 2 for k in weight.shape[2:]]
-        x = (F.conv2d if weight.ndim == 4 else F.conv3d)(x, weight, stride=stride, padding=padding)
-        return F.batch_norm(x, *(state[f"{norm}.{k}"] for k in ("running_mean", "running_var", "weight", "bias")))
-
-    x = F.max_pool3d(unit(x, "conv1_custom", "bn1", (1, 2, 2)).relu(), (2, 3, 3), 2, (0, 1, 1))
-    for name, number, _, _ in blocks():
-        if number in (3, 11, 47):
-            x = F.max_pool3d(x, (2, 1, 1))
-        if number == 47:
-            x = x.squeeze(2)
-        halve = number in (3, 11, 47)
-        stride = (2 if number == 47 else (1, 2, 2)) if halve else 1
-        y = unit(x, f"{name}.conv1", f"{name}.bn1", stride).relu()
-        if number >= 47:
-            y = unit(y, f"{name}.conv_normal", f"{name}.bn_normal").relu()
-        else:
-            space = unit(y, f"{name}.conv2", f"{name}.bn2").relu()
-            time = unit(y if number % 3 == 1 else space, f"{name}.conv3", f"{name}.bn3").relu()
-            y = (time, time + space, space + time)[number % 3]
-        y = unit(y, f"{name}.conv4", f"{name}.bn4")
-        if f"{name}.downsample.0.weight" in state:
-            x = unit(x, f"{name}.downsample.0", f"{name}.downsample.1", stride)
-        x = (x + y).relu()
-    return x.mean((2, 3))
-
-
-def test_it_is_the_published_network(tmp_path: Path) -> None:
-    state, path = published(), tmp_path / "p3d_rgb_199.checkpoint.pth.tar"
-    torch.save({"epoch": 1, "arch": "P3D199", "state_dict": {f"module.{n}": t for n, t in state.items()}}, path)
-    backbone = p3d.build(weights=path, size=32)
-    clips = torch.randint(0, 256, (2, 16, 32, 32, 3), dtype=torch.uint8)
-    mean, std = torch.tensor([0.485, 0.456, 0.406]), torch.tensor([0.229, 0.224, 0.225])
-    wanted = reference(state, ((clips / 255 - mean) / std).permute(0, 4, 1, 2, 3))
-    with torch.no_grad():
-        torch.testing.assert_close(backbone(clips), wanted, rtol=1e-3, atol=1e-3)
+def test_features_cached_before_there_were_conventions_are_found() -> None:
+    with torch.device("meta"):
+        original, theirs = (
+            p3d.P3D(Sliding(16, 8), PixelRecipe((32, 32)), "imagenet", c, None, 1) for c in ("qijiezhao", "s3d")
+        )
+    assert "convention" not in original.fingerprint()
+    assert theirs.fingerprint() == original.fingerprint() | {"convention": "s3d"}
 
 
 def test_it_has_199_layers_and_2048_features() -> None:
@@ -124,6 +54,18 @@ def test_stage_clips_lie_between_the_beginnings(tmp_path: Path) -> None:
     assert backbone.fingerprint() != plain.fingerprint()
     with pytest.raises(OptionError, match="leave out finetune"):
         backbone.clips_of(numbers.ravel(), 90)
+
+
+def test_stage_clips_may_be_every_second_of_32_frames(tmp_path: Path) -> None:
+    recording = write_video(tmp_path / "001.avi", 90)
+    stages = table(tmp_path, "video,jump,drop,entry,ending\n001,5,35,45,80\n")
+    backbone = p3d.build(size=32, stages=stages, stride=2)
+    clips = np.stack(list(backbone.read(recording)))
+    numbers = np.array([20 - 16, 40 - 16, 62 - 16, 90 - 32])[:, None] + np.arange(0, 32, 2)
+    assert np.array_equal(clips, video.frames(recording, numbers, size=(32, 32)))
+    assert backbone.fingerprint() != p3d.build(size=32, stages=stages).fingerprint()
+    with pytest.raises(OptionError, match="give stages"):
+        p3d.build(size=32, stride=2)
 
 
 def test_starts_agree_with_the_released_stages(shared_data: Path) -> None:

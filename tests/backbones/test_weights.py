@@ -53,15 +53,15 @@ SMALL = {"conv5b.weight": torch.ones(3, 2), "conv5b.bias": torch.ones(3)}
         ("rgb_charades.pt", i3d_state(classes=157), "rgb_charades.pt", "minus-one-to-one"),
         ("rgb_i3d_pretrained.pt", i3d_state(classes=157), "rgb_i3d_pretrained.pt", "imagenet"),
         ("flow_imagenet.pt", i3d_state(channels=2), "flow_imagenet.pt", "minus-one-to-one"),
-        ("model_rgb.pth", i3d_state("fixed"), "model_rgb.pth", "minus-one-to-one"),
-        ("i3d_rgb.pth", i3d_state("fixed"), "model_rgb.pth", "minus-one-to-one"),
-        ("model_flow.pth", i3d_state("fixed", channels=2), "model_flow.pth", "minus-one-to-one"),
+        ("model_rgb.pth", i3d_state("hassony2"), "model_rgb.pth", "minus-one-to-one"),
+        ("i3d_rgb.pth", i3d_state("hassony2"), "model_rgb.pth", "minus-one-to-one"),
+        ("model_flow.pth", i3d_state("hassony2", channels=2), "model_flow.pth", "minus-one-to-one"),
         ("a.pth", under("module.", i3d_state()), "rgb_imagenet.pt", "minus-one-to-one"),
-        ("a.pth", {"state_dict": under("module.", i3d_state("fixed"))}, "model_rgb.pth", "minus-one-to-one"),
+        ("a.pth", {"state_dict": under("module.", i3d_state("hassony2"))}, "model_rgb.pth", "minus-one-to-one"),
         (
             "core.pth",
             {
-                "base_model": under("module.backbone.", i3d_state("fixed")),
+                "base_model": under("module.backbone.", i3d_state("hassony2")),
                 "regressor": {"module.first_layer.0.weight": torch.zeros(2)},
                 "optimizer": {"state": {0: {"exp_avg": torch.zeros(2)}}, "param_groups": [{"lr": 1e-4}]},
                 "rho_best": np.float64(0.95),
@@ -86,6 +86,25 @@ def test_published_i3d_files_are_recognised(
     assert found.published is not None
     assert (found.published.name, found.colours) == (looks_like, colours)
     assert all(name[0] in "CMlcm" for name in found.tensors)
+
+
+@pytest.mark.parametrize(
+    ("backbone", "state", "convention"),
+    [
+        ("i3d", i3d_state(), "piergiaj"),
+        ("i3d", i3d_state(classes=157), "piergiaj"),
+        ("i3d", {"i3d": i3d_state(classes=157)}, "piergiaj"),
+        ("i3d", i3d_state("hassony2"), "hassony2"),
+        ("i3d", {"base_model": under("module.backbone.", i3d_state("hassony2"))}, "core"),
+        ("p3d", {"conv1_custom.weight": NOTHING, "fc.weight": torch.zeros(400, 1)}, "qijiezhao"),
+        ("p3d", {"conv1_custom.weight": NOTHING, "fc.weight": torch.zeros(1, 1)}, "s3d"),
+        ("p3d", {"stem_norm.weight": NOTHING}, None),
+    ],
+)
+def test_the_contents_tell_whose_code_a_file_belongs_to(
+    backbone: str, state: object, convention: str | None, tmp_path: Path
+) -> None:
+    assert weights.identify(saved(tmp_path / "renamed.pth", state), backbone).convention == convention
 
 
 def test_files_of_before_2020_are_read_and_floats_of_half_precision_too(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from aqakit.errors import DataError, OptionError, WeightsError
 from aqakit.evaluation import reproduction, selection
 from aqakit.metrics.accuracy import fisher_mean
 from aqakit.recordings import clips
+from aqakit.recordings.transforms import PixelRecipe
 from aqakit.system import configuration
 from aqakit.training.assessor import target_labels
 from aqakit.training.recipe import make_recipe
@@ -58,6 +59,31 @@ def shape(backbone: str) -> tuple[int, ...]:
     options.pop("weights", None)
     with torch.device("meta"):
         return module.build(**configuration.configure(name, module.build, options)).shape
+
+
+def pixels(backbone: str) -> PixelRecipe:
+    name, options = discovery.parse_spec(backbone)
+    module = discovery.find("backbones", name)
+    options.pop("weights", None)
+    with torch.device("meta"):
+        return module.build(**configuration.configure(name, module.build, options)).pixels
+
+
+def test_recipes_read_pictures_as_their_public_code():
+    """Where crops begin, what is not resized, what is squeezed, and which copy of I3D is meant."""
+    first = {name: discovery.parse_spec(run.backbones[0]) for name, run in RUNNABLE.items() if run.backbones}
+    for name, (backbone, options) in first.items():
+        author = name.split("/")[-1].split("-")[0]
+        if backbone == "i3d" and author in ("usdl", "musdl", "dae", "core") and not name.endswith("aqa-7/usdl"):
+            assert options["centre"] == "torchvision", name
+        if options.get("weights") == "model_rgb.pth":
+            assert options["convention"] == "core", name
+        if backbone == "i3d" and name.startswith("jigsaws"):
+            assert (options["resize"], options["plan"]) == ("none", "jigsaws-linspace"), name
+    assert pixels(RUNNABLE["jigsaws/usdl"].backbones[0]) == PixelRecipe(None, (224, 224), centre="torchvision")
+    theirs = PixelRecipe(224, (224, 300), squeeze=(224, 224))
+    assert pixels(RUNNABLE["rhythmic-gymnastics/action-net"].backbones[0]) == theirs
+    assert {RUNNABLE[f"mtl-aqa/{name}"].options["shift"] for name in ("dae", "dae-mt", "usdl", "musdl")} == {"0..6"}
 
 
 @pytest.mark.parametrize("name", RUNNABLE)

@@ -53,6 +53,25 @@ def test_commonality_begins_as_the_mean_over_neighbours():
     assert found == [[1, 2, 6, 8], [1.5, 3, pytest.approx(16 / 3), 7], [6, 8, 1, 2], [8, 0, 0, 1]]
 
 
+def test_the_public_code_reads_the_graph_of_commonality_the_other_way_round(relations):
+    x = torch.randn(2, 3, 4, 6)
+    graph = relations.spatial.abs() * relations.reach
+    wanted = sum(graph[:, j, :, None] * x[:, :, None, None, j] for j in range(4))  # (B, N, H, J, D)
+    plain = relations.commonality(x)
+    relations.transposed = True
+    torch.testing.assert_close(relations.commonality(x)[:, :, 1:], wanted)
+    assert not torch.allclose(plain, relations.commonality(x), atol=0.1)
+    method = jrg.build(SPEC, LABELS, transposed=True)
+    assert method.relations.transposed
+    assert not jrg.build(SPEC, LABELS).relations.transposed
+
+
+def test_the_graph_of_the_public_code_joins_the_nose_to_the_shoulders():
+    coco, theirs = ({frozenset(e.split("-")) for e in graphs.GRAPHS[n].split(",")} for n in ("coco17", "jrg17"))
+    assert coco - theirs == {frozenset("35"), frozenset("46")}  # ears and shoulders
+    assert theirs - coco == {frozenset("05"), frozenset("06")}
+
+
 def test_moving_all_joints_alike_leaves_the_differences(relations):
     x, later, shift = torch.randn(2, 3, 4, 6), torch.randn(2, 3, 4, 6), torch.randn(2, 3, 1, 6)
     torch.testing.assert_close(relations.difference(x + shift), relations.difference(x), atol=1e-4, rtol=1e-4)

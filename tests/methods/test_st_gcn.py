@@ -2,6 +2,7 @@
 
 from itertools import pairwise
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -39,11 +40,37 @@ def test_subsets_of_a_path_by_hand():
     assert torch.equal(nearer + farther, others)
 
 
-@pytest.mark.parametrize("graph", ["full", "coco17", "diver17"])
-@pytest.mark.parametrize("strategy", ["uniform", "distance", "spatial"])
+@pytest.mark.parametrize("graph", ["full", "coco17", "jrg17", "diver17"])
+@pytest.mark.parametrize("strategy", ["uniform", "distance", "spatial", "spatial-public"])
 def test_all_subsets_are_the_mean_over_the_neighbours(graph, strategy):
     weights = graphs.partitions(graphs.hops(graph, 17), strategy)
     torch.testing.assert_close(weights.sum((0, 2)), torch.ones(17))
+
+
+OPENPOSE = "4-3,3-2,7-6,6-5,13-12,12-11,10-9,9-8,11-5,8-2,5-1,2-1,0-1,15-0,14-0,17-15,16-14"
+
+
+def public_subsets(edges: str, centre: int) -> np.ndarray:
+    """The public code, one pair of joints at a time: A[k, source, target], distances known up to one bone."""
+    pairs = [tuple(map(int, edge.split("-"))) for edge in edges.split(",")]
+    count = 1 + max(max(pair) for pair in pairs)
+    near = {(a, b) for pair in pairs for a, b in (pair, pair[::-1])} | {(a, a) for a in range(count)}
+    far = [0 if joint == centre else 1 if (joint, centre) in near else np.inf for joint in range(count)]
+    found = np.zeros((3, count, count))
+    for source, target in near:
+        nearer = far[source] < far[target]
+        subset = 0 if source == target else 2 if nearer else 1
+        found[subset, source, target] = 1 / sum((other, target) in near for other in range(count))
+    return found
+
+
+def test_the_subsets_of_paper_and_public_code_on_openpose():
+    """The sums of weights over all joints, as measured with the public code and by the paper's definition."""
+    distance = graphs.hops(OPENPOSE, 18)
+    paper, public = (graphs.partitions(distance, name) for name in ("spatial", "spatial-public"))
+    assert public.sum((1, 2)).tolist() == pytest.approx([6.67, 8.58, 2.75], abs=0.005)
+    assert sorted(paper.sum((1, 2)).tolist(), reverse=True) == pytest.approx([6.67, 6.42, 4.92], abs=0.005)
+    np.testing.assert_allclose(public.numpy(), public_subsets(OPENPOSE, 1).transpose(0, 2, 1), atol=1e-6)
 
 
 def test_the_divers_bones_join_the_joints_by_name():
@@ -148,6 +175,7 @@ def test_a_wider_unit_sees_every_second_frame():
         ({"graph": "body"}, "neither full, coco17"),
         ({"dimensions": 5}, "not a multiple of 5"),
         ({"partition": "spatial"}, "partition=distance"),
+        ({"partition": "spatial-public"}, "partition=distance"),
         ({"kernel": 4}, "odd kernel"),
     ],
 )

@@ -26,6 +26,7 @@ PUBLISHED = {  # first frame of each clip, last frame of the last, clips × fram
     "c3d-avg": ([0, 16, 32, 48, 64, 80], 95, (6, 16), 103),
     "mscadc": ([0], 97, (1, 16), 103),
     "jigsaws": ([0, 16, 32, 48, 64, 80, 96, 112, 128, 144], 159, (10, 16), 160),
+    "jigsaws-linspace": ([0, 16, 32, 48, 64, 80, 96, 112, 128, 144], 159, (10, 16), 160),
     "action-net": (list(range(0, 2080, 80)), 2075, (26, 16), 2080),
 }
 
@@ -49,6 +50,18 @@ def test_jigsaws_spreads_160_frames_as_linspace_does():
     table = clips.PLANS["jigsaws"].clips(3000)
     np.testing.assert_allclose(table.ravel(), np.linspace(0, 2999, 160), atol=1)
     assert (table.ravel() <= np.linspace(0, 2999, 160) + 1e-9).all()
+
+
+def test_the_rounding_of_linspace_is_numpys_own():
+    plan, exact, different = clips.PLANS["jigsaws-linspace"], clips.PLANS["jigsaws"], 0
+    for length in range(160, 6000, 10):
+        table = plan.clips(length)
+        np.testing.assert_array_equal(table.ravel(), np.linspace(0, length - 1, num=160, dtype=int))
+        different += not np.array_equal(table, exact.clips(length))
+    assert different > 5
+    assert "rounding" not in exact.fingerprint()  # features cached by earlier versions are found
+    assert plan.fingerprint() == exact.fingerprint() | {"rounding": "linspace"}
+    assert clips.parse("jigsaws-linspace").name == "jigsaws-linspace"
 
 
 def test_a_window_ends_where_the_action_ends_and_may_begin_before_it():

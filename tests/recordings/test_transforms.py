@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from aqakit.errors import OptionError
 from aqakit.recordings import transforms
@@ -64,8 +65,64 @@ def test_sizes(resize, shape, expected):
     assert transforms.PixelRecipe(resize).size(*shape) == expected
 
 
+def test_torchvisions_centre_is_rounded_to_even():
+    """CenterCrop takes int(round((height − crop) / 2)), and Python rounds halves to even numbers."""
+    for have in range(224, 290):
+        assert transforms.corner((have, 455), (224, 224), "torchvision") == (int(np.rint((have - 224) / 2)), 116)
+        assert transforms.corner((have, 455), (224, 224)) == ((have - 224) // 2, 115)
+    image = np.arange(227 * 455 * 3, dtype=np.uint32).astype(np.uint8).reshape(227, 455, 3)
+    cut = transforms.PixelRecipe(None, (224, 224), centre="torchvision").finish(image)
+    np.testing.assert_array_equal(cut, image[2:226, 116:340])
+
+
+@pytest.mark.parametrize("filter_", ["bilinear", "bicubic"])
+def test_a_squeezed_crop_is_pils(filter_):
+    """As ACTION-NET: 224 pixels high, the middle 300 columns, squeezed to a square."""
+    noise = np.random.default_rng(0).integers(0, 256, (14, 25, 3), np.uint8)
+    image = np.asarray(Image.fromarray(noise).resize((398, 224), Image.Resampling.BICUBIC))
+    recipe = transforms.PixelRecipe(224, (224, 300), filter_, "torchvision", (224, 224))
+    assert recipe.size(720, 1280) == (224, 398)
+    assert recipe.shape == (224, 224)
+    wanted = Image.fromarray(image[:, 49:349]).resize((224, 224), Image.Resampling[filter_.upper()])
+    found = recipe.finish(image)
+    assert found.dtype == np.uint8
+    assert np.abs(found.astype(int) - np.asarray(wanted).astype(int)).max() <= 1
+    plain = {"resize": 224, "crop": (224, 300), "interpolation": filter_}
+    assert recipe.fingerprint() == plain | {"centre": "torchvision", "squeeze": (224, 224)}
+    assert (
+        transforms.PixelRecipe(224, (224, 300), filter_).fingerprint() == plain
+    )  # pixels of earlier versions are found
+
+
+def test_mirrored_flow_turns_its_horizontal_motion_round(frames):
+    """A scene that moves right looks, in a mirror, as if it moved left; up and down stay."""
+    encode = lambda v: np.rint((v + 20) / 40 * 255).astype(np.uint8)  # noqa: E731
+    x, y = np.random.default_rng(0).uniform(-20, 20, (2, 3, 4, 5))
+    flow = np.stack([encode(x), encode(y), np.zeros_like(encode(x))], -1)
+    wanted = np.stack([255 - encode(x), encode(y), np.zeros_like(encode(x))], -1)[..., ::-1, :]
+    given = torch.from_numpy(flow)
+    found = transforms.flip_flow(given).numpy()
+    np.testing.assert_array_equal(found, wanted)
+    decoded = found[..., 0] / 255 * 40 - 20
+    assert np.abs(decoded - -x[..., ::-1]).max() < 0.1
+    np.testing.assert_array_equal(given.numpy(), flow)
+    np.testing.assert_array_equal(transforms.flip_flow(torch.from_numpy(found)).numpy(), flow)
+
+
+def test_shifts_may_be_a_range():
+    generator = torch.Generator().manual_seed(0)
+    drawn = [transforms.random_shift((0, 6), generator) for _ in range(2100)]
+    counts = np.bincount(drawn)
+    assert len(counts) == 7
+    assert ((counts - 300) ** 2 / 300).sum() < 22.5  # χ² with 6 degrees of freedom, p = 0.001
+    one, two = (torch.Generator().manual_seed(1) for _ in range(2))
+    assert [transforms.random_shift(3, one) for _ in range(50)] == [
+        transforms.random_shift((-3, 3), two) for _ in range(50)
+    ]
+
+
 def test_bad_recipes_are_refused():
-    for resize, crop in ((0, None), ((10, 0), None), (112, (113, 100)), ((112, 150), (100, 151))):
+    for resize, crop in ((0, None), ((10, 0), None), (112, (113, 113)), ((112, 150), (100, 151)), (None, (0, 3))):
         with pytest.raises(OptionError, match="pixels"):
             transforms.PixelRecipe(resize, crop)
 

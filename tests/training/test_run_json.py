@@ -59,6 +59,17 @@ def test_runs_of_earlier_versions_are_read(run: Run, copy: Path) -> None:
     assert read_all(as_before_digests(copy)) == expected
 
 
+def test_runs_of_format_1_keep_the_conventions_of_their_time(run: Run) -> None:
+    chosen = [["i3d", {"weights": "a.pth"}], ["p3d", {}], ["i3d", {"convention": "same"}], ["kinematics", {"count": 3}]]
+    before = {"convention": "earlier", "weights": "a.pth"}, {"convention": "qijiezhao"}, {"convention": "same"}
+    stored = {"recipe": {**run.recipe.to_json(), "backbones": chosen}}
+    for version in ({}, {"format": 1}):
+        recipe = run_json.recipe_of(run.folder, {**stored, **version})
+        assert [options for _, options in recipe.backbones] == [*before, {"count": 3}]
+    recipe = run_json.recipe_of(run.folder, {**stored, "format": 2})
+    assert [list(one) for one in recipe.backbones] == chosen
+
+
 @pytest.mark.parametrize("count", [pytest.param(45, id="some"), pytest.param(450, id="all", marks=pytest.mark.slow)])
 def test_every_flipped_bit_of_a_run_is_found(copy: Path, count: int) -> None:
     files = sorted(file for file in copy.iterdir() if file.suffix)

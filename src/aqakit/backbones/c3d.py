@@ -13,13 +13,17 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from aqakit.backbones.parts.pretrained import (
+    CentreOption,
     ColoursOption,
+    CropOption,
     PlanOption,
     PretrainedVideo,
+    ResizeOption,
     SeedOption,
     WeightsOption,
     choose_colours,
     open_weights,
+    pixel_recipe,
     seeded,
 )
 from aqakit.errors import OptionError
@@ -84,6 +88,9 @@ def build(
     plan: PlanOption = "c3d-avg",
     features: Annotated[Features, Field(description="the last pooling, or the dense layer after it")] = "pool5",
     size: Annotated[int, Field(ge=16, description="width and height of the centre crop; 112 for fc6")] = 112,
+    resize: ResizeOption = None,
+    crop: CropOption = None,
+    centre: CentreOption = "floor",
     colours: ColoursOption = None,
     seed: SeedOption = 0,
 ) -> C3D:
@@ -98,7 +105,7 @@ def build(
     if features == "fc6" and (size, table.clips(1).shape[1]) != (112, 16):
         raise OptionError("c3d: the dense layer fc6 takes clips of 16 frames of 112×112; choose pool5 for other sizes")
     with seeded(seed):
-        pixels = PixelRecipe((128 * size // 112, 171 * size // 112), (size, size))
+        pixels = pixel_recipe((128 * size // 112, 171 * size // 112), size, resize, crop, centre)
         backbone = C3D(table, pixels, choose_colours(found, colours, "imagenet"), features)
         backbone.start(found, seed)
     return backbone

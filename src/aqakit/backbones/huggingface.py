@@ -105,7 +105,7 @@ class HuggingFace(VideoBackbone):
 
     @torch.no_grad()
     def _trial(self, source: str) -> Tensor:
-        height, width = self.pixels.crop or self.pixels.size(1, 1)
+        height, width = self.pixels.shape
         frames = _frames(self.model.config) or 1
         try:
             features: Tensor = self(torch.zeros(1, frames, height, width, 3, dtype=torch.uint8))

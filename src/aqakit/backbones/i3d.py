@@ -1,18 +1,27 @@
 """I3D: inflated Inception-v1; 1024 numbers per clip.
 
-There are two PyTorch ports of the published network, each with its own weight files. They differ only in the padding of
-borders and in the ε of batch norm:
+Three PyTorch versions of the published network are in use. They differ only in the padding of borders and in the ε of
+batch norm; a convention is named for the code whose numbers it gives:
 
-- ``same``: padding as in TensorFlow, depending on the input size; ε 1e-3;
-- ``fixed``: padding of kernel − stride, the odd one at the end; the last pooling window may be incomplete; ε 1e-5.
+- ``piergiaj`` (pytorch-i3d and its copies in USDL, MUSDL and DAE): padding as in TensorFlow, which depends on the size;
+  ε 1e-3;
+- ``core`` (the copies of hassony2's network in CoRe and ACTION-NET): padding of kernel − stride, the odd one at the
+  end; the last pooling window may be incomplete; ε 1e-5;
+- ``hassony2`` (kinetics_i3d_pytorch today): as ``core``, but the first convolution pads time as TensorFlow does, and
+  ε 1e-3.
 
-If every size is divisible by the stride, as for 16 frames of 224×224, they differ only in ε.
+If every size is divisible by the stride, as for 16 frames of 224×224, ``piergiaj`` and ``hassony2`` are equal, and
+``core`` differs only in ε. The weights choose: the files of pytorch-i3d ``piergiaj``, those of kinetics_i3d_pytorch
+``hassony2``, and a trunk inside a checkpoint of CoRe ``core``. CoRe and ACTION-NET start from a file of hassony2, under
+either name of it, so their features need ``convention=core``.
+
+Run folders of earlier versions say ``same`` for ``piergiaj`` and ``fixed`` for ``core``; both are still understood.
 """
 
 from __future__ import annotations
 
 from collections import OrderedDict
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, cast
 
 import torch
 import torch.nn.functional as F
@@ -20,32 +29,42 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from aqakit.backbones.parts.pretrained import (
+    CentreOption,
     ColoursOption,
+    CropOption,
     PlanOption,
     PretrainedVideo,
+    ResizeOption,
     SeedOption,
     WeightsOption,
     choose_colours,
     open_weights,
+    pixel_recipe,
     seeded,
 )
+from aqakit.backbones.weights import Found
 from aqakit.recordings import clips as plans
-from aqakit.recordings.transforms import PixelRecipe
+from aqakit.recordings.transforms import PixelRecipe, flip_flow
 
 PAPER = (
     "Carreira and Zisserman, Quo Vadis, Action Recognition? A New Model and the Kinetics Dataset, CVPR 2017. "
     "https://arxiv.org/abs/1705.07750"
 )
 
-Convention = Literal["same", "fixed"]
+Convention = Literal["piergiaj", "core", "hassony2"]
 Triple = tuple[int, int, int]
 
 _BATCH_NORM: dict[Convention, dict[str, float]] = {
-    "same": {"eps": 1e-3, "momentum": 0.01},
-    "fixed": {"eps": 1e-5, "momentum": 0.1},
+    "piergiaj": {"eps": 1e-3, "momentum": 0.01},
+    "core": {"eps": 1e-5, "momentum": 0.1},
+    "hassony2": {"eps": 1e-3, "momentum": 0.1},
 }
-_CONVENTION_OF: dict[str, Convention] = {"hassony2": "fixed"}
-"""Convention by the style of the weights; ``same`` for all other styles."""
+_OTHER_NAMES: dict[str, Convention] = {"action_net": "core", "same": "piergiaj", "fixed": "core"}
+_STORED = {"piergiaj": "same", "core": "fixed", "hassony2": "hassony2"}
+"""Names in fingerprints: those of earlier versions, so that features cached by them are found."""
+
+EARLIER = {"convention": "earlier"}
+"""Options that give the features of runs before format 2, for options that were left to their defaults."""
 
 _MIXED: dict[str, tuple[int, ...]] = {
     "mixed_3b": (192, 64, 96, 128, 16, 32, 32),
@@ -61,13 +80,13 @@ _MIXED: dict[str, tuple[int, ...]] = {
 """Input channels, then the output channels of the six convolutions."""
 
 
-def borders(size: int, kernel: int, stride: int, convention: Convention) -> tuple[int, int]:
-    """Return the padding before and after an axis of ``size``.
+def borders(size: int, kernel: int, stride: int, adapts: bool) -> tuple[int, int]:
+    """Return the padding before and after an axis of ``size``, which adapts to the size, or not.
 
-    >>> borders(8, 3, 2, "same"), borders(7, 3, 2, "same"), borders(7, 3, 2, "fixed")
+    >>> borders(8, 3, 2, True), borders(7, 3, 2, True), borders(7, 3, 2, False)
     ((0, 1), (1, 1), (0, 1))
     """
-    step = (size % stride or stride) if convention == "same" else stride
+    step = (size % stride or stride) if adapts else stride
     total = max(kernel - step, 0)
     return total // 2, total - total // 2
 
@@ -77,7 +96,8 @@ class Unit(nn.Module):
 
     def __init__(self, channels: int, width: int, kernel: int, convention: Convention, stride: int = 1) -> None:
         super().__init__()
-        self.stride, self.kernel, self.convention = stride, kernel, convention
+        self.stride, self.kernel = stride, kernel
+        self.adapts = (convention != "core", convention == "piergiaj", convention == "piergiaj")  # time, height, width
         padding = kernel // 2 if stride == 1 else 0  # with a stride it depends on the input size
         self.conv = nn.Conv3d(channels, width, kernel, stride, padding, bias=False)
         self.norm = nn.BatchNorm3d(width, **_BATCH_NORM[convention])  # type: ignore[arg-type]
@@ -85,8 +105,8 @@ class Unit(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """(n, C, T, H, W) → (n, width, T / stride, H / stride, W / stride)."""
         if self.stride > 1:
-            sizes = reversed(x.shape[2:])
-            x = F.pad(x, [n for size in sizes for n in borders(size, self.kernel, self.stride, self.convention)])
+            axes = zip(reversed(x.shape[2:]), reversed(self.adapts))
+            x = F.pad(x, [n for size, adapts in axes for n in borders(size, self.kernel, self.stride, adapts)])
         return F.relu(self.norm(self.conv(x)), inplace=True)
 
 
@@ -98,12 +118,12 @@ class Pool(nn.Module):
 
     def __init__(self, kernel: Triple, stride: Triple, convention: Convention) -> None:
         super().__init__()
-        self.kernel, self.stride, self.convention = kernel, stride, convention
+        self.kernel, self.stride, self.adapts = kernel, stride, convention == "piergiaj"
 
     def forward(self, x: Tensor) -> Tensor:
         """(n, C, T, H, W) → the same with every axis divided by its stride, rounded up."""
         sizes, axes = x.shape[2:], range(3)
-        edges = [borders(sizes[a], self.kernel[a], self.stride[a], self.convention) for a in axes]
+        edges = [borders(sizes[a], self.kernel[a], self.stride[a], self.adapts) for a in axes]
         # an incomplete last window replaces the odd padding at the end, unless the axis ends with a complete window
         behind = [edges[a][1] - edges[a][0] if sizes[a] % self.stride[a] else 0 for a in axes]
         if any(behind):
@@ -162,6 +182,10 @@ class I3D(PretrainedVideo):
         self.channels = 2 if stream == "flow" else 3
         self.trunk = trunk(self.channels, convention)
 
+    def mirror(self, clips: Tensor) -> Tensor:
+        """Mirror clips left to right; motion to the right becomes motion to the left."""
+        return flip_flow(clips) if self.stream == "flow" else super().mirror(clips)
+
     def forward(self, clips: Tensor) -> Tensor:
         """(n, T, H, W, 3) uint8 → (n, 1024)."""
         maps = self.trunk(self.planes(clips)[:, : self.channels])
@@ -170,7 +194,16 @@ class I3D(PretrainedVideo):
 
     def fingerprint(self) -> dict[str, Any]:
         """Return plan, pixels, colours, weights, stream and convention."""
-        return super().fingerprint() | {"stream": self.stream, "convention": self.convention}
+        own = {"stream": self.stream, "convention": _STORED[self.convention]}
+        return super().fingerprint() | own
+
+
+def _convention(chosen: str | None, found: Found | None) -> Convention:
+    """Return the convention: chosen, else that of the weights, else that of pytorch-i3d."""
+    if chosen == "earlier":
+        return "core" if found and found.style.name == "hassony2" else "piergiaj"
+    name = chosen or (found.convention if found else None) or "piergiaj"
+    return cast(Convention, _OTHER_NAMES.get(name, name))
 
 
 def build(
@@ -178,6 +211,9 @@ def build(
     weights: WeightsOption = None,
     plan: PlanOption = "dae",
     size: Annotated[int, Field(ge=32, description="width and height of the centre crop")] = 224,
+    resize: ResizeOption = None,
+    crop: CropOption = None,
+    centre: CentreOption = "floor",
     stream: Annotated[
         Literal["rgb", "flow"],
         Field(
@@ -186,7 +222,11 @@ def build(
         ),
     ] = "rgb",
     convention: Annotated[
-        Convention | None, Field(description="convention of padding and batch norm (that of the weights, else same)")
+        Convention | Literal["action_net", "same", "fixed", "earlier"] | None,
+        Field(
+            description="whose padding and batch norm (that of the weights, else piergiaj); action_net is core; same, "
+            "fixed and earlier: as in runs of earlier versions"
+        ),
     ] = None,
     colours: ColoursOption = None,
     seed: SeedOption = 0,
@@ -198,14 +238,13 @@ def build(
         OptionError: there is no such plan, or its clips are too short.
     """
     found = open_weights(weights, "i3d")
-    usual = _CONVENTION_OF.get(found.style.name if found else "", "same")
     with seeded(seed):
         backbone = I3D(
             plans.parse(plan),
-            PixelRecipe((256 * size // 224, 455 * size // 224), (size, size)),
+            pixel_recipe((256 * size // 224, 455 * size // 224), size, resize, crop, centre),
             choose_colours(found, colours, "minus-one-to-one"),
             stream,
-            convention or usual,
+            _convention(convention, found),
         )
         backbone.start(found, seed)
     return backbone

@@ -16,13 +16,17 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from aqakit.backbones.parts.pretrained import (
+    CentreOption,
     ColoursOption,
+    CropOption,
     PlanOption,
     PretrainedVideo,
+    ResizeOption,
     SeedOption,
     WeightsOption,
     choose_colours,
     open_weights,
+    pixel_recipe,
     seeded,
 )
 from aqakit.recordings import clips as plans
@@ -71,6 +75,9 @@ def build(
     weights: WeightsOption = None,
     plan: PlanOption = "mscadc",
     size: Annotated[int, Field(ge=24, description="width and height of the centre crop")] = 180,
+    resize: ResizeOption = None,
+    crop: CropOption = None,
+    centre: CentreOption = "floor",
     colours: ColoursOption = None,
     seed: SeedOption = 0,
 ) -> MSCADC:
@@ -82,7 +89,7 @@ def build(
     """
     found = open_weights(weights, "mscadc")
     with seeded(seed):
-        pixels = PixelRecipe((2 * size, 32 * size // 9), (size, size))
+        pixels = pixel_recipe((2 * size, 32 * size // 9), size, resize, crop, centre)
         backbone = MSCADC(plans.parse(plan), pixels, choose_colours(found, colours, "imagenet"))
         backbone.start(found, seed)
     return backbone

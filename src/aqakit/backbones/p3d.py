@@ -5,10 +5,14 @@ Each 3×3×3 convolution is split into one over space and one over time.
 Three block types alternate: in A, the two follow one another; in B, they are parallel and added; in C, they follow one
 another, with a shortcut around the second. The last stage processes single time steps with plain 2-D blocks.
 
+The release of S3D pools after the first convolution without padding (``convention=s3d``), and its files were trained
+so; the original code, whose file was trained on Kinetics, pads by one pixel (``qijiezhao``). The weights choose.
+
 S3D scores a dive from four clips of 16 frames: jump, drop, entry and ending. A table with the columns
 ``video,jump,drop,entry,ending`` (a file name without its suffix and four frame numbers from 0) says where these stages
 start. Each of the first three clips is centred between the start of its stage and that of the next; the last clip
-starts with the ending. This is our reading of the published code. Without a table, the clips follow a plan.
+starts with the ending. This is our reading of the published code. With ``stride=2``, the default of its last class of
+data, a clip is every second of 32 frames around the same middle. Without a table, the clips follow a plan.
 """
 
 from __future__ import annotations
@@ -17,7 +21,7 @@ import csv
 from collections.abc import Mapping
 from itertools import pairwise
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal, cast
 
 import numpy as np
 import torch.nn.functional as F
@@ -47,6 +51,12 @@ PAPER = (
 )
 
 Stages = Mapping[str, tuple[int, ...]]
+Convention = Literal["qijiezhao", "s3d"]
+
+EARLIER = {"convention": "qijiezhao"}
+"""Options that give the features of runs before format 2, for options that were left to their defaults."""
+
+_POOL_PADDING: dict[Convention, tuple[int, int, int]] = {"qijiezhao": (0, 1, 1), "s3d": (0, 0, 0)}
 
 _DEPTH_3D = 47
 """3-D blocks: 3 + 8 + 36, in the first three of four stages; there are 50 blocks in all."""
@@ -124,7 +134,9 @@ class P3D(PretrainedVideo):
         plan: clip plan, used if no table of stages is given.
         pixels: resizing and cropping.
         colours: a name in :data:`aqakit.recordings.transforms.CONVENTIONS`.
+        convention: whose padding.
         stages: first frames of the four stages of each video.
+        stride: distance between the frames of the clip of a stage.
     """
 
     def __init__(
@@ -132,10 +144,12 @@ class P3D(PretrainedVideo):
         plan: plans.ClipPlan,
         pixels: PixelRecipe,
         colours: str,
+        convention: Convention,
         stages: Stages | None,
+        stride: int,
     ) -> None:
         super().__init__("p3d", plan, pixels, colours, fewest=_FRAMES)
-        self.shape, self.stages = (2048,), stages
+        self.shape, self.convention, self.stages, self.stride = (2048,), convention, stages, stride
         self.stem = nn.Conv3d(3, 64, (1, 7, 7), (1, 2, 2), (0, 3, 3), bias=False)
         self.stem_norm = nn.BatchNorm3d(64)
         self.layer1 = _layer(range(3), 64, 64)
@@ -146,7 +160,7 @@ class P3D(PretrainedVideo):
     def forward(self, clips: Tensor) -> Tensor:
         """(n, T, H, W, 3) uint8 → (n, 2048); for clips longer than 16 frames, the mean over time."""
         x = self.stem_norm(self.stem(self.planes(clips))).relu()
-        x = F.max_pool3d(x, (2, 3, 3), 2, (0, 1, 1))
+        x = F.max_pool3d(x, (2, 3, 3), 2, _POOL_PADDING[self.convention])
         for layer in (self.layer1, self.layer2, self.layer3):
             x = F.max_pool3d(layer(x), (2, 1, 1))
         n, moments = x.shape[0], x.shape[2]
@@ -171,8 +185,11 @@ class P3D(PretrainedVideo):
         return super().clips_of(numbers, length, shift, window)
 
     def fingerprint(self) -> dict[str, Any]:
-        """Return plan, pixels, colours, weights and stages."""
-        return super().fingerprint() | {"stages": self.stages and sorted(self.stages.items())}
+        """Return plan, pixels, colours, weights, stages and, if they are not the original ones, padding and stride."""
+        found = super().fingerprint() | {"stages": self.stages and sorted(self.stages.items())}
+        # only what differs from earlier versions, whose cached features are still found
+        changed = {"convention": (self.convention, "qijiezhao"), "stride": (self.stride, 1)}
+        return found | {name: value for name, (value, earlier) in changed.items() if value != earlier}
 
     def fingerprint_of(self, path: Path) -> dict[str, Any]:
         """Return the stages of this video; a copy of it under another name may have others."""
@@ -183,18 +200,19 @@ class P3D(PretrainedVideo):
             return super()._table(path, length, window, shift)
         if path.stem not in self.stages:
             raise DataError(f"{path}: the table of stages has no line for {path.stem}")
-        starts = stage_starts(self.stages[path.stem], length)
-        return np.clip(starts[:, None] + np.arange(_FRAMES) + shift, 0, length - 1)
+        starts = stage_starts(self.stages[path.stem], length, self.stride)
+        return np.clip(starts[:, None] + np.arange(_FRAMES) * self.stride + shift, 0, length - 1)
 
 
-def stage_starts(begins: tuple[int, ...], length: int) -> Frames:
+def stage_starts(begins: tuple[int, ...], length: int, stride: int = 1) -> Frames:
     """Return the first frame of the clips of jump, drop, entry and ending, in a video of ``length`` frames.
 
-    >>> stage_starts((31, 42, 65, 75), 103)
-    array([28, 45, 62, 75])
+    >>> stage_starts((31, 42, 65, 75), 103), stage_starts((31, 42, 65, 75), 103, stride=2)
+    (array([28, 45, 62, 75]), array([20, 37, 54, 71]))
     """
-    middles = [(a + b) // 2 - _FRAMES // 2 for a, b in pairwise(begins)]
-    return np.clip(np.array([*middles, begins[-1]], np.int64), 0, max(length - _FRAMES, 0))
+    reach = _FRAMES * stride
+    middles = [(a + b) // 2 - reach // 2 for a, b in pairwise(begins)]
+    return np.clip(np.array([*middles, begins[-1]], np.int64), 0, max(length - reach, 0))
 
 
 def read_stages(path: Path) -> Stages:
@@ -229,7 +247,13 @@ def build(
     stages: Annotated[
         Path | None, Field(description="table of the first frames of each video's stages, instead of a plan")
     ] = None,
+    stride: Annotated[
+        int, Field(ge=1, description="distance between the frames of the clip of a stage; with stages only")
+    ] = 1,
     size: Annotated[int, Field(ge=32, description="width and height to which frames are resized")] = 160,
+    convention: Annotated[
+        Convention | None, Field(description="whose padding of the first pooling (that of the weights, else qijiezhao)")
+    ] = None,
     colours: ColoursOption = None,
     seed: SeedOption = 0,
 ) -> P3D:
@@ -238,11 +262,15 @@ def build(
     Raises:
         WeightsError: the weights do not fit.
         DataError: the table of stages cannot be used.
-        OptionError: there is no such plan, or its clips are too short.
+        OptionError: there is no such plan, its clips are too short, or a stride is given without stages.
     """
+    if stride > 1 and not stages:
+        raise OptionError("p3d: stride is for the clips of stages; give stages, or put the stride into the plan")
     found = open_weights(weights, "p3d")
     table = read_stages(stages) if stages else None
+    padding = cast(Convention, convention or (found.convention if found else None) or "qijiezhao")
     with seeded(seed):
-        backbone = P3D(plans.parse(plan), PixelRecipe((size, size)), choose_colours(found, colours, "imagenet"), table)
+        named = choose_colours(found, colours, "imagenet")
+        backbone = P3D(plans.parse(plan), PixelRecipe((size, size)), named, padding, table, stride)
         backbone.start(found, seed)
     return backbone

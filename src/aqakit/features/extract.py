@@ -28,6 +28,7 @@ from aqakit.features.cache import load, save
 from aqakit.features.engines import Engine
 from aqakit.features.keys import cache_file, content_of, length, source
 from aqakit.recordings import video
+from aqakit.recordings.transforms import Shift
 from aqakit.recordings.video import Report
 from aqakit.system.prefetch import read_ahead
 from aqakit.system.progress import ThroughputLogger, track
@@ -213,7 +214,7 @@ def _finish(items: Iterator[_Opened | np.ndarray], backbone: Backbone, engine: E
     return Clips(features.float(), opened.length, fresh=True, content=opened.content, report=report)
 
 
-def pixels_of(sample: Sample, name: str, backbone: VideoBackbone, cache: Path, *, shift: int) -> Pixels:
+def pixels_of(sample: Sample, name: str, backbone: VideoBackbone, cache: Path, *, shift: Shift) -> Pixels:
     """Return the decoded frames of one sample, from the cache if available.
 
     They are shared by all backbones that read the same frames, whatever their weights.

@@ -15,6 +15,7 @@ from aqakit.backbones.parts.video import VideoBackbone
 from aqakit.errors import DataError
 from aqakit.recordings import signals, video
 from aqakit.recordings.hashing import content_hash
+from aqakit.recordings.transforms import Shift
 from aqakit.types import Sample
 
 FEATURE_VERSION = 1
@@ -41,7 +42,7 @@ def length(path: Path, backbone: Backbone, window: tuple[int, int] | None, rate:
     return len(signals.READERS[backbone.reads](path))
 
 
-def content_of(sample: Sample, name: str, backbone: Backbone, shift: int = 0) -> str:
+def content_of(sample: Sample, name: str, backbone: Backbone, shift: Shift = 0) -> str:
     """Hash what a backbone reads of a sample: of a folder, only the pictures of its clips."""
     path = source(sample, name, backbone)
     if not isinstance(backbone, VideoBackbone) or not path.is_dir():

@@ -14,6 +14,12 @@ each has its own half of the 256 here, as in an unused line of that code. The co
 randomly; here they start as the mean over neighbours. Its loss is the squared error of scores standardised within the
 batch, or 1 − Pearson's r; these are equal up to a factor and ignore units. Here the loss is the squared error in
 quarters of the score scale; ``correlation`` adds 1 − r.
+
+That code has two oddities, which are options here. Its graph of 17 joints joins the nose to the shoulders instead of
+the ears: ``graph=jrg17``. And its commonality sums over the wrong index of the learnt graph, which it shares with the
+difference module: what a joint receives there is weighted by what the others give in the other module
+(``transposed=true``). By default both modules read the graph the same way, as in the paper: row i weighs the
+neighbours of joint i.
 """
 
 from typing import Annotated
@@ -60,8 +66,9 @@ class Relations(nn.Module):
 
     reach: Tensor
 
-    def __init__(self, reach: Tensor) -> None:
+    def __init__(self, reach: Tensor, transposed: bool = False) -> None:
         super().__init__()
+        self.transposed = transposed
         self.register_buffer("reach", reach, persistent=False)
         mean = reach / reach.sum(2, keepdim=True).clamp(min=1)
         self.spatial, self.temporal = nn.Parameter(mean.clone()), nn.Parameter(mean.clone())
@@ -70,7 +77,8 @@ class Relations(nn.Module):
 
     def commonality(self, x: Tensor) -> Tensor:
         """Return the joints and the weighted sums of their neighbours: (B, N, J, D) → (B, N, 1 + H, J, D)."""
-        sums = torch.einsum("hij,bnjd->bnhid", (self.spatial * self.reach).abs(), x)
+        graph = (self.spatial * self.reach).abs()
+        sums = torch.einsum("hij,bnjd->bnhid", graph.mT if self.transposed else graph, x)
         return torch.cat([x[:, :, None], sums], dim=2)
 
     def difference(self, x: Tensor) -> Tensor:
@@ -185,6 +193,9 @@ def build(
     correlation: Annotated[
         float, Field(ge=0, description="weight of 1 − Pearson's r within a batch, added to the squared error")
     ] = 0.0,
+    transposed: Annotated[
+        bool, Field(description="transpose the learnt graph in the commonality module, as the public code does")
+    ] = False,
     dropout: DropoutOption = 0.1,
 ) -> JRG:
     """Build JRG for these features and labels.
@@ -196,7 +207,7 @@ def build(
     whole = _whole_width(features)
     if any(size % modalities for size in (width, whole or 0, WIDTH)):
         raise OptionError(f"jrg: features of shape {features.shape} do not split into {modalities} modalities")
-    relations = Relations(rings(hops(graph, count), bones))
+    relations = Relations(rings(hops(graph, count), bones), transposed)
     parts = {n: Encoder(width, modalities, dropout) for n in ("commonality", "difference", "change")}
     views = {n: Encoder(whole, modalities, dropout) for n in ("itself", "change")} if whole else {}
     return JRG(relations, parts, views, PointHead(512, labels.scale), correlation=correlation)

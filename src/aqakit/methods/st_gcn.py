@@ -3,8 +3,11 @@
 Each unit mixes every joint with its neighbours and then with its past and future (Yan et al. 2018). Subsets of
 neighbours have separate weights, and edges a learnt importance. The score is regressed on the mean over joints and
 time. Where paper and public code differ, the code is followed: the mean over neighbours instead of the symmetric
-normalisation, ten units instead of nine, distance from the centre counted in bones instead of measured. Videos may
-differ in length: padding takes no part in convolutions, norms or the mean.
+normalisation, ten units instead of nine, distance from the centre counted in bones instead of measured. Not followed is
+an accident of that code: with its ``max_hop=1``, joints more than one bone from the centre all count as infinitely far,
+so most edges away from the centre lose their direction. ``partition=spatial`` is the paper's idea;
+``partition=spatial-public`` gives the subsets of the code. Videos may differ in length: padding takes no part in
+convolutions, norms or the mean.
 
 Published: ``channels=64,64,64,64,128,128,128,256,256,256``, ``dimensions`` the number of coordinates of a joint, and
 ``dropout=0.5``; 3,083,669 parameters on a skeleton of 25 joints. The default network is sized for hundreds of videos,
@@ -126,7 +129,7 @@ class STGCN(Method):
 
 
 def _partition(chosen: Partition | None, graph: str) -> Partition:
-    if graph == "full" and chosen == "spatial":
+    if graph == "full" and chosen in ("spatial", "spatial-public"):
         raise OptionError("st_gcn: a full graph has no centre; set graph, or partition=distance")
     return chosen or ("distance" if graph == "full" else "spatial")
 

@@ -185,7 +185,9 @@ class Starts(ClipPlan):
     Clip k consists of the frames ``starts[k] + offsets``. A longer video is reduced to the nominal length by
     ``fit``: its ``last`` frames (a window that ends where the action ends, and begins before the action if that is
     shorter), its ``centre``, or as many frames ``spread`` evenly over it. A shorter video is always
-    spread: frame i of the plan is then ⌊i (L − 1) / (nominal − 1)⌋, so that some frames repeat.
+    spread: frame i of the plan is then ⌊i (L − 1) / (nominal − 1)⌋, so that some frames repeat. With ``rounding`` by
+    ``linspace``, that number is computed in floating point, as by ``np.linspace(0, L - 1, nominal, dtype=int)`` in the
+    public code: for some lengths, a frame is then one lower.
 
     >>> PLANS["dae"].clips(103)[-1], PLANS["dae"].clips(110)[0, 0], PLANS["dae"].clips(52).max()
     (array([ 87,  88, ..., 101, 102]), np.int64(7), np.int64(51))
@@ -195,6 +197,7 @@ class Starts(ClipPlan):
     offsets: tuple[int, ...]
     nominal: int
     fit: Literal["last", "centre", "spread"] = "last"
+    rounding: Literal["exact", "linspace"] = "exact"
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -208,12 +211,21 @@ class Starts(ClipPlan):
     def _clips(self, length: int) -> Frames:
         positions = np.array(self.starts, np.int64)[:, None] + np.array(self.offsets, np.int64)
         if self.fit == "spread" or self._short(length):
-            return spread(self.nominal, length)[positions]
+            exact = self.rounding == "exact"
+            rows = spread(self.nominal, length) if exact else np.linspace(0, length - 1, self.nominal, dtype=np.int64)
+            return rows[positions]
         room = length - self.nominal
         return positions + (room if self.fit == "last" else room // 2)
 
     def _reach(self, window: tuple[int, int]) -> tuple[int, int]:
         return (0, window[1] + 1) if self.fit == "last" else super()._reach(window)
+
+    def fingerprint(self) -> dict[str, Any]:
+        """Return everything that determines which frames are read, as JSON values."""
+        found = super().fingerprint()
+        if self.rounding == "exact":  # left out, so that features cached by earlier versions are found
+            del found["rounding"]
+        return found
 
 
 def _span(frames: int, stride: int) -> int:
@@ -233,6 +245,7 @@ PLANS: Mapping[str, ClipPlan] = {
     "c3d-avg": Starts(tuple(range(0, 81, 16)), _SIXTEEN, 103),
     "mscadc": Starts((0,), tuple(13 * i // 2 for i in range(16)), 103),
     "jigsaws": Starts(tuple(range(0, 145, 16)), _SIXTEEN, 160, "spread"),
+    "jigsaws-linspace": Starts(tuple(range(0, 145, 16)), _SIXTEEN, 160, "spread", "linspace"),
     "action-net": Starts(tuple(range(0, 2080, 80)), tuple(range(0, 80, 5)), 2080, "centre"),
 }
 """The clip plans of the papers.
@@ -242,6 +255,7 @@ PLANS: Mapping[str, ClipPlan] = {
 - ``c3d-avg`` (Parmar and Morris 2019): six consecutive clips; the last seven of 103 frames are not used.
 - ``mscadc`` (Parmar and Morris 2019): one clip of 16 frames, 6.5 apart, rounded down.
 - ``jigsaws`` (Tang et al. 2020): 160 frames spread over the trial, divided into ten consecutive clips.
+- ``jigsaws-linspace``: the same, with the rounding of the public code.
 - ``action-net`` (Zeng et al. 2020): 26 consecutive clips of 16 frames at 5 frames per second, from the centre;
   implemented as every fifth frame, which is right for videos of 25 frames per second.
 """

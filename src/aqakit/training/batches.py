@@ -18,6 +18,7 @@ from aqakit.features import extract
 from aqakit.features.extract import Extraction
 from aqakit.methods.parts.pooling import summarise
 from aqakit.recordings import transforms
+from aqakit.recordings.transforms import Shift
 from aqakit.system.progress import track
 from aqakit.training.collating import collate
 from aqakit.types import Batch, LabelSpec, Sample, Stream
@@ -125,7 +126,7 @@ class LivePixels:
         labels: their labels, as a Batch without streams.
         backbones: the backbone of each stream.
         cache: folder for the decoded frames.
-        shift: maximum random shift of the window in training, in frames, in either direction.
+        shift: how far the window moves at random in training.
         flip: whether to flip training videos horizontally with probability 1/2.
         jitter: maximum random translation of the picture in training, in pixels; the border is repeated.
     """
@@ -137,7 +138,7 @@ class LivePixels:
         backbones: Mapping[str, VideoBackbone],
         cache: Path,
         *,
-        shift: int = 0,
+        shift: Shift = 0,
         flip: bool = False,
         jitter: int = 0,
     ) -> None:
@@ -181,7 +182,7 @@ class LivePixels:
     def _clips(self, sample: Sample, name: str, backbone: VideoBackbone, seen: Augmentation) -> Tensor:
         pixels = extract.pixels_of(sample, name, backbone, self.cache, shift=self.shift)
         table = backbone.clips_of(pixels.numbers, pixels.length, seen.shift, sample.window)
-        return seen.apply(pixels.frames[torch.from_numpy(table)])
+        return seen.apply(pixels.frames[torch.from_numpy(table)], backbone)
 
 
 class PartlyLabelled:
@@ -227,13 +228,13 @@ class Augmentation:
     down: int = 0
     right: int = 0
 
-    def apply(self, clips: Tensor) -> Tensor:
-        """Translate and flip clips (N, T, H, W, 3)."""
+    def apply(self, clips: Tensor, backbone: VideoBackbone) -> Tensor:
+        """Translate and mirror clips (N, T, H, W, 3) of a backbone."""
         for axis, by in ((-3, self.down), (-2, self.right)):
             if by:
                 size = clips.shape[axis]
                 clips = clips.index_select(axis, (torch.arange(size) - by).clamp(0, size - 1))
-        return clips.flip(-2) if self.mirrored else clips
+        return backbone.mirror(clips) if self.mirrored else clips
 
 
 def has_score(source: BatchSource) -> Tensor:
@@ -263,7 +264,7 @@ def live_pixels(
     backbones: Mapping[str, VideoBackbone],
     cache: Path,
     *,
-    shift: int,
+    shift: Shift,
     flip: bool,
     jitter: int,
 ) -> tuple[LivePixels, Extraction]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
@@ -18,6 +19,7 @@ from aqakit.datasets.parts import partial_labels
 from aqakit.errors import OptionError
 from aqakit.features import engines
 from aqakit.features.engines import Engine
+from aqakit.recordings.transforms import Shift
 from aqakit.scores import recalibration
 from aqakit.system import configuration
 from aqakit.system.files import user_path
@@ -74,7 +76,7 @@ class Recipe:
     engine: engines.Name = "torch"
     precision: engines.Precision = "float32"
     calibration: str | None = None
-    shift: int = 0
+    shift: Shift = 0
     flip: bool = False
     jitter: int = 0
     members: int = 1
@@ -95,7 +97,9 @@ class Recipe:
     def from_json(cls, stored: Mapping[str, Any]) -> Recipe:
         """Restore a recipe from the result of :meth:`to_json`."""
         backbones = tuple((name, options) for name, options in stored["backbones"])
-        return cls(**{**stored, "backbones": backbones, "settings": Settings(**stored["settings"])})
+        shift = stored.get("shift", 0)
+        kept = {"backbones": backbones, "shift": tuple(shift) if isinstance(shift, list) else shift}
+        return cls(**{**stored, **kept, "settings": Settings(**stored["settings"])})
 
     def to_json(self) -> dict[str, Any]:
         """Return JSON values from which :meth:`from_json` restores the recipe."""
@@ -153,6 +157,20 @@ def _windows(value: object) -> object:
     raise ValueError("should be a number of windows, 0 to keep every clip, or auto")
 
 
+def _shift(value: object) -> object:
+    """A number of frames in either direction, or the first and last of a range."""
+    found = (
+        re.fullmatch(r"(-?\d{1,6})\s*(?:\.\.|…|:)\s*(-?\d{1,6})", value, re.ASCII) if isinstance(value, str) else None
+    )
+    ends = (int(found[1]), int(found[2])) if found else tuple(value) if isinstance(value, list | tuple) else None
+    if ends is not None:
+        if len(ends) == 2 and all(type(end) is int for end in ends) and ends[0] <= ends[1]:
+            return ends[1] if ends[0] == -ends[1] else ends
+    elif str(value).isdecimal():
+        return int(str(value))
+    raise ValueError("should be a number of frames, such as 3, or a range from low to high, such as 0..6")
+
+
 def run_options(
     *,
     task: Annotated[str | None, Field(description="the action to learn, for a data set with several")] = None,
@@ -175,7 +193,11 @@ def run_options(
         engines.Precision, Field(description="precision of the backbones; int8 distorts features: measure first")
     ] = "float32",
     calibration: Annotated[str | None, Field(description="a representative recording, to calibrate int8")] = None,
-    shift: Annotated[int, Field(ge=0, description="maximum random shift of the window in training, in frames")] = 0,
+    shift: Annotated[
+        Shift,
+        BeforeValidator(_shift),
+        Field(description="random shift of the window in training, in frames: 3 for −3 to 3, or a range such as 0..6"),
+    ] = 0,
     flip: Annotated[bool, Field(description="flip training videos horizontally with probability 1/2")] = False,
     jitter: Annotated[int, Field(ge=0, description="maximum random shift of the picture in training, in pixels")] = 0,
     members: Annotated[

@@ -17,6 +17,7 @@ from typing import Any, Literal, TypeVar
 
 from pydantic import BaseModel, NonNegativeInt, TypeAdapter, ValidationError
 
+from aqakit import discovery
 from aqakit.errors import RunError
 from aqakit.system.files import write_text
 from aqakit.training.recipe import Recipe
@@ -24,8 +25,11 @@ from aqakit.training.trust import Trust
 from aqakit.types import LabelSpec
 
 FILE = "run.json"
-FORMAT = 1
-"""Version of the run folder; increased when an older aqakit could not read a new run, or would misread it."""
+FORMAT = 2
+"""Version of the run folder; increased when an older aqakit could not read a new run, or would misread it.
+
+Since 2, some published weights choose another convention for their backbone, and ``shift`` may be a range.
+"""
 
 T = TypeVar("T")
 
@@ -95,7 +99,14 @@ def read(folder: Path) -> dict[str, Any]:
 def recipe_of(folder: Path, stored: Mapping[str, Any]) -> Recipe:
     """Return the recipe in the result of :func:`read`."""
     found = _made(Recipe, stored["recipe"], folder / FILE, "recipe")
-    return replace(found, backbones=tuple(found.backbones))
+    backbones = found.backbones if stored.get("format", 1) > 1 else map(_earlier, found.backbones)
+    return replace(found, backbones=tuple(backbones))
+
+
+def _earlier(backbone: tuple[str, Mapping[str, Any]]) -> tuple[str, Mapping[str, Any]]:
+    """Give the options that a run of format 1 left to the defaults of that time the values that they had."""
+    name, options = backbone
+    return name, {**getattr(discovery.find("backbones", name), "EARLIER", {}), **options}
 
 
 def labels_of(folder: Path, stored: Mapping[str, Any]) -> LabelSpec:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,7 +18,7 @@ from aqakit.backbones.parts.video import VideoBackbone, weights_hash
 from aqakit.backbones.weights import Found
 from aqakit.errors import OptionError
 from aqakit.recordings.clips import ClipPlan
-from aqakit.recordings.transforms import CONVENTIONS, PixelRecipe
+from aqakit.recordings.transforms import CONVENTIONS, Centre, PixelRecipe
 
 Colours = Literal["imagenet", "minus-one-to-one", "raw-255", "raw-255-bgr"]
 
@@ -29,6 +30,24 @@ WeightsOption = Annotated[
     Field(description="a weights file, published or saved by aqakit, see `aqakit weights`; none: random"),
 ]
 ColoursOption = Annotated[Colours | None, Field(description="normalisation of the pixels (that of the weights)")]
+ResizeOption = Annotated[
+    str | None,
+    Field(
+        description="size to which frames are resized first: WIDTHxHEIGHT, a number for the short side, or none for "
+        "frames as they are (in proportion to size)"
+    ),
+]
+CropOption = Annotated[
+    str | None,
+    Field(
+        description="what is cut from the centre: WIDTHxHEIGHT, or none for all; it is squeezed to the square of size "
+        "(that square)"
+    ),
+]
+CentreOption = Annotated[
+    Centre,
+    Field(description="where the crop begins if the difference is odd: rounded down, or as torchvision rounds"),
+]
 SeedOption = Annotated[int, Field(ge=0, description="seed of the random initial weights, if no weights are given")]
 
 
@@ -48,7 +67,7 @@ class PretrainedVideo(VideoBackbone):
 
     def __init__(self, name: str, plan: ClipPlan, pixels: PixelRecipe, colours: str, *, fewest: int) -> None:
         super().__init__(plan, pixels, CONVENTIONS[colours])
-        frames, (height, width) = plan.clips(1).shape[1], pixels.crop or pixels.size(1, 1)
+        frames, (height, width) = plan.clips(1).shape[1], pixels.shape
         if frames < fewest:
             raise OptionError(f"{name} needs clips of at least {fewest} frames, but those of the plan have {frames}")
         self.name, self.clip = name, (frames, height, width, 3)
@@ -98,6 +117,33 @@ def seeded(seed: int) -> Iterator[None]:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         yield
+
+
+def pixel_recipe(
+    usual: tuple[int, int], size: int, resize: str | None, crop: str | None, centre: Centre
+) -> PixelRecipe:
+    """Return how frames become squares of ``size``: by the options, else resized to ``usual`` and cropped.
+
+    Raises:
+        OptionError: a text is no size, or the crop is larger than the frame.
+    """
+    square = (size, size)
+    resized = usual if resize is None else _sides("resize", resize)
+    region = square if crop is None else _sides("crop", crop)
+    if isinstance(region, int):
+        region = (region, region)
+    done = square in (region, resized if region is None else None)
+    return PixelRecipe(resized, region, centre=centre, squeeze=None if done else square)
+
+
+def _sides(name: str, text: str) -> tuple[int, int] | int | None:
+    """(height, width) of a text such as 455x256, one number of a text such as 256, or None."""
+    if text == "none":
+        return None
+    parts = re.fullmatch(r"([1-9]\d{0,4})(?:[x×]([1-9]\d{0,4}))?", text, re.ASCII)
+    if parts is None:
+        raise OptionError(f"{name} {text!r} should be as 455x256 (width and height), 256, or none")
+    return int(parts[1]) if parts[2] is None else (int(parts[2]), int(parts[1]))
 
 
 def open_weights(path: Path | None, backbone: str) -> Found | None:

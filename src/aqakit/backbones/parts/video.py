@@ -12,9 +12,9 @@ from torch import Tensor, nn
 
 from aqakit.backbones.parts.base import Backbone
 from aqakit.errors import VideoError
-from aqakit.recordings import video
+from aqakit.recordings import transforms, video
 from aqakit.recordings.clips import ClipPlan, Frames
-from aqakit.recordings.transforms import Convention, PixelRecipe, crop, normalise
+from aqakit.recordings.transforms import Convention, PixelRecipe, Shift, normalise
 from aqakit.system.tensors import digest
 
 Pixels = NDArray[np.uint8]
@@ -72,15 +72,17 @@ class VideoBackbone(Backbone):
         next(incoming, None)  # the reader checks only at its end whether too many frames were missing
 
     def numbers(
-        self, path: Path, window: tuple[int, int] | None = None, *, shift: int = 0, rate: video.Rate = "stored"
+        self, path: Path, window: tuple[int, int] | None = None, *, shift: Shift = 0, rate: video.Rate = "stored"
     ) -> Frames:
-        """Return the (K,) numbers, in increasing order, of the frames read, if windows move by up to ``shift``.
+        """Return the (K,) numbers, in increasing order, of the frames read, if windows move within ``shift``.
 
         Raises:
             VideoError: as :meth:`read`.
         """
         length = video.probe(path, rate).frames
-        tables = [self._table(path, length, window, by) for by in range(-shift, shift + 1)]
+        first, last = transforms.reach(shift)
+        moves = sorted({0, *range(first, last + 1)})  # the test does not move
+        tables = [self._table(path, length, window, by) for by in moves]
         return np.unique(np.concatenate([table.ravel() for table in tables]))
 
     def frames(
@@ -88,7 +90,7 @@ class VideoBackbone(Backbone):
         path: Path,
         window: tuple[int, int] | None = None,
         *,
-        shift: int = 0,
+        shift: Shift = 0,
         rate: video.Rate = "stored",
         report: video.Report | None = None,
     ) -> tuple[Pixels, Frames, int]:
@@ -109,6 +111,10 @@ class VideoBackbone(Backbone):
     def clips_of(self, numbers: Frames, length: int, shift: int = 0, window: tuple[int, int] | None = None) -> Frames:
         """Return (N, T) indices into the frames of :meth:`frames`, so that shifted clips need no further decoding."""
         return np.searchsorted(numbers, self.plan.within(window or (0, length - 1), length, shift))
+
+    def mirror(self, clips: Tensor) -> Tensor:
+        """Mirror clips (…, T, H, W, 3) left to right, as a mirrored scene would look."""
+        return transforms.flip(clips)
 
     def normalise(self, clips: Tensor) -> Tensor:
         """(n, T, H, W, 3) uint8 → (n, T, 3, H, W) float32."""
@@ -138,7 +144,10 @@ class VideoBackbone(Backbone):
         size, interpolation = self.pixels.size, self.pixels.interpolation
         found = video.stream(path, numbers, size=size, interpolation=interpolation, rate=rate, report=report)
         for number, frame in found:
-            yield number, frame if self.pixels.crop is None else crop(frame, self.pixels.crop)
+            try:
+                yield number, self.pixels.finish(frame)
+            except ValueError as error:
+                raise VideoError(f"{path}: {error}; set resize, or a smaller crop") from None
 
 
 def weights_hash(model: nn.Module) -> str:

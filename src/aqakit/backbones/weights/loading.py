@@ -42,6 +42,7 @@ class Found:
         published: the catalogue entry it looks like; None for a ``state_dict`` saved by aqakit.
         colours: the normalisation it expects, a name in :data:`aqakit.recordings.transforms.CONVENTIONS`; None if
             unknown.
+        convention: the published code it belongs to, a name that the backbone knows; None if unknown.
     """
 
     path: Path
@@ -50,6 +51,7 @@ class Found:
     prefix: str
     published: Published | None
     colours: str | None
+    convention: str | None = None
 
     def fit(self, network: nn.Module) -> None:
         """Copy the tensors into a network.
@@ -114,26 +116,43 @@ def identify(path: Path, backbone: str) -> Found:
 def _found(path: Path, tensors: Mapping[str, Tensor], style: Style, prefix: str, backbone: str) -> Found:
     mine = {n.removeprefix(prefix): t for n, t in tensors.items() if n.startswith(prefix)}
     alike = _alike(path.name.removeprefix(".").removesuffix(".part"), style, mine)
-    if _TRAINED_FOR_SCORES & set(prefix.split(".")):
-        alike.sort(key=lambda entry: entry.colours != "imagenet")
-        colours = "imagenet" if alike else None
-    else:
-        colours = alike[0].colours if alike else None
+    like = alike[0] if alike else None
     if style.backbone != backbone:
-        like = f"looks like {alike[0].name} and " if alike else ""
-        raise WeightsError(f"{path} {like}holds the weights of {style.backbone}; {backbone} cannot use them")
-    return Found(path, mine, style, prefix, alike[0] if alike else None, colours)
+        looks = f"looks like {like.name} and " if like else ""
+        raise WeightsError(f"{path} {looks}holds the weights of {style.backbone}; {backbone} cannot use them")
+    if like is None:
+        return Found(path, mine, style, prefix, None, None)
+    trained = bool(_TRAINED_FOR_SCORES & set(prefix.split(".")))
+    if trained:
+        like = min(alike, key=lambda entry: entry.colours != "imagenet")
+    colours = "imagenet" if trained else like.colours
+    convention = like.copied if trained and like.copied else like.convention
+    return Found(path, mine, style, prefix, like, colours, convention)
 
 
 def _alike(name: str, style: Style, tensors: Mapping[str, Tensor]) -> list[Published]:
-    """Return the catalogue entries that match the contents of a file; those with its name first."""
+    """Return the catalogue entries that match the contents of a file.
+
+    What the contents leave open, the name of the file decides; without a known name, the order of the catalogue.
+    """
     head = tensors.get(style.classes or "")
     classes = None if head is None else len(head)
     first = tensors[style.marker]
     channels = 2 if first.ndim == 5 and first.shape[1] == 2 else 3
     entries = [entry for entry in CATALOGUE if (entry.style, entry.channels) == (style.name, channels)]
     exact = [entry for entry in entries if entry.classes == classes] or entries
-    return sorted(exact, key=lambda entry: name not in (entry.name, *entry.also))
+    fresh = [entry for entry in exact if entry.fresh] if head is not None and _never_trained(head) else []
+    return sorted(fresh or exact, key=lambda entry: name not in (entry.name, *entry.also))
+
+
+def _never_trained(head: Tensor) -> bool:
+    """Whether the weights of a layer are as PyTorch draws them: uniform up to 1 / √inputs, to the very bound.
+
+    The largest of a hundred thousand such numbers is within 1e-4 of the bound. Trained ones are mostly far beyond it.
+    """
+    bound = head[0].numel() ** -0.5
+    size = head.float().abs()
+    return 0.99 * bound < float(size.max()) <= 1.001 * bound and abs(float(size.mean()) / bound - 0.5) < 0.02
 
 
 def read(path: Path) -> dict[str, Tensor]:

