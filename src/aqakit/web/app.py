@@ -94,7 +94,7 @@ async def upload(
 
 
 @router.get("/api/scores/{job_id}", responses=_refusals(404))
-async def score(hub: TheHub, job_id: Id) -> Score:
+def score(hub: TheHub, job_id: Id) -> Score:
     """Return the progress of a video, and its score once it is finished."""
     return hub.score(job_id)
 
