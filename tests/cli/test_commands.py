@@ -92,6 +92,15 @@ def test_evaluate_prints_as_predicted_and_recalibrated(monkeypatch, capsys, trai
     assert "spearman" in capsys.readouterr().out
 
 
+def test_a_run_that_held_nothing_out_says_so(monkeypatch, capsys, trained, tmp_path):
+    monkeypatch.setenv("AQAKIT_CACHE", str(trained / "cache"))
+    words = ["dae", "--data", "manifest", "--root", trained / "my.csv", "--backbone", BACKBONE, "--epochs", 1]
+    assert aqakit(monkeypatch, "train", *words, "--protocol", "all", "--members", 1, "-o", tmp_path / "run") == 0
+    assert "nothing can be measured" in " ".join(capsys.readouterr().out.split())
+    assert aqakit(monkeypatch, "evaluate", tmp_path / "run", "--json", "-") == 0
+    assert json.loads(capsys.readouterr().out) == []
+
+
 def test_benchmark_writes_one_object_per_row(monkeypatch, capsys, trained, tmp_path):
     monkeypatch.setenv("AQAKIT_CACHE", str(trained / "cache"))
     words = [

@@ -31,6 +31,11 @@ _COLUMNS = (
 )
 
 
+NOTHING_HELD_OUT = (
+    "Every scored sample was trained on, so nothing can be measured: --members 5 or --validation SHARE holds some out."
+)
+
+
 def evaluate_run(run: Run) -> tuple[list[dict[str, Any]], list[str]]:
     """Return a row for each watched split, as predicted and recalibrated, and notes for the table."""
     rows = []
@@ -119,8 +124,13 @@ def _intervals(splits: Sequence[Groups]) -> str:
 
 def _notes(run: Run) -> list[str]:
     epoch, settings = run.description["epoch"] + 1, run.recipe.settings
+    chosen = (
+        f"epoch {epoch} ({settings.select}); seed {settings.seed}; fold {run.recipe.fold}; target {run.recipe.target}."
+    )
+    if not run.splits():
+        return [chosen, NOTHING_HELD_OUT, *run.description.get("notes", [])]
     notes = [
-        f"epoch {epoch} ({settings.select}); seed {settings.seed}; fold {run.recipe.fold}; target {run.recipe.target}.",
+        chosen,
         f"{_COLUMNS} span {run.labels.scale.span:g}.",
         _intervals([run.groups(split) for split in run.splits()]),
         *two_value_notes(_values(run)),
