@@ -1,7 +1,9 @@
 """Fixtures that several tests share."""
 
 import os
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -9,6 +11,7 @@ import torch
 from aqakit.metrics import comparison
 from aqakit.training import members
 
+_BLOCK = 65_521  # a prime, so that no two rows of a weight are alike
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 
 
@@ -41,6 +44,28 @@ def _less_of_everything():
         patch.setattr(members, "MEMBERS", 2)
         patch.setattr(comparison, "DRAWS", comparison.DRAWS // 10)
         yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _large_layers_repeat_their_weights():
+    """Random weights of large layers repeat a block: 78 million normal numbers take longer than the test of them."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("kaiming_uniform_", "kaiming_normal_"):
+            patch.setattr(torch.nn.init, name, _repeating(getattr(torch.nn.init, name)))
+        yield
+
+
+def _repeating(initialise: Callable[..., torch.Tensor]) -> Callable[..., torch.Tensor]:
+    def repeated(tensor: torch.Tensor, *args: Any, **options: Any) -> torch.Tensor:
+        if tensor.numel() < 10 * _BLOCK or options.get("mode", "fan_in") != "fan_in":
+            return initialise(tensor, *args, **options)
+        rows = -(-_BLOCK // tensor[0].numel())  # a weight of as many inputs
+        block = initialise(tensor.new_empty(rows, *tensor.shape[1:]), *args, **options).flatten()[:_BLOCK]
+        with torch.no_grad():
+            tensor.view(-1)[:] = block.repeat(-(-tensor.numel() // _BLOCK))[: tensor.numel()]
+        return tensor
+
+    return repeated
 
 
 @pytest.fixture(autouse=True)

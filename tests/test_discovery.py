@@ -2,8 +2,6 @@
 
 import inspect
 import os
-import subprocess
-import sys
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -11,8 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import Field
+from typer.testing import CliRunner
 
 from aqakit import discovery
+from aqakit.cli.app import app
 from aqakit.errors import OptionError
 from aqakit.system import configuration
 
@@ -114,8 +114,6 @@ def test_a_folder_of_plugins_adds_names_and_takes_none(monkeypatch, plugins, tmp
 
 
 def test_the_command_line_knows_a_plugin(plugins):
-    environment = os.environ | {"AQAKIT_PLUGINS": str(plugins), "COLUMNS": "120"}
-    words = [sys.executable, "-m", "aqakit", "train", "trivial", "--help"]
-    done = subprocess.run(words, env=environment, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    assert "--value" in done.stdout
+    done = CliRunner().invoke(app, ["train", "trivial", "--help"], env={"AQAKIT_PLUGINS": str(plugins)})
+    assert done.exit_code == 0, done.output
+    assert "--value" in done.output

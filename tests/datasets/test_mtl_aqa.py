@@ -55,6 +55,7 @@ def test_the_real_annotations(real: datasets.Dataset) -> None:
     assert set(real.labels.vocabulary) == set(words) - {"<sos>", "<eos>"}
 
 
+@pytest.mark.slow
 def test_the_smaller_sets_say_nothing_new(shared_data: Path) -> None:
     """Their annotations and captions are those of the whole, so that only their lists of dives need be read."""
     folder = shared_data / "mtl-aqa" / "Ready_2_Use"
@@ -64,6 +65,7 @@ def test_the_smaller_sets_say_nothing_new(shared_data: Path) -> None:
             assert all(whole[key] == value for key, value in pickles.load(path).items())
 
 
+@pytest.mark.slow
 def test_the_two_files_with_judges_differ_in_one_mark(shared_data: Path) -> None:
     mtl, numbered = (
         datasets.load("mtl_aqa", shared_data / "mtl-aqa", annotations=name) for name in ("judges", "dive-number")
@@ -88,6 +90,7 @@ def test_check_tells_the_known_errors(real: datasets.Dataset) -> None:
     assert report.ok  # all of these are warnings
 
 
+@pytest.mark.slow
 def test_floors_without_video(real: datasets.Dataset) -> None:
     table = benchmark("mtl_aqa", methods=[], backbones=[], root=real.root)
     found = {row["method"]: row["spearman"] for row in table.rows}

@@ -211,6 +211,7 @@ def test_what_cannot_be_run_says_why(load, monkeypatch, tmp_path):
         reproduction.reproduce("unlv-dive/s3d", root=root, weights="random")
 
 
+@pytest.mark.slow
 def test_s3d_on_the_released_features(shared_data, tmp_path, monkeypatch):
     """0.8091 is scikit-learn's own SVR on them."""
     monkeypatch.setenv("AQAKIT_CACHE", str(tmp_path))

@@ -138,7 +138,7 @@ def test_usdl(data: Batch) -> None:
     logits = linear(trunk(data, state), state, "head.logits")
     bins = np.arange(101) * 120 / 100
     agree(method.predict(data).mean, bins[logits.argmax(1)], WITHIN)
-    target = soft(array(data.score), bins, 5 * 1.2)
+    target = soft(array(data.score), bins, 20 * 1.2)
     loss = rel_entr(target, softmax(logits)).mean()
     agree(method.losses(data)["divergence"], loss, WITHIN)
     method.reduction, method.answer = "sum", "distribution"

@@ -41,7 +41,7 @@ def histogram(videos: list[Array], state: State, prefix: str = "base.") -> Array
 def supervised(videos: list[Array], data: Batch, state: State) -> float:
     """USDL's divergence of the labelled videos."""
     known = data.labelled.numpy()
-    target = soft(array(data.score)[known], BINS, 6.0)
+    target = soft(array(data.score)[known], BINS, 24.0)
     shown = histogram([video for video, one in zip(videos, known) if one], state)
     return rel_entr(target, shown).sum(1).mean()
 
@@ -181,7 +181,7 @@ def test_pseudo_label(data: Batch) -> None:
     mean = chance @ BINS
     spread = chance @ BINS**2 - mean**2 + 1.2**2 / 12
     sure = np.argsort(spread)[:4]
-    wanted = rel_entr(soft(mean[sure], BINS, 6.0), chance[sure]).sum(1).mean()
+    wanted = rel_entr(soft(mean[sure], BINS, 24.0), chance[sure]).sum(1).mean()
     agree(terms["divergence"], supervised(of(data), data, state), WITHIN)
     agree(terms["pseudo_label"], wanted, WITHIN)
     agree(method.predict(data).mean, histogram(of(data), state) @ BINS, WITHIN)

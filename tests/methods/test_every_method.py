@@ -132,7 +132,7 @@ BLIND = {"pose_dct", "coreg"}
 
 @pytest.mark.parametrize("module", sorted(set(NAMES) - BLIND), indirect=True)
 def test_it_learns(method, batch):
-    train, test = batch(videos=128), batch(videos=64, seed=1)
+    train, test = batch(videos=96), batch(videos=48, seed=1)
     remembered(method, train)
     parameters = [p for p in method.parameters() if p.requires_grad]
     if parameters:

@@ -97,7 +97,7 @@ def _held(random: np.random.Generator, noise: str, n: int, grouped: bool) -> flo
 
 
 @pytest.mark.parametrize("grouped", [False, True], ids=["single", "grouped"])
-@pytest.mark.parametrize("n", [20, 40, 100])
+@pytest.mark.parametrize("n", [pytest.param(20, marks=pytest.mark.slow), 40, pytest.param(100, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("noise", NOISE)
 def test_90_percent_intervals_hold_88_to_93_percent(noise, n, grouped) -> None:
     random = np.random.default_rng(n)

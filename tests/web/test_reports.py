@@ -106,6 +106,7 @@ def test_there_is_no_report_without_a_score(client, folder):
     assert client.get("/api/scores/apSG1NbKixKKR5lX-5tZ9A/report").status_code == 404
 
 
+@pytest.mark.slow
 def test_the_page_about_serving_runs_as_it_is_written(client, run, videos, tmp_path, monkeypatch, capsys):
     text = (Path(__file__).parents[2] / "docs" / "serve.md").read_text()
     monkeypatch.chdir(tmp_path)

@@ -235,7 +235,10 @@ def test_the_api_asks_for_the_token_and_the_page_does_not(folder, run):
 
 @pytest.mark.parametrize(
     ("limits", "words"),
-    [({"seconds": 0.2}, "longer than 0.2 s"), ({"memory": 2**20}, "memory|stopped")],
+    [
+        ({"seconds": 0.2}, "longer than 0.2 s"),
+        pytest.param({"memory": 2**20}, "memory|stopped", marks=pytest.mark.slow),
+    ],
 )
 def test_a_worker_has_no_more_time_and_memory_than_it_is_given(folder, run, videos, limits, words):
     jobs = Jobs(folder / "alone.sqlite")
