@@ -50,6 +50,7 @@ def test_every_script_is_run_here():
     assert {file.stem for file in SCRIPTS.glob("*.py")} == TESTED
 
 
+@pytest.mark.slow
 def test_defaults(run, monkeypatch, tmp_path):
     monkeypatch.setattr(members, "MEMBERS", 2)
     folder, rng = tmp_path / "data" / "kimore", np.random.default_rng(0)

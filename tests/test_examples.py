@@ -5,6 +5,7 @@ import json
 import os
 import re
 import runpy
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -74,9 +75,15 @@ def test_04_counts_what_its_intervals_hold(example):
         assert shares[1] == pytest.approx(0.8, abs=0.18)  # 80 samples, and 96 to fit on: 3 standard deviations
 
 
-def test_05_adds_a_method_that_keeps_the_contract(example, tmp_path):
+def test_05_adds_a_method_to_a_benchmark(example):
     printed = example("05", "--epochs", 1, recordings=60)
     assert re.search(r"mdn:components=1 .*five-fold", printed)
+
+
+@pytest.mark.slow
+def test_05_is_run_by_the_contract_tests(tmp_path):
+    (tmp_path / "my_plugins" / "methods").mkdir(parents=True)
+    shutil.copy(EXAMPLES / "05_add_a_method.py", tmp_path / "my_plugins" / "methods" / "mdn.py")
     words = [
         sys.executable,
         "-m",

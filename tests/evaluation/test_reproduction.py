@@ -168,6 +168,7 @@ def test_list_is_the_table_of_the_papers(monkeypatch, capsys, tmp_path):
     assert next(row for row in rows if row["name"] == "aqa-7/core")["by_task"]["sync_diving_3m"] == 0.9442
 
 
+@pytest.mark.slow
 def test_unlv_dive_by_the_papers_rule_and_by_the_last_epoch(monkeypatch, capsys, load, tmp_path):
     root = load("unlv_dive").root
     assert aqakit(monkeypatch, "reproduce", "unlv-dive/s3d", "--root", root, "--json", tmp_path / "out.json") == 0

@@ -268,7 +268,9 @@ def p3d_state() -> dict[str, Array]:
     return p3d_file()
 
 
-@pytest.mark.parametrize(("classes", "pool"), [(400, 1), (1, 0)], ids=["kinetics", "s3d"])
+@pytest.mark.parametrize(
+    ("classes", "pool"), [(400, 1), pytest.param(1, 0, marks=pytest.mark.slow)], ids=["kinetics", "s3d"]
+)
 @pytest.mark.parametrize("training", [False, pytest.param(True, marks=pytest.mark.slow)])
 def test_p3d(classes: int, pool: int, training: bool, p3d_state: dict[str, Array], tmp_path: Path) -> None:
     head = rounded({"fc.weight": np.zeros((classes, 2048)), "fc.bias": np.zeros(classes)})

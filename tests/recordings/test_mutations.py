@@ -20,7 +20,7 @@ def read_mutated(folder: Path, seed: int, count: int) -> dict[str, float]:
     return found
 
 
-@pytest.mark.parametrize("count", [pytest.param(50, id="some"), pytest.param(20_000, id="all", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("count", [pytest.param(25, id="some"), pytest.param(20_000, id="all", marks=pytest.mark.slow)])
 def test_every_mutated_file_is_read_or_refused_in_a_sentence(tmp_path: Path, count: int) -> None:
     found = read_mutated(tmp_path, count, count)
     assert found["files"] == count

@@ -159,6 +159,7 @@ def test_begun_bodies_make_way_and_busy_ones_do_not(connect: Connect, monkeypatc
         assert rest(begun[0])[1] < 1  # the oldest has gone
 
 
+@pytest.mark.slow
 def test_a_small_siege_keeps_no_honest_visitor_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(scorer, "Worker", FakeWorker)
     monkeypatch.setattr(FakeWorker, "deaths", {}, raising=False)
