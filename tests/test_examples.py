@@ -56,7 +56,7 @@ def test_02_leaves_a_run_that_predicts_what_it_printed(example):
 
 
 def test_03_shows_the_price_of_looking(example, tmp_path):
-    example("03", "--epochs", 2, "--json", tmp_path / "table.json", recordings=60)
+    example("03", "--epochs", 2, "--json", tmp_path / "table.json", recordings=40)
     rows = json.loads((tmp_path / "table.json").read_text())
     by_rule = {kind: [r["spearman"] for r in rows if r["optimistic"] is kind and r["seeds"]] for kind in (False, True)}
     assert len(by_rule[False]) == len(by_rule[True]) == 3

@@ -189,6 +189,7 @@ def test_flow_weights_are_not_taken_for_rgb(tmp_path: Path) -> None:
     assert i3d.build(weights=path, size=32, stream="flow").channels == 2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "classes", "nested", "colours"),
     [

@@ -43,6 +43,7 @@ def table(folder: Path, text: str) -> Path:
     return path
 
 
+@pytest.mark.slow
 def test_stage_clips_lie_between_the_beginnings(tmp_path: Path) -> None:
     recording = write_video(tmp_path / "001.avi", 90)
     backbone = p3d.build(size=32, stages=table(tmp_path, "video,jump,drop,entry,ending\n001,5,16,65,80\n"))

@@ -174,6 +174,7 @@ def test_the_subset_is_part_of_the_fingerprint_and_the_table_names_what_was_seen
     assert "transductive" in table.notes[1]
 
 
+@pytest.mark.slow
 def test_floors_see_the_same_labels(manifest):
     options = {"root": manifest, "backbones": [BACKBONE], "cache": manifest.parent / "cache", "epochs": 1}
     few, all_of_them = (

@@ -217,6 +217,7 @@ def test_where_shares_stand(shares, expected):
     assert [where[share] for share in shares] == pytest.approx(expected)
 
 
+@pytest.mark.slow
 def test_the_command_prints_the_tables_and_writes_rows_and_figures(swept, monkeypatch, capsys, tmp_path):
     folder, found, _, _ = swept
     monkeypatch.setenv("AQAKIT_CACHE", str(folder / "cache"))

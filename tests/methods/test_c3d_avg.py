@@ -134,6 +134,7 @@ def test_an_option_that_nothing_reads_is_an_error(module, labels, options, messa
         module.build(small(module), labels, **options)
 
 
+@pytest.mark.slow
 def test_it_learns_to_describe():
     train, test = batch(videos=128), batch(videos=64, seed=1)
     method = c3d_avg.build(FEATURES, LABELS, hidden=(64,), caption_width=32, caption_weight=1.0)

@@ -136,8 +136,8 @@ def test_it_learns(method, batch):
     remembered(method, train)
     parameters = [p for p in method.parameters() if p.requires_grad]
     if parameters:
-        optimizer = torch.optim.Adam(parameters, lr=4e-3)
-        for epoch in range(40):
+        optimizer = torch.optim.Adam(parameters, lr=5e-3)
+        for epoch in range(34):
             method.train().epoch = epoch
             optimizer.zero_grad()
             torch.stack(list(method.losses(train).values())).sum().backward()

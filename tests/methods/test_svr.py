@@ -108,6 +108,7 @@ def test_with_signal_the_answers_are_spread_and_rank(build, seed):
     assert spearmanr(answer, test.score).statistic > 0.5
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("factor", [1e-4, 1e4])
 def test_the_unit_of_the_scores_changes_nothing(factor):
     answer = predicted(svr.build(FEATURES, LABELS))

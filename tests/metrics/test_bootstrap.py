@@ -93,6 +93,7 @@ def test_groups_of_unequal_size_are_drawn_whole():
     assert np.mean(draws == 1.0) == pytest.approx(1 / 27, abs=0.01)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("crossed", [True, False])
 def test_intervals_hold_what_they_promise_where_groups_share_their_errors(crossed):
     """Each group in all folds, as surgeons in the published folds of JIGSAWS, or in one fold only."""

@@ -45,6 +45,7 @@ def test_pairing_finds_what_separate_intervals_miss():
     assert not comparison.over_samples(_closeness, true, first, second).within_noise
 
 
+@pytest.mark.slow
 def test_true_null_hypotheses_are_rejected_as_rarely_as_stated():
     rejected = []
     for _ in range(200):

@@ -80,7 +80,7 @@ def made(tmp_path_factory):
             **SETTINGS,
         )
         study = build_study([folder / "bench"])
-        html.write(study, folder / "report.html", folder=folder / "figures")
+        html.write(study, folder / "report.html")
     page = Page((folder / "report.html").read_text(encoding="utf-8"))
     return folder, table, study, page
 
@@ -179,13 +179,15 @@ def test_colours_follow_the_page(made):
     assert not any(colour in drawn for colour in svg.VARIABLES)
 
 
-def test_figures_are_files_too(made):
-    folder, _, _, page = made
-    names = {file.stem for file in (folder / "figures").iterdir()}
+@pytest.mark.slow
+def test_figures_are_files_too(made, tmp_path):
+    _, _, study, page = made
+    html.write(study, tmp_path / "report.html", folder=tmp_path / "figures")
+    names = {file.stem for file in (tmp_path / "figures").iterdir()}
     assert len(names) == page.text.count("<figcaption>")
     for name in names:
-        assert (folder / "figures" / f"{name}.png").read_bytes().startswith(b"\x89PNG")
-        assert ET.parse(folder / "figures" / f"{name}.svg").getroot().tag.endswith("svg")
+        assert (tmp_path / "figures" / f"{name}.png").read_bytes().startswith(b"\x89PNG")
+        assert ET.parse(tmp_path / "figures" / f"{name}.svg").getroot().tag.endswith("svg")
 
 
 def test_a_case_has_its_timeline_and_what_it_is_like(made):
@@ -256,7 +258,7 @@ def test_runs_that_cannot_be_compared_are_a_sentence(made, tmp_path):
     with pytest.raises(RunError, match="same method, fold and seed"):
         build_study([first, tmp_path / "copy"], data=False)
     with pytest.raises(RunError, match=r"no run\.json"):
-        build_study([folder / "figures"])
+        build_study([folder / "cache"])
     run_json.write(tmp_path / "copy", {**run_json.read(tmp_path / "copy"), "status": "running"})
     shutil.copytree(first, tmp_path / "good")
     assert "not finished" in build_study([tmp_path], data=False).notes[0]

@@ -113,6 +113,7 @@ def test_an_answer_that_is_not_read_ends(connect: Connect) -> None:
     assert len(found) < 2**25
 
 
+@pytest.mark.slow
 def test_an_answer_that_is_read_slowly_does_not_end(connect: Connect) -> None:
     with connect(b"GET /large HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n") as one:
         length = 0
@@ -143,6 +144,7 @@ def test_silent_ones_make_way_for_new_ones(connect: Connect, first: bytes) -> No
         assert len(silent) == 60
 
 
+@pytest.mark.slow
 def test_begun_bodies_make_way_and_busy_ones_do_not(connect: Connect, monkeypatch: pytest.MonkeyPatch) -> None:
     head = b"POST /slow HTTP/1.1\r\nHost: a\r\nContent-Length: 20\r\n\r\nx"
     with ExitStack() as stack:

@@ -1,9 +1,9 @@
 """Who may send requests: odd headers are refused, and never an error of the server."""
 
-import asyncio
 import ipaddress
 import random
 import socket
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -32,7 +32,8 @@ def status(guard: Guard, path: str = "/api/runs", **headers: bytes) -> int:
 
     named = [(name.encode(), value) for name, value in headers.items()]
     scope = {"type": "http", "path": path, "headers": named, "method": "GET", "query_string": b""}
-    asyncio.run(guard(scope, receive, send))
+    with suppress(StopIteration):
+        guard(scope, receive, send).send(None)  # it waits for nothing, so it needs no event loop
     return int(sent[0]["status"])
 
 

@@ -211,6 +211,7 @@ def test_runs_limits_and_health_are_told(client):
     assert {"/healthz", "/api/runs", "/api/scores", "/api/scores/{job_id}", "/api/scores/{job_id}/events"} <= set(paths)
 
 
+@pytest.mark.slow
 def test_a_worker_killed_in_mid_video_is_replaced_and_the_video_tried_once_more(client, videos):
     scorer = client.app.state.hub.scorer
     first = ended(client, send(client, videos[1]).json())  # so that the worker is ready
