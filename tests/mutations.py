@@ -1,8 +1,8 @@
 """Read thousands of mutated files in this process, and stop at the first that is not refused in one sentence.
 
-``python -m tests.mutations FOLDER SEED COUNT`` prints the largest growth of memory in MiB and the longest time in
-seconds. A crash by a signal, another exception than an :class:`aqakit.errors.AqakitError`, a call that would run code,
-ten seconds for one file or a GiB of memory ends it with an exit code that is not 0; the file is kept.
+``python -m tests.mutations files|videos FOLDER SEED COUNT`` prints the largest growth of memory in MiB and the longest
+time in seconds. A crash by a signal, another exception than an :class:`aqakit.errors.AqakitError`, a call that would
+run code, ten seconds for one file or a GiB of memory ends it with an exit code that is not 0; the file is kept.
 """
 
 import io
@@ -19,6 +19,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
+import av
 import numpy as np
 import torch
 from safetensors.torch import save_file
@@ -27,7 +28,7 @@ from aqakit.backbones.weights import loading
 from aqakit.datasets.parts.loading import load as load_dataset
 from aqakit.errors import AqakitError
 from aqakit.features import cache
-from aqakit.recordings import pickles, signals
+from aqakit.recordings import pickles, signals, video
 from aqakit.training import run_files, run_json
 from tests.releases import mtl_aqa_dives, write_mtl_aqa
 
@@ -159,8 +160,12 @@ def rezipped(data: bytes, chance: random.Random) -> bytes:
     return file.getvalue()
 
 
-def cases(folder: Path) -> list[tuple[str, list[bytes], Callable[[Path], object]]]:
-    """Name of the file, its intact contents, and what reads it."""
+Case = tuple[str, list[bytes], Callable[[Path], object]]
+"""Name of a file, its intact contents, and what reads it."""
+
+
+def cases(folder: Path) -> list[Case]:
+    """Files of annotations, motion, features, weights and runs."""
     annotations = write_mtl_aqa(folder / "mtl") / "augmented_final_annotations_dict.pkl"
     key = "0" * 32
     cache.save(folder / "aa" / f"{key}.safetensors", {"features": torch.ones(3, 2), "length": torch.tensor(3)})
@@ -187,6 +192,38 @@ def cases(folder: Path) -> list[tuple[str, list[bytes], Callable[[Path], object]
     ]
 
 
+VIDEOS = (
+    ("a.mp4", "libx264", "yuv420p"), ("a.mov", "mpeg4", "yuv420p"), ("a.avi", "mpeg4", "yuv420p"),
+    ("a.mkv", "libx264", "yuv420p"), ("a.webm", "libvpx", "yuv420p"), ("a.avi", "mjpeg", "yuvj420p"),
+    ("a.mpg", "mpeg2video", "yuv420p"), ("a.ts", "libx264", "yuv420p"), ("a.gif", "gif", "rgb8"),
+)  # fmt: skip
+"""Name, codec and pixel format of the videos that are mutated."""
+
+
+def video_cases(folder: Path) -> list[Case]:
+    """Short videos of several containers and codecs."""
+    pictures = np.random.default_rng(0).integers(0, 256, (12, 48, 64, 3), np.uint8).repeat(2, axis=0)
+    return [(name, [_encoded(folder / name, codec, kind, pictures)], _watch) for name, codec, kind in VIDEOS]
+
+
+def _encoded(file: Path, codec: str, kind: str, pictures: np.ndarray) -> bytes:
+    with av.open(file, "w") as container:
+        stream = container.add_stream(codec, rate=25)
+        stream.width, stream.height, stream.pix_fmt = pictures.shape[2], pictures.shape[1], kind
+        for picture in pictures:
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
+        container.mux(stream.encode(None))
+    return file.read_bytes()
+
+
+def _watch(file: Path) -> None:
+    for _ in video.stream(file):
+        pass
+
+
+KINDS = {"files": cases, "videos": video_cases}
+
+
 def refusal(read: Callable[[Path], object], file: Path) -> str:
     """What a reader says of a file; empty if it reads it."""
     try:
@@ -196,10 +233,10 @@ def refusal(read: Callable[[Path], object], file: Path) -> str:
     return ""
 
 
-def main(folder: Path, seed: int, count: int) -> None:
-    """Read ``count`` files; every kind equally often."""
+def main(kind: str, folder: Path, seed: int, count: int) -> None:
+    """Read ``count`` files of a kind; each of its cases equally often."""
     chance = random.Random(seed)
-    prepared = cases(folder)
+    prepared = KINDS[kind](folder)
     for name, contents, read in prepared:  # intact, so that everything is imported
         (folder / name).write_bytes(contents[0])
         with suppress(AqakitError):  # two tensors are weights, and no features
@@ -230,4 +267,4 @@ def _peak() -> float:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]))
+    main(sys.argv[1], Path(sys.argv[2]), int(sys.argv[3]), int(sys.argv[4]))
