@@ -1,4 +1,4 @@
-"""Mutated pickles, arrays, tensors, JSON and videos: no crash, no code run, little memory and time, one sentence each."""
+"""Mutated pickles, arrays, tensors, JSON and videos: no crash, no code run, bounded memory and time, one sentence."""
 
 import json
 import os
