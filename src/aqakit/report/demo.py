@@ -23,14 +23,14 @@ from aqakit.training.train import execute
 from aqakit.types import Sample
 
 SETTINGS: dict[str, Any] = {
-    "data": "synthetic_dives:count=480",
+    "data": "synthetic_dives:count=680",
     "backbone": "c3d_small",
     "target": "total",
     "finetune": True,
     "flip": True,
     "jitter": 2,
     "validation": 0.15,
-    "epochs": 12,
+    "epochs": 16,
     "dropout": 0.3,
     "batch_size": 16,
     "learning_rate": 2e-3,
