@@ -117,3 +117,12 @@ def test_the_command_line_knows_a_plugin(plugins):
     done = CliRunner().invoke(app, ["train", "trivial", "--help"], env={"AQAKIT_PLUGINS": str(plugins)})
     assert done.exit_code == 0, done.output
     assert "--value" in done.output
+
+
+def test_each_wrong_option_is_one_sentence_without_words_of_the_library():
+    with pytest.raises(OptionError) as caught:
+        configuration.configure("i3d", discovery.find("backbones", "i3d").build, {"convention": "foo", "size": "x"})
+    said = str(caught.value)
+    assert said.count("convention:") == said.count("size:") == 1
+    assert "'piergiaj', 'core' or 'hassony2' (got 'foo')" in said
+    assert "literal" not in said

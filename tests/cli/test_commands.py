@@ -4,6 +4,7 @@ import csv
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -90,6 +91,12 @@ def test_evaluate_prints_as_predicted_and_recalibrated(monkeypatch, capsys, trai
         ("test", "recalibrated"),
     ]
     assert "spearman" in capsys.readouterr().out
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")
+def test_a_full_device_is_named(monkeypatch, capsys, trained):
+    assert aqakit(monkeypatch, "predict", trained / "run", trained / "0.npy", "--json", "/dev/full") == 1
+    assert "aqakit: /dev/full: No space left on device" in capsys.readouterr().err
 
 
 def test_a_run_that_held_nothing_out_says_so(monkeypatch, capsys, trained, tmp_path):

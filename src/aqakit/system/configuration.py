@@ -69,7 +69,7 @@ def configure(owner: str, function: Callable[..., Any], values: Mapping[str, Any
     try:
         checked = _model(function)(**{n: v for n, v in values.items() if n not in unknown})
     except ValidationError as error:
-        problems += [_sentence(item) for item in error.errors()]
+        problems += {str(item["loc"][0]): _sentence(item) for item in reversed(error.errors())}.values()
     if problems:
         raise OptionError(f"{owner}: " + "; ".join(problems))
     found = {o.name: getattr(checked, o.name) for o in known}
@@ -83,7 +83,8 @@ def _model(function: Callable[..., Any]) -> type[BaseModel]:
 
 
 def _sentence(item: Mapping[str, Any]) -> str:
-    where = ".".join(str(part) for part in item["loc"])
+    """What is wrong with one option; of a union, what its first kind says."""
+    where, said = item["loc"][0], str(item["msg"]).removeprefix("Value error, ")
     if item["type"] == "missing":
         return f"{where}: must be given"
-    return f"{where}: {str(item['msg'])[:1].lower()}{str(item['msg'])[1:]} (got {item['input']!r})"
+    return f"{where}: {said[:1].lower()}{said[1:]} (got {item['input']!r})"

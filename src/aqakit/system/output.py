@@ -30,15 +30,21 @@ def write_output(file: Path, text: str) -> None:
     encoding, of a file name, are written as their number.
 
     Raises:
-        OSError: the file cannot be written.
+        OSError: the file cannot be written; the error names it.
     """
-    if is_standard_output(file):
-        _to_standard_output(text)
-    elif is_replaceable(file):
-        write_text(Path(os.path.realpath(file)), _valid(text))
-    else:
-        with file.open("w", encoding="utf-8", errors="backslashreplace") as stream:
-            stream.write(text)
+    try:
+        if is_standard_output(file):
+            _to_standard_output(text)
+        elif is_replaceable(file):
+            write_text(Path(os.path.realpath(file)), _valid(text))
+        else:
+            with file.open("w", encoding="utf-8", errors="backslashreplace") as stream:
+                stream.write(text)
+    except BrokenPipeError:
+        raise  # the reader has had enough
+    except OSError as error:
+        name = "standard output" if str(file) == STANDARD_OUTPUT else str(file)
+        raise OSError(error.errno, error.strerror, error.filename or name) from error
 
 
 def is_replaceable(file: Path) -> bool:
