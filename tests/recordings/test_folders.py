@@ -54,6 +54,17 @@ def test_several_sequences_are_refused_and_named(kind, tmp_path):
         assert pattern in str(caught.value)
 
 
+def test_a_picture_of_another_size_is_refused_by_name(tmp_path):
+    folder = fill(tmp_path / "frames", "1.png", "2.png", "3.png")
+    with Image.open(folder / "2.png") as picture:
+        width, height = picture.size
+        picture.rotate(90, expand=True).save(folder / "2.png")  # a turned camera is none of another size
+        picture.resize((width, height + 2)).save(folder / "3.png")
+    assert len(list(video.stream(folder, [0, 1]))) == 2
+    with pytest.raises(VideoError, match=rf"3\.png has {width} × {height + 2} pixels"):
+        list(video.stream(folder))
+
+
 def test_a_number_that_is_there_twice_is_refused(tmp_path):
     with pytest.raises(VideoError, match=r"1\.png and 01\.png|01\.png and 1\.png"):
         video.probe(fill(tmp_path / "frames", "01.png", "1.png", "2.png"))

@@ -52,15 +52,28 @@ class Folder:
         return self.info.path / self.names[number]
 
     def decode(self, wanted: Sequence[int]) -> Generator[Decoded, None, None]:
-        """Yield the requested pictures; for an unreadable one, the nearest readable one after the previous request."""
+        """Yield the requested pictures; for an unreadable one, the nearest readable one after the previous request.
+
+        Raises:
+            VideoError: a picture has another size than the first one.
+        """
         done = -1
         for number in wanted:
             for nearest in range(number, done, -1):
                 found = _decode(self.path_of(nearest))
                 if found is not None:
+                    self._check_size(nearest, found[0])
                     yield Decoded(nearest, found[0], found[1])
                     break
             done = number
+
+    def _check_size(self, number: int, picture: VideoFrame) -> None:
+        own, first = (picture.width, picture.height), (self.info.width, self.info.height)
+        if sorted(own) != sorted(first):  # a camera that is turned in between swaps the sides
+            raise VideoError(
+                f"{self.path_of(number)} has {own[0]} × {own[1]} pixels, but the first picture of the folder "
+                f"{first[0]} × {first[1]}; the pictures of a video have one size, so take out what is of another one"
+            )
 
 
 def survey(path: Path) -> Folder:
