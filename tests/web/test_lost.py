@@ -15,6 +15,7 @@ import pytest
 
 from aqakit.web import server
 from tests.cli.test_full_disk import mounted
+from tests.forks import fork, wait
 from tests.web.test_server import folder, free_port, run, send, serving, videos  # noqa: F401 (fixtures)
 
 pytestmark = pytest.mark.slow
@@ -71,14 +72,8 @@ def expected(run: Any, videos: list[Path]) -> list[float]:  # noqa: F811
 
 def forked(run: Path, folder: Path, port: int) -> int:  # noqa: F811
     """Start a server in a child that has imported everything already; return its process id."""
-    child = os.fork()
-    if child == 0:
-        try:
-            options = {"host": "127.0.0.1", "token": None, "megabytes": 5, "hours": 24.0}
-            server.serve([run], port=port, folder=folder, **options)
-        finally:
-            os._exit(1)
-    return child
+    options = {"host": "127.0.0.1", "token": None, "megabytes": 5, "hours": 24.0}
+    return fork(lambda: server.serve([run], port=port, folder=folder, **options))
 
 
 def test_killed_thirty_times_no_job_is_lost_and_every_score_is_the_same(
@@ -96,7 +91,7 @@ def test_killed_thirty_times_no_job_is_lost_and_every_score_is_the_same(
         time.sleep(chance.uniform(0.2, 9.0))
         scored += _is_scoring(port)
         os.kill(child, signal.SIGKILL)
-        killed += os.WTERMSIG(os.waitpid(child, 0)[1]) == signal.SIGKILL
+        killed += wait(child) == -signal.SIGKILL
     with serving(run.folder, tmp_path / "kept", port):
         visitor.join(timeout=240)
         assert len(visitor.accepted) == JOBS

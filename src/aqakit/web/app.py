@@ -156,10 +156,10 @@ async def _changes(hub: Hub, job_id: str) -> AsyncIterator[str]:
         silent += POLL
 
 
-async def _not_stored(_: Request, error: Exception) -> Response:
+async def _not_stored(request: Request, error: Exception) -> Response:
     if (refused := refused_by_disk(error)) is None:
         raise error
-    return await http_exception_handler(_, refused)
+    return await http_exception_handler(request, refused)
 
 
 def create_app(
