@@ -170,7 +170,8 @@ def normalise(frames: Tensor, mean: tuple[float, ...], std: tuple[float, ...], b
         raise ValueError(f"frames must be uint8, not {frames.dtype}")
     scale = 1 / (255 * torch.tensor(std, device=frames.device))
     shift = torch.tensor(mean, device=frames.device) / torch.tensor(std, device=frames.device)
-    scaled = frames * scale - shift
+    width = frames.shape[-2]  # rows of W × 3 numbers are much faster than pixels of three
+    scaled = (frames.flatten(-2) * scale.repeat(width)).sub_(shift.repeat(width)).unflatten(-1, (width, 3))
     return (scaled.flip(-1) if bgr else scaled).movedim(-1, -3)
 
 

@@ -21,6 +21,7 @@ from aqakit.recordings import transforms
 from aqakit.recordings.transforms import Shift
 from aqakit.system.progress import track
 from aqakit.training.collating import collate
+from aqakit.training.pixel_memory import PixelMemory
 from aqakit.types import Batch, LabelSpec, Sample, Stream
 
 _VIDEOS_AT_ONCE = 32  # of pixels, or of large maps
@@ -121,6 +122,8 @@ def joint_batch(sources: Sequence[CachedFeatures], indices: Sequence[Tensor]) ->
 class LivePixels:
     """Pixels, decoded once and cached on disk; the backbones of the run compute features from them, with gradients.
 
+    While there is room, they also stay in memory.
+
     Args:
         samples: the samples that could be read.
         labels: their labels, as a Batch without streams.
@@ -129,6 +132,7 @@ class LivePixels:
         shift: how far the window moves at random in training.
         flip: whether to flip training videos horizontally with probability 1/2.
         jitter: maximum random translation of the picture in training, in pixels; the border is repeated.
+        memory: what holds frames, shared by all subsets; a new one if not given.
     """
 
     def __init__(
@@ -141,8 +145,10 @@ class LivePixels:
         shift: Shift = 0,
         flip: bool = False,
         jitter: int = 0,
+        memory: PixelMemory | None = None,
     ) -> None:
         self.samples, self.labels, self.backbones = samples, labels, backbones
+        self.memory = memory or PixelMemory()
         self.cache, self.shift, self.flip, self.jitter = cache, shift, flip, jitter
 
     at_once = _VIDEOS_AT_ONCE
@@ -159,7 +165,7 @@ class LivePixels:
         return self._like(self.samples, collate(self.samples, labels, {}))
 
     def _like(self, samples: Sequence[Sample], labels: Batch) -> LivePixels:
-        more: dict[str, Any] = {"shift": self.shift, "flip": self.flip, "jitter": self.jitter}
+        more: dict[str, Any] = {"shift": self.shift, "flip": self.flip, "jitter": self.jitter, "memory": self.memory}
         return LivePixels(samples, labels, self.backbones, self.cache, **more)
 
     def batch(self, index: Tensor, generator: torch.Generator | None = None) -> Batch:
@@ -180,7 +186,9 @@ class LivePixels:
         return Augmentation(transforms.random_shift(self.shift, generator), bool(mirrored), down, right)
 
     def _clips(self, sample: Sample, name: str, backbone: VideoBackbone, seen: Augmentation) -> Tensor:
-        pixels = extract.pixels_of(sample, name, backbone, self.cache, shift=self.shift)
+        pixels = self.memory.get(
+            (sample.id, name), lambda: extract.pixels_of(sample, name, backbone, self.cache, shift=self.shift)
+        )
         table = backbone.clips_of(pixels.numbers, pixels.length, seen.shift, sample.window)
         return seen.apply(pixels.frames[torch.from_numpy(table)], backbone)
 
