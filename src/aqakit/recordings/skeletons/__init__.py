@@ -1,0 +1,1 @@
+"""Files of joints: one file of this folder is one format, recognised by its content."""
