@@ -12,7 +12,8 @@ from aqakit.errors import DataError
 from aqakit.recordings.skeletons.parts import tables
 from aqakit.recordings.skeletons.parts.found import Found
 from aqakit.recordings.skeletons.parts.layouts import LAYOUTS
-from aqakit.recordings.skeletons.parts.source import Source, cells
+from aqakit.recordings.skeletons.parts.source import Source
+from aqakit.recordings.skeletons.parts.tables import cells
 
 GENERAL = True
 
