@@ -69,8 +69,8 @@ def _tracked(
     if len(bad):
         frame, joint = bad[0]
         raise DataError(
-            f"{source.path}, frame {frame}, joint {joint}, counted from 0: its fourth number {state[frame, joint]:g} is "
-            "no tracking state 0, 1 or 2; leave out other columns"
+            f"{source.path}, frame {frame}, joint {joint}, counted from 0: its fourth number {state[frame, joint]:g} "
+            "is no tracking state 0, 1 or 2; leave out other columns"
         )
     if not state.any():
         return values[..., :3], None, ("all tracking states are 0: they are not used",)
