@@ -7,6 +7,7 @@ from pathlib import Path
 
 _POSITIONS = re.compile(r"positions?", re.IGNORECASE)
 _TEXT = re.compile(r".*\.txt(\.gz)?", re.IGNORECASE)
+_PICTURES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff")
 _JSON = re.compile(r"[^.].*\.json(\.gz)?", re.IGNORECASE)
 
 
@@ -26,6 +27,14 @@ def frames_in(folder: Path) -> list[Path]:
     """Return the files of JSON in a folder, in the order of the numbers in their names."""
     found = [file for file in folder.iterdir() if _JSON.fullmatch(file.name)]
     return sorted(found, key=lambda file: (number_in(file.name), file.name))
+
+
+def is_folder(path: Path) -> bool:
+    """Whether a path is a folder of JSON, and of no pictures."""
+    if not path.is_dir():
+        return False
+    names = [file.name.lower() for file in path.iterdir()]
+    return any(map(_JSON.fullmatch, names)) and not any(name.endswith(_PICTURES) for name in names)
 
 
 def number_in(name: str) -> int:
