@@ -17,6 +17,7 @@ Table = NDArray[np.float64]
 MISSING = frozenset({"", "nan", "na", "n/a", "-", "null", "none"})
 """Cells without a value, in lower case."""
 
+_LARGEST = float(np.finfo(np.float32).max)
 _AGAIN = "copy or export the file again"
 
 
@@ -94,7 +95,7 @@ def value(path: Path, line: int, column: int, text: str) -> float:
         found = number(text)
     except ValueError:
         found = np.inf
-    if np.isinf(in_range(np.array([found]))[0]):
+    if abs(found) > _LARGEST:
         raise DataError(_not_finite(path, line, column, text))
     return found
 
