@@ -52,7 +52,8 @@ def angles_of(path: Path) -> Path | None:
     if not _TEXT.fullmatch(path.name) or not _POSITIONS.search(path.name):
         return None
     name = _swapped(path.name)
-    for folder in dict.fromkeys((path.parent, path.parent.with_name(_swapped(path.parent.name) or "."))):
+    here = path.absolute().parent
+    for folder in (path.parent, here.with_name(_swapped(here.name)) if here.name else here):
         for ending in (name, name.removesuffix(".gz"), name + ".gz"):
             if (folder / ending).is_file():
                 return folder / ending
