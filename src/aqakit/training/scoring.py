@@ -77,7 +77,7 @@ def doubts(run: Run, rows: Sequence[dict[str, Any]]) -> list[str]:
     said += [f"{name}: {sentence}" for name, one in known for sentence in one.sentences()]
     read = [(row["recording"], Report(**_report(row))) for row in rows if "frames" in row]
     said += [
-        f"{row['recording']}: {1 - row['joints_seen']:.0%} of its joint positions were missing for too long and are filled in"
+        f"{row['recording']}: {1 - row['joints_seen']:.1%} of its joints were missing for too long, and are filled in"
         for row in rows
         if row.get("joints_seen", 1.0) < 1
     ]
