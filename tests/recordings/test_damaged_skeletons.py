@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import os
 import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -204,3 +205,21 @@ def test_damaged_arrays_are_one_sentence(name: str, case: Case, tmp_path: Path):
     _refused(path)
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
     _refused(path)
+
+
+@pytest.mark.parametrize("number", [10**400, -1, 0.5, "one", True, None, 7])
+@pytest.mark.parametrize("name", ["mmpose inferencer", "mediapipe json"])
+def test_odd_numbers_of_frames_are_one_sentence(number: Any, name: str, tmp_path: Path):
+    (case,) = (case for case in CASES if case.name == name)
+    path = case.write(tmp_path)
+    loaded = json.loads(path.read_text())
+    frames = loaded if isinstance(loaded, list) else loaded["frames"]
+    frames[8]["frame_id" if name.startswith("mm") else "frame"] = number  # 7 is taken
+    path.write_text(json.dumps(loaded))
+    assert "frame 8" in _refused(path)
+
+
+def test_a_pipe_in_a_folder_is_left(tmp_path: Path):
+    path = CASES[0].write(tmp_path)
+    os.mkfifo(path / "walk2_000000000099_keypoints.json")
+    assert len(skeletons.read(path).joints) == len(CASES[0].joints)

@@ -180,12 +180,9 @@ def _of_json(source: Source) -> Found:
     frames: dict[float, list[Person]] = {}
     for at, one in enumerate(loaded):
         number = one.get("frame", at) if isinstance(one, dict) else at
-        if isinstance(number, bool) or not isinstance(number, int) or number in frames:
-            raise DataError(
-                f"{source.path}, frame {at}, counted from 0: its number is no whole one of its own; export it again"
-            )
         where = f"frame {at}, counted from 0"
-        frames[float(number)] = [_person(source.path, where, some) for some in _people(source.path, where, one, world)]
+        place = detections.frame_number(source.path, at, number, frames)
+        frames[place] = [_person(source.path, where, some) for some in _people(source.path, where, one, world)]
     seconds = _seconds(loaded)
     layouts = {len(_LAYOUT.joints): _LAYOUT}
     found = detections.found_in(
@@ -237,6 +234,6 @@ def _seconds(frames: list[Any]) -> NDArray[np.float64] | None:
     """Times of all frames in seconds; None if not all have one."""
     for key, units in (("time_s", 1.0), ("timestamp_ms", 1e3), ("timestampMs", 1e3), ("time", 1.0)):
         times = [one.get(key) if isinstance(one, dict) else None for one in frames]
-        if all(isinstance(time, int | float) and not isinstance(time, bool) for time in times):
+        if all(isinstance(time, int | float) and abs(time) < 2**53 for time in times):
             return np.array(times, np.float64) / units
     return None

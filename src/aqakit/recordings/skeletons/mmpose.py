@@ -41,11 +41,7 @@ def read(source: Source) -> Found:
     frames: dict[float, list[Person]] = {}
     for at, one in enumerate(found):
         number = one.get("frame_id", at) if isinstance(one, dict) else at
-        if not isinstance(number, int) or number in frames:
-            raise DataError(
-                f"{path}, frame {at}, counted from 0: its frame_id is no number of its own; export it again"
-            )
-        frames[float(number)] = _people(path, f"frame {at}, counted from 0", one)
+        frames[detections.frame_number(path, at, number, frames)] = _people(path, f"frame {at}, counted from 0", one)
     sizes = {one.joints.shape for some in frames.values() for one in some}
     layout = _layout(source.json, *next(iter(sizes), (0, 0)))
     flat = not any(size == 3 for _, size in sizes)

@@ -53,6 +53,19 @@ def numbers(path: Path, where: str, values: Any, step: int) -> NDArray[np.float6
     return found
 
 
+def frame_number(path: Path, at: int, number: Any, taken: Mapping[float, object]) -> float:
+    """Return the number of a frame.
+
+    Raises:
+        DataError: it is no whole number from 0, or another frame has it.
+    """
+    if not isinstance(number, int) or isinstance(number, bool) or not 0 <= number < 2**53 or number in taken:
+        raise DataError(
+            f"{path}, frame {at}, counted from 0: its number is no whole one of its own; number them 0, 1, 2, …"
+        )
+    return float(number)
+
+
 def kind_of(value: Any) -> str:
     """Return what a value of JSON is, in words."""
     words = {dict: "an object", list: "a list", str: "text", bool: "true or false", type(None): "null"}

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from aqakit.errors import DataError
+
 _POSITIONS = re.compile(r"positions?", re.IGNORECASE)
 _TEXT = re.compile(r".*\.txt(\.gz)?", re.IGNORECASE)
 _PICTURES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff")
@@ -15,7 +17,7 @@ def files_of(path: Path) -> list[Path]:
     """Return the files whose contents make a recording, in order: all JSON of a folder; positions and their angles.
 
     Raises:
-        OSError: a folder cannot be listed.
+        DataError: a folder cannot be listed.
     """
     if path.is_dir():
         return frames_in(path)
@@ -24,8 +26,15 @@ def files_of(path: Path) -> list[Path]:
 
 
 def frames_in(folder: Path) -> list[Path]:
-    """Return the files of JSON in a folder, in the order of the numbers in their names."""
-    found = [file for file in folder.iterdir() if _JSON.fullmatch(file.name)]
+    """Return the files of JSON in a folder, in the order of the numbers in their names.
+
+    Raises:
+        DataError: the folder cannot be listed.
+    """
+    try:
+        found = [file for file in folder.iterdir() if _JSON.fullmatch(file.name) and file.is_file()]
+    except OSError as error:
+        raise DataError(f"{folder}: {error.strerror or error}") from None
     return sorted(found, key=lambda file: (number_in(file.name), file.name))
 
 

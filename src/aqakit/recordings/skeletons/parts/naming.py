@@ -60,7 +60,11 @@ def _parts(name: str) -> tuple[str, str]:
 
 def _is_known(first: str, rest: list[str]) -> bool:
     kind = " ".join([first, *rest])
-    return kind in _SAME or any(f"left_{kind.replace(' ', '_')}" in layout.joints for layout in LAYOUTS.values())
+    return (
+        kind in _SAME
+        or kind == "foot"
+        or any(f"left_{kind.replace(' ', '_')}" in layout.joints for layout in LAYOUTS.values())
+    )
 
 
 def _kind(side: str, kind: str, kinds: set[str], segments: bool) -> str:
