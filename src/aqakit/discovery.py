@@ -1,7 +1,8 @@
-"""Registry of methods, data sets and backbones, which are found by their file names.
+"""Registry of methods, data sets, backbones and formats of skeletons, which are found by their file names.
 
 ``methods/dae.py`` is the method ``dae``: adding the file registers it. Every file directly in ``methods/``,
-``datasets/`` and ``backbones/`` is one entry; shared code is in subfolders (``parts/``, ``weights/``).
+``datasets/``, ``backbones/`` and ``recordings/skeletons/`` is one entry; shared code is in subfolders (``parts/``,
+``weights/``).
 
 Names and first docstring lines are read from the files without importing them, so that listings are fast.
 
@@ -76,9 +77,10 @@ def find(kind: str, name: str) -> ModuleType:
         OptionError: there is no such file; the message gives the nearest name and all known names.
     """
     file_of(kind, name)
-    package = import_module(f"aqakit.{kind}")
+    room = f"aqakit.{kind.replace('/', '.')}"
+    package = import_module(room)
     package.__path__[1:] = map(str, _folders(kind)[1:])  # files of plugins are imported as modules of the package
-    return import_module(f"aqakit.{kind}.{name}")
+    return import_module(f"{room}.{name}")
 
 
 def plugin_folders() -> list[Path]:
