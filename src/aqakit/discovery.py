@@ -76,9 +76,10 @@ def find(kind: str, name: str) -> ModuleType:
         OptionError: there is no such file; the message gives the nearest name and all known names.
     """
     file_of(kind, name)
-    package = import_module(f"aqakit.{kind}")
+    room = f"aqakit.{kind.replace('/', '.')}"
+    package = import_module(room)
     package.__path__[1:] = map(str, _folders(kind)[1:])  # files of plugins are imported as modules of the package
-    return import_module(f"aqakit.{kind}.{name}")
+    return import_module(f"{room}.{name}")
 
 
 def plugin_folders() -> list[Path]:

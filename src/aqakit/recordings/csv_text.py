@@ -2,15 +2,47 @@
 
 from __future__ import annotations
 
+import gzip
 import re
+import zlib
 from pathlib import Path
 
 from aqakit.errors import DataError
 from aqakit.system import text as texts
+from aqakit.system.files import check_size, largest
+
+TABLE, LINES = 3 / 8, 1 / 64
+"""Shares of the largest recording: bytes of a table, and its lines; their numbers take more in memory."""
 
 _COMMA = re.compile(r"(?:^|[^0-9])(?:0|[0-9]{4,})?,[0-9]|,(?:[0-9]{1,2}|[0-9]{4,})(?:[^0-9]|$)")
 """A comma that cannot divide thousands."""
 _FRACTION = re.compile(r"[.eE]")
+
+
+def read(path: Path, share: float = TABLE) -> str:
+    """Read text, perhaps compressed, of at most a share of the largest recording.
+
+    Raises:
+        DataError: it is too large, empty, damaged or no text.
+    """
+    try:
+        with gzip.open(path) if _is_packed(path) else path.open("rb") as file:
+            data = file.read(int(largest() * share) + 1)
+        check_size(path, len(data), share)
+        check_size(path, data.count(b"\n"), LINES, "lines")
+        text, _ = texts.decode(data)
+    except UnicodeDecodeError as error:
+        raise DataError(f"{path} is not a text file (byte {error.start} is not UTF-8)") from error
+    except (OSError, EOFError, zlib.error) as error:
+        raise DataError(f"{path} cannot be read to its end: {error}; copy it again") from error
+    if not text.strip():
+        raise DataError(f"{path} is empty")
+    return text
+
+
+def _is_packed(path: Path) -> bool:
+    with path.open("rb") as file:
+        return path.suffix.lower() == ".gz" or file.read(2) == b"\x1f\x8b"
 
 
 def rows(text: str) -> tuple[list[str], str]:

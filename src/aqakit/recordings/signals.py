@@ -7,27 +7,18 @@ Every error names the file and, for text, the line and column counted from 1.
 
 from __future__ import annotations
 
-import gzip
-import json
-import re
-import zlib
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from aqakit.errors import DataError
-from aqakit.recordings import arrays, csv_text
-from aqakit.system import text as texts
-from aqakit.system.files import check_size, largest
+from aqakit.recordings import arrays, csv_text, skeletons
+from aqakit.system.files import check_size
 from aqakit.system.numbers import number
 
 Signal = NDArray[np.float32]
-
-_TABLE, _JSON, _LINES = 3 / 8, 1 / 8, 1 / 64
-"""Shares of the largest recording: bytes of a table, bytes of JSON, lines; their numbers take more in memory."""
 
 
 def kinematics(path: Path | str, *, channels: int | None = None) -> Signal:
@@ -45,7 +36,7 @@ def kinematics(path: Path | str, *, channels: int | None = None) -> Signal:
     path = Path(path)
     kind = _kind(path, {".txt", ".csv", ".npy", ".npz"})
     if kind in {".txt", ".csv"}:
-        lines, mark = csv_text.rows(_text(path)) if kind == ".csv" else (_text(path).splitlines(), None)
+        lines, mark = csv_text.rows(csv_text.read(path)) if kind == ".csv" else (csv_text.read(path).splitlines(), None)
         signal = _table(path, lines, csv_text.header_lines(path, lines, mark) if kind == ".csv" else 0, mark)
     else:
         signal = _numeric(path, arrays.numpy_array(path, "kinematics"), "time × channels")
@@ -58,23 +49,13 @@ def skeleton(path: Path | str) -> Signal:
     """Read the joints of one person: (T, joints, 2 or 3) float32.
 
     Args:
-        path: ``.npy``, or ``.npz`` with one array or one named ``joints``; ``.json``, nested lists or an object with
-            them under ``joints``; or ``.csv`` whose first line names the columns ``<joint>_x, <joint>_y`` and, in
-            three dimensions, ``<joint>_z``, joint after joint. JSON and CSV also as ``.gz``.
+        path: a file or folder in any format that :func:`aqakit.recordings.skeletons.read` recognises. Joints that are
+            missing for a while are filled in.
 
     Raises:
-        DataError: the file does not exist, or is not a full table of finite numbers of that shape.
+        DataError: the file does not exist, is in none of the formats, is damaged or holds no body.
     """
-    path = Path(path)
-    kind = _kind(path, {".csv", ".json", ".npy", ".npz"})
-    if kind == ".csv":
-        joints = _joint_table(path)
-    else:
-        array = _json(path) if kind == ".json" else arrays.numpy_array(path, "joints")
-        joints = _numeric(path, array, "frames × joints × coordinates")
-    if joints.shape[2] not in (2, 3):
-        raise DataError(f"{path}: a joint must have 2 or 3 coordinates, not {joints.shape[2]}")
-    return joints
+    return skeletons.read(path).joints
 
 
 def vectors(path: Path | str) -> Signal:
@@ -121,23 +102,6 @@ def _kind(path: Path, known: set[str]) -> str:
     return kind
 
 
-def _text(path: Path, share: float = _TABLE) -> str:
-    """Read text, perhaps compressed, of at most a share of the largest recording."""
-    try:
-        with gzip.open(path) if path.suffix.lower() == ".gz" else path.open("rb") as file:
-            data = file.read(int(largest() * share) + 1)
-        check_size(path, len(data), share)
-        check_size(path, data.count(b"\n"), _LINES, "lines")
-        text, _ = texts.decode(data)
-    except UnicodeDecodeError as error:
-        raise DataError(f"{path} is not a text file (byte {error.start} is not UTF-8)") from error
-    except (OSError, EOFError, zlib.error) as error:
-        raise DataError(f"{path} cannot be read to its end: {error}; copy it again") from error
-    if not text.strip():
-        raise DataError(f"{path} is empty")
-    return text
-
-
 def _table(path: Path, lines: list[str], skip: int, separator: str | None) -> Signal:
     """Parse a text table with NumPy's fast reader; search for the fault only if that fails."""
     try:
@@ -178,35 +142,6 @@ def _is_finite(text: str) -> bool:
         return bool(_fits(np.array([number(text)]))[0])
     except ValueError:
         return False
-
-
-def _joint_table(path: Path) -> Signal:
-    lines, mark = csv_text.rows(_text(path))
-    at = next((k for k, line in enumerate(lines) if line.strip()), 0)
-    names = [name.strip().strip('"').lower() for name in lines[at].split(mark)]
-    size = 3 if any(name.endswith("_z") for name in names) else 2
-    ordered = all(re.fullmatch(rf".+_{'xyz'[i % size]}", name) for i, name in enumerate(names))
-    if not ordered or len(names) % size:
-        raise DataError(
-            f"{path}, line {at + 1}: the columns of a skeleton must be named <joint>_x, <joint>_y[, <joint>_z], …"
-        )
-    table = _table(path, lines, at + 1, mark)
-    if table.shape[1] != len(names):
-        raise DataError(f"{path}: its first line names {len(names)} columns, but it has {table.shape[1]}")
-    return table.reshape(len(table), -1, size)
-
-
-def _json(path: Path) -> Any:
-    try:
-        loaded = json.loads(_text(path, _JSON))
-        array = np.asarray(loaded["joints"] if isinstance(loaded, dict) else loaded)
-        if array.dtype.kind == "U" or (array.dtype.kind == "O" and any(isinstance(cell, str) for cell in array.flat)):
-            raise DataError(f"{path}: text in quotes is not a finite number")
-        return array.astype(np.float64)
-    except json.JSONDecodeError as error:
-        raise DataError(f"{path}, line {error.lineno}, column {error.colno}: {error.msg}") from error
-    except (ValueError, TypeError, KeyError, OverflowError, RecursionError, MemoryError) as error:
-        raise DataError(f"{path}: expected lists of equal length, frames × joints × coordinates") from error
 
 
 def _numeric(path: Path, array: NDArray[np.generic], wanted: str) -> Signal:
