@@ -60,7 +60,7 @@ def towards(vector: Array, axis: int) -> Array:
 
 def channels(body: Posture, names: tuple[str, str] = ("left", "right")) -> list[Found]:
     """Return every channel with its values (T,); ``names`` are what the two sides are called."""
-    found = [*_trunk(body), *_balance(body)]
+    found = [*_trunk(body, names[0]), *_balance(body, names[0])]
     for side, name in zip(("left", "right"), names, strict=True):
         found += [*_joints(body, side, name), *_limbs(body, side, name), *_places(body, side, name)]
     return found
@@ -93,23 +93,26 @@ def _limbs(body: Posture, side: str, name: str) -> Iterator[Found]:
 
 def _places(body: Posture, side: str, name: str) -> Iterator[Found]:
     """Where joints are from the pelvis: it does not depend on where the person stands."""
-    sides = 1 if side == "left" else -1
     for role in ("shoulder", "elbow", "wrist", "knee", "ankle"):
-        yield from _axes(f"{name} {role}", body[f"{side}_{role}"] - body["pelvis"], sides)
+        vector = body[f"{side}_{role}"] - body["pelvis"]
+        yield from _axes(f"{name} {role}", vector * _OUTWARD if side == "right" and vector.shape[1] == 3 else vector)
 
 
-def _axes(name: str, vector: Array, out: int = 0) -> Iterator[Found]:
-    """The place of a joint along each axis; sideways is outward for a joint of a side."""
+_OUTWARD = np.array([1.0, -1.0, 1.0])
+
+
+def _axes(name: str, vector: Array, side: str = "") -> Iterator[Found]:
+    """Where something is along each axis; sideways is outward for a joint of a side, else towards ``side``."""
     yield Channel(f"{name} height", LENGTHS, "higher", place=True), vector[:, -1]
     if vector.shape[1] == 2:
         yield Channel(f"{name} along the picture", LENGTHS, "further ahead", place=True), vector[:, 0]
         return
     yield Channel(f"{name} forward", LENGTHS, "further forward", place=True), vector[:, 0]
-    way = "outward" if out else "to the left"
-    yield Channel(f"{name} {way}", LENGTHS, f"further {way}", place=True), (out or 1) * vector[:, 1]
+    way = f"to the {side} side" if side else "outward"
+    yield Channel(f"{name} {way}", LENGTHS, f"further {way}", place=True), vector[:, 1]
 
 
-def _trunk(body: Posture) -> Iterator[Found]:
+def _trunk(body: Posture, side: str) -> Iterator[Found]:
     trunk = body["neck"] - body["pelvis"]
     up = np.zeros_like(trunk)
     up[:, -1] = 1
@@ -121,22 +124,21 @@ def _trunk(body: Posture) -> Iterator[Found]:
         yield Channel("trunk lean along the picture", DEGREES, "further ahead"), towards(trunk, 0)
         return
     yield Channel("trunk lean forward", DEGREES, "further forward"), towards(trunk, 0)
-    yield Channel("trunk lean to the left", DEGREES, "further to the left"), towards(trunk, 1)
+    yield Channel(f"trunk lean to the {side} side", DEGREES, f"further to the {side} side"), towards(trunk, 1)
     hips, shoulders = (body[f"left_{role}"] - body[f"right_{role}"] for role in ("hip", "shoulder"))
-    yield Channel("pelvis tilt", DEGREES, "left hip higher"), towards(hips, 2)
-    yield Channel("shoulder tilt", DEGREES, "left shoulder higher"), towards(shoulders, 2)
-    yield Channel("pelvis turn", DEGREES, "further forward with the right hip"), -towards(hips, 0)
-    yield Channel("shoulder turn", DEGREES, "further forward with the right shoulder"), -towards(shoulders, 0)
+    for part, line in (("hip", hips), ("shoulder", shoulders)):
+        yield Channel(f"tilt of the {part}s", DEGREES, f"{side} {part} higher"), towards(line, 2)
+        yield Channel(f"turn of the {part}s", DEGREES, f"{side} {part} further forward"), towards(line, 0)
 
 
-def _balance(body: Posture) -> Iterator[Found]:
+def _balance(body: Posture, side: str) -> Iterator[Found]:
     """Where the body as a whole is, from where the pelvis was at first, and over its feet."""
-    yield from _axes("pelvis", body["pelvis"])
-    yield from _axes("head", body["head"] - body["pelvis"])
+    yield from _axes("pelvis", body["pelvis"], side)
+    yield from _axes("head", body["head"] - body["pelvis"], side)
     mass = centre_of_mass(body)
     feet = [body[f"{side}_{role}"] for side in ("left", "right") for role in ("ankle", "toe") if _has(body, side, role)]
     base = np.mean(feet, axis=0)
-    yield from _axes("centre of mass over the feet", mass - base)
+    yield from _axes("centre of mass over the feet", mass - base, side)
     ankles, wrists = (body[f"left_{role}"] - body[f"right_{role}"] for role in ("ankle", "wrist"))
     yield Channel("base of support", LENGTHS, "ankles further apart", place=True), _flat(ankles)
     yield Channel("distance of the hands", LENGTHS, "further apart", place=True), np.linalg.norm(wrists, axis=1)
