@@ -1,27 +1,29 @@
 """Movement of a person as named measures, without learning.
 
-Joints are found by their roles (hip, knee, shoulder, …) in any layout. They are brought into body lengths, free of where
-the person stands and which way they face. Angles of joints and trunk and places of joints, of the centre of mass and of
-the base of support are taken in every frame.
+Joints are found by their roles (hip, knee, shoulder, …) in any layout, and brought into body lengths, free of where the
+person stands and which way they face. Angles of joints and trunk, and places of joints, of the centre of mass and of
+the base of support, are taken in every frame.
 
 - ``measures``: of each of these channels its extremes, mean, end and parts *against the first frames*, range, spread,
-  speeds out to the farthest posture and back, times of the extremes and smoothness; symmetry of the two sides; tempo and
-  pauses. One vector for each of ``windows`` equal windows; the first frames are those of the recording.
+  speeds on the way out to the farthest posture and back, times of the extremes and smoothness; symmetry of the sides;
+  tempo and pauses. One vector for each of ``windows`` equal windows; the first frames are those of the recording.
 - ``places``, ``angles``, ``channels``: the channels themselves against the first frames, as one vector for each of
   ``frames`` moments evenly over the recording: for methods that read a series, such as ``rocket``.
 
 People who use the other side do the same movement mirrored. With ``side=auto`` the side that leads is measured first,
-whichever it is, and the sides are called leading and other: the foot that is in front, where the feet stand apart by
-more than a fifth of a body length; else the side whose joint angles change more. With ``side=given`` they are left and
-right. :meth:`Movement.motion` says which side leads.
+whichever it is, and the sides are called leading and other: the foot in front, where the feet stand apart by more than
+a fifth of a body length; else the side whose joint angles change more. With ``side=given`` they are left and right.
+``Movement.motion(path).leads`` is the side that leads.
 
-Every number has a name, a unit, a group and what a larger number means (``measures``); :meth:`Movement.moment` finds the
-frame of an extreme.
+Every number has a name, a unit, a group and what a larger number means (``measures``); ``moment`` finds the frame of an
+extreme.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -44,8 +46,9 @@ from aqakit.recordings.skeletons.parts import files
 PAPER = (
     "Capecci et al., The KIMORE Dataset, TNSRE 2019 (angles and distances that clinicians use). "
     "https://doi.org/10.1109/TNSRE.2019.2923060; centre of mass: de Leva, Adjustments to Zatsiorsky-Seluyanov's segment "
-    "inertia parameters, J. Biomechanics 1996. https://doi.org/10.1016/0021-9290(95)00178-6; smoothness: Balasubramanian "
-    "et al., On the analysis of movement smoothness, JNER 2015. https://doi.org/10.1186/s12984-015-0090-9"
+    "inertia parameters, J. Biomechanics 1996. https://doi.org/10.1016/0021-9290(95)00178-6; smoothness: "
+    "Balasubramanian et al., On the analysis of movement smoothness, JNER 2015. "
+    "https://doi.org/10.1186/s12984-015-0090-9"
 )
 
 Features = Literal["measures", "places", "angles", "channels"]
@@ -108,8 +111,8 @@ class Movement(Backbone):
                 f"{path}: {len(motion.values)} frames are too few for {self.windows} windows of at least {_SHORTEST} "
                 "frames"
             )
-        for first, end in zip(edges, edges[1:]):
-            part = Motion(motion.channels, motion.values[first:end], motion.start, motion.rate, motion.sides)
+        for first, end in pairwise(edges):
+            part = replace(motion, values=motion.values[first:end])
             yield np.array([value for _, value in self._numbers(part)], np.float32)
 
     def forward(self, clips: Tensor) -> Tensor:
@@ -137,8 +140,8 @@ class Movement(Backbone):
             raise DataError(f"{path}: it does not tell which joint is which; give movement layout=NAME, such as coco17")
         if body.joints.shape[2] != self.dimensions:
             raise DataError(
-                f"{path} has {body.joints.shape[2]} dimensions, but the backbone movement expects {self.dimensions}; give "
-                f"it dimensions={body.joints.shape[2]}"
+                f"{path} has {body.joints.shape[2]} dimensions, but the backbone movement expects {self.dimensions}; "
+                f"give it dimensions={body.joints.shape[2]}"
             )
         if lacks := missing(body.layout, self.toes):
             remedy = "; give it toes=no" if all(role.endswith("toe") for role in lacks) else ""
@@ -153,20 +156,20 @@ class Movement(Backbone):
         return self._motion(person, body.rate or self.rate)
 
     def moment(self, path: Path, measure: Measure, window: tuple[int, int] | None = None) -> int | None:
-        """Return the frame of the extreme that a measure tells, counted from the window's first; None if it tells none."""
+        """Return the frame of the extreme that a measure tells, from the first of the window; None if it tells none."""
         return numbers.moment(self.motion(path, window), measure)
 
     def _motion(self, person: Posture, rate: float) -> Motion:
-        sides = ("left", "right")
-        if self.side == "auto":
-            person = person.mirrored() if leads(person) == "right" else person
-            sides = ("leading", "other")
+        side = leads(person)
+        if self.side == "auto" and side == "right":
+            person = person.mirrored()
+        sides = ("leading", "other") if self.side == "auto" else ("left", "right")
         found = channels.channels(person, sides)
         values = np.stack([value for _, value in found], axis=1)
         if self.smooth:
             values = gaussian_filter1d(values, self.smooth * rate, axis=0, mode="nearest")
         kept = tuple(channel for channel, _ in found)
-        return Motion(kept, values, values[: person.start].mean(0), rate, sides)
+        return Motion(kept, values, values[: person.start].mean(0), rate, sides, side)
 
     def _numbers(self, motion: Motion) -> numbers.Measured:
         if self.features == "measures":

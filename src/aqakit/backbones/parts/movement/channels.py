@@ -45,10 +45,8 @@ def angle(a: Array, b: Array) -> Array:
     [90.0]
     """
     dot = (a * b).sum(1)
-    if a.shape[1] == 2:
-        cross = np.abs(a[:, 0] * b[:, 1] - a[:, 1] * b[:, 0])
-    else:
-        cross = np.linalg.norm(np.cross(a, b), axis=1)
+    flat = a.shape[1] == 2
+    cross = np.abs(a[:, 0] * b[:, 1] - a[:, 1] * b[:, 0]) if flat else np.linalg.norm(np.cross(a, b), axis=1)
     return np.asarray(np.degrees(np.arctan2(cross, dot)))
 
 
@@ -117,8 +115,9 @@ def _trunk(body: Posture, side: str) -> Iterator[Found]:
     up = np.zeros_like(trunk)
     up[:, -1] = 1
     yield Channel("trunk lean", DEGREES, "further from upright"), angle(trunk, up)
-    yield Channel("neck bend", DEGREES, "head further from the line of the trunk"), angle(
-        trunk, body["head"] - body["neck"]
+    yield (
+        Channel("neck bend", DEGREES, "head further from the line of the trunk"),
+        angle(trunk, body["head"] - body["neck"]),
     )
     if trunk.shape[1] == 2:
         yield Channel("trunk lean along the picture", DEGREES, "further ahead"), towards(trunk, 0)

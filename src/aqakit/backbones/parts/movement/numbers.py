@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import pairwise
+from typing import Literal
 
 import numpy as np
 
@@ -29,6 +31,7 @@ class Motion:
         start: (C,) level of the first frames of the recording.
         rate: frames per second.
         sides: what the two sides are called.
+        leads: the side that leads; the first of ``sides`` is this one if they are called leading and other.
     """
 
     channels: tuple[Channel, ...]
@@ -36,6 +39,7 @@ class Motion:
     start: Array
     rate: float
     sides: tuple[str, str]
+    leads: Literal["left", "right"] = "left"
 
     @property
     def change(self) -> Array:
@@ -88,7 +92,7 @@ def _levels(motion: Motion, against_start: bool) -> Mapping[str, tuple[str, str,
         "end": level[-last:].mean(0),
     }
     edges = np.linspace(0, len(level), PARTS + 1).astype(int)
-    for part, (first, end) in enumerate(zip(edges, edges[1:]), 1):
+    for part, (first, end) in enumerate(pairwise(edges), 1):
         found[f"mean of part {part} of {PARTS}"] = level[first : max(end, first + 1)].mean(0)
     return {name: ("{}", "{}", value) for name, value in found.items()}
 

@@ -2,8 +2,8 @@
 
 Axes of three dimensions: 0 forward, 1 to the left, 2 up. Of two: 0 along the picture, 1 up. Forward is where hips and
 shoulders face in the first frames, so that a turn of the body stays a turn. A picture does not tell which way a person
-faces but by nose and toes: if these point to the left, axis 0 is reversed. Lengths are in body lengths: trunk, thigh and
-shank together, which does not depend on the pose. A camera sees a limb that points to it too short, therefore the
+faces but by nose and toes: if these point to the left, axis 0 is reversed. Lengths are in body lengths: trunk, thigh
+and shank together, which does not depend on the pose. A camera sees a limb that points to it too short, therefore the
 90 % quantile over time.
 """
 
