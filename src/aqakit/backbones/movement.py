@@ -45,8 +45,8 @@ from aqakit.recordings.skeletons.parts import files
 
 PAPER = (
     "Capecci et al., The KIMORE Dataset, TNSRE 2019 (angles and distances that clinicians use). "
-    "https://doi.org/10.1109/TNSRE.2019.2923060; centre of mass: de Leva, Adjustments to Zatsiorsky-Seluyanov's segment "
-    "inertia parameters, J. Biomechanics 1996. https://doi.org/10.1016/0021-9290(95)00178-6; smoothness: "
+    "https://doi.org/10.1109/TNSRE.2019.2923060; centre of mass: de Leva, Adjustments to Zatsiorsky-Seluyanov's "
+    "segment inertia parameters, J. Biomechanics 1996. https://doi.org/10.1016/0021-9290(95)00178-6; smoothness: "
     "Balasubramanian et al., On the analysis of movement smoothness, JNER 2015. "
     "https://doi.org/10.1186/s12984-015-0090-9"
 )

@@ -76,8 +76,8 @@ class Kernels(nn.Module):
         """
         if int(stream.clips.sum(1).max()) < 2:
             raise DataError(
-                "rocket reads a series, but these features are one vector per recording; choose a backbone that gives a "
-                "vector for each moment, such as movement:features=places"
+                "rocket reads a series, but these features are one vector per recording; choose a backbone that gives "
+                "a vector for each moment, such as movement:features=places"
             )
         known = stream.features[stream.clips]
         spread = known.std(0, correction=0)
