@@ -1,7 +1,7 @@
 """KIMORE: rehabilitation exercises of healthy people and patients.
 
-Five exercises for low back pain by 78 people: experts and others who are healthy, and people with back pain, Parkinson's
-disease or after a stroke, recorded with a Kinect v2. The score is the clinicians' total, 0 to 50.
+Five exercises for low back pain by 78 people: experts and others who are healthy, and people with back pain,
+Parkinson's disease or after a stroke, recorded with a Kinect v2. The score is the clinicians' total, 0 to 50.
 
 Capecci et al., "The KIMORE Dataset: Kinematic Assessment of Movement and Clinical Scores for Remote Monitoring of
 Physical Rehabilitation", IEEE TNSRE 2019.
@@ -92,7 +92,9 @@ def _person(folder: Path) -> Iterator[Sample]:
         if not recordings:
             continue
         if len(recordings) > 1:
-            raise DataError(f"{place / 'Raw'} has {len(recordings)} files of joint positions; leave the right one there")
+            raise DataError(
+                f"{place / 'Raw'} has {len(recordings)} files of joint positions; leave the right one there"
+            )
         yield Sample(
             id=f"{folder.name}_Es{exercise}",
             sources={"skeleton": recordings[0]},
