@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 import av
 import numpy as np
+from openpyxl import Workbook
 from PIL import Image
 from scipy.io import savemat
 
@@ -190,4 +191,56 @@ def write_rhythmic_gymnastics(root: Path) -> Path:
             folder = root / "videos" / ("Ball" if apparatus == "Ball" else "")
             write_video(folder / f"{apparatus}_{n:03d}.mp4", seed=10 * k + n)
         (root / f"{part}.txt").write_text("\n".join(lines) + "\n")
+    return root
+
+
+def write_ui_prmd(root: Path, ending: str = ".txt", subjects: int = 4) -> Path:
+    """Two movements of a few people, two repetitions each, right and wrong: bones of 20 cm, angles of noise."""
+    rng = np.random.default_rng(0)
+    for part, inc in (("Segmented Movements", ""), ("Incorrect Segmented Movements", "_inc")):
+        for movement, subject, repetition in itertools.product((1, 6), range(1, subjects + 1), (1, 2)):
+            name = f"m{movement:02d}_s{subject:02d}_e{repetition:02d}"
+            bones = np.zeros((20, 22, 3))
+            bones[:, 1:, 1] = 20
+            tables = {"positions": bones.reshape(20, 66), "angles": rng.normal(0, 5, (20, 66)).cumsum(0) / 4}
+            for kind, table in tables.items():
+                path = root / part / "Kinect" / kind.capitalize() / f"{name}_{kind}{inc}{ending}"
+                path.parent.mkdir(parents=True, exist_ok=True)
+                text = "".join(",".join(f"{value:.6f}" for value in row) + "\n" for row in table).encode()
+                path.write_bytes(gzip.compress(text) if ending.endswith(".gz") else text)
+    return root
+
+
+def write_kimore(root: Path) -> Path:
+    """Six people in five groups with two exercises each: 25 joints with their state, and the clinicians' scores."""
+    rng = np.random.default_rng(0)
+    people = ("CG/Expert/E_ID1", "CG/NotExpert/NE_ID1", "CG/NotExpert/NE_ID2", "GPP/BackPain/B_ID1")
+    for number, person in enumerate((*people, "GPP/Parkinson/P_ID1", "GPP/Stroke/S_ID1")):
+        for exercise in (1, 5):
+            folder, name = root / person / f"Es{exercise}", person.rpartition("/")[2]
+            (folder / "Raw").mkdir(parents=True)
+            (folder / "Label").mkdir()
+            table = rng.normal(size=(12, 25, 4))
+            table[..., 3] = 2
+            lines = [",".join(f"{value:.5f}" for value in row.ravel()) + ",\n" for row in table]
+            (folder / "Raw" / "JointPosition010203.csv").write_text("".join(lines))
+            book = Workbook()
+            kinds = [f"clinical {kind} Ex#{k}" for kind in ("TS", "PO", "CF") for k in range(1, 6)]
+            book.active.append(["Subject ID", *kinds])
+            book.active.append([name, *(30 + number + k / 2 for k in range(1, 6)), *[10.0] * 10])
+            book.save(folder / "Label" / f"ClinicalAssessment_{name}.xlsx")
+    return root
+
+
+def write_kimore_tables(root: Path, people: int = 6) -> Path:
+    """Tables of eleven channels, the last two rows of which lack some."""
+    rng = np.random.default_rng(0)
+    (root / "exercise1").mkdir(parents=True)
+    rows = ["id,path,score,group"]
+    for number in range(people):
+        lines = [",".join(f"{value:.4f}" for value in row) for row in rng.normal(size=(200, 11)).cumsum(0)]
+        lines += ["1.5,2.5" + "," * 9] * 2
+        (root / "exercise1" / f"E_ID{number}.csv.gz").write_bytes(gzip.compress("\n".join(lines).encode()))
+        rows.append(f"E_ID{number},exercise1/E_ID{number}.csv.gz,{20 + 5 * number},E_ID{number}")
+    (root / "scores.csv").write_text("\n".join(rows) + "\n")
     return root

@@ -23,6 +23,7 @@ from aqakit.backbones.kinematics import (
     spectral_spread,
     statistics,
 )
+from aqakit.backbones.parts.tables import exercise
 from aqakit.errors import DataError, OptionError
 
 RATE = 30.0
@@ -226,3 +227,33 @@ def test_ranks_real_trials(shared_data: Path, task: str, least: float) -> None:
         model.fit([x[t] for t in train], [sum(items[t]) for t in train])
         found.append(spearmanr(model.predict([x[t] for t in test]), [sum(items[t]) for t in test]).statistic)
     assert np.mean(found) >= least
+
+
+def test_levels_and_speeds_of_an_exercise() -> None:
+    """A triangle wave of ten repetitions, from 20 to 80 in 2 s each way."""
+    t = np.arange(1200) / RATE
+    wave = 20 + 60 * np.abs((t / 2) % 2 - 1)
+    found = exercise(np.stack([wave, np.full(1200, 7.0)], -1)[None], RATE)
+    assert found["channel 0.mean"] == pytest.approx(50, abs=0.1)
+    assert found["channel 0.quantile 25 %"] == pytest.approx(35, abs=0.1)
+    assert found["channel 0.range"] == pytest.approx(54, abs=0.1)
+    assert found["channel 0.spread"] == pytest.approx(60 / np.sqrt(12), abs=0.1)
+    assert found["channel 0.mean speed"] == pytest.approx(30, rel=0.03)  # rounded corners
+    assert found["channel 1.quantile 95 %"] == 7
+    assert found["channel 1.unevenness"] == 0
+
+
+@pytest.mark.parametrize("features", ["invariants", "movements", "statistics", "both", "exercise"])
+@pytest.mark.parametrize("channels", [76, 4])
+def test_every_number_has_a_unit_and_a_group(features: str, channels: int) -> None:
+    backbone = kinematics.build(features=features, channels=channels, whole=True)
+    assert tuple(m.name for m in backbone.measures) == backbone.names
+    assert all(m.group and m.more and m.statistic for m in backbone.measures)
+    assert len(set(backbone.names)) == len(backbone.names)
+
+
+def test_numbers_and_fingerprint_stay_what_they_were() -> None:
+    """Caches of older versions stay valid."""
+    wanted = {"version": 1, "windows": 5, "features": "invariants", "layout": "jigsaws", "channels": 76, "rate": 30.0}
+    assert kinematics.build().fingerprint() == wanted
+    assert kinematics.build().names[:3] == ("left.path", "left.slow", "left.fast")

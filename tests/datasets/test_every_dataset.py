@@ -1,7 +1,7 @@
 """What every data set must keep to, whoever wrote it."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -14,13 +14,26 @@ from aqakit.system import configuration
 from tests.releases import (
     write_aqa7,
     write_jigsaws,
+    write_kimore,
     write_manifest,
     write_mtl_aqa,
     write_rhythmic_gymnastics,
+    write_ui_prmd,
     write_unlv_dive,
 )
 
 KINDS = {"video", "signal", "skeleton", "features"}
+WRITERS: dict[str, Callable[[Path], Path]] = {
+    "aqa7": write_aqa7,
+    "jigsaws": write_jigsaws,
+    "kimore": write_kimore,
+    "manifest": write_manifest,
+    "mtl_aqa": lambda folder: write_mtl_aqa(folder, "dives"),
+    "rhythmic_gymnastics": write_rhythmic_gymnastics,
+    "synthetic_dives": lambda folder: folder,
+    "ui_prmd": write_ui_prmd,
+    "unlv_dive": write_unlv_dive,
+}
 SMALL = {"synthetic_dives": {"count": 40, "size": 64}}
 
 
@@ -40,20 +53,8 @@ def name(request: pytest.FixtureRequest) -> str:
 def root(name: str, request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Where the data set is: written here where it can be, else among the real data."""
     folder = tmp_path_factory.mktemp(name)
-    if name == "aqa7":
-        return write_aqa7(folder)
-    if name == "jigsaws":
-        return write_jigsaws(folder)
-    if name == "manifest":
-        return write_manifest(folder)
-    if name == "mtl_aqa":
-        return write_mtl_aqa(folder, "dives")
-    if name == "rhythmic_gymnastics":
-        return write_rhythmic_gymnastics(folder)
-    if name == "synthetic_dives":
-        return folder
-    if name == "unlv_dive":
-        return write_unlv_dive(folder)
+    if name in WRITERS:
+        return WRITERS[name](folder)
     real: Path = request.getfixturevalue("shared_data") / name.replace("_", "-")
     return real
 

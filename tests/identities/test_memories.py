@@ -6,12 +6,13 @@ import numpy as np
 import pytest
 import torch
 from scipy.fft import dct
-from sklearn.linear_model import LinearRegression
+from sklearn.ensemble import ExtraTreesRegressor
+from sklearn.linear_model import LinearRegression, Ridge
 from sklearn.neighbors import KNeighborsRegressor
 from sklearn.preprocessing import StandardScaler, normalize
 from sklearn.svm import SVR
 
-from aqakit.methods import c3d_svr, core, core_dae, coreg, pose_dct, s3d, svr
+from aqakit.methods import c3d_svr, core, core_dae, coreg, pose_dct, rocket, s3d, svr, trees
 from aqakit.types import Batch, FeatureSpec
 from tests.identities.arithmetic import Array, State, agree, array, linear, log_softmax, relu
 from tests.identities.test_heads import WITHIN, at_random, means, of
@@ -238,3 +239,60 @@ def test_s3d() -> None:
         method = s3d.build(FEATURES, LABELS, fusion=fusion, decimals=1, **options)
         method.remember(data)
         agree(method.predict(data).mean, machine.fit(pooled, true).predict(pooled), within)
+
+
+def test_trees() -> None:
+    """The mean is that of scikit-learn's trees; quantiles are those of training scores, weighted by shared leaves."""
+    train, test = batch(videos=30), batch(videos=12, seed=1)
+    method = trees.build(FEATURES, LABELS, trees=40, leaf=2, share=0.5)
+    method.remember(train)
+    forest = ExtraTreesRegressor(40, max_features=0.5, min_samples_leaf=2, random_state=method.seed)
+    order = np.argsort(array(train.score), kind="stable")
+    known, score = means(train)[order], array(train.score)[order]
+    forest.fit(known, score)
+    answer = method.predict(test)
+    agree(answer.mean, forest.predict(means(test)), WITHIN)
+    weight = np.zeros((12, 30))
+    for new, old in zip(forest.apply(means(test)).T, forest.apply(known).T, strict=True):
+        for row, leaf in enumerate(new):
+            weight[row] += (old == leaf) / (old == leaf).sum() / 40
+    for row, one in enumerate(weight):
+        wanted = np.interp(np.arange(1, 20) / 20, one.cumsum() - one / 2, score)
+        agree(answer.values[row], wanted, WITHIN)
+
+
+def test_rocket() -> None:
+    """Each kernel by loops over moments and weights; the ridge by scikit-learn, of the strength that was selected."""
+    train, test = batch(videos=20), batch(videos=5, seed=1)
+    method = rocket.build(FEATURES, LABELS, kernels=15)
+    kernels = next(iter(method.kernels.values()))
+    moments = np.concatenate([array(f[c]) for f, c in zip(train.features, train.clips, strict=True)])
+
+    def convolved(data: Batch) -> Array:
+        found = []
+        for features, clips in zip(data.features, data.clips, strict=True):
+            series = (array(features[clips]) - moments.mean(0)) / moments.std(0)
+            outputs = []
+            for mix, weight, bias, reach in zip(
+                *map(array, (kernels.mix, kernels.weight, kernels.bias, kernels.reach))
+            ):
+                step = int(2 ** (reach * np.log2(39 / 8)))
+                one = series @ mix
+                at = [[t + step * (k - 4) for k in range(9)] for t in range(len(one))]
+                outputs.append([bias + sum(w * one[i] for w, i in zip(weight, row) if 0 <= i < len(one)) for row in at])
+            found.append([(np.array(o) > 0).mean() for o in outputs] + [max(o) for o in outputs])
+        return np.array(found)
+
+    method.remember(train)
+    kernels.length.fill_(40.0)  # so that some kernels are dilated
+    agree(kernels(next(iter(test.streams.values()))), convolved(test), WITHIN)
+    method.remember(train)
+    known = array(method._scaled(method._convolved(train)))
+    agree((method.predict(train).mean - method.level[0]).double(), known @ array(method.slope), WITHIN)
+    strengths = np.logspace(-3, 1, 9)
+    fits = [
+        Ridge(alpha=a, fit_intercept=False).fit(known, array(train.score) - array(method.level[0])) for a in strengths
+    ]
+    assert (
+        min(abs(fit.coef_ - array(method.slope)).max() for fit in fits) < 1e-6 * abs(array(method.slope)).max() + 1e-8
+    )

@@ -9,7 +9,8 @@ The recording is divided into consecutive windows of equal length. Each window b
   gripper; then the coordination of two arms, and the duration;
 - ``movements``: these, and for each trajectory the number of movements and turns and the rate of movements, and the
   distance between two arms;
-- ``statistics``: mean and spread of each column and the mean absolute value of its first three differences.
+- ``statistics``: mean and spread of each column and the mean absolute value of its first three differences;
+- ``exercise``: for tables of angles and distances, mean, quantiles, range and speed of each column, and the duration.
 
 Lengths, speeds, jerks and times are given as square roots. This shortens the long tails, is defined for no motion, and
 keeps a change of units a change of scale, which standardisation removes.
@@ -30,6 +31,7 @@ from scipy.signal import find_peaks
 from torch import Tensor
 
 from aqakit.backbones.parts.base import Backbone
+from aqakit.backbones.parts.tables import described, exercise, statistics
 from aqakit.errors import DataError, OptionError
 from aqakit.recordings import signals
 from aqakit.recordings.clips import Uniform
@@ -43,7 +45,7 @@ PAPER = (
 )
 
 Layout = Literal["auto", "jigsaws", "channels"]
-Group = Literal["invariants", "movements", "statistics", "both"]
+Group = Literal["invariants", "movements", "statistics", "both", "exercise"]
 Array = NDArray[np.float64]
 
 _SHORTEST = 4
@@ -76,7 +78,7 @@ JIGSAWS = (
 
 
 class Kinematics(Backbone):
-    """Windows of a signal → vectors of named measures; ``names`` holds the D names."""
+    """Windows of a signal → vectors of D ``measures``, each with name, unit and group; ``names`` are their names."""
 
     reads = "signal"
     standardise = True
@@ -96,6 +98,7 @@ class Kinematics(Backbone):
         self.channels, self.rate = channels, rate
         names = tuple(self._measure(np.zeros((1, _SHORTEST, channels))))
         self.names = names + tuple(f"whole {name}" for name in names if whole)
+        self.measures = tuple(map(described, self.names))
         self.shape = (len(self.names),)
 
     def read(self, path: Path, window: tuple[int, int] | None = None) -> Iterator[NDArray[np.float32]]:
@@ -140,6 +143,8 @@ class Kinematics(Backbone):
         """(N, L, C) windows → named (N,) measures."""
         found: dict[str, Array] = {}
         trajectories = _trajectories(self.layout, self.channels)
+        if self.features == "exercise":
+            return exercise(x, self.rate)
         if self.features != "statistics":
             found |= invariants(x, trajectories, self.rate)
         if self.features == "movements":
@@ -177,14 +182,6 @@ def movements(x: Array, trajectories: tuple[Trajectory, ...], rate: float) -> di
         apart = np.linalg.norm(left - right, axis=-1)  # (N, L)
         found |= {"apart": np.sqrt(apart.mean(1)), "apart spread": np.sqrt(apart.std(1))}
     return found
-
-
-def statistics(x: Array) -> dict[str, Array]:
-    """Mean, spread and mean absolute first three differences of each column of windows x (N, L, C)."""
-    found = {"mean": x.mean(1), "spread": x.std(1)}
-    for order, name in enumerate(("velocity", "acceleration", "jerk"), start=1):
-        found[name] = np.abs(np.diff(x, n=order, axis=1)).mean(1)
-    return {f"{name}.{c}": table[:, c] for name, table in found.items() for c in range(x.shape[2])}
 
 
 def _trajectory(x: Array, one: Trajectory, rate: float) -> dict[str, Array]:
@@ -278,7 +275,9 @@ def build(
     whole: Annotated[
         bool, Field(description="append the measures of the whole recording to those of each window")
     ] = False,
-    features: Annotated[Group, Field(description="which measures; both: invariants and statistics")] = "invariants",
+    features: Annotated[
+        Group, Field(description="which measures; both: invariants and statistics; exercise: for tables of angles")
+    ] = "invariants",
     layout: Annotated[
         Layout,
         Field(description="columns; channels: each is one trajectory; auto: jigsaws if there are 76"),
