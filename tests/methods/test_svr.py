@@ -118,19 +118,19 @@ def test_the_unit_of_the_scores_changes_nothing(factor):
 
 def test_inner_folds_are_shuffled_and_always_the_same():
     rows = np.arange(40) // 4  # as if sorted by athlete
-    judged = [set(rows[v]) for _, v in support_vectors._inner_splits(rows)]
+    judged = [set(rows[v]) for _, v in support_vectors.inner_splits(rows)]
     assert all(len(groups) == 2 for groups in judged)
     assert any(max(groups) - min(groups) != 5 for groups in judged)  # GroupKFold alone: k and k + 5
-    again = [set(rows[v]) for _, v in support_vectors._inner_splits(rows)]
+    again = [set(rows[v]) for _, v in support_vectors.inner_splits(rows)]
     assert judged == again
-    alike = [np.diff(v).max() for _, v in support_vectors._inner_splits(np.full(40, 7))]
+    alike = [np.diff(v).max() for _, v in support_vectors.inner_splits(np.full(40, 7))]
     assert min(alike) > 1  # rows of one group are shuffled too
 
 
 @pytest.mark.parametrize("group", [[0, 0, 1, 1, 2, 2, 3, 3], [-1] * 8, [5, -1, 5, -1, 5, -1, 5, -1], [4] * 8])
 def test_no_group_straddles_an_inner_split(group):
     rows = np.array(group)
-    splits = support_vectors._inner_splits(rows)
+    splits = support_vectors.inner_splits(rows)
     assert sorted(np.concatenate([judged for _, judged in splits])) == list(range(8))
     for fitted, judged in splits:
         assert len(fitted) + len(judged) == 8

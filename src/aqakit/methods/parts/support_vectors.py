@@ -170,7 +170,7 @@ class SupportVectors(Method):
         grids = [self._grid(x, gamma, spread) for gamma in self._gammas(x, _GAMMAS)]
         if len(grids) == 1 and len(grids[0]) == 1:
             return grids[0][0]
-        splits = _inner_splits(group)
+        splits = inner_splits(group)
         settings = [setting for grid in grids for setting in grid]
         errors = [e for grid in grids for e in _errors(self._gram(x, grid[0].gamma), target, splits, grid)]
         best = int(np.argmin(errors))
@@ -230,7 +230,7 @@ def _error_of_mean(target: Array, splits: Sequence[tuple[Rows, Rows]]) -> float:
     return float(np.mean([np.square(target[judged] - target[fitted].mean()).mean() for fitted, judged in splits]))
 
 
-def _inner_splits(group: Rows) -> list[tuple[Rows, Rows]]:
+def inner_splits(group: Rows) -> list[tuple[Rows, Rows]]:
     """Return rows to fit and to validate, in up to five shuffled folds; split by row if all are of one group."""
     own = np.where(group < 0, group.max() + 1 + np.arange(len(group)), group)
     names, own = np.unique(own, return_inverse=True)
