@@ -92,7 +92,9 @@ def _person(folder: Path) -> Iterator[Sample]:
         if not recordings:
             continue
         if len(recordings) > 1:
-            raise DataError(f"{place / 'Raw'} has {len(recordings)} files of joint positions; leave the right one there")
+            raise DataError(
+                f"{place / 'Raw'} has {len(recordings)} files of joint positions; leave the right one there"
+            )
         yield Sample(
             id=f"{folder.name}_Es{exercise}",
             sources={"skeleton": recordings[0]},

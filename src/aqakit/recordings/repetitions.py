@@ -7,8 +7,10 @@ both sides; it begins and ends where the body comes to rest, or half-way to its 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from scipy.ndimage import gaussian_filter1d
@@ -60,6 +62,10 @@ class Repetitions:
     rate: float
     notes: tuple[str, ...] = ()
 
+    def rows(self) -> list[dict[str, Any]]:
+        """Return a row for each repetition: its number, first and last row, start, end and duration in seconds."""
+        return [{"repetition": k, **asdict(one), "seconds": one.end - one.start} for k, one in enumerate(self.found, 1)]
+
 
 def find(path: Path | str, *, layout: str | None = None, rate: float | None = None) -> Repetitions:
     """Find the repetitions in a file of joints, or in a table of angles or other channels.
@@ -81,7 +87,7 @@ def find(path: Path | str, *, layout: str | None = None, rate: float | None = No
     pace = rate or stored or RATE
     found, away = within(postures, pace)
     return Repetitions(
-        tuple(Repetition(a, b, a / pace, b / pace) for a, b in found),
+        tuple(Repetition(a, b, a / pace, (b + 1) / pace) for a, b in found),
         away,
         pace,
         notes,
@@ -89,16 +95,22 @@ def find(path: Path | str, *, layout: str | None = None, rate: float | None = No
 
 
 def within(postures: Floats, rate: float) -> tuple[list[tuple[int, int]], Floats]:
-    """Find repetitions in postures (T, D) at ``rate`` Hz: their first and last rows, and the distance from rest (T,)."""
+    """Find repetitions in postures (T, D) at ``rate`` Hz.
+
+    Returns:
+        Their first and last rows, and the distance from rest (T,).
+    """
     smooth = gaussian_filter1d(postures, _SMOOTH * rate, axis=0, mode="nearest")
     away = np.linalg.norm(smooth - _rest(smooth), axis=1)
     sharp = gaussian_filter1d(postures, _SHARP * rate, axis=0, mode="nearest")
     speed = np.linalg.norm(np.gradient(sharp, axis=0), axis=1)
     peaks = _peaks(away, rate)
-    falls = [_falls(away, left, peak, right) for left, peak, right in zip([0, *peaks], peaks, [*peaks[1:], len(away) - 1])]
+    falls = [
+        _falls(away, left, peak, right) for left, peak, right in zip([0, *peaks], peaks, [*peaks[1:], len(away) - 1])
+    ]
     rests = zip([0, *(b for _, b in falls)], [*(a for a, _ in falls), len(away) - 1])
     borders = [_borders(speed, a, b) for a, b in rests]
-    found = [(before, after) for (_, before), (after, _) in zip(borders, borders[1:])]
+    found = [(before, after) for (_, before), (after, _) in pairwise(borders)]
     return [(a, b) for a, b in found if b - a >= _SHORTEST * rate], away
 
 
@@ -145,9 +157,8 @@ def _peaks(away: Floats, rate: float) -> list[int]:
     typical = np.quantile(away, 0.95)
     if typical == 0:
         return []
-    ends = np.concatenate([[0.0], away, [0.0]])  # a repetition may be cut off at the ends
-    found, _ = find_peaks(ends, prominence=_STANDS_OUT * typical, distance=max(1, _SHORTEST * rate))
-    return [int(k) - 1 for k in found]
+    found, _ = find_peaks(away, prominence=_STANDS_OUT * typical, distance=max(1, _SHORTEST * rate))
+    return [int(k) for k in found]
 
 
 def _falls(away: Floats, left: int, peak: int, right: int) -> tuple[int, int]:
