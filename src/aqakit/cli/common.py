@@ -19,6 +19,11 @@ errors = terminal.console(stderr=True)
 
 JsonFile = Annotated[Path | None, typer.Option("--json", help="Write the table as JSON; - for standard output.")]
 CsvFile = Annotated[Path | None, typer.Option("--csv", help="Write the table as CSV; - for standard output.")]
+FigureFile = Annotated[Path | None, typer.Option(help="Draw a figure: a .png or .svg file.")]
+LayoutOption = Annotated[
+    str | None, typer.Option(help="Which joint is which, such as coco17, if the file does not tell.")
+]
+RateOption = Annotated[float | None, typer.Option(min=0.1, help="Rows per second, if the file does not tell (30).")]
 
 
 def complain(sentence: str) -> None:

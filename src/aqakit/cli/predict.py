@@ -21,6 +21,9 @@ def predict(
         Path | None, typer.Option(help="CSV file of recordings, in the format of the data set manifest.")
     ] = None,
     difficulty: Annotated[float | None, typer.Option(help="Declared difficulty, for a run with target total.")] = None,
+    repetitions: Annotated[
+        bool, typer.Option("--repetitions", help="Find the repetitions in each recording, and score each of them.")
+    ] = False,
     json: JsonFile = None,
     csv: CsvFile = None,
 ) -> None:
@@ -33,7 +36,9 @@ def predict(
     if is_standard_output(json) and is_standard_output(csv):
         raise OptionError("only one of --json and --csv can go to standard output")
     loaded = training.run.load(run)
-    rows, failed = training.scoring.score_recordings(loaded, recordings or manifest, difficulty)  # type: ignore[arg-type]
+    given = recordings or manifest
+    assert given is not None
+    rows, failed = training.scoring.score_recordings(loaded, given, difficulty, repetitions=repetitions)
     if rows:
         title = f"{loaded.recipe.method}, scores in {loaded.labels.scale.unit}"
         scoring = training.scoring

@@ -8,8 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from aqakit.datasets.parts.loading import load as load_dataset
-from aqakit.errors import AqakitError
+from aqakit.errors import AqakitError, DataError
+from aqakit.recordings import repetitions as finding
 from aqakit.recordings import skeletons
+from aqakit.recordings.skeletons import LAYOUTS
 from aqakit.recordings.video import Report
 from aqakit.scores.distributions import ScoreDistribution
 from aqakit.system.progress import track
@@ -35,7 +37,7 @@ _PROVENANCE = ("familiar", "unfamiliar", "in_training")
 
 
 def score_recordings(
-    run: Run, recordings: Sequence[Path] | Path, difficulty: float | None = None
+    run: Run, recordings: Sequence[Path] | Path, difficulty: float | None = None, *, repetitions: bool = False
 ) -> tuple[list[dict[str, Any]], list[str]]:
     """Return a row for each recording that can be scored, and an error message for each that cannot.
 
@@ -43,9 +45,13 @@ def score_recordings(
         run: a finished run.
         recordings: files or folders of frames; or one manifest, a CSV that lists them with window and difficulty.
         difficulty: declared difficulty of the recordings that state none.
+        repetitions: find the repetitions in each recording, and score each of them.
     """
     samples = _manifest(run, recordings) if isinstance(recordings, Path) else _samples(run, recordings)
-    rows, failed = [], []
+    rows: list[dict[str, Any]] = []
+    failed: list[str] = []
+    if repetitions:
+        samples = _divided(run, samples, failed)
     for sample in track(samples, "scoring"):
         if sample.difficulty is None and difficulty is not None:
             sample = replace(sample, difficulty=difficulty)
@@ -112,6 +118,37 @@ def _trusted(run: Run, sample: Sample, video: Batch) -> dict[str, Any]:
     if (trust := run.trust) is None:
         return found
     return found | {"held_90": trust.held / trust.samples, "held_out_samples": trust.samples, "worth": trust.worth}
+
+
+def _divided(run: Run, samples: Sequence[Sample], failed: list[str]) -> list[Sample]:
+    """Return a sample for each repetition in the samples; note those in which none can be found."""
+    found: list[Sample] = []
+    for sample in track(samples, "finding repetitions"):
+        try:
+            found += _repetitions(run, sample)
+        except AqakitError as error:
+            failed.append(str(error))
+    return found
+
+
+def _repetitions(run: Run, sample: Sample) -> list[Sample]:
+    kind = next((kind for kind in ("skeleton", "signal") if kind in sample.sources), None)
+    if kind is None:
+        raise DataError(f"{sample.id}: repetitions are found in joints or tables; run aqakit pose on videos first")
+    if sample.window is not None:
+        raise DataError(
+            f"{sample.id}: it already has a window (start and end); repetitions are found in whole recordings"
+        )
+    readers = [one for one in run.backbones.values() if one.reads == "skeleton"]
+    named = (getattr(one, option, None) for one in readers for option in ("order", "layout"))
+    layout = next((name for name in named if name in LAYOUTS), None)
+    parts = finding.find(sample.sources[kind], layout=layout).found
+    if not parts:
+        raise DataError(f"{sample.id}: no repetition found; the posture never comes back, or nothing moves")
+    return [
+        replace(sample, id=f"{sample.id} #{k} ({one.start:.1f} – {one.end:.1f} s)", window=(one.first, one.last))
+        for k, one in enumerate(parts, 1)
+    ]
 
 
 def _samples(run: Run, recordings: Sequence[Path]) -> list[Sample]:
