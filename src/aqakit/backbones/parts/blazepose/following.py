@@ -8,10 +8,10 @@ on the whole frame and on turned close-ups, are all tried, and the likeliest seq
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
-from typing import Any, NamedTuple, Protocol
+from typing import NamedTuple, Protocol
 
 import numpy as np
 
@@ -22,7 +22,7 @@ from aqakit.backbones.parts.blazepose.regions import Image, Region, between, dif
 PRESENT = 0.5
 """Presence under which the body is lost."""
 
-CHAIN = 12
+CHAIN = 16
 """Frames that are followed from one region of the detector; chains of a block are computed at the same time."""
 
 REACH = 1.0
@@ -74,8 +74,12 @@ class Follower:
     last: Seen | None = None
     ago: int = 0
 
-    def follow(self, frames: Sequence[Frame]) -> list[Seen | None]:
-        """Return what is seen of the body in the frames of one block; None where it is lost."""
+    def follow(self, frames: Sequence[Frame], *, more: bool) -> list[Seen | None]:
+        """Return what is seen of the body in the frames of one block; None where it is lost.
+
+        If there are ``more`` frames, the last ones are left out while the body is lost in them: they must be given
+        again with the next, in which it may be found.
+        """
         if not frames:
             return []
         starts = self._starts(frames)
@@ -84,13 +88,20 @@ class Follower:
         carried = [before] + [None] * (len(parts) - 1)
         chains = self.pool.map(self._chain, parts, carried)
         found = [one for chain in chains for one in chain]
+        if more:
+            found = found[: len(found) - self._open(found)]
         self._search(frames, found)
         seen = [at for at, one in enumerate(found) if one is not None]
         if seen:
-            self.last, self.ago = found[seen[-1]], len(frames) - 1 - seen[-1]
+            self.last, self.ago = found[seen[-1]], len(found) - 1 - seen[-1]
         else:
-            self.ago += len(frames)
+            self.ago += len(found)
         return found
+
+    def _open(self, found: Sequence[Seen | None]) -> int:
+        """How many frames at the end, in which the body is lost, are better searched together with the next ones."""
+        lost = next((at for at, one in enumerate(reversed(found)) if one is not None), len(found))
+        return min(lost, int(REACH * self.rate), len(found) // 2)
 
     def _starts(self, frames: Sequence[Frame]) -> list[int]:
         """Where chains begin: with the block, and at regions of the detector that are far enough from each other."""
@@ -119,97 +130,131 @@ class Follower:
     def _settled(self, picture: Image, region: Region) -> Seen | None:
         """Look twice: the second time in the region that the first look tells, as a frame before would."""
         first = self._look(picture, region)
-        return (self._look(picture, first.next) or first) if first is not None else None
+        if first is None or not _unlike(region, first.next):
+            return first
+        return self._look(picture, first.next) or first
 
     def _search(self, frames: Sequence[Frame], found: list[Seen | None]) -> None:
         """Search hard frames, and write into ``found`` what is there."""
         for first, last in self._hard(frames, found):
             left = found[first - 1] if first else self._recent()
             right = found[last] if last < len(found) else None
-            if left is None and right is None and all(frame.hint is None for frame in frames[first:last]):
-                continue
-            whole = last - first <= max(REACH * self.rate, STEP) and (left is None) == (right is None)
-            if whole:
-                found[first:last] = self._likeliest(frames[first:last], left, right, found[first:last])
-                continue
-            self._from_end(frames, found, range(first, last), left)
-            self._from_end(frames, found, range(last - 1, first - 1, -1), right)
+            known = [at for at in range(first, last) if found[at] is not None or frames[at].hint is not None]
+            reach = max(REACH * self.rate, STEP)
+            if left is not None and right is not None and (known or last - first <= reach):
+                known = [first, last - 1]
+            elif known and left is not None and known[0] - first <= reach:
+                known[0] = first
+            elif known and right is not None and last - known[-1] <= reach:
+                known[-1] = last - 1
+            begin, end = (known[0], known[-1] + 1) if known else (first, first)
+            if known:
+                ends = left if begin == first else None, right if end == last else None
+                found[begin:end] = self._likeliest(frames[begin:end], *ends, found[begin:end])
+            self._from_end(frames, found, range(end, last), found[end - 1] if end > first else left)
+            self._from_end(frames, found, range(last - 1, end - 1, -1), right)
+            self._from_end(frames, found, range(begin - 1, first - 1, -1), found[begin] if known else None)
 
     def _recent(self) -> Seen | None:
         return self.last if self.ago < REACH * self.rate else None
 
     def _from_end(self, frames: Sequence[Frame], found: list[Seen | None], order: range, seen: Seen | None) -> None:
-        """Search on from one end of a gap, a few frames at once, until the body is not found in them."""
-        for place in range(0, len(order), STEP):
+        """Search on from one end of a gap, a few frames at once, until the body is not found in them.
+
+        The last frame that is taken shows a body for sure: there is no other end to confirm what follows.
+        """
+        place, sure = 0, 0
+        answers: list[Seen | None] = []
+        while seen is not None and place < len(order):
             part = order[place : place + STEP]
-            if seen is None or all(found[at] is not None for at in part):
-                return
             some = self._likeliest([frames[at] for at in part], seen, None, [found[at] for at in part])
-            for at, one in zip(part, some):
-                found[at] = one
-            seen = some[-1]
+            answers += some
+            place += len(part)
+            sure = max([sure, *(k + 1 for k, one in enumerate(answers) if one and one.presence >= PRESENT)])
+            if place - sure >= 2 * STEP:
+                break
+            seen = next((one for one in reversed(some) if one is not None), None)
+        for at, one in zip(order, answers[:sure]):
+            found[at] = one
 
     def _hard(self, frames: Sequence[Frame], found: Sequence[Seen | None]) -> list[tuple[int, int]]:
-        """Runs of frames, first and one past the last, in which the body is lost or jumps."""
-        hard = [one is None for one in found]
-        for at in range(1, len(found)):
-            before, here = found[at - 1], found[at]
-            if before is not None and here is not None and self._jump(before.next, here.next, 1) > 0.5:
-                for near in range(max(at - 2, 0), min(at + 2, len(found))):
-                    hard[near] = True
-        runs: list[tuple[int, int]] = []
-        for at, one in enumerate(hard):
-            if one and runs and runs[-1][1] == at:
-                runs[-1] = (runs[-1][0], at + 1)
-            elif one:
-                runs.append((at, at + 1))
-        return runs
+        """Runs of frames, first and one past the last, in which the body is lost, jumps, or is not where it should be.
 
-    def _jump(self, first: Region, second: Region, frames: int) -> float:
-        """Cost of a change of region: 0 as long as a body can move so fast, as in a somersault."""
-        seconds = frames / self.rate
+        Where an answer disagrees with the detector, all answers between two that agree with it are in doubt.
+        """
+        hard = [one is None for one in found]
+        doubtful, since = False, 0
+        for at, here in enumerate(found):
+            before = found[at - 1] if at else None
+            if before is not None and here is not None and self._jump(before.next, here.next) > 0.5:
+                hard[max(at - 2, 0) : at + 2] = [True] * len(hard[max(at - 2, 0) : at + 2])
+            hint = frames[at].hint
+            if hint is not None and here is not None:
+                agrees = _agree(here.next, hint)
+                if doubtful or not agrees:
+                    hard[since : at + (not agrees)] = [True] * (at + (not agrees) - since)
+                doubtful, since = not agrees, at + agrees
+        return _runs(hard)
+
+    def _jump(self, first: Region, second: Region) -> float:
+        """Cost of a change of region from frame to frame: 0 as long as a body can move so fast, as in a somersault."""
+        seconds = 1 / self.rate
         off = difference(first, second)
         return (
             4 * max(0.0, off.distance - 0.1 - 3 * seconds)
-            + 4 * max(0.0, off.size - 0.1 - 3 * seconds)
+            + 4 * max(0.0, off.size - 0.1 - 2 * seconds)
             + 2 * max(0.0, off.turn - 0.2 - 18 * seconds)
         )
 
     def _likeliest(
         self, frames: Sequence[Frame], left: Seen | None, right: Seen | None, found: Sequence[Seen | None]
     ) -> list[Seen | None]:
-        """Return the likeliest sequence for hard frames between two that are not, of which one may be None."""
+        """Return the likeliest sequence for hard frames between two that are not; either of these may be None.
+
+        First what following gives, from both ends and from all regions of the detector, forwards and backwards; then,
+        where that is not enough, what the detector sees around the place on the frame itself.
+        """
         ends = (left.next if left else None, right.next if right else None)
         places = [_between(*ends, (at + 1) / (len(frames) + 1), frame.hint) for at, frame in enumerate(frames)]
         tried: list[list[Seen]] = [[one] if one is not None else [] for one in found]
-        for order, start in ((range(len(frames)), ends[0]), (range(len(frames) - 1, -1, -1), ends[1])):
-            for at, seen in zip(order, self._onwards([frames[at] for at in order], start)):
-                tried[at].append(seen)
-        looks = self.pool.map(self._around, frames, places)
-        for at, more in enumerate(looks):
-            tried[at] += more
+        hinted = [at for at, frame in enumerate(frames) if frame.hint is not None]
+        first = dict(zip(hinted, self.pool.map(self._at_hint, [frames[at] for at in hinted])))
+        starts = [(-1, 1, ends[0]), (len(frames), -1, ends[1])]
+        starts += [(at, step, one.next) for at, one in first.items() for step in (1, -1)]
+        for at, one in first.items():
+            tried[at].append(one)
+        for answers in self.pool.map(lambda start: self._onwards(frames, first, *start), starts):
+            for at, one in answers:
+                tried[at].append(one)
         best = self._path(tried, places, ends)
-        again = [
-            self._neighbours(frames[at], best[at - 1] if at else left, best[at + 1] if at + 1 < len(best) else right)
-            if best[at] is None else [] for at in range(len(frames))
-        ]  # fmt: skip
-        for at, more in enumerate(again):
-            tried[at] += more
-        return self._path(tried, places, ends) if any(again) else best
+        weak = [at for at, one in enumerate(best) if one is None or one.presence < PRESENT]
+        if not weak:
+            return best
+        known = [left, *best, right]
+        for at, more in zip(weak, self.pool.map(lambda at: self._around(frames[at], places[at]), weak)):
+            tried[at] += more + self._neighbours(frames[at], known[at], known[at + 2])
+        return self._path(tried, places, ends)
+
+    def _at_hint(self, frame: Frame) -> Seen:
+        assert frame.hint is not None, "only frames with one"
+        return self._refined(frame.picture, frame.hint)
 
     def _neighbours(self, frame: Frame, *around: Seen | None) -> list[Seen]:
         return [self.networks.joints(frame.picture, one.next) for one in around if one is not None]
 
-    def _onwards(self, frames: Sequence[Frame], region: Region | None) -> Iterator[Seen]:
-        """Follow a region through frames as long as there may be something."""
-        for frame in frames:
-            if region is None or not region.is_usable:
-                return
-            seen = self.networks.joints(frame.picture, region)
-            yield seen
-            if seen.presence < 0.1:
-                return
-            region = seen.next
+    def _onwards(
+        self, frames: Sequence[Frame], hinted: Mapping[int, Seen], at: int, step: int, region: Region | None
+    ) -> list[tuple[int, Seen]]:
+        """Follow a region from a frame on, until there is nothing, or what the detector finds there is the same."""
+        answers: list[tuple[int, Seen]] = []
+        while region is not None and region.is_usable and 0 <= at + step < len(frames):
+            at += step
+            seen = self.networks.joints(frames[at].picture, region)
+            answers.append((at, seen))
+            region = seen.next if seen.presence >= 0.1 else None
+            if at in hinted and not _unlike(seen.next, hinted[at].next):
+                break
+        return answers
 
     def _around(self, frame: Frame, place: Region | None) -> list[Seen]:
         """What there is in a frame near a place, by the detector on the whole frame and on turned close-ups."""
@@ -244,10 +289,10 @@ class Follower:
         total: list[float] = [0.0]
         before: Sequence[Region | None] = [ends[0]]
         back: list[list[int]] = []
-        for some, here in zip(states, where):
+        for some, here, place in zip(states, where, places):
             steps = [[total[k] + self._step(old, new) for k, old in enumerate(before)] for new in here]
             back.append([int(np.argmin(step)) for step in steps])
-            total = [min(step) + _cost(one) for step, one in zip(steps, some)]
+            total = [min(step) + _cost(one, place) for step, one in zip(steps, some)]
             before = here
         total = [sum_ + self._step(old, ends[1]) for sum_, old in zip(total, before)]
         at = int(np.argmin(total))
@@ -258,11 +303,18 @@ class Follower:
         return chosen[::-1]
 
     def _step(self, old: Region | None, new: Region | None) -> float:
-        return 0.0 if old is None or new is None else min(self._jump(old, new, 1), 6.0)
+        return 0.0 if old is None or new is None else min(self._jump(old, new), 6.0)
 
 
-def _cost(seen: Seen | None) -> float:
-    return _ABSENT if seen is None else -math.log(max(seen.presence, 1e-3))
+def _cost(seen: Seen | None, place: Region | None) -> float:
+    """Cost of an answer: of too little presence, and of a body much larger or smaller than it should be there."""
+    if seen is None:
+        return _ABSENT
+    cost = -math.log(max(seen.presence, 1e-3))
+    if place is None:
+        return cost
+    off = difference(seen.next, place)
+    return cost + 3 * max(0.0, off.size - 0.4) + 2 * max(0.0, off.distance - 0.3)
 
 
 def _between(left: Region | None, right: Region | None, share: float, hint: Region | None) -> Region | None:
@@ -275,4 +327,15 @@ def _between(left: Region | None, right: Region | None, share: float, hint: Regi
 
 def _unlike(one: Region, other: Region) -> bool:
     off = difference(one, other)
-    return off.distance > 0.12 or off.size > 0.2 or off.turn > 0.25
+    return off.distance > 0.1 or off.size > 0.15 or off.turn > 0.2
+
+
+def _agree(one: Region, other: Region) -> bool:
+    off = difference(one, other)
+    return off.distance < 0.35 and off.size < 0.4 and off.turn < 1
+
+
+def _runs(hard: Sequence[bool]) -> list[tuple[int, int]]:
+    """First, and one past the last, of each stretch of True."""
+    edges = np.flatnonzero(np.diff(np.array([False, *hard, False]).astype(np.int8)))
+    return list(zip(edges[::2].tolist(), edges[1::2].tolist()))

@@ -46,6 +46,10 @@ class Seen(NamedTuple):
     visibility: Array
     presence: float
 
+    def scaled(self, factor: float) -> Seen:
+        """Return the same in pixels of a picture resized by a factor."""
+        return self._replace(points=self.points * np.float32(factor))
+
     @property
     def next(self) -> Region:
         """The region of the same body, as the auxiliary points tell it."""

@@ -136,15 +136,13 @@ def choose(
     """
     scores = [_score(track, subject, times, size) for track in tracks]
     best = int(np.argmax(scores))
-    order = sorted(range(len(tracks)), key=lambda at: _away(tracks[at], tracks[best]))
     chosen = Track(list(tracks[best].frames), list(tracks[best].found))
-    for at in order:
-        if at != best and _continues(tracks[at], chosen):
-            merged = sorted(zip([*chosen.frames, *tracks[at].frames], [*chosen.found, *tracks[at].found]))
-            chosen = Track([frame for frame, _ in merged], [one for _, one in merged])
+    for at in sorted(range(len(tracks)), key=lambda at: _away(tracks[at], tracks[best])):
+        if at != best:
+            chosen = _joined(chosen, tracks[at], times)
     rivals = [
         at for at, track in enumerate(tracks)
-        if scores[at] >= SIMILAR * scores[best] and set(track.frames) & set(chosen.frames) and at != best
+        if scores[at] >= SIMILAR * scores[best] and at != best and _beside(track, chosen)
     ]  # fmt: skip
     if subject.rule == "at" or not rivals:
         return chosen, None
@@ -157,8 +155,9 @@ def choose(
 
 def _score(track: Track, subject: Subject, times: NDArray[np.float64], size: tuple[int, int]) -> float:
     """How likely a track is the subject; 0 or more."""
-    weight = float((track.sides * [one.confidence for one in track.found]).sum())
     height, width = size
+    sides = np.minimum(track.sides, max(size))  # a face that fills the picture has a body far beyond it
+    weight = float((sides * [one.confidence for one in track.found]).sum())
     if subject.rule == "central":
         away = np.hypot(*((track.middles - [width / 2, height / 2]) / [width / 2, height / 2]).T)
         return float((len(track.frames) * np.exp(-4 * away**2)).mean())
@@ -187,21 +186,21 @@ def _away(one: Track, other: Track) -> int:
     return max(one.frames[0] - other.frames[-1], other.frames[0] - one.frames[-1], 0)
 
 
-def _continues(one: Track, chosen: Track) -> bool:
-    """Whether a track may be of the same body, seen at another time: never at the same, and about as large."""
-    if set(range(one.frames[0], one.frames[-1] + 1)) & set(chosen.frames):
-        return False
-    nearest = min(range(len(chosen.frames)), key=lambda at: abs(chosen.frames[at] - one.frames[0]))
-    off = difference(chosen.found[nearest].region, one.found[0].region)
-    return off.size < math.log(2.5) and off.distance < 2
+def _joined(chosen: Track, other: Track, times: NDArray[np.float64]) -> Track:
+    """Add of another track what may be the same body while it was not found: about as large, and not far away."""
+    seconds = times[chosen.frames]
+    known = dict(zip(chosen.frames, chosen.found))
+    for frame, one in zip(other.frames, other.found):
+        late = np.abs(seconds - times[frame])
+        off = difference(chosen.found[int(late.argmin())].region, one.region)
+        if late.min() > 0.2 and off.size < math.log(2.5) and off.distance < min(1 + late.min(), 2):
+            known[frame] = one
+    return Track(sorted(known), [known[frame] for frame in sorted(known)])
 
 
-def expected(track: Track, frame: int) -> Region:
-    """Return where the subject should be in a frame, between those in which it was found."""
-    from aqakit.backbones.parts.blazepose.regions import between
+def _beside(one: Track, chosen: Track) -> bool:
+    """Whether a track is another body, seen at the same time at another place, and not the same one found twice."""
+    there = dict(zip(chosen.frames, chosen.found))
+    off = [difference(there[k].region, c.region).distance for k, c in zip(one.frames, one.found) if k in there]
+    return len(off) > 1 and float(np.median(off)) > 0.5
 
-    at = int(np.searchsorted(track.frames, frame))
-    if at == 0 or at == len(track.frames):
-        return track.found[min(at, len(track.frames) - 1)].region
-    first, last = track.frames[at - 1], track.frames[at]
-    return between(track.found[at - 1].region, track.found[at].region, (frame - first) / (last - first))
