@@ -119,7 +119,7 @@ def find(
             )
         track, rival = tracks.choose(found, subject, clock, (info.height, info.width))
         middle = time.perf_counter()
-        seen = _follow(path, networks, numbers, info, track, rate, report, pool, advance)
+        seen = _follow(path, networks, numbers, info, track, looked, rate, report, pool, advance)
         ended = time.perf_counter()
     if rival:
         notes.append(rival)
@@ -161,7 +161,7 @@ def _look(
     step = max(1, round(LOOK * (info.rate or UNKNOWN_RATE)))
     chosen = numbers[::step]
     for tiles in (1, _TILES):
-        inside, _, _ = letterbox(info.height, info.width, detection.SIZE * (tiles + 1) // 2)
+        inside, _, _ = letterbox(info.height, info.width, detection.SIZE * (tiles + 1))
         size = inside if max(inside) < max(info.height, info.width) else (info.height, info.width)
         scale = info.width / size[1]
         found = []
@@ -195,6 +195,7 @@ def _follow(
     numbers: range,
     info: video.VideoInfo,
     track: Track,
+    looked: Sequence[tuple[int, Sequence[Candidate]]],
     rate: video.Rate,
     report: video.Report | None,
     pool: Executor,
@@ -204,7 +205,7 @@ def _follow(
     factor = min(1.0, _SHARP * SIZE / float(np.quantile(track.sides, 0.1)))
     size = (max(1, round(info.height * factor)), max(1, round(info.width * factor)))
     factor = size[1] / info.width
-    hints = {number: one.region.scaled(factor) for number, one in zip(track.frames, track.found)}
+    hints = {number: [one.scaled(factor) for one in some] for number, some in tracks.near(track, looked).items()}
     follower = Follower(networks, info.rate or UNKNOWN_RATE, pool)
     length = max(8, min(_BLOCK, _BYTES // (size[0] * size[1] * 3)))
     seen: list[Seen | None] = []
@@ -212,7 +213,7 @@ def _follow(
     read = partial(video.stream, path, numbers, size=size, rate=rate, report=report)
     with closing(read_ahead([read], threads=0, depth=_AHEAD)) as reads:
         for number, picture in next(reads):
-            waiting.append(Frame(number, picture, hints.get(number)))
+            waiting.append(Frame(number, picture, tuple(hints.get(number, ()))))
             if len(waiting) >= length:
                 done = follower.follow(waiting, more=True)
                 seen += done

@@ -33,7 +33,7 @@ STEP = 4
 
 _LEAST = 0.3  # confidence of the detector in a hard frame
 _MOST = 6  # regions that are looked at in a hard frame
-_ABSENT = 2.5  # cost of a frame without the body: as of a presence of .08
+_ABSENT = 3.5  # cost of a frame without the body: as of a presence of .08 where half of it is seen
 
 
 class Sees(Protocol):
@@ -50,11 +50,11 @@ class Sees(Protocol):
 
 
 class Frame(NamedTuple):
-    """One frame: its number, its picture, and the subject's region if the detector found it there."""
+    """One frame: its number, its picture, and regions in which the detector may have found the subject."""
 
     number: int
     picture: Image
-    hint: Region | None
+    hints: tuple[Region, ...]
 
 
 @dataclass
@@ -107,7 +107,7 @@ class Follower:
         """Where chains begin: with the block, and at regions of the detector that are far enough from each other."""
         starts = [0]
         for at, frame in enumerate(frames):
-            if frame.hint is not None and at - starts[-1] >= CHAIN:
+            if frame.hints and at - starts[-1] >= CHAIN:
                 starts.append(at)
         return starts
 
@@ -117,8 +117,9 @@ class Follower:
         region = before
         for frame in frames:
             seen = self._look(frame.picture, region) if region is not None else None
-            if seen is None and frame.hint is not None:
-                seen = self._settled(frame.picture, frame.hint)
+            if seen is None:
+                some = [self._settled(frame.picture, hint) for hint in frame.hints]
+                seen = max((one for one in some if one is not None), key=_likely, default=None)
             found.append(seen)
             region = seen.next if seen is not None else None
         return found
@@ -139,7 +140,7 @@ class Follower:
         for first, last in self._hard(frames, found):
             left = found[first - 1] if first else self._recent()
             right = found[last] if last < len(found) else None
-            known = [at for at in range(first, last) if found[at] is not None or frames[at].hint is not None]
+            known = [at for at in range(first, last) if found[at] is not None or frames[at].hints]
             reach = max(REACH * self.rate, STEP)
             if left is not None and right is not None and (known or last - first <= reach):
                 known = [first, last - 1]
@@ -180,17 +181,19 @@ class Follower:
     def _hard(self, frames: Sequence[Frame], found: Sequence[Seen | None]) -> list[tuple[int, int]]:
         """Runs of frames, first and one past the last, in which the body is lost, jumps, or is not where it should be.
 
-        Where an answer disagrees with the detector, all answers between two that agree with it are in doubt.
+        Where an answer disagrees with the detector, all answers between two that agree with it are in doubt; and so are
+        those between two jumps that are near each other.
         """
         hard = [one is None for one in found]
-        doubtful, since = False, 0
+        doubtful, since, jumped = False, 0, -CHAIN
         for at, here in enumerate(found):
             before = found[at - 1] if at else None
             if before is not None and here is not None and self._jump(before.next, here.next) > 0.5:
-                hard[max(at - 2, 0) : at + 2] = [True] * len(hard[max(at - 2, 0) : at + 2])
-            hint = frames[at].hint
-            if hint is not None and here is not None:
-                agrees = _agree(here.next, hint)
+                begin = max(at - 2 if at - jumped > CHAIN else jumped, 0)
+                hard[begin : at + 2] = [True] * len(hard[begin : at + 2])
+                jumped = at
+            if frames[at].hints and here is not None:
+                agrees = any(_agree(here.next, hint) for hint in frames[at].hints)
                 if doubtful or not agrees:
                     hard[since : at + (not agrees)] = [True] * (at + (not agrees) - since)
                 doubtful, since = not agrees, at + agrees
@@ -215,35 +218,33 @@ class Follower:
         where that is not enough, what the detector sees around the place on the frame itself.
         """
         ends = (left.next if left else None, right.next if right else None)
-        places = [_between(*ends, (at + 1) / (len(frames) + 1), frame.hint) for at, frame in enumerate(frames)]
+        places = [frame.hints or _between(*ends, (k + 1) / (len(frames) + 1)) for k, frame in enumerate(frames)]
         tried: list[list[Seen]] = [[one] if one is not None else [] for one in found]
-        hinted = [at for at, frame in enumerate(frames) if frame.hint is not None]
-        first = dict(zip(hinted, self.pool.map(self._at_hint, [frames[at] for at in hinted])))
+        hinted = [(at, hint) for at, frame in enumerate(frames) for hint in frame.hints]
+        first = list(zip(hinted, self.pool.map(lambda one: self._refined(frames[one[0]].picture, one[1]), hinted)))
         starts = [(-1, 1, ends[0]), (len(frames), -1, ends[1])]
-        starts += [(at, step, one.next) for at, one in first.items() for step in (1, -1)]
-        for at, one in first.items():
+        starts += [(at, step, one.next) for (at, _), one in first for step in (1, -1)]
+        known: dict[int, list[Seen]] = {}
+        for (at, _), one in first:
             tried[at].append(one)
-        for answers in self.pool.map(lambda start: self._onwards(frames, first, *start), starts):
+            known.setdefault(at, []).append(one)
+        for answers in self.pool.map(lambda start: self._onwards(frames, known, *start), starts):
             for at, one in answers:
                 tried[at].append(one)
         best = self._path(tried, places, ends)
         weak = [at for at, one in enumerate(best) if one is None or one.presence < PRESENT]
         if not weak:
             return best
-        known = [left, *best, right]
+        around = [left, *best, right]
         for at, more in zip(weak, self.pool.map(lambda at: self._around(frames[at], places[at]), weak)):
-            tried[at] += more + self._neighbours(frames[at], known[at], known[at + 2])
+            tried[at] += more + self._neighbours(frames[at], around[at], around[at + 2])
         return self._path(tried, places, ends)
-
-    def _at_hint(self, frame: Frame) -> Seen:
-        assert frame.hint is not None, "only frames with one"
-        return self._refined(frame.picture, frame.hint)
 
     def _neighbours(self, frame: Frame, *around: Seen | None) -> list[Seen]:
         return [self.networks.joints(frame.picture, one.next) for one in around if one is not None]
 
     def _onwards(
-        self, frames: Sequence[Frame], hinted: Mapping[int, Seen], at: int, step: int, region: Region | None
+        self, frames: Sequence[Frame], hinted: Mapping[int, Sequence[Seen]], at: int, step: int, region: Region | None
     ) -> list[tuple[int, Seen]]:
         """Follow a region from a frame on, until there is nothing, or what the detector finds there is the same."""
         answers: list[tuple[int, Seen]] = []
@@ -252,22 +253,22 @@ class Follower:
             seen = self.networks.joints(frames[at].picture, region)
             answers.append((at, seen))
             region = seen.next if seen.presence >= 0.1 else None
-            if at in hinted and not _unlike(seen.next, hinted[at].next):
+            if any(not _unlike(seen.next, one.next) for one in hinted.get(at, ())):
                 break
         return answers
 
-    def _around(self, frame: Frame, place: Region | None) -> list[Seen]:
+    def _around(self, frame: Frame, places: tuple[Region, ...]) -> list[Seen]:
         """What there is in a frame near a place, by the detector on the whole frame and on turned close-ups."""
         found = self.networks.candidates(frame.picture, _LEAST)
-        if place is not None:
+        if places:
+            place = places[0]
             for quarter in range(4):
                 close = Region(place.x, place.y, 1.6 * place.side, quarter * math.pi / 2)
                 found += self.networks.candidates_in(frame.picture, close, _LEAST)[:2]
             found = [one for one in found if difference(place, one.region).distance < 1]
         found.sort(key=lambda one: -one.confidence)
-        regions = [one.region for one in found] + ([frame.hint] if frame.hint is not None else [])
         kept: list[Region] = []
-        for region in regions:
+        for region in (one.region for one in found):
             if all(_unlike(region, other) for other in kept):
                 kept.append(region)
         return [self._refined(frame.picture, region) for region in kept[:_MOST]]
@@ -281,11 +282,16 @@ class Follower:
         return second if second.presence >= first.presence - 0.1 and second.next.is_usable else first
 
     def _path(
-        self, tried: Sequence[Sequence[Seen]], places: Sequence[Region | None], ends: tuple[Region | None, Region | None]
+        self,
+        tried: Sequence[Sequence[Seen]],
+        places: Sequence[tuple[Region, ...]],
+        ends: tuple[Region | None, Region | None],
     ) -> list[Seen | None]:
         """Return one of each frame's answers, or None, so that together they cost least."""
         states = [[*(one for one in some if one.next.is_usable), None] for some in tried]
-        where = [[one.next if one else place for one in some] for some, place in zip(states, places)]
+        where = [
+            [one.next if one else next(iter(place), None) for one in some] for some, place in zip(states, places)
+        ]
         total: list[float] = [0.0]
         before: Sequence[Region | None] = [ends[0]]
         back: list[list[int]] = []
@@ -306,23 +312,27 @@ class Follower:
         return 0.0 if old is None or new is None else min(self._jump(old, new), 6.0)
 
 
-def _cost(seen: Seen | None, place: Region | None) -> float:
-    """Cost of an answer: of too little presence, and of a body much larger or smaller than it should be there."""
+def _likely(seen: Seen) -> float:
+    """Logarithm of how likely an answer is right, by presence and how well joints are seen; 0 at most."""
+    return math.log(max(seen.presence, 1e-3)) + 2 * math.log(max(float(seen.visibility.mean()), 1e-2))
+
+
+def _cost(seen: Seen | None, places: tuple[Region, ...]) -> float:
+    """Cost of an answer: that it is not likely, and that it is unlike where and how large the body should be."""
     if seen is None:
         return _ABSENT
-    cost = -math.log(max(seen.presence, 1e-3))
-    if place is None:
-        return cost
-    off = difference(seen.next, place)
-    return cost + 3 * max(0.0, off.size - 0.4) + 2 * max(0.0, off.distance - 0.3)
+    off = [difference(seen.next, place) for place in places]
+    unlike = [
+        3 * max(0.0, one.size - 0.4) + 2 * max(0.0, one.distance - 0.3) + max(0.0, one.turn - 0.8) for one in off
+    ]
+    return min(unlike, default=0.0) - _likely(seen)
 
 
-def _between(left: Region | None, right: Region | None, share: float, hint: Region | None) -> Region | None:
-    if hint is not None:
-        return hint
-    if left is None or right is None:
-        return left or right
-    return between(left, right, share)
+def _between(left: Region | None, right: Region | None, share: float) -> tuple[Region, ...]:
+    """Where the body should be between two frames; alone, one of them tells less."""
+    if left is not None and right is not None:
+        return (between(left, right, share),)
+    return tuple(one for one in (left, right) if one is not None)
 
 
 def _unlike(one: Region, other: Region) -> bool:

@@ -204,3 +204,19 @@ def _beside(one: Track, chosen: Track) -> bool:
     off = [difference(there[k].region, c.region).distance for k, c in zip(one.frames, one.found) if k in there]
     return len(off) > 1 and float(np.median(off)) > 0.5
 
+
+
+def near(track: Track, looked: Sequence[tuple[int, Sequence[Candidate]]]) -> dict[int, list[Region]]:
+    """Return all regions in which the subject may have been found, by frame: the detector may be unsure of its turn.
+
+    They are of about its size, and where it is in the nearest frame in which it was found.
+    """
+    found: dict[int, list[Region]] = {}
+    own = np.array(track.frames)
+    for frame, some in looked:
+        at = int(np.abs(own - frame).argmin())
+        off = [difference(track.found[at].region, one.region) for one in some]
+        close = [one.region for one, far in zip(some, off) if far.distance < 0.6 and far.size < math.log(2.5)]
+        if close:
+            found[frame] = close[:3]
+    return found
