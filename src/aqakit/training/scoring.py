@@ -25,9 +25,10 @@ _READING = {
     "gaps": "numbers_missing",
     "uneven": "rate_varies",
 }
+_BODY = {"searched": "frames_searched", "found": "frames_with_body"}
 """Columns of how well a video could be read, by attribute of its report."""
 
-DETAILS = ("unfamiliar", "held_90", "held_out_samples", "worth", *_READING.values())
+DETAILS = ("unfamiliar", "held_90", "held_out_samples", "worth", *_READING.values(), *_BODY.values())
 """Columns that are written to files but not printed; sentences say them."""
 
 _PROVENANCE = ("familiar", "unfamiliar", "in_training")
@@ -74,16 +75,17 @@ def doubts(run: Run, rows: Sequence[dict[str, Any]]) -> list[str]:
     known = [(row["recording"], Provenance(**{n: row[n] for n in _PROVENANCE if n in row})) for row in rows]
     said += [f"{name}: {sentence}" for name, one in known for sentence in one.sentences()]
     read = [(row["recording"], Report(**_report(row))) for row in rows if "frames" in row]
-    return said + [f"{name}: {one.sentence()}" for name, one in read if not one.ok]
+    return said + [f"{name}: {one.sentence()}" for name, one in read if one.searched or not one.ok]
 
 
 def _read(report: Report) -> dict[str, int]:
-    """Columns of how well a video could be read; none for other recordings."""
-    return {column: getattr(report, name) for name, column in _READING.items()} if report.requested else {}
+    """Columns of how well a video could be read, and in how much of it a body was found; none for other recordings."""
+    columns = (_READING if report.requested else {}) | (_BODY if report.searched else {})
+    return {column: getattr(report, name) for name, column in columns.items()}
 
 
 def _report(row: dict[str, Any]) -> dict[str, int]:
-    counts = {name: row[column] for name, column in _READING.items()}
+    counts = {name: row[column] for name, column in (_READING | _BODY).items() if column in row}
     return counts | {"decoded": counts["requested"] - counts["missing"]}
 
 

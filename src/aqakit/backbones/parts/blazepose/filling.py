@@ -22,12 +22,17 @@ _LENGTH, _ORDER = 0.3, 2
 """Savitzky and Golay: seconds of the window, and degree of the polynomials."""
 
 
+def present(joints: Joints) -> NDArray[np.bool_]:
+    """(T,) whether a frame has joints (T, J, D)."""
+    return np.isfinite(joints[:, 0, 0])
+
+
 def filled(joints: Joints, times: NDArray[np.float64], gap: float) -> Joints:
     """Return joints (T, J, D) whose gaps of at most ``gap`` seconds are filled along straight lines.
 
     Gaps are frames of NaN; those at the ends stay.
     """
-    seen = np.flatnonzero(np.isfinite(joints[:, 0, 0]))
+    seen = np.flatnonzero(present(joints))
     done = joints.copy()
     for before, after in zip(seen[:-1], seen[1:]):
         if after - before > 1 and times[after] - times[before] <= gap + 1e-9:
@@ -39,7 +44,7 @@ def filled(joints: Joints, times: NDArray[np.float64], gap: float) -> Joints:
 
 def everywhere(joints: Joints, times: NDArray[np.float64]) -> Joints:
     """Return joints without NaN: all gaps are filled along straight lines, those at the ends with the nearest frame."""
-    seen = np.isfinite(joints[:, 0, 0])
+    seen = present(joints)
     flat = joints.reshape(len(joints), -1)
     columns = [np.interp(times, times[seen], column[seen]) for column in flat.T]
     return np.stack(columns, 1).reshape(joints.shape).astype(np.float32)
@@ -54,7 +59,7 @@ def smoothed(joints: Joints, times: NDArray[np.float64], how: Smooth) -> Joints:
     done = joints.copy()
     if how == "none":
         return done
-    for first, last in _stretches(np.isfinite(joints[:, 0, 0])):
+    for first, last in _stretches(present(joints)):
         part, clock = joints[first:last].astype(np.float64), times[first:last]
         done[first:last] = _one_euro(part, clock) if how == "one-euro" else _savitzky_golay(part, clock)
     return done

@@ -9,6 +9,7 @@ from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass, field
 from functools import partial
+from itertools import islice
 from pathlib import Path
 from typing import TypeVar
 
@@ -226,7 +227,7 @@ def _follow(
 
 def _overlapped(pool: Executor, work: Callable[[T], R], items: Iterator[T], threads: int) -> Iterator[R]:
     """Yield results in order, while the next items are read and worked on."""
-    running = deque(pool.submit(work, item) for item, _ in zip(items, range(threads + 1)))
+    running = deque(pool.submit(work, item) for item in islice(items, threads + 1))
     while running:
         yield running.popleft().result()
         for item in items:
@@ -251,4 +252,3 @@ def _person(
     size = (info.height, info.width)
     rate = info.rate or UNKNOWN_RATE
     return Person(path, numbers, clock[numbers], joints, visibility, size, rate, notes, seconds)
-

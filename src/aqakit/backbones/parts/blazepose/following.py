@@ -289,9 +289,7 @@ class Follower:
     ) -> list[Seen | None]:
         """Return one of each frame's answers, or None, so that together they cost least."""
         states = [[*(one for one in some if one.next.is_usable), None] for some in tried]
-        where = [
-            [one.next if one else next(iter(place), None) for one in some] for some, place in zip(states, places)
-        ]
+        where = [[one.next if one else next(iter(place), None) for one in some] for some, place in zip(states, places)]
         total: list[float] = [0.0]
         before: Sequence[Region | None] = [ends[0]]
         back: list[list[int]] = []
@@ -322,9 +320,7 @@ def _cost(seen: Seen | None, places: tuple[Region, ...]) -> float:
     if seen is None:
         return _ABSENT
     off = [difference(seen.next, place) for place in places]
-    unlike = [
-        3 * max(0.0, one.size - 0.4) + 2 * max(0.0, one.distance - 0.3) + max(0.0, one.turn - 0.8) for one in off
-    ]
+    unlike = [3 * max(0.0, one.size - 0.4) + 2 * max(0.0, one.distance - 0.3) + max(0.0, one.turn - 0.8) for one in off]
     return min(unlike, default=0.0) - _likely(seen)
 
 

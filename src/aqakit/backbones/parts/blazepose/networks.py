@@ -1,23 +1,24 @@
-"""The two networks of BlazePose, by OpenVINO: from a folder of ``.tflite`` files, or from a published ``.task`` file."""
+"""The two networks of BlazePose, computed by OpenVINO."""
 
 from __future__ import annotations
 
-import hashlib
 import math
-import zipfile
-import zlib
+import os
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from queue import SimpleQueue
+from typing import Any, NamedTuple
 
 import numpy as np
 
+from aqakit.backbones import weights
 from aqakit.backbones.parts.blazepose import detection
 from aqakit.backbones.parts.blazepose.detection import Candidate
 from aqakit.backbones.parts.blazepose.regions import Array, Image, Region, cut, letterbox
+from aqakit.backbones.weights import bundles
+from aqakit.backbones.weights.bundles import Files, Network
 from aqakit.errors import OptionError, WeightsError
-
-Network = Literal["full", "lite", "heavy"]
 
 SIZE = 256
 """Pixels of a side of the region that the second network sees."""
@@ -25,12 +26,7 @@ SIZE = 256
 JOINTS, GUIDES = 33, (33, 34)
 """Number of joints; the two points after them that tell the region of the next frame."""
 
-LARGEST = 100 << 20
-"""Bytes of the largest network that is read; the published ones have at most 30 MB."""
-
 _ROWS, _VALUES = 39, 5
-_DETECTORS = ("pose_detector.tflite", "pose_detection.tflite")
-_IN_BUNDLE = ("pose_detector.tflite", "pose_landmarks_detector.tflite")
 
 
 class Seen(NamedTuple):
@@ -57,79 +53,23 @@ class Seen(NamedTuple):
         return Region.of_guides(middle, top)
 
 
-class Files(NamedTuple):
-    """The bytes of both networks, and where they are from."""
-
-    source: Path
-    detector: bytes
-    landmarks: bytes
-
-    @property
-    def digest(self) -> str:
-        """A hash of both."""
-        found = hashlib.blake2b(self.detector, digest_size=16)
-        found.update(self.landmarks)
-        return found.hexdigest()
-
-
-def read(source: Path, network: Network) -> Files:
-    """Read both networks.
-
-    Args:
-        source: a folder with ``pose_detection.tflite`` (or ``pose_detector.tflite``) and
-            ``pose_landmark_<network>.tflite``; or a ``.task`` file, which holds one pair.
-        network: which of the networks for joints, if it is a folder.
+def locate(source: Path | None, network: Network) -> Files:
+    """Read both networks from where the user says, else from the file that ``aqakit weights get`` downloads.
 
     Raises:
-        WeightsError: a file is missing, too large or damaged.
+        WeightsError: they are not there, or damaged.
     """
-    if source.is_dir():
-        detectors = [source / name for name in _DETECTORS if (source / name).is_file()]
-        wanted = source / f"pose_landmark_{network}.tflite"
-        if bundle := next(iter(sorted(source.glob(f"pose_landmarker_{network}.task"))), None):
-            return _of_bundle(bundle)
-        for file, name in ((next(iter(detectors), None), _DETECTORS[1]), (wanted, wanted.name)):
-            if file is None or not file.is_file():
-                raise WeightsError(f"{source} has no {name}; {how(network)}")
-        return Files(source, _bytes(detectors[0]), _bytes(wanted))
-    if not source.is_file():
-        raise WeightsError(f"{source}: no such file or folder; {how(network)}")
-    return _of_bundle(source)
+    if source is not None:
+        return bundles.read(source, network)
+    file = weights.default_folder() / f"pose_landmarker_{network}.task"
+    if not file.is_file():
+        raise WeightsError(f"the networks of BlazePose are not there; {bundles.how(network)}")
+    return bundles.read(file, network)
 
 
-def how(network: str) -> str:
-    """Return the sentence that says how to get the networks."""
-    return f"get it with `aqakit weights get blazepose-{network}`, or name a folder or .task file that has it"
-
-
-def _of_bundle(path: Path) -> Files:
-    try:
-        with zipfile.ZipFile(path) as bundle:
-            held = {Path(one.filename).name: one for one in bundle.infolist()}
-            for name in _IN_BUNDLE:
-                if name not in held:
-                    raise WeightsError(f"{path} has no {name}; it is not a bundle of BlazePose (pose_landmarker_*.task)")
-            return Files(path, *(_member(path, bundle, held[name]) for name in _IN_BUNDLE))
-    except (zipfile.BadZipFile, zlib.error, EOFError, OSError, NotImplementedError, RuntimeError, ValueError) as error:
-        reason = " ".join(str(error).split())
-        raise WeightsError(f"{path} is damaged, or not a .task file: {reason}; download it again") from error
-
-
-def _member(path: Path, bundle: zipfile.ZipFile, member: zipfile.ZipInfo) -> bytes:
-    """Read one file of a bundle; its stated size may lie, so that never more than the limit is unpacked."""
-    with bundle.open(member) as file:
-        found = file.read(LARGEST + 1)
-    if len(found) > LARGEST:
-        raise WeightsError(f"{path}: {member.filename} has more than {LARGEST >> 20} MiB; it is not a published network")
-    return found
-
-
-def _bytes(path: Path) -> bytes:
-    with path.open("rb") as file:
-        found = file.read(LARGEST + 1)
-    if len(found) > LARGEST:
-        raise WeightsError(f"{path} has more than {LARGEST >> 20} MiB; it is not a published network")
-    return found
+def cores() -> int:
+    """Return how many cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 class Networks:
@@ -204,8 +144,6 @@ class _Compiled:
     """A network whose calls each take a request that no other thread uses."""
 
     def __init__(self, model: Any, outputs: int, threads: int) -> None:
-        from queue import SimpleQueue
-
         self._free: SimpleQueue[Any] = SimpleQueue()
         self._outputs = outputs
         for _ in range(threads):
@@ -227,8 +165,6 @@ def _compiled(
         import openvino
     except ImportError as error:
         raise OptionError("BlazePose needs OpenVINO: pip install 'aqakit[fast]'") from error
-    if content[4:8] != b"TFL3":
-        raise WeightsError(f"{files.source}: one of its networks is damaged, or not a .tflite file; download it again")
     core = openvino.Core()
     try:
         model = _read_model(core, content)
@@ -246,8 +182,6 @@ def _compiled(
 
 def _read_model(core: Any, content: bytes) -> Any:
     """OpenVINO reads this format only from files."""
-    import tempfile
-
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "network.tflite"
         file.write_bytes(content)

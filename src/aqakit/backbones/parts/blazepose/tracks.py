@@ -205,7 +205,6 @@ def _beside(one: Track, chosen: Track) -> bool:
     return len(off) > 1 and float(np.median(off)) > 0.5
 
 
-
 def near(track: Track, looked: Sequence[tuple[int, Sequence[Candidate]]]) -> dict[int, list[Region]]:
     """Return all regions in which the subject may have been found, by frame: the detector may be unsure of its turn.
 
