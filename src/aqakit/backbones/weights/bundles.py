@@ -61,7 +61,7 @@ def read(source: Path, network: Network) -> Files:
 
 def how(network: str) -> str:
     """Return the sentence that says how to get the networks."""
-    return f"get them with `aqakit weights get blazepose-{network}`, or say with weights which folder or .task file has them"
+    return f"get them with `aqakit weights get blazepose-{network}`, or give a folder or .task file as weights"
 
 
 def of_bundle(path: Path) -> Files:

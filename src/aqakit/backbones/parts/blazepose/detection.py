@@ -81,7 +81,7 @@ def _overlap(box: Array, boxes: Array) -> Array:
     return common / np.maximum((box[2:] - box[:2]).prod() + areas - common, 1e-9)
 
 
-def _together(points: Array, weights: Array) -> Region:
+def _together(points: Array, weights: NDArray[np.floating]) -> Region:
     """Return the region of the weighted mean of the points of boxes of one body."""
     middle, top = np.average(points, 0, weights)
     return Region.of_guides(middle, top)

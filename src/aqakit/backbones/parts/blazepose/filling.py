@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import pairwise
 from typing import Literal
 
 import numpy as np
@@ -34,7 +35,7 @@ def filled(joints: Joints, times: NDArray[np.float64], gap: float) -> Joints:
     """
     seen = np.flatnonzero(present(joints))
     done = joints.copy()
-    for before, after in zip(seen[:-1], seen[1:]):
+    for before, after in pairwise(seen):
         if after - before > 1 and times[after] - times[before] <= gap + 1e-9:
             inside = np.arange(before + 1, after)
             share = (times[inside] - times[before]) / (times[after] - times[before])

@@ -26,7 +26,8 @@ from aqakit.errors import DataError, VideoError
 from aqakit.recordings import video
 from aqakit.system.prefetch import read_ahead
 
-T, R = TypeVar("T"), TypeVar("R")
+T = TypeVar("T")
+R = TypeVar("R")
 
 LOOK = 0.13
 """Seconds between two frames in which bodies are looked for, to choose the subject."""

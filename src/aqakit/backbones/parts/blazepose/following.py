@@ -16,8 +16,9 @@ from typing import NamedTuple, Protocol
 import numpy as np
 
 from aqakit.backbones.parts.blazepose.detection import Candidate
+from aqakit.backbones.parts.blazepose.likeliest import agree, jump, likely, path, places_between, unlike
 from aqakit.backbones.parts.blazepose.networks import Seen
-from aqakit.backbones.parts.blazepose.regions import Image, Region, between, difference
+from aqakit.backbones.parts.blazepose.regions import Image, Region, difference
 
 PRESENT = 0.5
 """Presence under which the body is lost."""
@@ -33,7 +34,6 @@ STEP = 4
 
 _LEAST = 0.3  # confidence of the detector in a hard frame
 _MOST = 6  # regions that are looked at in a hard frame
-_ABSENT = 3.5  # cost of a frame without the body: as of a presence of .08 where half of it is seen
 
 
 class Sees(Protocol):
@@ -119,7 +119,7 @@ class Follower:
             seen = self._look(frame.picture, region) if region is not None else None
             if seen is None:
                 some = [self._settled(frame.picture, hint) for hint in frame.hints]
-                seen = max((one for one in some if one is not None), key=_likely, default=None)
+                seen = max((one for one in some if one is not None), key=likely, default=None)
             found.append(seen)
             region = seen.next if seen is not None else None
         return found
@@ -131,7 +131,7 @@ class Follower:
     def _settled(self, picture: Image, region: Region) -> Seen | None:
         """Look twice: the second time in the region that the first look tells, as a frame before would."""
         first = self._look(picture, region)
-        if first is None or not _unlike(region, first.next):
+        if first is None or not unlike(region, first.next):
             return first
         return self._look(picture, first.next) or first
 
@@ -188,26 +188,16 @@ class Follower:
         doubtful, since, jumped = False, 0, -CHAIN
         for at, here in enumerate(found):
             before = found[at - 1] if at else None
-            if before is not None and here is not None and self._jump(before.next, here.next) > 0.5:
+            if before is not None and here is not None and jump(before.next, here.next, 1 / self.rate) > 0.5:
                 begin = max(at - 2 if at - jumped > CHAIN else jumped, 0)
                 hard[begin : at + 2] = [True] * len(hard[begin : at + 2])
                 jumped = at
             if frames[at].hints and here is not None:
-                agrees = any(_agree(here.next, hint) for hint in frames[at].hints)
+                agrees = any(agree(here.next, hint) for hint in frames[at].hints)
                 if doubtful or not agrees:
                     hard[since : at + (not agrees)] = [True] * (at + (not agrees) - since)
                 doubtful, since = not agrees, at + agrees
         return _runs(hard)
-
-    def _jump(self, first: Region, second: Region) -> float:
-        """Cost of a change of region from frame to frame: 0 as long as a body can move so fast, as in a somersault."""
-        seconds = 1 / self.rate
-        off = difference(first, second)
-        return (
-            4 * max(0.0, off.distance - 0.1 - 3 * seconds)
-            + 4 * max(0.0, off.size - 0.1 - 2 * seconds)
-            + 2 * max(0.0, off.turn - 0.2 - 18 * seconds)
-        )
 
     def _likeliest(
         self, frames: Sequence[Frame], left: Seen | None, right: Seen | None, found: Sequence[Seen | None]
@@ -218,7 +208,7 @@ class Follower:
         where that is not enough, what the detector sees around the place on the frame itself.
         """
         ends = (left.next if left else None, right.next if right else None)
-        places = [frame.hints or _between(*ends, (k + 1) / (len(frames) + 1)) for k, frame in enumerate(frames)]
+        places = [frame.hints or places_between(*ends, (k + 1) / (len(frames) + 1)) for k, frame in enumerate(frames)]
         tried: list[list[Seen]] = [[one] if one is not None else [] for one in found]
         hinted = [(at, hint) for at, frame in enumerate(frames) for hint in frame.hints]
         first = list(zip(hinted, self.pool.map(lambda one: self._refined(frames[one[0]].picture, one[1]), hinted)))
@@ -231,14 +221,14 @@ class Follower:
         for answers in self.pool.map(lambda start: self._onwards(frames, known, *start), starts):
             for at, one in answers:
                 tried[at].append(one)
-        best = self._path(tried, places, ends)
+        best = path(tried, places, ends, 1 / self.rate)
         weak = [at for at, one in enumerate(best) if one is None or one.presence < PRESENT]
         if not weak:
             return best
         around = [left, *best, right]
         for at, more in zip(weak, self.pool.map(lambda at: self._around(frames[at], places[at]), weak)):
             tried[at] += more + self._neighbours(frames[at], around[at], around[at + 2])
-        return self._path(tried, places, ends)
+        return path(tried, places, ends, 1 / self.rate)
 
     def _neighbours(self, frame: Frame, *around: Seen | None) -> list[Seen]:
         return [self.networks.joints(frame.picture, one.next) for one in around if one is not None]
@@ -253,7 +243,7 @@ class Follower:
             seen = self.networks.joints(frames[at].picture, region)
             answers.append((at, seen))
             region = seen.next if seen.presence >= 0.1 else None
-            if any(not _unlike(seen.next, one.next) for one in hinted.get(at, ())):
+            if any(not unlike(seen.next, one.next) for one in hinted.get(at, ())):
                 break
         return answers
 
@@ -269,7 +259,7 @@ class Follower:
         found.sort(key=lambda one: -one.confidence)
         kept: list[Region] = []
         for region in (one.region for one in found):
-            if all(_unlike(region, other) for other in kept):
+            if all(unlike(region, other) for other in kept):
                 kept.append(region)
         return [self._refined(frame.picture, region) for region in kept[:_MOST]]
 
@@ -280,65 +270,6 @@ class Follower:
             return first
         second = self.networks.joints(picture, first.next)
         return second if second.presence >= first.presence - 0.1 and second.next.is_usable else first
-
-    def _path(
-        self,
-        tried: Sequence[Sequence[Seen]],
-        places: Sequence[tuple[Region, ...]],
-        ends: tuple[Region | None, Region | None],
-    ) -> list[Seen | None]:
-        """Return one of each frame's answers, or None, so that together they cost least."""
-        states = [[*(one for one in some if one.next.is_usable), None] for some in tried]
-        where = [[one.next if one else next(iter(place), None) for one in some] for some, place in zip(states, places)]
-        total: list[float] = [0.0]
-        before: Sequence[Region | None] = [ends[0]]
-        back: list[list[int]] = []
-        for some, here, place in zip(states, where, places):
-            steps = [[total[k] + self._step(old, new) for k, old in enumerate(before)] for new in here]
-            back.append([int(np.argmin(step)) for step in steps])
-            total = [min(step) + _cost(one, place) for step, one in zip(steps, some)]
-            before = here
-        total = [sum_ + self._step(old, ends[1]) for sum_, old in zip(total, before)]
-        at = int(np.argmin(total))
-        chosen: list[Seen | None] = []
-        for some, came in zip(reversed(states), reversed(back)):
-            chosen.append(some[at])
-            at = came[at]
-        return chosen[::-1]
-
-    def _step(self, old: Region | None, new: Region | None) -> float:
-        return 0.0 if old is None or new is None else min(self._jump(old, new), 6.0)
-
-
-def _likely(seen: Seen) -> float:
-    """Logarithm of how likely an answer is right, by presence and how well joints are seen; 0 at most."""
-    return math.log(max(seen.presence, 1e-3)) + 2 * math.log(max(float(seen.visibility.mean()), 1e-2))
-
-
-def _cost(seen: Seen | None, places: tuple[Region, ...]) -> float:
-    """Cost of an answer: that it is not likely, and that it is unlike where and how large the body should be."""
-    if seen is None:
-        return _ABSENT
-    off = [difference(seen.next, place) for place in places]
-    unlike = [3 * max(0.0, one.size - 0.4) + 2 * max(0.0, one.distance - 0.3) + max(0.0, one.turn - 0.8) for one in off]
-    return min(unlike, default=0.0) - _likely(seen)
-
-
-def _between(left: Region | None, right: Region | None, share: float) -> tuple[Region, ...]:
-    """Where the body should be between two frames; alone, one of them tells less."""
-    if left is not None and right is not None:
-        return (between(left, right, share),)
-    return tuple(one for one in (left, right) if one is not None)
-
-
-def _unlike(one: Region, other: Region) -> bool:
-    off = difference(one, other)
-    return off.distance > 0.1 or off.size > 0.15 or off.turn > 0.2
-
-
-def _agree(one: Region, other: Region) -> bool:
-    off = difference(one, other)
-    return off.distance < 0.35 and off.size < 0.4 and off.turn < 1
 
 
 def _runs(hard: Sequence[bool]) -> list[tuple[int, int]]:

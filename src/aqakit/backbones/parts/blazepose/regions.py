@@ -140,9 +140,9 @@ def _bilinear(picture: Image, x: Array, y: Array) -> Array:
     for colour in range(3):
         padded[1:-1, 1:-1] |= picture[..., colour].astype(np.uint64) << np.uint64(_BITS * colour)
     pixels = padded.ravel()
-    x, y = ((here.clip(0, side + 0.999) * 64).astype(np.int64) for here, side in ((x, width), (y, height)))
-    fx, fy = x & 63, y & 63
-    at = (y >> 6) * (width + 2) + (x >> 6)
+    across, down = ((here.clip(0, side + 0.999) * 64).astype(np.int64) for here, side in ((x, width), (y, height)))
+    fx, fy = across & 63, down & 63
+    at = (down >> 6) * (width + 2) + (across >> 6)
     both = fx * fy
     weights = (4096 - 64 * (fx + fy) + both, 64 * fx - both, 64 * fy - both, both)
     mixed = np.zeros(x.shape, np.uint64)
