@@ -118,7 +118,7 @@ def link(looked: Sequence[tuple[int, Sequence[Candidate]]], times: NDArray[np.fl
 def _cost(track: Track, one: Candidate, seconds: float) -> float:
     """How unlike a body is the one last seen; from 1 on it is another."""
     off = difference(track.found[-1].region, one.region)
-    return math.hypot(off.distance / (0.4 + seconds), off.size / (0.5 + seconds))
+    return math.hypot(off.distance / (0.3 + 2.5 * seconds), off.size / (0.5 + seconds))
 
 
 def choose(
