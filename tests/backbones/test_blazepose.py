@@ -1,8 +1,10 @@
 """BlazePose: turned regions against closed-form maps, the subject among many, gaps, and the networks on real people."""
 
+import hashlib
 import math
 import zipfile
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -17,9 +19,9 @@ from aqakit.backbones.parts.blazepose import detection, filling, finding, networ
 from aqakit.backbones.parts.blazepose.detection import Candidate
 from aqakit.backbones.parts.blazepose.regions import Region, between, cut
 from aqakit.backbones.parts.blazepose.tracks import Subject
-from aqakit.backbones.weights import bundles
+from aqakit.backbones.weights import bundles, download, published
 from aqakit.errors import DataError, OptionError, VideoError, WeightsError
-from aqakit.recordings import signals, video
+from aqakit.recordings import video
 from aqakit.recordings.clips import Uniform
 from aqakit.recordings.skeletons.parts.layouts import LAYOUTS
 from tests.blazepose import Squares, write_squares
@@ -90,7 +92,7 @@ def test_boxes_of_one_body_are_one_candidate():
 
 @pytest.mark.parametrize("text", ["biggest", "3", "3,4,5", "3,x", "-1,2", "1,2@soon", "nan,1", "1,2@"])
 def test_an_unknown_subject_is_refused(text):
-    with pytest.raises(OptionError, match="subject .* should be largest, central, moving"):
+    with pytest.raises(OptionError, match=r"subject .* should be largest, central, moving"):
         Subject.parse(text)
 
 
@@ -103,8 +105,8 @@ def people(folder: Path) -> Path:
 @pytest.mark.parametrize(
     ("subject", "ends_at"),
     [
-        ("largest", (30, 35.8)), ("moving", (68, 80)), ("central", (64, 48)), ("60,50", (64, 48)), ("0.5,0.5", (64, 48)),
-        ("58,80@0.8", (68, 80)), ("30,30@0", (30, 35.8)),
+        ("largest", (30, 35.8)), ("moving", (68, 80)), ("central", (64, 48)), ("60,50", (64, 48)),
+        ("0.5,0.5", (64, 48)),        ("58,80@0.8", (68, 80)), ("30,30@0", (30, 35.8)),
     ],
 )  # fmt: skip
 def test_the_subject_is_who_is_meant(subject, ends_at, tmp_path):
@@ -158,8 +160,8 @@ def test_nobody_is_a_sentence_and_a_window_outside_too(tmp_path):
 
 def test_tracks_end_when_a_body_is_gone_and_follow_what_is_alike():
     times = np.arange(100) / 30
-    looked = [(k, [Candidate(Region(10.0 + k, 50, 20, 0), 0.9), Candidate(Region(80.0 - k / 2, 50, 9, 0), 0.8)]) for k in
-              range(0, 60, 4)]  # fmt: skip
+    pairs = [(Region(10.0 + k, 50, 20, 0), Region(80.0 - k / 2, 50, 9, 0)) for k in range(0, 60, 4)]
+    looked = [(4 * k, [Candidate(one, 0.9), Candidate(other, 0.8)]) for k, (one, other) in enumerate(pairs)]
     found = tracks.link(looked, times)
     assert [len(track.frames) for track in found] == [15, 15]
     assert all(np.ptp(track.sides) == 0 for track in found)  # they cross, and stay who they are
@@ -225,8 +227,8 @@ def test_the_drawing_has_the_times_of_the_video(tmp_path):
 
 
 def square_backbone(**options):
-    usual = dict(plan=Uniform(count=2, frames=4), subject="largest", share=0.3, gap=0.25, smooth="none", layout="joints")
-    return blazepose.BlazePose(Squares(), "squares", **(usual | options))
+    usual = {"plan": Uniform(count=2, frames=4), "subject": "largest", "share": 0.3, "gap": 0.25, "smooth": "none"}
+    return blazepose.BlazePose(Squares(), "squares", **({"layout": "joints"} | usual | options))
 
 
 def test_the_backbone_centres_scales_and_reports(tmp_path):
@@ -254,16 +256,18 @@ def bundle(path: Path, **members: bytes) -> Path:
 
 def test_a_damaged_or_missing_file_is_a_sentence(tmp_path, monkeypatch):
     good = b"1234TFL3" + b"x" * 100
-    with pytest.raises(WeightsError, match=r"no such file or folder; get them with `aqakit weights get blazepose-lite`"):
+    with pytest.raises(
+        WeightsError, match=r"no such file or folder; get them with `aqakit weights get blazepose-lite`"
+    ):
         bundles.read(tmp_path / "none", "lite")
     with pytest.raises(WeightsError, match=r"has no pose_detection\.tflite"):
         bundles.read(tmp_path, "full")
     (tmp_path / "text.task").write_text("hello")
-    with pytest.raises(WeightsError, match="is damaged, or not a .task file"):
+    with pytest.raises(WeightsError, match=r"is damaged, or not a \.task file"):
         bundles.read(tmp_path / "text.task", "full")
     with pytest.raises(WeightsError, match=r"has no pose_landmarks_detector\.tflite"):
         bundles.read(bundle(tmp_path / "half.task", pose_detector=good), "full")
-    with pytest.raises(WeightsError, match="is damaged, or not a .tflite file"):
+    with pytest.raises(WeightsError, match=r"is damaged, or not a \.tflite file"):
         bundles.read(bundle(tmp_path / "bad.task", pose_detector=good, pose_landmarks_detector=b"no"), "full")
     whole = bundle(tmp_path / "whole.task", pose_detector=good, pose_landmarks_detector=good + b"y")
     found = bundles.read(whole, "full")
@@ -275,6 +279,22 @@ def test_a_damaged_or_missing_file_is_a_sentence(tmp_path, monkeypatch):
     monkeypatch.setattr(bundles, "LARGEST", 50)
     with pytest.raises(WeightsError, match="it is not a published network"):
         bundles.read(whole, "full")
+
+
+def test_a_downloaded_bundle_is_verified(tmp_path):
+    entry = published.entry("blazepose-full")
+    assert (entry.licence, entry.name) == ("Apache-2.0", "pose_landmarker_full.task")
+    good = b"1234TFL3" + b"x" * 100
+    file = bundle(tmp_path / entry.name, pose_detector=good, pose_landmarks_detector=good)
+    size, digest = file.stat().st_size, hashlib.sha256(file.read_bytes()).hexdigest()
+    download.check(file, replace(entry, size=size, sha256=digest))
+    with pytest.raises(WeightsError, match="bytes, not the 9398198"):
+        download.check(file, entry)
+    with pytest.raises(WeightsError, match=f"its SHA-256 is {digest}"):
+        download.check(file, replace(entry, size=size))
+    file.write_bytes(b"x" * 50)
+    with pytest.raises(WeightsError, match="is damaged"):
+        download.check(file, replace(entry, size=None, sha256=None))
 
 
 def test_no_networks_is_a_sentence(tmp_path, monkeypatch):
@@ -331,7 +351,9 @@ def test_joints_are_those_of_a_direct_call_mapped_by_the_region(folder, nets, sw
     openvino = pytest.importorskip("openvino")
     region = nets.candidates(swing, 0.5)[0].region
     seen = nets.joints(swing, region)
-    model = openvino.Core().compile_model(folder / "pose_landmark_lite.tflite", "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+    model = openvino.Core().compile_model(
+        folder / "pose_landmark_lite.tflite", "CPU", {"INFERENCE_PRECISION_HINT": "f32"}
+    )
     answer = model(cut(swing, region, 256)[None])
     raw = np.asarray(answer[0]).reshape(39, 5)[:, :2] / 256 - 0.5
     cos, sin = math.cos(region.turn), math.sin(region.turn)
@@ -404,9 +426,9 @@ def test_the_diver_is_the_subject_not_the_spectators(folder, shared_videos):
     person = finding.find(shared_videos / "aqa7_diving_054.avi", full, threads=2)
     assert 0.5 < person.share < 0.75  # the other frames show a face, or water
     marked = {10: (153, 125), 20: (170, 95), 30: (141, 95), 50: (165, 155), 55: (165, 185), 58: (170, 205)}
-    for number, place in marked.items():
-        hips = person.joints[number, 23:25, :2].mean(0)
-        assert np.linalg.norm(hips - place) < 60, number
+    off = [np.linalg.norm(person.joints[k, 23:25, :2].mean(0) - place) for k, place in marked.items() if person.seen[k]]
+    assert len(off) >= 5
+    assert max(off) < 60
 
 
 def test_threads_see_the_same(nets, swing):
@@ -414,8 +436,3 @@ def test_threads_see_the_same(nets, swing):
     with ThreadPoolExecutor(2) as pool:
         answers = list(pool.map(lambda _: nets.joints(swing, region).points, range(6)))
     assert all(np.array_equal(answers[0], one) for one in answers)
-
-
-def test_the_skeleton_reader_knows_the_names():
-    assert len(table.columns()) == 1 + 3 * 33
-    assert signals.READERS["skeleton"] is signals.skeleton

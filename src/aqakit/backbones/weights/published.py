@@ -145,6 +145,8 @@ def catalogue() -> list[dict[str, Any]]:
             "colours": entry.colours,
             "licence": entry.licence,
             "megabytes": entry.megabytes,
+            "bytes": entry.size,
+            "sha256": entry.sha256,
             "get": f"aqakit weights get {entry.name}" if entry.url else f"by hand: {entry.origin}",
             "origin": entry.origin,
             "note": entry.note,
