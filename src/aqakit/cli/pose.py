@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from aqakit.backbones.parts import blazepose
 from aqakit.cli.common import JsonFile, complain
 from aqakit.errors import AqakitError, OptionError
+from aqakit.recordings.video import probe
 from aqakit.report import tables
 from aqakit.system import terminal
 from aqakit.system.progress import counting
@@ -45,11 +47,9 @@ def pose(
     Write them as CSV: seconds, then x, y in pixels and visibility of each joint; empty cells where the body is not in
     view. The backbone skeleton, and whatever reads tables, reads it.
     """
-    from aqakit.backbones.parts.blazepose.tracks import Subject
-
     _check(network, _NETWORKS, "network")
     _check(smooth, _SMOOTH, "smooth")
-    who = Subject.parse(subject)
+    who = blazepose.tracks.Subject.parse(subject)
     tables_, overlays = _targets(videos, out, ".csv"), _targets(videos, overlay, ".mp4")
     nets, cores = _open(weights, network, threads)
     rows, failed = [], []
@@ -91,8 +91,7 @@ def _targets(videos: list[Path], out: Path | None, ending: str) -> list[Path | N
 
 
 def _open(weights: Path | None, network: str, threads: int) -> tuple[Networks, int]:
-    from aqakit.backbones.parts.blazepose import networks
-
+    networks = blazepose.networks
     cores = threads or networks.cores()
     return networks.Networks(networks.locate(weights, network), cores), cores  # type: ignore[arg-type]
 
@@ -101,21 +100,18 @@ def _one(
     video: Path, table: Path, drawing: Path | None, nets: Networks, who: Subject, smooth: Smooth, gap: float, cores: int
 ) -> dict[str, Any]:
     """Find, write and draw the joints of one video; return what is said of it."""
-    from aqakit.backbones.parts.blazepose import filling, finding, overlay
-    from aqakit.backbones.parts.blazepose import table as tabular
-    from aqakit.recordings.video import probe
-
+    filling = blazepose.filling
     started = time.perf_counter()
     with counting(f"joints of {video.name}", 2 * probe(video).frames) as advance:
-        person = finding.find(video, nets, subject=who, threads=cores, advance=advance)
+        person = blazepose.finding.find(video, nets, subject=who, threads=cores, advance=advance)
     seconds = time.perf_counter() - started
     joints = filling.smoothed(filling.filled(person.joints, person.times, gap), person.times, smooth)
     table.parent.mkdir(parents=True, exist_ok=True)
-    tabular.write(table, person, joints)
+    blazepose.table.write(table, person, joints)
     if drawing is not None:
         drawing.parent.mkdir(parents=True, exist_ok=True)
         with counting(f"drawing {video.name}", len(person.times)) as advance:
-            overlay.write(drawing, person, joints, advance=advance)
+            blazepose.overlay.write(drawing, person, joints, advance=advance)
     frames, found = len(person.times), int(person.seen.sum())
     kept = int(filling.present(joints).sum())
     rate = f"{frames} frames in {seconds:.1f} s: {frames / seconds:.1f} frames/s"
@@ -131,7 +127,7 @@ def _one(
         "width": person.size[1],
         "height": person.size[0],
         "unit": "pixels of the upright picture",
-        "layout": tabular.LAYOUT.name,
+        "layout": blazepose.table.LAYOUT.name,
         "joints": str(table),
         "overlay": str(drawing) if drawing else None,
         "notes": list(person.notes),

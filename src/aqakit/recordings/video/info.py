@@ -111,7 +111,7 @@ class Report:
         parts += [f"cut off about {self.absent} frames early"] * (self.absent > 0)
         parts += [f"gaps in the numbers of its pictures ({self.gaps} missing), which are not counted"] * (self.gaps > 0)
         parts += [UNEVEN] * (self.uneven > 0)
-        parts += [self.in_view()] * (self.searched > 0)
+        parts += [self.in_view()] if self.searched else []
         return "; ".join(parts)
 
     def in_view(self) -> str:
