@@ -13,11 +13,12 @@ import pytest
 
 import aqakit
 from aqakit.training import members
+from tests.blazepose import Squares, write_squares
 
 SCRIPTS = Path(__file__).parents[1] / "benchmarks"
 ELSEWHERE = {"familiarity"}  # by tests of what it measures
 TESTED = {"defaults", "explanation", "extraction", "heads", "pose_estimator", "semi_supervised_step", "startup"}
-TESTED |= {"video_memory", *ELSEWHERE}
+TESTED |= {"pose", "video_memory", *ELSEWHERE}
 
 
 def load(name: str) -> ModuleType:
@@ -133,6 +134,19 @@ def test_pose_estimator(run, monkeypatch, tmp_path):
     assert 0 < row["median"] < 10
     assert (tmp_path / "diver.xml").exists()
     assert f"median {row['median']:.3f}" in printed
+
+
+@pytest.mark.slow
+def test_pose(run, shared_weights, tmp_path):
+    pytest.importorskip("openvino", reason="the extra fast is not installed")
+    if not (folder := shared_weights / "blazepose").is_dir():
+        pytest.skip(f"needs the networks of BlazePose in {folder}")
+    file = write_squares(tmp_path / "a.mkv", np.full((8, 1, 2), 50.0), [12])
+    script = load("pose")
+    printed, rows = run(script, file, "--weights", folder, "--network", "lite", "--times", 1, CALLS=2, Networks=Squares)
+    assert [row["cores"] for row in rows] == [1, 2]
+    assert rows[0]["ratio"] == pytest.approx(rows[0]["whole"] / rows[1]["whole"])
+    assert "times as fast as one" in printed
 
 
 @pytest.mark.slow

@@ -240,10 +240,10 @@ def test_what_is_not_clear_is_refused(state: object, message: str, tmp_path: Pat
 
 def test_the_catalogue_is_complete_and_consistent() -> None:
     rows = weights.catalogue()
-    assert {row["backbone"] for row in rows} == {"i3d", "c3d", "mscadc", "p3d"}
+    assert {row["backbone"] for row in rows} == {"i3d", "c3d", "mscadc", "p3d", "blazepose"}
     assert all(row["colours"] in CONVENTIONS for row in rows)
     assert all(row["origin"].startswith("https://") and row["licence"] and row["get"] for row in rows)
-    assert {entry.style for entry in CATALOGUE} <= set(weights.STYLES)
+    assert {entry.style for entry in CATALOGUE if entry.form == "tensors"} <= set(weights.STYLES)
     names = [name for entry in CATALOGUE for name in (entry.name, *entry.also)]
     assert len(names) == len(set(names))
 

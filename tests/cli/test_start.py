@@ -37,7 +37,7 @@ def aqakit(*words: str, **environment: str) -> subprocess.CompletedProcess[str]:
     "words",
     [
         "--help", "-h", "--version", "methods", "datasets", "backbones", "weights", "train --help", "predict -h",
-        "evaluate --help", "check --help", "report --help", "serve --help", "demo --help",
+        "evaluate --help", "check --help", "report --help", "serve --help", "demo --help", "pose --help",
     ],
 )  # fmt: skip
 def test_help_and_listings_load_nothing_heavy(words):

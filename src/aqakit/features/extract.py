@@ -194,8 +194,8 @@ def _read(
 def _clips(
     backbone: Backbone, path: Path, window: tuple[int, int] | None, rate: video.Rate, report: Report
 ) -> Iterator[np.ndarray]:
-    if isinstance(backbone, VideoBackbone):
-        return backbone.read(path, window, rate=rate, report=report)
+    if backbone.reads == "video":
+        return cast(VideoBackbone, backbone).read(path, window, rate=rate, report=report)
     return backbone.read(path, window)
 
 
@@ -239,7 +239,7 @@ def pixels_of(sample: Sample, name: str, backbone: VideoBackbone, cache: Path, *
 
 def worst(reports: Sequence[Report]) -> Report:
     """Return the report of several backbones that read one recording that has most to say."""
-    return max(reports, key=lambda one: (one.missing, one.corrupt, one.absent, one.gaps, one.uneven))
+    return max(reports, key=lambda one: (one.missing, one.corrupt, one.absent, one.gaps, one.uneven, one.searched))
 
 
 def _tensor(report: Report) -> Tensor:

@@ -28,9 +28,12 @@ _READING = {
     "gaps": "numbers_missing",
     "uneven": "rate_varies",
 }
+_BODY = {"searched": "frames_searched", "found": "frames_with_body"}
 """Columns of how well a video could be read, by attribute of its report."""
 
-DETAILS = ("unfamiliar", "held_90", "held_out_samples", "worth", *_READING.values(), "joints_seen")
+DETAILS = (
+    "unfamiliar", "held_90", "held_out_samples", "worth", *_READING.values(), *_BODY.values(), "joints_seen",
+)  # fmt: skip
 """Columns that are written to files but not printed; sentences say them."""
 
 _PROVENANCE = ("familiar", "unfamiliar", "in_training")
@@ -87,26 +90,33 @@ def doubts(run: Run, rows: Sequence[dict[str, Any]]) -> list[str]:
         for row in rows
         if row.get("joints_seen", 1.0) < 1
     ]
-    return said + [f"{name}: {one.sentence()}" for name, one in read if not one.ok]
+    return said + [f"{name}: {one.sentence()}" for name, one in read if one.searched or not one.ok]
 
 
 def _seen(run: Run, sample: Sample) -> dict[str, float]:
     """Column of the share of joint positions that were not filled in; none if the run reads no skeleton."""
-    orders = [getattr(one, "order", None) for one in run.backbones.values() if one.reads == "skeleton"]
-    if not orders:
+    if not any(one.reads == "skeleton" for one in run.backbones.values()):
         return {}
-    seen = skeletons.read(sample.sources["skeleton"], layout=orders[0]).seen
+    seen = skeletons.read(sample.sources["skeleton"], layout=_layout(run)).seen
     inside = seen if sample.window is None else seen[sample.window[0] : sample.window[1] + 1]
     return {"joints_seen": float(inside.mean())}
 
 
+def _layout(run: Run) -> str | None:
+    """The layout that the backbones of a run take joints in, if they were told one."""
+    readers = [one for one in run.backbones.values() if one.reads == "skeleton"]
+    named = (getattr(one, option, None) for one in readers for option in ("order", "layout"))
+    return next((name for name in named if name in LAYOUTS), None)
+
+
 def _read(report: Report) -> dict[str, int]:
-    """Columns of how well a video could be read; none for other recordings."""
-    return {column: getattr(report, name) for name, column in _READING.items()} if report.requested else {}
+    """Columns of how well a video could be read, and in how much of it a body was found; none for other recordings."""
+    columns = (_READING if report.requested else {}) | (_BODY if report.searched else {})
+    return {column: getattr(report, name) for name, column in columns.items()}
 
 
 def _report(row: dict[str, Any]) -> dict[str, int]:
-    counts = {name: row[column] for name, column in _READING.items()}
+    counts = {name: row[column] for name, column in (_READING | _BODY).items() if column in row}
     return counts | {"decoded": counts["requested"] - counts["missing"]}
 
 
@@ -139,10 +149,7 @@ def _repetitions(run: Run, sample: Sample) -> list[Sample]:
         raise DataError(
             f"{sample.id}: it already has a window (start and end); repetitions are found in whole recordings"
         )
-    readers = [one for one in run.backbones.values() if one.reads == "skeleton"]
-    named = (getattr(one, option, None) for one in readers for option in ("order", "layout"))
-    layout = next((name for name in named if name in LAYOUTS), None)
-    parts = finding.find(sample.sources[kind], layout=layout).found
+    parts = finding.find(sample.sources[kind], layout=_layout(run)).found
     if not parts:
         raise DataError(f"{sample.id}: no repetition found; the posture never comes back, or nothing moves")
     return [

