@@ -423,7 +423,7 @@ def _h36m(folder: Path) -> Path:
     return folder / "walk.npz"
 
 
-def _h36m_all(folder: Path) -> Path:
+def h36m_all(folder: Path) -> Path:
     whole = np.zeros((T, 32, 3))
     whole[:, _MOVING] = metres("h36m17")
     np.save(folder / "walk.npy", whole)
@@ -546,7 +546,6 @@ CASES = [
     Case("trc millimetres", "trc", _trc("mm"), np.stack([joint(n) for n in TRC_JOINTS], 1), "file", 1e-5,
          {"unit": "metres", "up": "+y", "rate": 60.0}),
     Case("h36m npz", "h36m", _h36m, metres("h36m17"), "h36m17", 1e-6, {"up": "+y"}),
-    Case("h36m 32", "h36m", _h36m_all, metres("h36m17"), "h36m17", 1e-6, {"up": "+y"}),
     Case("array npy", "arrays", _array("a.npy", metres("kinect22")), metres("kinect22"), "kinect22", 1e-6),
     Case("array npy.gz", "arrays", _array("a.npy.gz", metres("kinect22")), metres("kinect22"), "kinect22", 1e-6),
     Case("array npz", "arrays", _array("a.npz", metres("coco17")), metres("coco17"), None, 1e-6),

@@ -350,3 +350,11 @@ def test_json_of_several_kinds_in_one_list_is_refused(tmp_path):
     (tmp_path / "a.json").write_text(json.dumps(mixed))
     with pytest.raises(DataError, match=r"may be coco or openpose"):
         skeletons.read(tmp_path / "a.json")
+
+
+def test_the_joints_of_human36m_that_move(tmp_path):
+    path = walkers.h36m_all(tmp_path)
+    assert skeletons.read(path).joints.shape == (walkers.T, 32, 3)
+    body = skeletons.read(path, layout="h36m17")
+    np.testing.assert_allclose(body.joints, walkers.metres("h36m17"), atol=1e-6)
+    assert body.layout == LAYOUTS["h36m17"]

@@ -1,8 +1,8 @@
 """Human3.6M and lifting to 3-D: arrays of 32 joints, or .npz with positions.
 
-Of the 32 joints of the recordings, the 17 that move are taken. An ``.npz`` holds one person's array under a name such
-as ``positions_3d`` or ``keypoints_3d``, as lifting programs write it; 17 joints in three dimensions are in the order
-of Human3.6M. Pickled objects, as in ``data_3d_h36m.npz``, are refused. Ionescu et al., Human3.6M, PAMI 2014.
+Of the 32 joints of the recordings, ``layout=h36m17`` takes the 17 that move. An ``.npz`` holds one person's array under
+a name such as ``positions_3d`` or ``keypoints_3d``, as lifting programs write it; 17 joints in three dimensions are in
+the order of Human3.6M. Pickled objects, as in ``data_3d_h36m.npz``, are refused. Ionescu et al., Human3.6M, PAMI 2014.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ def fits(source: Source) -> bool:
     """Whether it is an ``.npz`` with one of the names, or an array of 32 joints."""
     if source.kind == "npz":
         return "joints" not in source.names and bool(set(KEYS) & set(source.names))
-    return source.kind == "npy" and source.layout in (None, _LAYOUT.name) and _is_whole(source.array("joints").shape)
+    return source.kind == "npy" and source.layout == _LAYOUT.name and _is_whole(source.array("joints").shape)
 
 
 def read(source: Source) -> Found:
@@ -53,7 +53,7 @@ def read(source: Source) -> Found:
         raise DataError(
             f"{source.path}: {key} holds {values.shape[0]} recordings; save one, frames × joints × coordinates"
         )
-    if _is_whole(values.shape):
+    if _is_whole(values.shape) and source.layout == _LAYOUT.name:
         values = np.asarray(values).reshape(len(values), _ALL, -1)[:, list(_MOVING)]
         return Found(
             np.asarray(values, np.float64), layout=_LAYOUT, notes=("of 32 joints, the 17 that move are taken",)
