@@ -1,7 +1,9 @@
 """Frames that could not be read are said wherever a score or a data set is: the library's own count is the oracle."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from typer.testing import CliRunner
@@ -12,6 +14,8 @@ from aqakit.cli.app import app
 from aqakit.datasets.parts import health
 from aqakit.explanation.contributions import explain
 from aqakit.recordings import video
+from aqakit.recordings.video import Report
+from aqakit.training import scoring
 from aqakit.training.scoring import doubts, score_recordings
 from aqakit.web.answer import answer
 from aqakit.web.limits import Limits
@@ -154,6 +158,7 @@ def test_a_varying_rate_is_said_where_windows_count_frames(tmp_path):
     assert health.check(datasets.load("manifest", tmp_path / "m.csv")).about("rate") == []
 
 
+<<<<<<< HEAD
 def test_skeletons_of_two_tools_are_learnt_from_and_what_was_filled_is_said(tmp_path):
     rows = ["id,skeleton,score"]
     for k in range(6):
@@ -175,3 +180,13 @@ def test_skeletons_of_two_tools_are_learnt_from_and_what_was_filled_is_said(tmp_
     assert f"{tmp_path / '5.csv'}: 50.0% of its joints were missing for too long, and are filled in" in doubts(
         run, rows
     )
+=======
+def test_the_share_of_frames_with_the_body_stands_beside_every_score():
+    whole = Report(requested=40, decoded=40, searched=40, found=40)
+    for report, said in ((whole, "40 of 40 frames (100 %)"), (replace(whole, found=30), "30 of 40 frames (75 %)")):
+        row = {"recording": "dive"} | scoring._read(report)
+        assert (row["frames_searched"], row["frames_with_body"]) == (40, report.found)
+        (sentence,) = scoring.doubts(SimpleNamespace(trust=None), [row])
+        assert sentence.endswith(f"the body is in view in {said}")
+    assert scoring.doubts(SimpleNamespace(trust=None), [{"recording": "dive"} | scoring._read(Report(40, 40))]) == []
+>>>>>>> rp-pose

@@ -71,8 +71,8 @@ class Region(NamedTuple):
 def between(first: Region, second: Region, share: float) -> Region:
     """Return the region a share of the way from one to another, turning the shorter way round.
 
-    >>> between(Region(0.0, 0.0, 2.0, 0.5), Region(2.0, 4.0, 2.0, 1.5), 0.5)
-    Region(x=1.0, y=2.0, side=2.0, turn=1.0)
+    >>> between(Region(0.0, 0.0, 4.0, 0.5), Region(2.0, 4.0, 4.0, 1.5), 0.5)
+    Region(x=1.0, y=2.0, side=4.0, turn=1.0)
     """
     turn = first.turn + share * math.remainder(second.turn - first.turn, math.tau)
     side = first.side ** (1 - share) * second.side**share
