@@ -158,7 +158,6 @@ def test_a_varying_rate_is_said_where_windows_count_frames(tmp_path):
     assert health.check(datasets.load("manifest", tmp_path / "m.csv")).about("rate") == []
 
 
-<<<<<<< HEAD
 def test_skeletons_of_two_tools_are_learnt_from_and_what_was_filled_is_said(tmp_path):
     rows = ["id,skeleton,score"]
     for k in range(6):
@@ -180,7 +179,8 @@ def test_skeletons_of_two_tools_are_learnt_from_and_what_was_filled_is_said(tmp_
     assert f"{tmp_path / '5.csv'}: 50.0% of its joints were missing for too long, and are filled in" in doubts(
         run, rows
     )
-=======
+
+
 def test_the_share_of_frames_with_the_body_stands_beside_every_score():
     whole = Report(requested=40, decoded=40, searched=40, found=40)
     for report, said in ((whole, "40 of 40 frames (100 %)"), (replace(whole, found=30), "30 of 40 frames (75 %)")):
@@ -189,4 +189,3 @@ def test_the_share_of_frames_with_the_body_stands_beside_every_score():
         (sentence,) = scoring.doubts(SimpleNamespace(trust=None), [row])
         assert sentence.endswith(f"the body is in view in {said}")
     assert scoring.doubts(SimpleNamespace(trust=None), [{"recording": "dive"} | scoring._read(Report(40, 40))]) == []
->>>>>>> rp-pose
