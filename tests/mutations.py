@@ -31,6 +31,7 @@ from aqakit.features import cache
 from aqakit.recordings import pickles, signals, video
 from aqakit.training import run_files, run_json
 from tests.releases import mtl_aqa_dives, write_mtl_aqa
+from tests.walkers import CASES
 
 MOST_MEMORY, MOST_SECONDS = 1024.0, 10.0
 INTERESTING = [0, 1, 0x7F, 0x80, 0xFF, 0x7FFF, 0xFFFF, 0x7FFFFFFF, 0xFFFFFFFF, 2**40, 2**63 - 1]
@@ -84,9 +85,15 @@ def tensor_files(folder: Path) -> list[bytes]:
     return [first, file.read_bytes()]
 
 
-def skeletons() -> list[bytes]:
+def skeleton_files(folder: Path) -> list[bytes]:
+    """One file of each format that is a single file."""
     joints = np.arange(12.0).reshape(2, 3, 2).tolist()
-    return [json.dumps(one).encode() for one in (joints, {"joints": joints})]
+    found = [json.dumps(one).encode() for one in (joints, {"joints": joints})]
+    for at, case in enumerate(CASES):
+        (folder / str(at)).mkdir()
+        path = case.write(folder / str(at))
+        found += [path.read_bytes()] if path.is_file() else []
+    return found
 
 
 RECIPE = {
@@ -186,7 +193,7 @@ def cases(folder: Path) -> list[Case]:
         ("a.safetensors", tensor_files(folder), signals.vectors),
         ("b.safetensors", tensor_files(folder), loading.read),
         (f"{key}.safetensors", [cached], cache.load),
-        ("a.json", skeletons(), signals.skeleton),
+        ("a.txt", skeleton_files(folder), signals.skeleton),
         ("annotations.pkl", [annotations.read_bytes()], read_annotations),
         *((name, [text.encode()], read_run) for name, text in RUN_TEXTS.items()),
     ]

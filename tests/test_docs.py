@@ -1,6 +1,7 @@
 """The pages say what the code says, their links lead somewhere, and their example files can be read."""
 
 import csv
+import doctest
 import re
 import shlex
 import sys
@@ -105,3 +106,19 @@ def test_the_commands_of_the_manifest_page_run(manifest, monkeypatch, tmp_path):
             cli.main()
         assert not stopped.value.code, line
     assert (tmp_path / "runs" / "dives" / "run.json").exists()
+
+
+def test_every_example_of_the_skeletons_page_is_true(monkeypatch, tmp_path):
+    text = (ROOT / "docs" / "skeletons.md").read_text()
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("AQAKIT_PLUGINS", raising=False)
+    for name, content in re.findall(r'```\w+ title="([\w.]+)"\n(.*?)```', text, re.DOTALL):
+        (tmp_path / name).write_text(content)
+    examples = "".join(re.findall(r"```python\n(.*?)```", text, re.DOTALL))
+    test = doctest.DocTestParser().get_doctest(examples, {}, "skeletons.md", None, 0)
+    said: list[str] = []
+    result = doctest.DocTestRunner().run(test, out=said.append)
+    assert not result.failed, "".join(said)
+    assert result.attempted > 30
+    headings = re.findall(r"^## (.*)$", text, re.MULTILINE)
+    assert len(headings) >= len(discovery.names("recordings/skeletons"))

@@ -1,7 +1,8 @@
-"""Registry of methods, data sets and backbones, which are found by their file names.
+"""Registry of methods, data sets, backbones and formats of skeletons, which are found by their file names.
 
 ``methods/dae.py`` is the method ``dae``: adding the file registers it. Every file directly in ``methods/``,
-``datasets/`` and ``backbones/`` is one entry; shared code is in subfolders (``parts/``, ``weights/``).
+``datasets/``, ``backbones/`` and ``recordings/skeletons/`` is one entry; shared code is in subfolders (``parts/``,
+``weights/``).
 
 Names and first docstring lines are read from the files without importing them, so that listings are fast.
 

@@ -12,6 +12,9 @@ from numpy.typing import NDArray
 
 from aqakit.backbones import skeleton
 from aqakit.errors import DataError, OptionError
+from aqakit.features import keys
+from aqakit.types import Sample
+from tests import walkers
 
 
 def recording(folder: Path, *, length: int = 40, joints: int = 5, dimensions: int = 2) -> Path:
@@ -118,3 +121,30 @@ def test_what_does_not_fit_is_refused(tmp_path: Path) -> None:
         list(skeleton.build(joints=5).read(path, (30, 50)))
     with pytest.raises(OptionError, match="at least 4 frames"):
         skeleton.build(features="motion", plan="uniform:count=1:frames=3")
+
+
+def test_files_of_different_tools_in_one_order(tmp_path: Path) -> None:
+    openpose = walkers.openpose_folder(tmp_path, [[one] for one in walkers.scored("openpose25")])
+    pose = walkers.written(tmp_path, "joints.csv", walkers.pose_text())
+    backbone = skeleton.build(order="coco17", plan="uniform:count=1:frames=24", layout="joints", centre="none")
+    wanted = walkers.pixels("coco17").transpose(1, 0, 2).reshape(17, -1)
+    for path in (openpose, pose):
+        np.testing.assert_allclose(features(backbone, path)[0].numpy(), wanted, atol=2e-3)
+    assert "order" in backbone.fingerprint()
+    assert "order" not in skeleton.build().fingerprint()
+    with pytest.raises(OptionError, match="did you mean 'coco17'"):
+        skeleton.build(order="coco")
+    with pytest.raises(OptionError, match="kinect25 has 25 joints, but joints=17; set joints"):
+        skeleton.build(order="kinect25")
+
+
+def test_the_cache_knows_the_second_file_of_a_recording(tmp_path: Path) -> None:
+    (case,) = (case for case in walkers.CASES if case.name == "ui-prmd beside")
+    path = case.write(tmp_path)
+    sample = Sample(id="a", sources={"skeleton": path})
+    backbone = skeleton.build(joints=22, dimensions=3)
+    before = keys.content_of(sample, "skeleton", backbone)
+    angles = path.with_name("m01_s01_e01_angles.txt")
+    angles.write_text(angles.read_text().replace("1", "2", 1))
+    assert keys.content_of(sample, "skeleton", backbone) != before
+    assert keys.length(path, backbone, None) == walkers.T

@@ -1,3 +1,4 @@
+import re
 from collections import Counter
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from aqakit.datasets import manifest
 from aqakit.errors import DataError, OptionError
 from aqakit.scores.rules import RULES
 from aqakit.types import ScoreScale, Split
+from tests import hostile, walkers
 from tests.releases import write_manifest
 
 RULED = "id,path,score,difficulty,judge_1,judge_2,judge_3\n"
@@ -279,3 +281,23 @@ def test_folds_are_of_a_size_and_in_no_order(tmp_path: Path) -> None:
     assert sorted(len(fold.test) for fold in folds) == [4, 4, 5, 5, 5]
     places = [np.mean([int(i[1:]) for i in fold.test]) for fold in folds]
     assert np.ptp(places) < 15  # of 18 if the folds were stretches of the file
+
+
+def test_skeletons_of_every_kind_in_both_columns(tmp_path):
+    rows = ["id,path,skeleton,score"]
+    for at, case in enumerate(walkers.CASES):
+        (tmp_path / str(at)).mkdir()
+        path = case.write(tmp_path / str(at)).relative_to(tmp_path)
+        told = (tmp_path / path).is_dir() or re.search(r"\.(bvh|trc|skeleton|json)(\.gz)?$", path.name)
+        rows += [f"a{at},,{path},1"] + [f"b{at},{path},,1"] * bool(told)
+    (tmp_path / "m.csv").write_text("\n".join(rows))
+    found = datasets.load("manifest", tmp_path / "m.csv").samples
+    assert {tuple(sample.sources) for sample in found} == {("skeleton",)}
+    assert len(found) == len(rows) - 1 > len(walkers.CASES) + 10
+
+
+def test_a_folder_of_pictures_and_json_is_a_video(tmp_path):
+    folder = hostile.write_pictures(tmp_path / "frames", 2)
+    (folder / "info.json").write_text("{}")
+    (tmp_path / "m.csv").write_text("id,path,score\na,frames,1")
+    assert list(datasets.load("manifest", tmp_path / "m.csv").samples[0].sources) == ["video"]

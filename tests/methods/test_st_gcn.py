@@ -11,6 +11,7 @@ from aqakit.datasets.synthetic_dives import JOINTS
 from aqakit.errors import OptionError
 from aqakit.methods import st_gcn
 from aqakit.methods.parts import graphs
+from aqakit.recordings.skeletons import LAYOUTS
 from aqakit.types import FeatureSpec, LabelSpec, ScoreScale
 from tests.synthetic import LABELS, batch
 
@@ -187,3 +188,12 @@ def test_what_does_not_fit_is_refused(options, sentence):
 def test_vectors_are_refused():
     with pytest.raises(OptionError, match="skeleton:layout=joints"):
         st_gcn.build(FeatureSpec({"i3d": (8,)}), LabelSpec(ScoreScale(0, 1)))
+
+
+@pytest.mark.parametrize("name", LAYOUTS)
+def test_every_layout_is_a_connected_graph_that_is_the_same_on_both_sides(name: str):
+    layout = LAYOUTS[name]
+    distance = graphs.hops(name, len(layout.joints))
+    assert distance.isfinite().all()
+    bones = {frozenset(bone) for bone in layout.bones}
+    assert {frozenset(layout.mirrored[joint] for joint in bone) for bone in bones} == bones

@@ -15,7 +15,7 @@ from aqakit.recordings import video
 from aqakit.training.scoring import doubts, score_recordings
 from aqakit.web.answer import answer
 from aqakit.web.limits import Limits
-from tests import hostile
+from tests import hostile, walkers
 
 EVERY = "c3d_small:size=16:frames=16:clips=5:width=2"
 
@@ -152,3 +152,26 @@ def test_a_varying_rate_is_said_where_windows_count_frames(tmp_path):
     assert not health.check(datasets.load("manifest", tmp_path / "m.csv", rate="constant")).about("windows")
     (tmp_path / "m.csv").write_text("id,path,score\na,v.mkv,1\n")
     assert health.check(datasets.load("manifest", tmp_path / "m.csv")).about("rate") == []
+
+
+def test_skeletons_of_two_tools_are_learnt_from_and_what_was_filled_is_said(tmp_path):
+    rows = ["id,skeleton,score"]
+    for k in range(6):
+        (tmp_path / str(k)).mkdir()
+        folder = walkers.openpose_folder(tmp_path / str(k), [[one + k] for one in walkers.scored("openpose25")])
+        text = walkers.pose_text(missing=(3, 14) if k == 5 else None)
+        walkers.written(tmp_path, f"{k}.csv", text)
+        rows += [f"o{k},{folder.relative_to(tmp_path)},{k}", f"p{k},{k}.csv,{k}"]
+    (tmp_path / "m.csv").write_text("\n".join(rows))
+    report = health.check(datasets.load("manifest", tmp_path / "m.csv"))
+    (told,) = report.about("joints")
+    assert "396 of 792 positions were missing for more than 5 frames" in str(told)
+    options = {"protocol": "all", "members": 1, "epochs": 1, "out": tmp_path / "run", "cache": tmp_path / "cache"}
+    backbone = "skeleton:order=coco17:plan=uniform/count=2/frames=8"
+    run = aqakit.train("regression", data="manifest", root=tmp_path / "m.csv", backbone=backbone, **options)
+    rows, failed = score_recordings(run, [tmp_path / "0" / "walk", tmp_path / "5.csv"])
+    assert failed == []
+    assert [row["joints_seen"] for row in rows] == [1, 0.5]
+    assert f"{tmp_path / '5.csv'}: 50.0% of its joints were missing for too long, and are filled in" in doubts(
+        run, rows
+    )

@@ -17,11 +17,13 @@ from numpy.typing import NDArray
 from pydantic import Field
 from torch import Tensor
 
+from aqakit import discovery
 from aqakit.backbones.parts.base import Backbone
 from aqakit.errors import DataError, OptionError
 from aqakit.recordings import clips as plans
 from aqakit.recordings import signals
 from aqakit.recordings.clips import ClipPlan
+from aqakit.recordings.skeletons import LAYOUTS
 
 PAPER = (
     "Yan et al., Spatial Temporal Graph Convolutional Networks for Skeleton-Based Action Recognition, AAAI 2018. "
@@ -53,6 +55,7 @@ class Skeleton(Backbone):
         layout: ``vector`` or ``joints``.
         noise: standard deviation of an error added to every coordinate, in body sizes, to simulate the joints of a
             pose estimator; the same every time a recording is read.
+        order: name of the layout that the joints have, or are to be taken in; None for that of each file.
     """
 
     reads = "skeleton"
@@ -67,9 +70,10 @@ class Skeleton(Backbone):
         centre: Centre,
         layout: Layout,
         noise: float,
+        order: str | None = None,
     ) -> None:
         super().__init__()
-        self.plan, self.joints, self.dimensions = plan, joints, dimensions
+        self.plan, self.joints, self.dimensions, self.order = plan, joints, dimensions, order
         self.features, self.centre, self.layout, self.noise = features, centre, layout, noise
         width = dimensions * (plan.clips(1).shape[1] if features == "coordinates" else 5)
         self.shape = (joints, width) if layout == "joints" else (joints * width,)
@@ -81,7 +85,7 @@ class Skeleton(Backbone):
             DataError: the recording cannot be read, has another number of joints or dimensions, or the window is not
                 inside it.
         """
-        joints = signals.skeleton(path)
+        joints = signals.skeleton(path, layout=self.order)
         if joints.shape[1:] != (self.joints, self.dimensions):
             has, wants = (
                 f"{j} joints in {d} dimensions" for j, d in (joints.shape[1:], (self.joints, self.dimensions))
@@ -109,8 +113,8 @@ class Skeleton(Backbone):
         return x if self.layout == "joints" else x.flatten(1)
 
     def fingerprint(self) -> dict[str, Any]:
-        """Return plan and options."""
-        keys = ("joints", "dimensions", "features", "centre", "layout", "noise")
+        """Return plan and options; ``order`` only if it is set, so that older caches stay valid."""
+        keys = ["joints", "dimensions", "features", "centre", "layout", "noise"] + ["order"] * (self.order is not None)
         return {"version": 1, "plan": self.plan.fingerprint()} | {key: getattr(self, key) for key in keys}
 
 
@@ -155,12 +159,22 @@ def build(
     noise: Annotated[
         float, Field(ge=0, description="standard deviation of an error added to every coordinate, in body sizes")
     ] = 0.0,
+    order: Annotated[
+        str | None,
+        Field(
+            description="layout to take the joints in, such as coco17; of unnamed ones, what they are (as in the file)"
+        ),
+    ] = None,
 ) -> Skeleton:
     """Build the backbone.
 
     Raises:
-        OptionError: there is no such plan, or its clips are too short to compute a jerk.
+        OptionError: there is no such plan or order, its joints are not ``joints``, or clips are too short for a jerk.
     """
+    if order is not None and order not in LAYOUTS:
+        raise OptionError(f"skeleton: there is no order {order!r}{discovery.nearest(order, LAYOUTS)}")
+    if order is not None and len(LAYOUTS[order].joints) != joints:
+        raise OptionError(f"skeleton: {order} has {len(LAYOUTS[order].joints)} joints, but joints={joints}; set joints")
     table = plans.parse(plan)
     if features == "motion" and table.clips(1).shape[1] < _SHORTEST:
         raise OptionError(f"skeleton: the features motion need clips of at least {_SHORTEST} frames")
@@ -172,4 +186,5 @@ def build(
         centre=centre,
         layout=layout,
         noise=noise,
+        order=order,
     )

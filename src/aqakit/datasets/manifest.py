@@ -3,7 +3,8 @@
 ``root`` is the file: CSV (separated by commas, semicolons or tabs) or the first sheet of an ``.xlsx`` file. It has the
 columns ``id``, ``path``, ``score`` (empty if unlabelled) and, optionally,
 
-- ``video``, ``signal``, ``skeleton``, ``features``: recordings by kind; the kind of ``path`` follows from its suffix;
+- ``video``, ``signal``, ``skeleton``, ``features``: recordings by kind; the kind of ``path`` follows from its suffix:
+  joints in CSV, TXT, NPY or NPZ need the column ``skeleton``;
 - ``start``, ``end``: first and last frame of the action; ``action``, ``group``, ``caption``;
 - ``difficulty``, ``judge_1`` … ``judge_J``: the values the score is computed from;
 - ``split``: ``train``, ``validation`` (never trained on: recalibrates the intervals, may choose the epoch) or ``test``;
@@ -31,6 +32,7 @@ from aqakit.datasets.parts import attributes as attributes_of
 from aqakit.datasets.parts.sheet import Row, Sheet, listed
 from aqakit.datasets.parts.splits import five_fold, leave_one_group_out
 from aqakit.errors import DataError, OptionError
+from aqakit.recordings import skeletons
 from aqakit.scores.rules import RULES
 from aqakit.system import terminal
 from aqakit.system.files import at_home
@@ -58,6 +60,7 @@ ALIASES = {
 ENDINGS = {
     "video": re.compile(r".*\.(mp4|m4v|mov|avi|mkv|webm|gif|mpe?g|ts|wmv|flv|3gp)", re.IGNORECASE),
     "signal": re.compile(r".*\.(txt(\.gz)?|csv|npy|npz)", re.IGNORECASE),
+    "skeleton": re.compile(r".*\.(bvh|trc|skeleton|json)(\.gz)?", re.IGNORECASE),
     "features": re.compile(r".*\.(pt|safetensors)", re.IGNORECASE),
 }
 PARTS = {"train": "train", "validation": "validation", "val": "validation", "test": "test"}
@@ -247,10 +250,12 @@ def _existing(folder: Path, text: str) -> Path:
 
 
 def _by_ending(path: Path) -> tuple[str, Path]:
+    if path.is_dir():
+        return ("skeleton" if skeletons.is_folder(path) else "video"), path
     kinds = [kind for kind, ending in ENDINGS.items() if ending.fullmatch(path.name)]
-    if not kinds and not path.is_dir():
+    if not kinds:
         raise ValueError(f"has an unknown suffix; put it in a column named {', '.join(KINDS)}")
-    return ("video" if path.is_dir() else kinds[0]), path
+    return kinds[0], path
 
 
 def _window(row: Row, sheet: Sheet) -> tuple[int, int] | None:

@@ -46,7 +46,7 @@ def content_of(sample: Sample, name: str, backbone: Backbone, shift: Shift = 0) 
     """Hash what a backbone reads of a sample: of a folder, only the pictures of its clips."""
     path = source(sample, name, backbone)
     if not isinstance(backbone, VideoBackbone) or not path.is_dir():
-        return content_hash(path)
+        return content_hash(path, kind=backbone.reads)
     whole = "" if sample.window else f"{video.probe(path).frames} "
     return whole + content_hash(path, backbone.numbers(path, sample.window, shift=shift).tolist())
 

@@ -10,8 +10,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from aqakit.errors import AqakitError
-from aqakit.recordings import signals, video
+from aqakit.recordings import signals, skeletons, video
 from aqakit.recordings.hashing import content_hash
+from aqakit.recordings.skeletons.parts.files import files_of
 from aqakit.recordings.video import Report
 from aqakit.system.progress import track
 from aqakit.types import Sample
@@ -33,6 +34,7 @@ class Recording:
         size: in bytes.
         problem: why it cannot be read, for example :data:`MISSING`; empty if it can.
         reading: of a video, how well the frames that samples need can be read.
+        notes: sentences on what was assumed or filled in, of a skeleton.
     """
 
     kind: str
@@ -42,6 +44,7 @@ class Recording:
     size: int = 0
     problem: str = ""
     reading: Report = field(default_factory=Report)
+    notes: tuple[str, ...] = ()
 
 
 def inspect(samples: Sequence[Sample]) -> dict[Path, Recording]:
@@ -62,8 +65,9 @@ def digests(recordings: Iterable[Recording]) -> dict[Path, str]:
     twins = defaultdict(list)
     for recording in recordings:
         if not recording.problem:
-            twins[recording.size].append(recording.path)
-    return {path: content_hash(path, named=False) for paths in twins.values() if len(paths) > 1 for path in paths}
+            twins[recording.size].append(recording)
+    found = (one for some in twins.values() if len(some) > 1 for one in some)
+    return {one.path: content_hash(one.path, named=False, kind=one.kind) for one in found}
 
 
 def _inspect(file: tuple[Path, list[tuple[str, Sample]]]) -> Recording:
@@ -73,6 +77,9 @@ def _inspect(file: tuple[Path, list[tuple[str, Sample]]]) -> Recording:
         if not path.exists():
             return Recording(kind, path, problem=MISSING)
         size = sum(file.stat().st_size for file in _files(path, kind))
+        if kind == "skeleton":
+            body = skeletons.read(path)
+            return Recording(kind, path, len(body.joints), len(body.joints), size, notes=body.notes)
         if kind != "video":
             length = len(signals.READERS[kind](path))
             return Recording(kind, path, length, length, size)
@@ -100,6 +107,8 @@ def _parts(samples: Sequence[Sample], length: int) -> list[list[int]] | None:
 
 
 def _files(path: Path, kind: str = "video") -> list[Path]:
+    if kind == "skeleton":
+        return files_of(path)
     if kind != "video" or not path.is_dir():
         return [path]
     return [path / name for name in video.folder_of(path).names]

@@ -1,4 +1,4 @@
-"""Content hashes: of a file, or of those pictures of a folder that are read, in the order in which they are read."""
+"""Content hashes: of a file, or of those files of a recording that are read, in the order in which they are read."""
 
 from __future__ import annotations
 
@@ -10,44 +10,54 @@ from pathlib import Path
 
 from aqakit.errors import DataError
 from aqakit.recordings import video
+from aqakit.recordings.skeletons.parts import files
 
 _SIZE = 16  # bytes of a hash
 
-_pictures: dict[tuple[Path, bytes], str] = {}
-"""Hashes of pictures, by folder and by name, size and modification time of each of them."""
+_several: dict[tuple[Path, bytes], str] = {}
+"""Hashes of several files, by recording and by name, size and modification time of each of them."""
 
 
-def content_hash(path: Path, numbers: Iterable[int] | None = None, *, named: bool = True) -> str:
+def content_hash(path: Path, numbers: Iterable[int] | None = None, *, named: bool = True, kind: str = "video") -> str:
     """Hash a recording; remembered in this process while size and modification time of what is hashed stay the same.
 
     Args:
         path: a file, whose content is hashed, or a folder of frames.
-        numbers: of a folder, the frames that are read, in order; None for all. No other picture is opened.
-        named: whether the names of these pictures are hashed too.
+        numbers: of a folder of pictures, those that are read, in order; None for all. No other picture is opened.
+        named: whether the names of the files in a folder are hashed too.
+        kind: of the recording; a skeleton may be a folder of JSON, or a file of positions and one of angles.
 
     Raises:
         DataError: a file cannot be read.
         VideoError: the folder is not one sequence of pictures.
     """
-    if not path.is_dir():
+    if kind == "skeleton":
+        parts = files.files_of(path)
+        named &= path.is_dir()
+    else:
+        parts = _pictures(path, numbers) if path.is_dir() else [path]
+    if parts == [path]:
         return _hash_file(path, *_state(path)).hex()
-    folder = video.folder_of(path)
-    names = folder.names if numbers is None else [folder.names[k] for k in numbers if k < len(folder.names)]
     found = hashlib.blake2b(repr(named).encode(), digest_size=_SIZE)
-    for name in names:
-        found.update(os.fsencode(f"{name}\0{_state(f'{path}/{name}')}\0"))
+    for part in parts:
+        found.update(os.fsencode(f"{part.name}\0{_state(part)}\0"))
     key = path, found.digest()
-    if key not in _pictures:
-        _pictures[key] = _hash_pictures(path, names, named)
-    return _pictures[key]
+    if key not in _several:
+        _several[key] = _hash_several(parts, named)
+    return _several[key]
 
 
-def _hash_pictures(path: Path, names: Iterable[str], named: bool) -> str:
+def _pictures(path: Path, numbers: Iterable[int] | None) -> list[Path]:
+    names = video.folder_of(path).names
+    return [path / name for name in (names if numbers is None else [names[k] for k in numbers if k < len(names)])]
+
+
+def _hash_several(paths: Iterable[Path], named: bool) -> str:
     found = hashlib.blake2b(digest_size=_SIZE)
-    for name in names:
+    for path in paths:
         if named:
-            found.update(hashlib.blake2b(os.fsencode(name), digest_size=_SIZE).digest())
-        found.update(_digest(path / name))
+            found.update(hashlib.blake2b(os.fsencode(path.name), digest_size=_SIZE).digest())
+        found.update(_digest(path))
     return found.hexdigest()
 
 

@@ -45,17 +45,18 @@ def kinematics(path: Path | str, *, channels: int | None = None) -> Signal:
     return signal
 
 
-def skeleton(path: Path | str) -> Signal:
+def skeleton(path: Path | str, *, layout: str | None = None) -> Signal:
     """Read the joints of one person: (T, joints, 2 or 3) float32.
 
     Args:
         path: a file or folder in any format that :func:`aqakit.recordings.skeletons.read` recognises. Joints that are
             missing for a while are filled in.
+        layout: which joints they are, or which to take, see there.
 
     Raises:
         DataError: the file does not exist, is in none of the formats, is damaged or holds no body.
     """
-    return skeletons.read(path).joints
+    return skeletons.read(path, layout=layout).joints
 
 
 def vectors(path: Path | str) -> Signal:

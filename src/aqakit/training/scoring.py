@@ -9,6 +9,7 @@ from typing import Any
 
 from aqakit.datasets.parts.loading import load as load_dataset
 from aqakit.errors import AqakitError
+from aqakit.recordings import skeletons
 from aqakit.recordings.video import Report
 from aqakit.scores.distributions import ScoreDistribution
 from aqakit.system.progress import track
@@ -27,7 +28,7 @@ _READING = {
 }
 """Columns of how well a video could be read, by attribute of its report."""
 
-DETAILS = ("unfamiliar", "held_90", "held_out_samples", "worth", *_READING.values())
+DETAILS = ("unfamiliar", "held_90", "held_out_samples", "worth", *_READING.values(), "joints_seen")
 """Columns that are written to files but not printed; sentences say them."""
 
 _PROVENANCE = ("familiar", "unfamiliar", "in_training")
@@ -52,7 +53,8 @@ def score_recordings(
             reports: list[Report] = []
             video = run.embed([sample], reports)
             row = _row(sample, run.answer(video).select(0), run.labels.scale) | _trusted(run, sample, video)
-            rows.append(row | _read(reports[0]) | next(decode_descriptions(run.describe(video), run.labels), {}))
+            row |= _read(reports[0]) | _seen(run, sample)
+            rows.append(row | next(decode_descriptions(run.describe(video), run.labels), {}))
         except AqakitError as error:
             failed.append(str(error))
     return rows, failed
@@ -74,7 +76,22 @@ def doubts(run: Run, rows: Sequence[dict[str, Any]]) -> list[str]:
     known = [(row["recording"], Provenance(**{n: row[n] for n in _PROVENANCE if n in row})) for row in rows]
     said += [f"{name}: {sentence}" for name, one in known for sentence in one.sentences()]
     read = [(row["recording"], Report(**_report(row))) for row in rows if "frames" in row]
+    said += [
+        f"{row['recording']}: {1 - row['joints_seen']:.1%} of its joints were missing for too long, and are filled in"
+        for row in rows
+        if row.get("joints_seen", 1.0) < 1
+    ]
     return said + [f"{name}: {one.sentence()}" for name, one in read if not one.ok]
+
+
+def _seen(run: Run, sample: Sample) -> dict[str, float]:
+    """Column of the share of joint positions that were not filled in; none if the run reads no skeleton."""
+    orders = [getattr(one, "order", None) for one in run.backbones.values() if one.reads == "skeleton"]
+    if not orders:
+        return {}
+    seen = skeletons.read(sample.sources["skeleton"], layout=orders[0]).seen
+    inside = seen if sample.window is None else seen[sample.window[0] : sample.window[1] + 1]
+    return {"joints_seen": float(inside.mean())}
 
 
 def _read(report: Report) -> dict[str, int]:

@@ -218,12 +218,13 @@ def check_range(difficulty: float | None, known: Sequence[float] | None, name: s
 def fingerprints(samples: Sequence[Sample]) -> list[dict[str, Any]]:
     """Hash the recordings of samples, of folders only the window, so that :func:`is_among` knows them again."""
     return [
-        {"window": s.window, "sources": {kind: _hash(s, path) for kind, path in s.sources.items()}} for s in samples
+        {"window": s.window, "sources": {kind: _hash(s, kind, path) for kind, path in s.sources.items()}}
+        for s in samples
     ]
 
 
-def _hash(sample: Sample, path: Path) -> str:
-    return content_hash(path, sample.window and range(sample.window[0], sample.window[1] + 1))
+def _hash(sample: Sample, kind: str, path: Path) -> str:
+    return content_hash(path, sample.window and range(sample.window[0], sample.window[1] + 1), kind=kind)
 
 
 def is_among(sample: Sample, known: Sequence[Mapping[str, Any]]) -> bool:

@@ -153,6 +153,8 @@ def _check_files(files: Mapping[Path, Recording]) -> Iterator[Finding]:
     yield from finding("error", "missing", "missing recordings", missing)
     yield from finding("error", "undecodable", "recordings that cannot be read", broken, broken.values())
     yield from finding("warning", "cut short", "recordings cut short, or with a wrong header", short)
+    told = {str(r.path): f"{r.path} ({'; '.join(r.notes)})" for r in files.values() if r.notes}
+    yield from finding("note", "joints", "skeletons of which something was assumed or filled in", told, told.values())
     yield from _check_frames(files)
 
 

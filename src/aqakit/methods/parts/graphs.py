@@ -12,18 +12,18 @@ from scipy.sparse.csgraph import shortest_path
 from torch import Tensor
 
 from aqakit.errors import OptionError
+from aqakit.recordings.skeletons import LAYOUTS
 
 Partition = Literal["uniform", "distance", "spatial", "spatial-public"]
 
 GRAPHS = {
-    "coco17": "0-1,0-2,1-2,1-3,2-4,3-5,4-6,5-6,5-7,7-9,6-8,8-10,5-11,6-12,11-12,11-13,13-15,12-14,14-16",
+    **{name: ",".join(f"{a}-{b}" for a, b in layout.bones) for name, layout in LAYOUTS.items()},
     "jrg17": "0-1,0-2,1-2,1-3,2-4,0-5,0-6,5-6,5-7,7-9,6-8,8-10,5-11,6-12,11-12,11-13,13-15,12-14,14-16",
-    "diver17": "0-1,1-2,1-3,3-4,4-5,2-6,6-7,7-8,8-9,1-10,10-11,11-12,2-13,13-14,14-15,15-16",
     "tools4": "0-1,0-2,1-3",
 }
-"""Edges by name: the 17 keypoints of COCO; the same with the edges of the public JRG code, which joins the nose to the
-shoulders where COCO joins the ears to them; the joints of ``synthetic_dives``; hand to hand and each tool to its hand,
-in the order of the backbone ``tools`` (the graph of the JRG code for JIGSAWS)."""
+"""Edges by name: the bones of each layout of joints; the 17 keypoints of COCO with the edges of the public JRG code,
+which joins the nose to the shoulders where COCO joins the ears to them; hand to hand and each tool to its hand, in the
+order of the backbone ``tools`` (the graph of the JRG code for JIGSAWS)."""
 
 GraphOption = Annotated[
     str,

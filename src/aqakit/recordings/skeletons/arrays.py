@@ -12,7 +12,8 @@ from aqakit.errors import DataError
 from aqakit.recordings.skeletons.parts import tables
 from aqakit.recordings.skeletons.parts.found import Found
 from aqakit.recordings.skeletons.parts.layouts import LAYOUTS
-from aqakit.recordings.skeletons.parts.source import Source, cells
+from aqakit.recordings.skeletons.parts.source import Source
+from aqakit.recordings.skeletons.parts.tables import cells
 
 GENERAL = True
 
@@ -113,12 +114,21 @@ def _joints(source: Source, table: NDArray[Any]) -> NDArray[Any]:
 def from_json(path: Path, loaded: Any) -> NDArray[Any]:
     """Make an array of nested lists, ``null`` where a value is missing."""
     try:
-        array = np.asarray(loaded[KEY] if isinstance(loaded, dict) else loaded)
+        listed = loaded[KEY] if isinstance(loaded, dict) else loaded
+        array = np.asarray(listed)
         if array.dtype.kind == "U" or (array.dtype.kind == "O" and any(isinstance(cell, str) for cell in array.flat)):
-            raise DataError(f"{path}: text in quotes is not a finite number; write numbers without quotes")
+            at = next((at for at, frame in enumerate(listed) if _has_text(frame)), 0)
+            raise DataError(
+                f"{path}, frame {at}, counted from 0: text in quotes is not a finite number; write numbers without "
+                "quotes"
+            )
         return array.astype(np.float64)
     except (ValueError, TypeError, KeyError, OverflowError, RecursionError, MemoryError) as error:
         raise DataError(f"{path}: expected lists of equal length, frames × joints × coordinates") from error
+
+
+def _has_text(value: Any) -> bool:
+    return isinstance(value, str) or (isinstance(value, list) and any(map(_has_text, value)))
 
 
 def is_count(head: list[str]) -> bool:

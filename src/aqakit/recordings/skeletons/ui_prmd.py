@@ -39,7 +39,7 @@ def fits(source: Source) -> bool:
         return False
     if files.angles_of(source.path) is not None:
         return True
-    table = tables.numbers(source.path, source.lines, source.first, source.mark).reshape(-1, len(PARENTS), 3)[:, 1:]
+    table = source.table.reshape(-1, len(PARENTS), 3)[:, 1:]
     if len(table) < 2 or np.isnan(table).any():
         return False
     lengths = np.linalg.norm(table, axis=2)
@@ -92,7 +92,7 @@ def forward(offsets: _Array, angles: _Array) -> _Array:
 def _table(source: Source) -> _Array:
     if source.kind != "text":
         raise DataError(f"{source.path} is no table of numbers; copy it again")
-    table = tables.numbers(source.path, source.lines, source.first, source.mark)
+    table = source.table
     if table.shape[1] != _COLUMNS:
         raise DataError(f"{source.path}: expected {_COLUMNS} columns, found {table.shape[1]}; copy it again")
     bad = np.argwhere(np.isnan(table))

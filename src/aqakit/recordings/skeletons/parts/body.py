@@ -21,7 +21,7 @@ class Body:
     Attributes:
         joints: (T, J, 2 or 3) float32, finite: gaps up to the stated length are filled, longer ones too, but flagged.
         layout: which joint is which; None if the file does not tell and the number fits none.
-        seen: (T, J) bool, False where a joint was missing and its position is filled in.
+        seen: (T, J) bool, False where a joint was missing for longer than the stated gap; it is filled in all the same.
         confidence: (T, J) in [0, 1] as the estimator gave it; None if it gave none.
         rate: frames per second; None if the file does not tell.
         unit: ``pixels``, ``metres``, ``body`` sizes, or ``unknown``.

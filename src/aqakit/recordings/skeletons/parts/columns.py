@@ -62,7 +62,8 @@ def parse(head: Sequence[str]) -> Columns | None:
     units: set[str | None] = set()
     state = False
     for at, cell in enumerate(head):
-        named, clock = _NAME.fullmatch(cell), _CLOCK.fullmatch(cell)
+        clock = _CLOCK.fullmatch(cell)
+        named = None if clock else _NAME.fullmatch(cell)
         what = named["what"].lower() if named else ""
         if named and (what in {"x", "y", "z"} or what in _CONFIDENCE):
             kind = what if what in {"x", "y", "z"} else "confidence"

@@ -5,8 +5,11 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from aqakit.errors import DataError
+
 _POSITIONS = re.compile(r"positions?", re.IGNORECASE)
 _TEXT = re.compile(r".*\.txt(\.gz)?", re.IGNORECASE)
+_PICTURES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff")
 _JSON = re.compile(r"[^.].*\.json(\.gz)?", re.IGNORECASE)
 
 
@@ -14,7 +17,7 @@ def files_of(path: Path) -> list[Path]:
     """Return the files whose contents make a recording, in order: all JSON of a folder; positions and their angles.
 
     Raises:
-        OSError: a folder cannot be listed.
+        DataError: a folder cannot be listed.
     """
     if path.is_dir():
         return frames_in(path)
@@ -23,9 +26,24 @@ def files_of(path: Path) -> list[Path]:
 
 
 def frames_in(folder: Path) -> list[Path]:
-    """Return the files of JSON in a folder, in the order of the numbers in their names."""
-    found = [file for file in folder.iterdir() if _JSON.fullmatch(file.name)]
+    """Return the files of JSON in a folder, in the order of the numbers in their names.
+
+    Raises:
+        DataError: the folder cannot be listed.
+    """
+    try:
+        found = [file for file in folder.iterdir() if _JSON.fullmatch(file.name) and file.is_file()]
+    except OSError as error:
+        raise DataError(f"{folder}: {error.strerror or error}") from None
     return sorted(found, key=lambda file: (number_in(file.name), file.name))
+
+
+def is_folder(path: Path) -> bool:
+    """Whether a path is a folder of JSON, and of no pictures."""
+    if not path.is_dir():
+        return False
+    names = [file.name.lower() for file in path.iterdir()]
+    return any(map(_JSON.fullmatch, names)) and not any(name.endswith(_PICTURES) for name in names)
 
 
 def number_in(name: str) -> int:
@@ -43,7 +61,8 @@ def angles_of(path: Path) -> Path | None:
     if not _TEXT.fullmatch(path.name) or not _POSITIONS.search(path.name):
         return None
     name = _swapped(path.name)
-    for folder in dict.fromkeys((path.parent, path.parent.with_name(_swapped(path.parent.name) or "."))):
+    here = path.absolute().parent
+    for folder in (path.parent, here.with_name(_swapped(here.name)) if here.name else here):
         for ending in (name, name.removesuffix(".gz"), name + ".gz"):
             if (folder / ending).is_file():
                 return folder / ending

@@ -28,9 +28,6 @@ _SAME = {
 }  # fmt: skip
 """Names without the side, words in lower case, and what they are called in ``LAYOUTS``."""
 
-_SEGMENTS = {"hand": "wrist", "foot": "ankle", "shoulder": "collar"}
-"""Bones that motion capture names, and the joints where they begin."""
-
 
 def canonical(names: Sequence[str], *, segments: bool = False) -> tuple[str, ...]:
     """Return the names of joints as ``LAYOUTS`` has them; what is unknown stays in words of its own.
@@ -63,21 +60,25 @@ def _parts(name: str) -> tuple[str, str]:
 
 def _is_known(first: str, rest: list[str]) -> bool:
     kind = " ".join([first, *rest])
-    return kind in _SAME or any(f"left_{kind.replace(' ', '_')}" in layout.joints for layout in LAYOUTS.values())
+    return (
+        kind in _SAME
+        or kind == "foot"
+        or any(f"left_{kind.replace(' ', '_')}" in layout.joints for layout in LAYOUTS.values())
+    )
 
 
 def _kind(side: str, kind: str, kinds: set[str], segments: bool) -> str:
-    if segments and side and kind in _SEGMENTS:
-        joint = _SEGMENTS[kind]
-        others = {other for other in kinds if _SAME.get(other, other) == (joint if kind != "shoulder" else "shoulder")}
-        if (others - {kind} != set()) == (kind == "shoulder"):
-            return side + joint
-    if not side and kind == "hip":
-        return "pelvis"
-    known = _SAME.get(kind, kind)
-    if known == "pelvis" and side:
-        known = "hip"
-    return side + known.replace(" ", "_")
+    known = {_SAME.get(other, other) for other in kinds}
+    if side and kind == "foot" and not ("ankle" in known and "toe" in known):
+        return side + ("toe" if "ankle" in known else "ankle")
+    if segments and side and kind == "hand" and "wrist" not in known:
+        return side + "wrist"
+    if segments and side and kind == "shoulder" and "shoulder" in {_SAME.get(other) for other in kinds}:
+        return side + "collar"
+    joint = _SAME.get(kind, kind)
+    if joint in ("hip", "pelvis"):
+        joint = "hip" if side else "pelvis"
+    return side + joint.replace(" ", "_")
 
 
 def _plain(name: str) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import io
 import json
+import zipfile
 import zlib
 from functools import cached_property
 from pathlib import Path
@@ -15,6 +16,8 @@ from numpy.typing import NDArray
 
 from aqakit.errors import DataError
 from aqakit.recordings import arrays, csv_text
+from aqakit.recordings.skeletons.parts import tables
+from aqakit.recordings.skeletons.parts.tables import cells
 from aqakit.system import text as texts
 from aqakit.system.files import check_size, largest
 
@@ -92,6 +95,15 @@ class Source:
         return cells(self.lines[self.first], self.mark)
 
     @cached_property
+    def table(self) -> NDArray[np.float64]:
+        """The numbers of a table without names of columns, NaN where a cell is missing.
+
+        Raises:
+            DataError: it is none.
+        """
+        return tables.numbers(self.path, self.lines, self.first, self.mark)
+
+    @cached_property
     def json(self) -> Any:
         """The objects of a file of JSON, or of lines of JSON.
 
@@ -114,15 +126,10 @@ class Source:
     def names(self) -> list[str]:
         """Names of the arrays in an ``.npz``; empty if it is damaged, which :meth:`array` explains."""
         try:
-            with np.load(self.path, allow_pickle=False) as archive:
-                return list(archive.files)
-        except Exception:  # NumPy raises many kinds for damaged files
+            with zipfile.ZipFile(self.path) as archive:
+                return [name.removesuffix(".npy") for name in archive.namelist()]
+        except Exception:  # the library raises many kinds for damaged files
             return []
-
-
-def cells(line: str, mark: str | None) -> list[str]:
-    """Return the cells of a line without blanks and quotes around them."""
-    return [cell.strip().strip('"').strip() for cell in line.split(mark)]
 
 
 def parse_json(path: Path, text: str) -> Any:

@@ -10,7 +10,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aqakit.errors import DataError
-from aqakit.recordings.skeletons.parts.source import cells
 from aqakit.system.numbers import number
 
 Table = NDArray[np.float64]
@@ -18,10 +17,11 @@ Table = NDArray[np.float64]
 MISSING = frozenset({"", "nan", "na", "n/a", "-", "null", "none"})
 """Cells without a value, in lower case."""
 
+_LARGEST = float(np.finfo(np.float32).max)
 _AGAIN = "copy or export the file again"
 
 
-def numbers(path: Path, lines: Sequence[str], skip: int, mark: str | None) -> Table:
+def numbers(path: Path, lines: Sequence[str], skip: int, mark: str | None, width: int = 0) -> Table:
     """Read lines of numbers as (rows, columns) float64, NaN where a cell is missing.
 
     A mark at the end of every line is no column.
@@ -31,6 +31,7 @@ def numbers(path: Path, lines: Sequence[str], skip: int, mark: str | None) -> Ta
         lines: of the whole file, with decimal points.
         skip: lines before the numbers.
         mark: what separates cells; None for blanks.
+        width: cells of a line if that is known, so that the last may be missing in all lines; 0 if it is not.
 
     Raises:
         DataError: a line has another number of cells, or a cell is no number; the message names line and column.
@@ -38,7 +39,8 @@ def numbers(path: Path, lines: Sequence[str], skip: int, mark: str | None) -> Ta
     body = [(at, line) for at, line in enumerate(lines[skip:], skip + 1) if line.strip(" ,;|")]
     if not body:
         raise DataError(f"{path} has no rows of numbers; {_AGAIN}")
-    if mark is not None and all(line.rstrip(" ").endswith(mark) for _, line in body):
+    longer = len(body[0][1].split(mark)) != width
+    if mark is not None and longer and all(line.rstrip(" ").endswith(mark) for _, line in body):
         body = [(at, line.rstrip(" ").removesuffix(mark)) for at, line in body]
     table = _fast([line for _, line in body], mark)
     if table is None:
@@ -93,7 +95,7 @@ def value(path: Path, line: int, column: int, text: str) -> float:
         found = number(text)
     except ValueError:
         found = np.inf
-    if np.isinf(in_range(np.array([found]))[0]):
+    if abs(found) > _LARGEST:
         raise DataError(_not_finite(path, line, column, text))
     return found
 
@@ -113,3 +115,8 @@ def _reads(cell: str) -> bool:
     except ValueError as error:
         return "finite" in str(error)
     return True
+
+
+def cells(line: str, mark: str | None) -> list[str]:
+    """Return the cells of a line without blanks and quotes around them."""
+    return [cell.strip().strip('"').strip() for cell in line.split(mark)]
