@@ -14,11 +14,12 @@ import pytest
 import aqakit
 from aqakit.training import members
 from tests.blazepose import Squares, write_squares
+from tests.releases import write_kimore_tables, write_ui_prmd
 
 SCRIPTS = Path(__file__).parents[1] / "benchmarks"
 ELSEWHERE = {"familiarity"}  # by tests of what it measures
-TESTED = {"defaults", "explanation", "extraction", "heads", "pose_estimator", "semi_supervised_step", "startup"}
-TESTED |= {"pose", "video_memory", *ELSEWHERE}
+TESTED = {"defaults", "exercises", "explanation", "extraction", "heads", "pose", "pose_estimator", "startup"}
+TESTED |= {"semi_supervised_step", "video_memory", *ELSEWHERE}
 
 
 def load(name: str) -> ModuleType:
@@ -49,6 +50,19 @@ def run(monkeypatch, capfd, tmp_path):
 
 def test_every_script_is_run_here():
     assert {file.stem for file in SCRIPTS.glob("*.py")} == TESTED
+
+
+@pytest.mark.slow
+def test_exercises(run, monkeypatch, tmp_path):
+    monkeypatch.setattr(members, "MEMBERS", 2)
+    write_ui_prmd(tmp_path / "data" / "ui-prmd")
+    write_kimore_tables(tmp_path / "data" / "kimore")
+    ui_prmd = {"rocket:kernels=20": "movement:features=places", "trees:trees=5": "movement"}
+    kimore = {"trees:trees=5": "kinematics:channels=11:features=exercise:windows=1"}
+    printed, rows = run(load("exercises"), tmp_path / "data", "--seeds", 1, UI_PRMD=ui_prmd, KIMORE=kimore)
+    assert "mean over movements" in printed
+    assert {row["method"].split(":")[0] for row in rows} == {"rocket", "trees", "floor"}
+    assert all(0 <= row["accuracy"] <= 1 for row in rows if row["accuracy"] is not None)
 
 
 @pytest.mark.slow

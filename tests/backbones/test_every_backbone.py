@@ -37,6 +37,7 @@ OPTIONS: dict[str, dict[str, object]] = {
     "huggingface": {"weights": "tiny"},
     "i3d": {"size": 32},
     "mscadc": {"size": 24},
+    "movement": {"dimensions": 2, "toes": False, "layout": "coco17"},
     "p3d": {"size": 32},
     "pose": {"model": "tiny", "size": 32},
 }
@@ -53,6 +54,7 @@ CHANGES: dict[str, list[dict[str, object]]] = {
         *({"crop": "none"}, {"centre": "torchvision"}),
     ],
     "mscadc": [{"plan": "dae"}, {"size": 32}, {"seed": 1}, {"crop": "30x20"}],
+    "movement": [{"features": "places"}, {"side": "given"}, {"levels": "absolute"}, {"windows": 2}, {"smooth": 0.0}],
     "p3d": [{"plan": "dae"}],
     "pose": [{"plan": "dae"}, {"layout": "joints"}, {"colours": "raw-255"}],
     "precomputed": [{"width": 5}],

@@ -12,7 +12,7 @@ the mean of the training set.
 from __future__ import annotations
 
 import math
-from typing import Annotated
+from typing import Annotated, cast
 
 import numpy as np
 import torch
@@ -148,7 +148,7 @@ class Rocket(Method):
         if len(train) < 2:
             raise DataError(f"rocket needs at least 2 labelled training recordings, not {len(train)}")
         for name, stream in train.streams.items():
-            self.kernels[name].fit(stream)
+            cast(Kernels, self.kernels[name]).fit(stream)
         x, score = self._convolved(train), train.score.double()
         spread = x.std(0, correction=0)
         self.centre, self.spread = x.mean(0), torch.where(spread > _LEAST, spread, 1.0)
