@@ -4,6 +4,7 @@ import gzip
 import io
 import itertools
 import pickle
+from collections.abc import Sequence
 from fractions import Fraction
 from functools import cache
 from pathlib import Path
@@ -23,12 +24,16 @@ TRIALS = {
 
 def write_video(path: Path, frames: int = 4, seed: int = 0) -> Path:
     """A 32 × 32 video of noise, which differs from seed to seed."""
+    return write_pictures(path, np.random.default_rng(seed).integers(0, 256, (frames, 32, 32, 3), dtype=np.uint8))
+
+
+def write_pictures(path: Path, pictures: Sequence[np.ndarray] | np.ndarray) -> Path:
+    """A video at 30 frames per second of pictures (H, W, 3) uint8 with even sides."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    pixels = np.random.default_rng(seed).integers(0, 256, (frames, 32, 32, 3), dtype=np.uint8)
     with av.open(path, "w") as container:
         stream = container.add_stream("mpeg4", rate=Fraction(30))
-        stream.width = stream.height = 32
-        for picture in pixels:
+        stream.height, stream.width = pictures[0].shape[:2]
+        for picture in pictures:
             container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
         container.mux(stream.encode(None))
     return path

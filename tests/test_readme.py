@@ -16,9 +16,10 @@ import pytest
 from aqakit import cli, datasets
 from aqakit.datasets.jigsaws import FOLDS
 from aqakit.discovery import names
+from aqakit.recordings import video
 from aqakit.report.demo import SETTINGS
 from tests.backbones.test_huggingface import save as save_model
-from tests.releases import TRIALS, write_jigsaws, write_manifest, write_video
+from tests.releases import TRIALS, write_jigsaws, write_manifest, write_pictures, write_video
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -36,12 +37,24 @@ SMALLER_DEMO = {"data": "synthetic_dives:count=24", "epochs": 1}
 """Of ``aqakit demo``, which has no sizes on its command line."""
 
 
-def blocks(language: str) -> list[str]:
-    return re.findall(rf"^```{language}\n(.*?)^```", README, re.DOTALL | re.MULTILINE)
+FILM = "Film a movement, and be told what to change"
+"""Title of the section whose commands need the pose networks."""
+
+SHARED = ROOT.parent / "shared"
 
 
-def commands(program: str) -> Iterator[str]:
-    for line in "".join(blocks("console")).splitlines():
+def sections() -> dict[str, str]:
+    """The text of each section, by its title."""
+    found = (part.partition("\n")[::2] for part in README.split("\n## ")[1:])
+    return dict(found)
+
+
+def blocks(language: str, text: str = README) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```", text, re.DOTALL | re.MULTILINE)
+
+
+def commands(program: str, text: str = README) -> Iterator[str]:
+    for line in "".join(blocks("console", text)).splitlines():
         assert line.startswith("$ "), line
         if line.split()[1] == program:
             yield line.removeprefix("$ ")
@@ -76,14 +89,17 @@ def smaller(text: str) -> str:
 
 
 def aqakit(monkeypatch, command: str) -> int:
-    monkeypatch.setattr(sys, "argv", shlex.split(smaller(command)))
+    words = shlex.split(smaller(command))
+    named = [sorted(map(str, Path().glob(word))) if "*" in word else [word] for word in words]  # as a shell does
+    monkeypatch.setattr(sys, "argv", [word for some in named for word in some])
     with pytest.raises(SystemExit) as stopped:
         cli.main()
     return int(stopped.value.code or 0)
 
 
 def test_every_command_and_line_of_python_runs(monkeypatch, capsys, folder):
-    for command in commands("aqakit"):
+    film = list(commands("aqakit", sections()[FILM]))
+    for command in (one for one in commands("aqakit") if one not in film):
         assert aqakit(monkeypatch, command) == 0, f"{command}\n{capsys.readouterr().err}"
         assert capsys.readouterr().out.strip(), command
     assert {p.name for p in folder.glob("*.json")} == {"scores.json", "table.json"}
@@ -93,6 +109,32 @@ def test_every_command_and_line_of_python_runs(monkeypatch, capsys, folder):
         exec(smaller(code), {})
     assert (folder / "runs" / "dae" / "run.json").stat().st_mtime_ns == trained  # opened as it is, as the README says
     assert "tensor" in capsys.readouterr().out
+
+
+@pytest.fixture
+def films(folder):
+    """Six short parts of a golf swing, and one more as the film to score; scores for the six."""
+    if not (SHARED / "weights" / "blazepose").is_dir():
+        pytest.skip("needs the weights of BlazePose")
+    swing = SHARED / "videos" / "golf_swing.mp4"
+    pictures = [frame for _, frame in video.stream(swing, range(0, 264, 2), size=(192, 266))]
+    places = [folder / "films" / f"{name}.mp4" for name in ("anna-1", "anna-2", "anna-3", "ben-1", "ben-2", "ben-3")]
+    for k, place in enumerate([*places, folder / "my_squat.mp4"]):
+        write_pictures(place, pictures[14 * k : 14 * k + 40])
+    rows = [f"{p.stem},joints/{p.stem}.csv,{k + 3},{p.stem.split('-')[0]}" for k, p in enumerate(places)]
+    (folder / "squats.csv").write_text("\n".join(["id,skeleton,score,group", *rows]))
+
+
+@pytest.mark.slow
+def test_from_a_film_to_words(monkeypatch, capsys, films):
+    pytest.importorskip("openvino")
+    for command in commands("aqakit", sections()[FILM]):
+        if command.startswith("aqakit weights get"):
+            continue  # needs the internet
+        networks = f"--network lite --weights {SHARED / 'weights' / 'blazepose'}"
+        command = command.replace("aqakit pose", f"aqakit pose {networks}")
+        assert aqakit(monkeypatch, command) == 0, f"{command}\n{capsys.readouterr().err}"
+        assert capsys.readouterr().out.strip(), command
 
 
 def test_make_does_what_the_readme_says():
@@ -109,7 +151,7 @@ def test_no_command_is_of_another_program():
 
 
 def test_the_csv_of_the_readme_is_read(tmp_path):
-    (text,) = blocks("csv")
+    text = blocks("csv", sections()["Bring your own recordings"])[0]
     (tmp_path / "my.csv").write_text(text)
     for row in text.splitlines()[1:]:
         write_video(tmp_path / row.split(",")[1])

@@ -1,4 +1,4 @@
-"""KIMORE: rehabilitation exercises of healthy people and patients.
+"""KIMORE: rehabilitation exercises with clinicians' scores.
 
 Five exercises for low back pain by 78 people: experts and others who are healthy, and people with back pain,
 Parkinson's disease or after a stroke, recorded with a Kinect v2. The score is the clinicians' total, 0 to 50.

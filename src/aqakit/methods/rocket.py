@@ -1,4 +1,4 @@
-"""Rocket: random convolutions over a series, and ridge regression.
+"""Rocket: random convolutions, and ridge regression.
 
 Each kernel mixes a few channels at random and moves along the series with a random dilation. What is kept of it is the
 share of moments at which it is positive, and its maximum. Ridge regression on these, whose strength is selected by
