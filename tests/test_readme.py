@@ -111,16 +111,19 @@ def test_every_command_and_line_of_python_runs(monkeypatch, capsys, folder):
     assert "tensor" in capsys.readouterr().out
 
 
+NAMES = [f"{name}-{k}" for name in ("anna", "ben", "cleo", "dan", "eve") for k in (1, 2)]
+
+
 @pytest.fixture
 def films(folder):
-    """Six short parts of a golf swing, and one more as the film to score; scores for the six."""
+    """Ten short parts of a golf swing, by five people, with scores; and one more as the film to score."""
     if not (SHARED / "weights" / "blazepose").is_dir():
         pytest.skip("needs the weights of BlazePose")
     swing = SHARED / "videos" / "golf_swing.mp4"
     pictures = [frame for _, frame in video.stream(swing, range(0, 264, 2), size=(192, 266))]
-    places = [folder / "films" / f"{name}.mp4" for name in ("anna-1", "anna-2", "anna-3", "ben-1", "ben-2", "ben-3")]
+    places = [folder / "films" / f"{name}.mp4" for name in NAMES]
     for k, place in enumerate([*places, folder / "my_squat.mp4"]):
-        write_pictures(place, pictures[14 * k : 14 * k + 40])
+        write_pictures(place, pictures[10 * k : 10 * k + 24])
     rows = [f"{p.stem},joints/{p.stem}.csv,{k + 3},{p.stem.split('-')[0]}" for k, p in enumerate(places)]
     (folder / "squats.csv").write_text("\n".join(["id,skeleton,score,group", *rows]))
 

@@ -152,7 +152,9 @@ class _Compiled:
     def __call__(self, picture: Array) -> tuple[Array, ...]:
         request = self._free.get()
         try:
-            request.infer([np.ascontiguousarray(picture[None], np.float32)])
+            # Not infer: computed in the caller's threads, two calls have been seen to wait for each other forever.
+            request.start_async([np.ascontiguousarray(picture[None], np.float32)])
+            request.wait()
             return tuple(np.array(request.get_output_tensor(k).data[0]) for k in range(self._outputs))
         finally:
             self._free.put(request)
