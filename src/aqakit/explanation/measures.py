@@ -18,6 +18,7 @@ be outside the range.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -49,7 +50,7 @@ class Finding:
         group: such as ``knee angle``.
         points: what it adds; negative if it costs.
         error: standard error of ``points``; 0 if they are exact.
-        noise: the cost that is within the noise of the better training recordings.
+        noise: the cost that is within the noise of the better training recordings; None if these are too few.
         measure: name of the measure that stands for the group, in this recording.
         value: its value.
         low: the better recordings have at least this, but for one in ten,
@@ -62,7 +63,7 @@ class Finding:
     group: str
     points: float
     error: float
-    noise: float
+    noise: float | None
     measure: str
     value: float
     low: float
@@ -96,6 +97,10 @@ class Findings:
         if self.compared < FEWEST - 1:
             return [sentences.TOO_FEW]
         return [one.sentence for one in self.groups if one.sentence] or [sentences.NOTHING]
+
+    def rows(self) -> list[dict[str, Any]]:
+        """Return a row of a table for each group, without the sentences."""
+        return [{name: value for name, value in vars(one).items() if name != "sentence"} for one in self.groups]
 
     def to_json(self) -> dict[str, Any]:
         """Return JSON values."""
@@ -181,7 +186,7 @@ def _finding(
         group=better.groups[player],
         points=points,
         error=float(found.errors[player]),
-        noise=noise,
+        noise=noise if math.isfinite(noise) else None,
         measure=sentences.with_sides(measure.name, sides),
         value=value,
         low=low,
