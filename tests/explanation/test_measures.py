@@ -13,7 +13,7 @@ import aqakit
 from aqakit.backbones.parts.named import Measure
 from aqakit.cli.app import app
 from aqakit.explanation import better, measures, sentences
-from aqakit.explanation.better import Better, limits
+from aqakit.explanation.better import Better, multiple, spread
 from aqakit.scores.distributions import Point
 from aqakit.training.summary import TrainingSummary
 from aqakit.types import ScoreScale, Stream
@@ -115,7 +115,7 @@ def test_nothing_is_said_of_what_is_usual_among_the_better_or_costs_nothing():
     best = Better(run, {"test": MEASURES}).vectors["test"]
     known = Better.of(run, video_of(best[0]))
     said = [measures.findings(run, SAMPLE, video_of(vector), known).sentences for vector in best]
-    assert np.mean([one == [sentences.NOTHING] for one in said]) >= 0.9
+    assert np.mean([one == [sentences.NOTHING] for one in said]) >= 0.75
     odd = best.mean(0).clone()
     odd[9:] += 30  # the trunk has no weight
     odd[4:6] += 30
@@ -124,12 +124,14 @@ def test_nothing_is_said_of_what_is_usual_among_the_better_or_costs_nothing():
     assert measures.findings(run, SAMPLE, video_of(good), known).sentences == [sentences.NOTHING]
 
 
-def test_noise_is_a_multiple_of_the_spread_that_keeps_nineteen_of_twenty_quiet():
+def test_noise_is_a_multiple_of_the_spread_that_keeps_four_of_five_quiet():
     values = RANDOM.normal(size=(400, 7)) * [0.1, 1, 2, 3, 4, 5, 0]
-    bound = limits(values)
-    assert np.mean((values < -bound).any(1)) == pytest.approx(0.05, abs=0.003)
-    assert np.ptp(bound[:6] / values[:, :6].std(0)) == pytest.approx(0, abs=1e-9)
-    assert bound[6] == 0
+    spreads = np.broadcast_to(values.std(0), values.shape)
+    bound = multiple(values, spreads) * values.std(0)
+    assert np.mean((values < -bound).any(1)) == pytest.approx(0.2, abs=0.003)
+    first = np.arange(400)
+    alike = np.square(values[:20]).mean(0)
+    assert spread(values, first) == pytest.approx(np.sqrt(0.8 * alike + 0.2 * values.var(0)))
 
 
 def test_few_training_recordings_say_nothing():

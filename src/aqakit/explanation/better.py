@@ -7,6 +7,7 @@ from itertools import chain
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from aqakit.backbones.parts.named import Measure, Named
@@ -22,8 +23,14 @@ NEAREST = 10
 FEWEST = 8
 """Recordings of the better third below which nothing is said."""
 
-QUIET = 0.95
-"""Share of the better third that is without a sentence."""
+QUIET = 0.8
+"""Share of the better third of which nothing is said; they have faults too."""
+
+LEAST = 0.05
+"""Cost below which nothing is said, in standard deviations of the training scores."""
+
+_ALIKE, _ALL = 20, 5
+"""Recordings that the spread at a recording is taken of, and how many of them that of all counts as."""
 
 _FOR_NOISE = 512  # coalitions for each of the better recordings, and the most of these
 _RECORDINGS_FOR_NOISE = 150
@@ -42,7 +49,8 @@ class Better:
         groups: names of the n players.
         players: of each stream, the player (D,) that each measure belongs to.
         vectors: of each stream, the measures (m, D) of the better third, averaged over windows.
-        limits: (n,) cost of each group that is within noise.
+        values: (r, n) values of the groups for r of the better third themselves; empty if these are too few.
+        multiple: of the spread of such values, up to which a cost is noise.
     """
 
     def __init__(self, run: Run, measures: Mapping[str, Sequence[Measure]]) -> None:
@@ -57,17 +65,18 @@ class Better:
         if run.recipe.target == "total" and summary.difficulty is not None:
             score = score / summary.difficulty
         best = score >= score.nanquantile(2 / 3)
+        self.least = LEAST * float(summary.score.std(correction=0))
         known = {name: summary.mean_features[name] for name in measures}
         self.vectors = {name: vectors[best] for name, vectors in known.items()}
         self.spread = {name: vectors.std(0, correction=0) for name, vectors in known.items()}
-        self.limits: Floats = np.full(len(self.groups), np.inf)
+        self.values, self.multiple = np.zeros((0, len(self.groups))), np.inf
 
     @classmethod
     def of(cls, run: Run, video: Batch, *, seed: int = 0) -> Better:
         """Find the better third and the noise, for videos with the difficulty and the other streams of this one."""
         made = cls(run, {name: backbone.measures for name, backbone in named(run).items()})
         if len(made) >= FEWEST:
-            made.limits = made.noise(video, seed)
+            made.compare(video, seed)
         return made
 
     def __len__(self) -> int:
@@ -75,14 +84,19 @@ class Better:
 
     def nearest(self, video: Batch, without: int | None = None) -> Tensor:
         """Indices of the better recordings whose measures are most like those of a video, but for one."""
+        squares = self.distances(video)
+        if without is not None:
+            squares[without] = torch.inf
+        return squares.argsort(stable=True)[: min(NEAREST, len(self) - (without is not None))]
+
+    def distances(self, video: Batch) -> Tensor:
+        """(m,) mean squared differences of the better recordings' measures from a video's, in training spreads."""
         squares = torch.zeros(len(self))
         for name, vectors in self.vectors.items():
             usable = self.spread[name] > 1e-8 * vectors.abs().amax(0).clamp_min(1e-8)
             away = (vectors - mean_of(video.streams[name])) / self.spread[name]
             squares += away[:, usable].square().mean(1)
-        if without is not None:
-            squares[without] = torch.inf
-        return squares.argsort(stable=True)[: min(NEAREST, len(self) - (without is not None))]
+        return squares
 
     def mean(self, near: Tensor) -> dict[str, Tensor]:
         """Mean measures (D,) of some of the better recordings, for each stream."""
@@ -108,30 +122,48 @@ class Better:
             streams[name] = Stream(torch.where(kept[:, None], stream.features, usual[name]), stream.clips)
         return np.asarray(self.predict(rows.replace(streams=streams)).mean.double().numpy())
 
-    def noise(self, video: Batch, seed: int) -> Floats:
-        """(n,) costs of the groups that are within noise."""
-        taken = np.unique(np.linspace(0, len(self) - 1, _RECORDINGS_FOR_NOISE).astype(int))
-        rows = []
-        for one in taken.tolist():
+    def compare(self, video: Batch, seed: int) -> None:
+        """Compare the better third with each other, and find from which multiple of the spread a cost is no noise."""
+        self.taken = torch.linspace(0, len(self) - 1, min(len(self), _RECORDINGS_FOR_NOISE)).long()
+        rows, others = [], []
+        for one in self.taken.tolist():
             streams = dict(video.streams)
             for name, vectors in self.vectors.items():
                 stream = streams[name]
                 streams[name] = Stream(vectors[one].expand_as(stream.features), stream.clips)
-            other = video.replace(streams=streams)
-            usual = self.mean(self.nearest(other, without=one))
-            rows.append(self.attribute(other, usual, _FOR_NOISE, seed).values)
-        return limits(np.stack(rows))
+            others.append(video.replace(streams=streams))
+            usual = self.mean(self.nearest(others[-1], without=one))
+            rows.append(self.attribute(others[-1], usual, _FOR_NOISE, seed).values)
+        self.values = np.stack(rows)
+        away = [self._away(other) for other in others]
+        spreads = [spread(self.values, np.delete(one.argsort(), 0)) for one in away]
+        self.multiple = multiple(self.values, np.stack(spreads))
+
+    def limits(self, video: Batch) -> Floats:
+        """(n,) costs of the groups of a video that are within noise, or hardly a cost."""
+        if not len(self.values):
+            return np.full(len(self.groups), np.inf)
+        return np.maximum(self.multiple * spread(self.values, self._away(video).argsort()), self.least)
+
+    def _away(self, video: Batch) -> Floats:
+        return self.distances(video)[self.taken].double().numpy()
 
 
-def limits(values: Floats) -> Floats:
-    """Costs (n,) within noise, from the values (m, n) of m recordings that are good.
+def spread(values: Floats, order: NDArray[np.int64]) -> Floats:
+    """(n,) root mean square of values (r, n) of r recordings, most of it of those that come first in an order."""
+    first = order[:_ALIKE]
+    alike, everywhere = np.square(values[first]).mean(0), values.var(0)
+    return np.asarray(np.sqrt((len(first) * alike + _ALL * everywhere) / (len(first) + _ALL)))
 
-    >>> limits(np.array([[-1.0, 0.0], [1.0, 0.0], [1.0, 0.0], [-1.0, 0.0]])).tolist()
-    [1.0, 0.0]
+
+def multiple(values: Floats, spreads: Floats) -> float:
+    """Return the multiple of the spreads (r, n) that no cost exceeds in a share :data:`QUIET` of r good recordings.
+
+    >>> multiple(np.array([[-1.0, 0], [-2, 0], [-3, 0], [-4, 0], [-5, 0], [6, 0]]), np.ones((6, 2)))
+    4.0
     """
-    spread = values.std(0)
-    costs = np.divide(-values, spread, out=np.zeros_like(values), where=spread > 0)
-    return np.asarray(spread * np.quantile(costs.max(1), QUIET))
+    costs = np.divide(-values, spreads, out=np.zeros_like(values), where=spreads > 0)
+    return float(np.quantile(costs.max(1), QUIET))
 
 
 def group(measure: Measure) -> str:

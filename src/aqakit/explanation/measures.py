@@ -11,9 +11,9 @@ tucks. Their mean stands in for what a group has not added yet; their 10 % and 9
 given.
 
 *Noise* is how the same values come out for the better recordings themselves, each compared with others. A group is
-worth a sentence if its cost is more than the noise: a multiple of the standard deviation of its values over the better
-third. The multiple is such that 95 % of the better third have no group beyond it. The measure that is named must also
-be outside the range.
+worth a sentence if its cost is more than the noise: a multiple of the spread of its values over the better third, above
+all over those that are most like the recording. The multiple is such that 80 % of the better third have no group beyond
+it (they have faults too). The measure that is named must also be outside the range.
 """
 
 from __future__ import annotations
@@ -157,11 +157,12 @@ def findings(
     near = better.nearest(video)
     usual = better.mean(near)
     found = better.attribute(video, usual, evaluations, seed)
-    scale = run.labels.scale.unit
+    noise = better.limits(video)
     told = [
-        _finding(run, sample, video, better, near, player, found, scale) for player in np.argsort(found.values).tolist()
+        _finding(run, sample, video, better, near, player, found, float(noise[player]))
+        for player in np.argsort(found.values).tolist()
     ]
-    return Findings(found.prediction, found.baseline, tuple(told), len(near), scale)
+    return Findings(found.prediction, found.baseline, tuple(told), len(near), run.labels.scale.unit)
 
 
 def _finding(
@@ -172,11 +173,11 @@ def _finding(
     near: Tensor,
     player: int,
     found: Attribution,
-    unit: str,
+    noise: float,
 ) -> Finding:
     stream, measure, value, (low, high) = _stands_for(run, video, better, near, player)
     backbone = named(run)[stream]
-    points, noise = float(found.values[player]), float(better.limits[player])
+    points, unit = float(found.values[player]), run.labels.scale.unit
     path = keys.source(sample, stream, run.backbones[stream])
     costs, outside = points < -noise, not low <= value <= high
     second = backbone.second(path, measure, sample.window) if costs and outside else None
