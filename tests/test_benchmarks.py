@@ -19,7 +19,7 @@ from tests.releases import write_kimore_tables, write_ui_prmd
 SCRIPTS = Path(__file__).parents[1] / "benchmarks"
 ELSEWHERE = {"familiarity"}  # by tests of what it measures
 TESTED = {"defaults", "exercises", "explanation", "extraction", "heads", "pose", "pose_estimator", "startup"}
-TESTED |= {"semi_supervised_step", "video_memory", *ELSEWHERE}
+TESTED |= {"semi_supervised_step", "video_memory", "words", *ELSEWHERE}
 
 
 def load(name: str) -> ModuleType:
@@ -192,3 +192,12 @@ def test_video_memory(tmp_path, more):
         assert rows[-1]["frames"] == 2 * 2 * 30
         assert 0 < rows[-1]["before_mib"] <= rows[-1]["peak_mib"]
         assert "frames 120" in (done.stdout if out == file else done.stderr)
+
+
+@pytest.mark.slow
+def test_words(run):
+    printed, rows = run(load("words"), "--train", 40, "--dives", 1)
+    faults = [row for row in rows if "predicted" in row]
+    assert [row["fault"] for row in faults] == ["none", "bent knees", "form break", "late opening", "short height"]
+    assert all(0 <= row["named first"] <= row["said"] <= 1 for row in faults)
+    assert "quiet: " in printed

@@ -122,3 +122,12 @@ def test_every_example_of_the_skeletons_page_is_true(monkeypatch, tmp_path):
     assert result.attempted > 30
     headings = re.findall(r"^## (.*)$", text, re.MULTILINE)
     assert len(headings) >= len(discovery.names("recordings/skeletons"))
+
+
+def test_the_example_of_words_says_what_is_wrong(tmp_path, monkeypatch, capsys):
+    (text,) = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "words.md").read_text(), re.DOTALL)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("AQAKIT_CACHE", str(tmp_path / "cache"))
+    exec(compile(text, "docs/words.md", "exec"), {})
+    first, *_ = [line for line in capsys.readouterr().out.splitlines() if "Costs" in line]
+    assert re.match(r"(Left|Right) elbow, ", first)

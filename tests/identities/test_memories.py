@@ -12,7 +12,7 @@ from sklearn.neighbors import KNeighborsRegressor
 from sklearn.preprocessing import StandardScaler, normalize
 from sklearn.svm import SVR
 
-from aqakit.methods import c3d_svr, core, core_dae, coreg, pose_dct, rocket, s3d, svr, trees
+from aqakit.methods import c3d_svr, core, core_dae, coreg, pose_dct, rocket, s3d, sparse, svr, trees
 from aqakit.types import Batch, FeatureSpec
 from tests.identities.arithmetic import Array, State, agree, array, linear, log_softmax, relu
 from tests.identities.test_heads import WITHIN, at_random, means, of
@@ -296,3 +296,24 @@ def test_rocket() -> None:
     assert (
         min(abs(fit.coef_ - array(method.slope)).max() for fit in fits) < 1e-6 * abs(array(method.slope)).max() + 1e-8
     )
+
+
+def test_sparse() -> None:
+    """The conditions of Karush, Kuhn and Tucker: a measure of weight 0 is pulled by less than the penalty."""
+    train, test, penalty = batch(videos=60), batch(videos=12, seed=1), 0.05
+    method = sparse.build(FEATURES, LABELS, penalty=penalty)
+    method.remember(train)
+    x, y = means(train), array(train.score)
+    scaled, size = StandardScaler().fit_transform(x), y.std()
+    weight = array(method.weight) * x.std(0) / size
+    left = (y - y.mean()) / size - scaled @ weight
+    pull = scaled.T @ left / len(y)
+    kept = weight != 0
+    assert 0 < kept.sum() < len(kept)
+    assert np.abs(pull[kept] - penalty * np.sign(weight[kept])).max() < 1e-3 * penalty
+    assert np.abs(pull[~kept]).max() <= penalty + 1e-6
+    agree(method.predict(test).mean, means(test) @ array(method.weight) + float(method.bias), WITHIN)
+    selected = sparse.build(FEATURES, LABELS)
+    selected.remember(train)
+    own = np.corrcoef(array(selected.predict(test).mean), array(test.score))[0, 1]
+    assert own > 0.8

@@ -159,6 +159,19 @@ class Movement(Backbone):
         """Return the frame of the extreme that a measure tells, from the first of the window; None if it tells none."""
         return numbers.moment(self.motion(path, window), measure)
 
+    def second(self, path: Path, measure: Measure, window: tuple[int, int] | None = None) -> float | None:
+        """Return the time of the extreme that a measure tells, in seconds from the start of the recording."""
+        motion = self.motion(path, window)
+        frame = numbers.moment(motion, measure)
+        return None if frame is None else ((window or (0, 0))[0] + frame) / motion.rate
+
+    def sides(self, path: Path, window: tuple[int, int] | None = None) -> dict[str, str]:
+        """Return which side the leading and the other are in a recording; nothing if sides are left and right."""
+        motion = self.motion(path, window)
+        if self.side == "given":
+            return {}
+        return {"leading": motion.leads, "other": "right" if motion.leads == "left" else "left"}
+
     def _motion(self, person: Posture, rate: float) -> Motion:
         side = leads(person)
         if self.side == "auto" and side == "right":

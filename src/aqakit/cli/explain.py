@@ -18,16 +18,20 @@ def explain(
     difficulty: Annotated[float | None, typer.Option(help="Declared difficulty, for a run with target total.")] = None,
     json: JsonFile = None,
 ) -> None:
-    """Explain a score: how many points each clip adds.
+    """Explain a score: how many points each clip adds, and what each group of named measures adds.
 
-    Also list the training videos most similar to the recording.
+    Also say in words which measures cost points, and list the training videos most similar to the recording.
     """
     loaded = training.run.load(run)
     found = explanation.contributions.explain(loaded, recording, difficulty=difficulty)
+    said = explanation.measures.explain(loaded, recording, difficulty=difficulty)
     with tables.beside(json):
         unit = loaded.labels.scale.unit
         title = f"{recording}: {found.prediction:.2f} {unit}, {found.baseline:.2f} if every clip were average"
         notes = ["points: added to the score by the clip.", *found.notes]
         tables.show([vars(clip) for clip in found.clips], title=title, notes=notes)
+        if said:
+            tables.show(said.rows(), title=f"measures, against {said.compared} better recordings: {said.baseline:.2f}")
+            tables.show([{"in words": sentence} for sentence in said.sentences])
         tables.show([vars(exemplar) for exemplar in found.exemplars], title="nearest in training")
-    tables.write([found.to_json()], json, "json")
+    tables.write([found.to_json() | ({"measures": said.to_json()} if said else {})], json, "json")

@@ -1,4 +1,5 @@
-"""A run and a recording come in, an explanation of the score goes out: contributions of clips, occlusion.
+"""A run and a recording come in, an explanation of the score goes out: contributions of clips, measures in words,
+occlusion.
 
 May import ``evaluation`` and the rooms on its left.
 """
@@ -8,8 +9,8 @@ from typing import TYPE_CHECKING
 from aqakit.discovery import lazily
 
 if TYPE_CHECKING:
-    from aqakit.explanation import contributions
+    from aqakit.explanation import contributions, measures
 
-__all__ = ["contributions"]
+__all__ = ["contributions", "measures"]
 
 __getattr__, __dir__ = lazily(__name__, {name: name for name in __all__})

@@ -41,6 +41,7 @@ class Case:
         similar: the training samples most similar to it for its model, with their scores.
         about: the caption.
         doubts: whether it is unlike the training samples, or one of them.
+        words: sentences on what its named measures cost; empty without such measures.
     """
 
     method: str
@@ -58,6 +59,7 @@ class Case:
     similar: tuple[tuple[str, float], ...] = ()
     about: str = ""
     doubts: tuple[str, ...] = ()
+    words: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,7 @@ from aqakit.datasets.parts import health
 from aqakit.errors import AqakitError, RunError, VideoError
 from aqakit.evaluation import floors
 from aqakit.evaluation.results import FoldResult, MethodResult
+from aqakit.explanation import measures
 from aqakit.explanation.contributions import attribute, clip_frames
 from aqakit.recordings import video
 from aqakit.report.content import Case, Embedding, Part, TaskResult
@@ -142,7 +143,9 @@ def _shown(case: Case, run: Run, prepared: PreparedData) -> Case:
     parts = tuple(Part(first, last, float(one)) for (first, last), one in zip(spans, points))
     similar = tuple((e.id, e.score) for e in remembered.nearest(clips))
     doubts = tuple(run.provenance(sample, clips).sentences())
-    return replace(case, timeline=parts if len(parts) > 1 else (), similar=similar, doubts=doubts)
+    said = measures.findings(run, sample, clips)
+    words = tuple(said.sentences) if said else ()
+    return replace(case, timeline=parts if len(parts) > 1 else (), similar=similar, doubts=doubts, words=words)
 
 
 def _frames(sample: Sample) -> tuple[np.ndarray, ...]:

@@ -232,6 +232,7 @@ def _card(case: Case, unit: str) -> str:
     strip = f"<div class=strip>{pictures}</div>" if pictures else ""
     line = svg.timeline(case.timeline, unit) if case.timeline else ""
     about = f"<p>{escape(case.about)}</p>" if case.about else ""
+    about += "".join(f"<p class=words>{escape(sentence)}</p>" for sentence in case.words)
     similar = ", ".join(f"{name} ({score:.2f})" for name, score in case.similar)
     about += f"<p class=note>most similar in training: {escape(similar)}</p>" if similar else ""
     about += "".join(f"<p class=note>{escape(doubt)}</p>" for doubt in case.doubts)

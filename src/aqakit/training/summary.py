@@ -57,6 +57,7 @@ class TrainingSummary:
         held: the same as ``profiles`` for validation videos, (m, 3 D), if the backbones were trained in the run.
         pixels: for each such backbone, the appearance of the training videos: (n, S).
         scenes: group of each video, if all have one: the videos of a group look alike.
+        difficulty: (n,) their declared difficulty, if all have one.
     """
 
     ids: Sequence[str]
@@ -68,6 +69,7 @@ class TrainingSummary:
     held: Mapping[str, Tensor] = field(default_factory=dict)
     pixels: Mapping[str, Tensor] = field(default_factory=dict)
     scenes: Sequence[str] | None = None
+    difficulty: Tensor | None = None
 
     @classmethod
     @torch.no_grad()
@@ -106,6 +108,7 @@ class TrainingSummary:
                     held.add(name, profile(stream))
         scored = [s for s in train.samples if s.score is not None]
         groups = [str(s.group) for s in scored]
+        degrees = [s.difficulty for s in scored if s.difficulty]
         return cls(
             [s.id for s in scored],
             torch.tensor([s.score for s in scored]),
@@ -116,6 +119,7 @@ class TrainingSummary:
             held.joined(),
             pixels.joined(known),
             groups if all(s.group for s in scored) else None,
+            torch.tensor(degrees) if len(degrees) == len(scored) else None,
         )
 
     def save(self, folder: Path) -> None:
@@ -126,6 +130,7 @@ class TrainingSummary:
         tensors |= {f"profile/{name}": t.contiguous() for name, t in self.profiles.items()}
         tensors |= {f"held/{name}": t.contiguous() for name, t in self.held.items()}
         tensors |= {f"pixels/{name}": t.contiguous() for name, t in self.pixels.items()}
+        tensors |= {} if self.difficulty is None else {"difficulty": self.difficulty}
         about = {"ids": json.dumps(list(self.ids)), "groups": json.dumps(self.groups)}
         about["scenes"] = json.dumps(self.scenes)
         storage.save(folder / FILE, tensors, about)
@@ -143,11 +148,13 @@ class TrainingSummary:
             pooled, usual, profiles, held, pixels = (
                 storage.below(part, tensors) for part in ("pooled", "usual", "profile", "held", "pixels")
             )
+            degrees = tensors.get("difficulty")
             of_videos = [tensors["score"], *pooled.values(), *profiles.values(), *pixels.values()]
+            of_videos += [] if degrees is None else [degrees]
             if {len(about["ids"])} != set(map(len, of_videos)) or not pooled.keys() == usual.keys():
                 raise ValueError("its parts do not fit together")
             groups, scenes = about.get("groups"), about.get("scenes")
-            return cls(about["ids"], tensors["score"], pooled, usual, profiles, groups, held, pixels, scenes)
+            return cls(about["ids"], tensors["score"], pooled, usual, profiles, groups, held, pixels, scenes, degrees)
         except FileNotFoundError:
             raise RunError(f"{folder}: has no {FILE}, so nothing can be explained; train the run again") from None
         except (OSError, DamagedError, KeyError, TypeError, ValueError) as error:

@@ -21,6 +21,7 @@ from scipy.ndimage import gaussian_filter1d
 from aqakit.backbones.parts.base import Backbone
 from aqakit.backbones.parts.video import VideoBackbone
 from aqakit.errors import DataError
+from aqakit.explanation import measures
 from aqakit.explanation.contributions import Attribution, attribute, clip_frames
 from aqakit.features.engines import Engine
 from aqakit.recordings import video
@@ -32,7 +33,7 @@ from aqakit.training.run_files import decode_descriptions
 from aqakit.training.scoring import off_scale
 from aqakit.training.summary import TrainingSummary
 from aqakit.training.trust import Provenance
-from aqakit.types import ScoreScale
+from aqakit.types import Batch, Sample, ScoreScale
 from aqakit.web.limits import Limits
 from aqakit.web.models import Answer, Clip, Curve, Exemplar, Footage, Interval
 
@@ -78,6 +79,7 @@ def answer(run: Run, path: Path, name: str, difficulty: float | None, limits: Li
         curve=_curve(found, scale.span),
         baseline=made.baseline if made else None,
         clips=_clips(clip_frames(run, sample, batch.clips.shape[1]), info, sample.rate, made),
+        words=_words(run, sample, batch) if remembered else [],
         said=next(decode_descriptions(said, run.labels), {}),
         exemplars=[Exemplar(**asdict(one)) for one in remembered.nearest(batch)] if remembered else [],
         video=Footage(**{field: getattr(info, field) for field in Footage.model_fields}),
@@ -167,6 +169,11 @@ def _jpeg(frame: np.ndarray) -> str:
     out = io.BytesIO()
     Image.fromarray(frame).save(out, "JPEG", quality=75)
     return "data:image/jpeg;base64," + base64.b64encode(out.getvalue()).decode()
+
+
+def _words(run: Run, sample: Sample, batch: Batch) -> list[str]:
+    found = measures.findings(run, sample, batch)
+    return found.sentences if found else []
 
 
 def _trusted(run: Run, provenance: Provenance) -> list[str]:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol, runtime_checkable
 
 
 @dataclass(frozen=True)
@@ -25,3 +27,20 @@ class Measure:
     more: str
     channel: str | None = None
     statistic: str = ""
+
+
+@runtime_checkable
+class Named(Protocol):
+    """A backbone whose D features are measures.
+
+    Attributes:
+        measures: in the order of the features.
+    """
+
+    measures: tuple[Measure, ...]
+
+    def second(self, path: Path, measure: Measure, window: tuple[int, int] | None = None) -> float | None:
+        """Time in a recording of the extreme that a measure tells, in seconds; None if it tells none."""
+
+    def sides(self, path: Path, window: tuple[int, int] | None = None) -> dict[str, str]:
+        """Which side of the body the names of sides mean in a recording, if they are not left and right."""

@@ -136,6 +136,8 @@ function showTimeline(answer) {
   const up = Math.max(0, ...values), down = Math.max(0, ...values.map((value) => -value));
   const span = up + down, reach = Math.max(span, (high - low) / 50); // so that small contributions look small
   const zero = span ? up / reach + ((reach - span) / reach) * 0.5 : 0.5;
+  $("words").replaceChildren(...(answer.words ?? []).map((sentence) => element("li", sentence)));
+  $("words").hidden = !answer.words?.length;
   $("timeline-text").textContent = explained(clips, unit, baseline);
   const bars = clips.map((clip, index) => bar(clip, index, clips.length, unit, zero, reach));
   $("timeline").replaceChildren(...bars);

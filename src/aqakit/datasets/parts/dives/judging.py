@@ -23,7 +23,7 @@ from aqakit.scores.rules import diving
 from aqakit.types import Floats
 
 COMPONENTS = tuple(field.name for field in fields(Execution))
-DEDUCTIONS = np.array([1.4, 2.2, 1.8, 2.4, 2.2])
+DEDUCTIONS = np.array([1.4, 2.2, 1.8, 2.4, 2.2, 2.0, 2.0])
 """Points deducted if a component is 0, in the order of :data:`COMPONENTS`."""
 _DRAWS = 4096
 
@@ -76,7 +76,7 @@ def commentary(dive: Element, execution: Execution) -> str:
     turns = _counted(dive.somersaults, "somersault") if dive.somersaults else "jump"
     twists = f" with {_counted(dive.twists, 'twist')}" if dive.twists else ""
     position = "free position" if dive.position == "free" else f"{dive.position} position"
-    levels = {name: int(np.digitize(getattr(execution, name), (0.5, 0.75))) for name in COMPONENTS}
+    levels = {name: int(np.digitize(getattr(execution, name), (0.5, 0.75))) for name in _REMARKS}
     remarks = ", ".join(_REMARKS[name][level] for name, level in levels.items())
     return f"{start}{dive.rotation} {turns}{twists} in {position}, {remarks}."
 

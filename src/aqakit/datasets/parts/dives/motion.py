@@ -127,7 +127,7 @@ def _twist_end(dive: Element) -> float:
 def _fold(dive: Element, execution: Execution) -> Pose:
     """Return the pose in the air; a diver without tightness is half open."""
     loose, broken = 1 - execution.tightness, 1 - execution.form
-    knees, scissor, spread = 55 * broken, 16 * broken, 14 * broken
+    knees, scissor, spread = 55 * (1 - execution.form * execution.knees), 16 * broken, 14 * broken
     if dive.position == "tuck":
         return (
             132 - 55 * loose,
@@ -147,12 +147,12 @@ def _fold(dive: Element, execution: Execution) -> Pose:
 def _poses(dive: Element, execution: Execution, tau: Floats) -> Floats:
     """Return (S, 7) angles in radians, interpolated between key poses at fractions of the flight."""
     loose, broken = 1 - execution.tightness, 1 - execution.form
-    fold, open_at = _fold(dive, execution), 0.66 + 0.016 * dive.somersaults
+    fold, bent = _fold(dive, execution), 1 - execution.form * execution.knees
     keys: list[tuple[float, Pose]] = [(-0.3, _HANDSTAND), (0, _HANDSTAND)] if dive.armstand else _take_off()
     if dive.twists:
         wrapped: Pose = (
             18 * loose,
-            40 * broken,
+            40 * bent,
             55 + 20 * loose,
             120 - 90 * loose,
             1,
@@ -162,10 +162,11 @@ def _poses(dive: Element, execution: Execution, tau: Floats) -> Floats:
         keys += [(0.16, wrapped), (_twist_end(dive), wrapped)]
     if not dive.twists or dive.position == "pike":
         first = 0.64 if dive.twists else 0.2 if dive.somersaults > 2 else 0.32
-        last = max(open_at, first + 0.12) if dive.somersaults > 2 else 0.58
+        last = max(0.66 + 0.016 * dive.somersaults, first + 0.12) if dive.somersaults > 2 else 0.58
+        last += 0.6 * (0.9 - last) * (1 - execution.opening)
         keys += [(first, fold), (last, fold)]
     end = _ENTRY if dive.headfirst else _FEET_FIRST
-    sloppy = (6 * broken, 32 * broken, end[2], end[3] + 25 * broken, 1 - broken, 12 * broken, 12 * broken)
+    sloppy = (6 * broken, 32 * bent, end[2], end[3] + 25 * broken, 1 - broken, 12 * broken, 12 * broken)
     keys += [(0.92, sloppy), (1.06, sloppy), (1.2, end)]
     return np.radians(_between(keys, tau) * (1, 1, 1, 1, 180 / math.pi, 1, 1))
 

@@ -1,0 +1,114 @@
+"""Sparse: a linear model of a few named measures (lasso).
+
+For many measures that say much the same, such as those of ``movement``: the sum of absolute weights is limited, so that
+of measures that move together one is kept, and the words of ``explain`` name it. Every measure is standardised. The
+penalty is selected by cross-validated squared error inside the training set, with shuffled folds of a fixed seed; rows
+of one group (event, athlete, surgeon) stay on one side. Everything is deterministic. The answer is a point.
+"""
+
+from typing import Annotated, Literal
+
+import numpy as np
+import torch
+from pydantic import Field
+from sklearn.linear_model import Lasso, LassoCV
+from sklearn.model_selection import GroupKFold
+from torch import Tensor, nn
+
+from aqakit.errors import DataError
+from aqakit.methods.parts import pooling as poolings
+from aqakit.methods.parts.base import Method
+from aqakit.methods.parts.shapes import vectors
+from aqakit.scores.distributions import Point
+from aqakit.types import Batch, FeatureSpec, Floats, LabelSpec
+
+PAPER = (
+    "Tibshirani, Regression Shrinkage and Selection via the Lasso, JRSS B 1996. "
+    "https://doi.org/10.1111/j.2517-6161.1996.tb02080.x"
+)
+FEATURES = FeatureSpec({"movement": (1392,)})
+
+_FOLDS, _PENALTIES, _SMALLEST = 5, 20, 0.01
+"""The penalties go from the one without any weight down to this share of it, in equal ratios."""
+
+
+class Sparse(Method):
+    """Predict a weighted sum of measures, most weights of which are 0.
+
+    Attributes:
+        weight: (D,) points for each unit of a measure.
+        bias: () score if all measures are 0.
+    """
+
+    weight: Tensor
+    bias: Tensor
+
+    def __init__(self, pools: nn.ModuleDict, penalty: float | None) -> None:
+        super().__init__()
+        self.pools, self.penalty = pools, penalty
+        for name in ("weight", "bias"):
+            self.register_memory(name, torch.float64)
+
+    def losses(self, batch: Batch) -> dict[str, Tensor]:
+        """Nothing: :meth:`remember` does all the training."""
+        return {}
+
+    @torch.no_grad()
+    def remember(self, train: Batch) -> None:
+        """Fit the weights.
+
+        Raises:
+            DataError: fewer than two recordings are labelled.
+        """
+        if len(train) < 2:
+            raise DataError(f"sparse needs at least 2 labelled training recordings, not {len(train)}")
+        x, score = self._measures(train).cpu().numpy(), train.score.double().cpu().numpy()
+        mean, spread = x.mean(0), x.std(0)
+        spread[spread <= 1e-8 * np.abs(x).max(0).clip(1e-8)] = np.inf  # a constant measure carries no information
+        scaled, size = (x - mean) / spread, max(float(score.std()), 1e-8)
+        weight = self._fit(scaled, (score - score.mean()) / size, train.group.cpu().numpy()) * size / spread
+        self.weight = torch.from_numpy(weight).to(train.score.device)
+        self.bias = torch.tensor(score.mean() - mean @ weight, device=train.score.device)
+
+    def _fit(self, x: Floats, y: Floats, group: np.ndarray) -> Floats:
+        if self.penalty is not None:
+            return np.asarray(Lasso(self.penalty, fit_intercept=False, max_iter=5000).fit(x, y).coef_)
+        own = np.where(group >= 0, group, -1 - np.arange(len(group)))
+        folds = min(_FOLDS, len(np.unique(own)))
+        if folds < 2:
+            raise DataError("all training recordings are of one group, so no penalty can be selected; give penalty=0.1")
+        split = GroupKFold(folds, shuffle=True, random_state=0).split(x, y, own)
+        found = LassoCV(
+            eps=_SMALLEST, alphas=_PENALTIES, cv=list(split), fit_intercept=False, max_iter=2000, tol=1e-3
+        ).fit(x, y)
+        return np.asarray(found.coef_)
+
+    def predict(self, batch: Batch) -> Point:
+        """Return B points."""
+        return Point((self._measures(batch) @ self.weight + self.bias).to(batch.features.dtype))
+
+    def _measures(self, batch: Batch) -> Tensor:
+        pooled = [self.pools[name](stream.features, stream.clips) for name, stream in batch.streams.items()]
+        return torch.cat(pooled, dim=1).double()
+
+
+def build(
+    features: FeatureSpec,
+    labels: LabelSpec,
+    *,
+    penalty: Annotated[
+        float | None,
+        Field(gt=0, description="of the sum of absolute weights, for scores of unit variance; selected if not given"),
+    ] = None,
+    pooling: Annotated[
+        Literal["average", "statistics"], Field(description="how the windows of a recording become one vector")
+    ] = "average",
+) -> Sparse:
+    """Build the model for these features and labels.
+
+    Raises:
+        OptionError: the features of a stream are not one vector per clip.
+    """
+    widths = dict(zip(features.streams, vectors(features, "sparse"), strict=True))
+    pools = nn.ModuleDict({name: poolings.build(pooling, width) for name, width in widths.items()})
+    return Sparse(pools, penalty)
