@@ -17,7 +17,6 @@ not for the hundreds of thousands of action recognition.
 from typing import Annotated
 
 import torch
-import torch.nn.functional as F
 from pydantic import BeforeValidator, Field
 from torch import Tensor, nn
 
@@ -26,6 +25,7 @@ from aqakit.methods.parts.base import DropoutOption, Method, mean_loss
 from aqakit.methods.parts.graphs import GraphOption, Partition, hops, partitions
 from aqakit.methods.parts.heads import PointHead
 from aqakit.methods.parts.losses import squared_error
+from aqakit.methods.parts.norms import FrameNorm
 from aqakit.methods.parts.shapes import joints
 from aqakit.scores.distributions import Point
 from aqakit.types import Batch, FeatureSpec, LabelSpec, Stream
@@ -36,21 +36,6 @@ PAPER = (
     "ICCV 2019"
 )
 FEATURES = FeatureSpec({"skeleton": (17, 3)})
-
-
-class FrameNorm(nn.BatchNorm1d):
-    """Batch normalisation over frames that are not padding; padding becomes zero."""
-
-    def forward(self, x: Tensor, frames: Tensor) -> Tensor:  # type: ignore[override]
-        """Normalise: (B, T, J, C), (B, T) → (B, T, J, C)."""
-        inside = x[frames]  # (n, J, C)
-        rows = inside.flatten(0, 1)
-        # a single row has no variance: use the running statistics
-        normed = super().forward(rows) if len(rows) > 1 else self._as_learnt(rows)
-        return torch.zeros_like(x).index_put((frames,), normed.view_as(inside))
-
-    def _as_learnt(self, rows: Tensor) -> Tensor:
-        return F.batch_norm(rows, self.running_mean, self.running_var, self.weight, self.bias, eps=self.eps)
 
 
 class Unit(nn.Module):
