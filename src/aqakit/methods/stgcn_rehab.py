@@ -27,11 +27,12 @@ from pydantic import BeforeValidator, Field
 from torch import Tensor, nn
 
 from aqakit.errors import OptionError
+from aqakit.methods.parts import shapes
 from aqakit.methods.parts.base import DropoutOption, Method, mean_loss
 from aqakit.methods.parts.graphs import GraphOption, hops
 from aqakit.methods.parts.heads import PointHead
 from aqakit.methods.parts.norms import FrameNorm
-from aqakit.methods.parts.shapes import joints
+from aqakit.methods.parts.shapes import DimensionsOption
 from aqakit.scores.distributions import Point
 from aqakit.types import Batch, FeatureSpec, LabelSpec, Stream
 
@@ -118,15 +119,22 @@ class Block(nn.Module):
 
 
 class STGCNRehab(Method):
-    """Predict a point for each video."""
+    """Predict a point for each video, of joints of shape (J, C)."""
 
     needs_clips = True
 
     def __init__(
-        self, norm: FrameNorm, blocks: Sequence[Block], layers: Sequence[nn.LSTM], head: PointHead, dropout: float
+        self,
+        blocks: Sequence[Block],
+        layers: Sequence[nn.LSTM],
+        head: PointHead,
+        shape: tuple[int, int],
+        dropout: float,
     ) -> None:
         super().__init__()
-        self.norm, self.head, self.dropout = norm, head, nn.Dropout(dropout)
+        self.dimensions = shape[1]
+        self.norm = FrameNorm(shape[0] * shape[1])
+        self.head, self.dropout = head, nn.Dropout(dropout)
         self.blocks, self.layers = nn.ModuleList(blocks), nn.ModuleList(layers)
 
     def losses(self, batch: Batch) -> dict[str, Tensor]:
@@ -137,8 +145,7 @@ class STGCNRehab(Method):
 
     def predict(self, batch: Batch) -> Point:
         """Return B points."""
-        stream = Stream(batch.features, batch.clips)
-        x, frames = stream.features, stream.clips
+        x, frames = shapes.frames(Stream(batch.features, batch.clips), self.dimensions)
         x = self.norm(x.flatten(2)[:, :, None], frames).view_as(x)
         for number, block in enumerate(self.blocks):
             x = block(x, frames) + (x if number else 0)
@@ -161,6 +168,7 @@ def build(
     labels: LabelSpec,
     *,
     graph: GraphOption = "full",
+    dimensions: DimensionsOption = None,
     width: Annotated[int, Field(gt=0, description="channels of the first convolution and of each hop")] = 16,
     joined: Annotated[int, Field(gt=0, description="channels of each of the three joined convolutions")] = 8,
     blocks: Annotated[int, Field(gt=0, description="blocks of the graph network")] = 3,
@@ -175,13 +183,14 @@ def build(
     Raises:
         OptionError: the features are not joints, the graph has another number of joints, or there are several streams.
     """
-    count, size = joints(features, "stgcn_rehab")
+    count, values = shapes.joints(features, "stgcn_rehab")
     if len(features.streams) > 1:
         raise OptionError(f"stgcn_rehab reads one stream of joints, not {len(features.streams)}; name one backbone")
+    size = shapes.dimensions(dimensions, values, "stgcn_rehab")
     distance = hops(graph, count)
     reach = (1,) if graph == "full" else (1, 2)  # where all are neighbours, the second hop would be the first again
     near = [distance <= hop for hop in reach]
     widths = [size, *[len(_JOINED) * joined] * blocks]
     made = [Block(near, before, width, joined, attention, dropout) for before in widths[:-1]]
     layers = [nn.LSTM(a, b, batch_first=True) for a, b in pairwise((count * widths[-1], *lstm))]
-    return STGCNRehab(FrameNorm(count * size), made, layers, PointHead(lstm[-1], labels.scale), dropout)
+    return STGCNRehab(made, layers, PointHead(lstm[-1], labels.scale), (count, size), dropout)
