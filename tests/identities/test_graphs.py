@@ -1,4 +1,4 @@
-"""JRG and ST-GCN against sums over joints, bones and frames, written out from the papers and the public code."""
+"""JRG, ST-GCN and STGCN-rehab against sums over joints, bones and frames, from the papers and public code."""
 
 from itertools import pairwise
 
@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import torch
 
-from aqakit.methods import jrg, st_gcn
+from aqakit.methods import jrg, st_gcn, stgcn_rehab
 from aqakit.types import Batch, FeatureSpec
-from tests.identities.arithmetic import Array, Norms, State, agree, array, arrays, conv, linear, relu
+from tests.identities.arithmetic import Array, Norms, State, agree, array, arrays, conv, linear, lstm, relu, softmax
 from tests.identities.test_heads import CENTRE, QUARTER, WITHIN, at_random, of
 from tests.synthetic import LABELS, batch
 
@@ -137,3 +137,63 @@ def test_st_gcn(partition: str, training: bool) -> None:
     agree(method.predict(data).mean, wanted, 1e-4 if training else WITHIN)
     for name, value in norms.after.items():
         agree(method.get_buffer(name), value, 1e-4)
+
+
+def over_time(x: Array, state: State, name: str) -> Array:
+    """(T, J, C) → (T, J, C'), each joint by itself; a kernel of even size reaches one frame farther ahead."""
+    weight, bias = state[f"{name}.weight"], state[f"{name}.bias"]
+    pad = ((weight.shape[2] - 1) // 2, weight.shape[2] // 2)
+    return relu(conv(x.transpose(1, 2, 0), weight, bias, pads=[pad])).transpose(2, 0, 1)
+
+
+def attended(x: Array, state: State, name: str, reach: int, recurrent: bool) -> Array:
+    """Frame by frame and joint by joint: a mean over the joints that are near, weighted by softmax."""
+    value = relu(linear(x, state, f"{name}.value"))
+    if recurrent:
+        logits = np.stack([lstm(value[:, i], state, f"{name}.attention") for i in range(5)], 1)
+    else:
+        logits = linear(value, state, f"{name}.attention")
+    logits = np.where(logits > 0, logits, 0.2 * logits)
+    found = np.zeros_like(value)
+    for t, i in np.ndindex(len(x), 5):
+        near = np.flatnonzero(BONES[i] <= reach)
+        found[t, i] = softmax(logits[t, i, near]) @ value[t, near]
+    return found
+
+
+@pytest.mark.parametrize("attention", ["plain", "recurrent"])
+@pytest.mark.parametrize("training", [False, True])
+def test_stgcn_rehab(attention: str, training: bool) -> None:
+    """Each video by itself, without padding; the Huber loss by its two pieces."""
+    spec = FeatureSpec({"skeleton": (5, 12)})
+    data = batch(videos=6, clips=9, features=spec)
+    options = {"graph": GRAPH, "width": 6, "joined": 4, "blocks": 2, "lstm": (7, 5), "attention": attention}
+    method, _ = at_random(stgcn_rehab.build(spec, LABELS, **options))
+    torch.nn.init.uniform_(method.norm.running_mean, -0.5, 0.5)
+    torch.nn.init.uniform_(method.norm.running_var, 0.5, 1.5)
+    state = arrays(method)
+    method.train(training)
+    lengths = [len(video) for video in of(data)]
+    rows = Norms(state, 1e-5, 0.1, training)(np.concatenate([v.reshape(len(v), -1) for v in of(data)]), "norm")
+    states = []
+    for x in np.split(rows, np.cumsum(lengths)[:-1]):
+        x = x.reshape(len(x), 5, -1)
+        for number in range(2):
+            name, before = f"blocks.{number}", x
+            x = np.concatenate([x, over_time(x, state, f"{name}.first")], -1)
+            x = np.concatenate(
+                [attended(x, state, f"{name}.hops.{k}", k + 1, attention == "recurrent") for k in (0, 1)], -1
+            )
+            joined = [x]
+            for k in range(3):
+                joined.append(over_time(joined[-1], state, f"{name}.joined.{k}"))
+            x = np.concatenate(joined[1:], -1) + (before if number else 0)
+        x = x.reshape(len(x), -1)
+        for layer in (0, 1):
+            x = lstm(x, state, f"layers.{layer}")
+        states.append(x[-1])
+    wanted = CENTRE + QUARTER * linear(np.array(states), state, "head.value")[:, 0]
+    agree(method.predict(data).mean, wanted, 1e-4 if training else WITHIN)
+    wrong = np.abs(wanted - array(data.score)) / QUARTER
+    loss = np.where(wrong < 0.1, wrong**2 / 2, 0.1 * (wrong - 0.05)).mean()
+    agree(method.losses(data)["huber"], loss, 1e-4)

@@ -126,8 +126,8 @@ def test_it_survives_saving_and_loading(method, module, tmp_path, batch):
 
 
 # the signal of the synthetic batch is common to all joints, which pose_dct sees from the head; and it lies in 3 of 12
-# channels, which neighbours weigh alike
-BLIND = {"pose_dct", "coreg"}
+# channels, which neighbours weigh alike; lite sees nothing in a series of two moments, see test_lite
+BLIND = {"pose_dct", "coreg", "lite"}
 
 
 @pytest.mark.parametrize("module", sorted(set(NAMES) - BLIND), indirect=True)

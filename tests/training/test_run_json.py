@@ -38,7 +38,7 @@ def read_all(folder: Path) -> list[Any]:
     """Everything that commands read of a run."""
     found = aqakit.load(folder)
     splits = found.splits()
-    read: list[Any] = [found.trust, found.labels, found.training_summary.ids, found._training]
+    read: list[Any] = [found.trust, found.labels, found.training_summary.ids, found.training_recordings]
     read += [[one.mean.tolist() for one in found.epochs(split)] for split in splits]
     read += [found.prediction(split, recalibrated=True).mean.tolist() for split in splits]
     return [*read, finished_run.describe_run(found), [found.truth(split).tolist() for split in splits]]

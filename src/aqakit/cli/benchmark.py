@@ -90,6 +90,13 @@ def _parameters(completing: bool) -> list[inspect.Parameter]:
         option("protocol", f"name of the splits, or a published protocol: {published}", "--protocol"),
         option("rules", f"rules that select the epoch, separated by commas: {rules} (held-out)", "--rules"),
         option("seeds", "number of seeds, starting at 0 (1)", "--seeds", kind=int, min=1),
+        option(
+            "calibrate_person",
+            "right recordings given of each test person, which shift that person's scores and are not judged (0)",
+            "--calibrate-person",
+            kind=int,
+            min=0,
+        ),
         option("out", "folder for the runs, to resume later (a temporary one)", "--out", "-o"),
         option("json", "write the table as JSON; - for standard output", "--json"),
         option("figures", "folder for figures as PNG and SVG: labels, representations, losses, grid", "--figures"),

@@ -24,6 +24,12 @@ def predict(
     repetitions: Annotated[
         bool, typer.Option("--repetitions", help="Find the repetitions in each recording, and score each of them.")
     ] = False,
+    calibrate_person: Annotated[
+        list[Path] | None,
+        typer.Option(
+            metavar="FILE", help="Recording of the same person known to be right, which shifts the scores; repeatable."
+        ),
+    ] = None,
     json: JsonFile = None,
     csv: CsvFile = None,
 ) -> None:
@@ -38,12 +44,13 @@ def predict(
     loaded = training.run.load(run)
     given = recordings or manifest
     assert given is not None
-    rows, failed = training.scoring.score_recordings(loaded, given, difficulty, repetitions=repetitions)
+    shift = training.scoring.person(loaded, calibrate_person, difficulty) if calibrate_person else None
+    rows, failed = training.scoring.score_recordings(loaded, given, difficulty, repetitions=repetitions, shift=shift)
     if rows:
         title = f"{loaded.recipe.method}, scores in {loaded.labels.scale.unit}"
         scoring = training.scoring
         with tables.beside(json, csv):
-            tables.show(rows, title=title, notes=scoring.doubts(loaded, rows), hide=scoring.DETAILS)
+            tables.show(rows, title=title, notes=scoring.doubts(loaded, rows, shift), hide=scoring.DETAILS)
     tables.write(rows, json, "json")
     tables.write(rows, csv, "csv")
     for sentence in (*training.scoring.off_scale(rows, loaded.labels.scale), *failed):

@@ -26,7 +26,7 @@ from aqakit.metrics.accuracy import fisher_mean
 from aqakit.metrics.bootstrap import interval, resampled_units
 from aqakit.metrics.summary import TWO_VALUES, two_value_notes
 from aqakit.system.files import user_path
-from aqakit.training import long_videos
+from aqakit.training import long_videos, people
 from aqakit.training.data import one_task, prepare, prepare_labels
 from aqakit.training.recipe import Recipe, label_notes, make_recipe
 from aqakit.types import Floats
@@ -80,6 +80,7 @@ def benchmark(
     out: Path | str | None = None,
     cache: Path | str | None = None,
     floors: bool = True,
+    calibrate_person: int = 0,
     **options: Any,
 ) -> Table:
     """Train every method on every fold with every seed, and evaluate them by every rule.
@@ -99,6 +100,8 @@ def benchmark(
         out: folder for the runs, so that an interrupted benchmark can resume; if None, a temporary one.
         cache: folder of the feature cache.
         floors: whether to add rows for the floors after those of the methods.
+        calibrate_person: of each test person, the first so many samples with the highest score are given as known to
+            be right and not judged: a protocol of its own, see :mod:`aqakit.training.people`.
         options: options of the run and of the training loop, the same for all methods.
     """
     if published := PUBLISHED.get(protocol or ""):
@@ -108,6 +111,8 @@ def benchmark(
     whole = load_dataset(data, root, **own)
     tasks = whole.tasks if task == "all" else [task]
     folds = [fold for name in tasks for fold in one_task(whole, name).folds(protocol)]
+    if calibrate_person and (not methods or list(rules) != ["held-out"]):
+        raise OptionError("calibrate_person needs methods, and the rule held-out alone")
     _check_rules(rules, options, fixed=all(fold.validation for fold in folds))
     recipes = {m: _recipe(m, dataset, backbones, root, {**options, "protocol": protocol}) for m in methods}
     table = Table([], f"{dataset}, {' + '.join(backbones) or 'floors'}")
@@ -117,11 +122,17 @@ def benchmark(
         for number, name in enumerate(tasks):
             chosen = {label: replace(recipe, task=name) for label, recipe in recipes.items()}
             bench = _bench(whole, name, chosen, cache, protocol, range(seeds), folder, number)
+            bench.calibrate = calibrate_person
             found += _add(table, bench, chosen, rules, floors)
             grouped |= bench.grouped
     _same_columns(table.rows)
     if task == "all":
         found += _add_means(table)
+    if calibrate_person:
+        found.append(
+            f"{people.PROTOCOL}: of each test person {calibrate_person} right recordings are given, and judged in no "
+            "row; rows of that name shift the person's answers by them."
+        )
     table.notes = [*_notes(options, rules if methods else (), seeds, grouped), *found]
     return table
 

@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 
 from aqakit.datasets.parts.loading import Dataset
-from aqakit.evaluation import floors
+from aqakit.evaluation import floors, person
 from aqakit.evaluation.floors import Inputs
 from aqakit.evaluation.selection import KEPT, RULES
 from aqakit.metrics import comparison
@@ -23,7 +23,7 @@ from aqakit.metrics.summary import TWO_VALUES, average, evaluate
 from aqakit.scores.distributions import Point, ScoreDistribution
 from aqakit.system.files import folder_name
 from aqakit.system.progress import track
-from aqakit.training import long_videos
+from aqakit.training import long_videos, people
 from aqakit.training.batches import CachedFeatures
 from aqakit.training.data import PreparedData
 from aqakit.training.recipe import Recipe
@@ -46,6 +46,7 @@ class TaskBenchmark:
 
     Attributes:
         number: seed of the bootstrap, different for each task.
+        calibrate: recordings of each test person that are given as known to be right, and not judged.
         draws: resampled Spearman of each method with an honest rule, and of each floor.
         runs: run folders of each method.
         summarised: methods of which a run summarised long videos without being told to.
@@ -56,6 +57,7 @@ class TaskBenchmark:
     seeds: range
     folder: Path
     number: int = 0
+    calibrate: int = 0
     draws: dict[str, Floats] = field(default_factory=dict)
     runs: dict[str, list[Path]] = field(default_factory=dict)
     summarised: list[str] = field(default_factory=list)
@@ -89,7 +91,18 @@ class TaskBenchmark:
     @cached_property
     def folds(self) -> list[Split]:
         """The folds with at least two test samples; with fewer there is nothing to rank."""
-        return [f for f in self.dataset.folds(self.protocol) if len(self.prepared.subset(f.test)) > 1]
+        found = self.dataset.folds(self.protocol)
+        return [f for f in found if len(self.prepared.subset(f.test)) - len(self._not_judged(f)) > 1]
+
+    def given(self, fold: Split) -> dict[str, list[str]]:
+        """Test samples given as known to be right, by person; none unless people are calibrated."""
+        if not self.calibrate:
+            return {}
+        top = max(s.score for s in self.prepared.subset(fold.train).samples if s.score is not None)
+        return person.known_right(self.prepared.subset(fold.test).samples, top, self.calibrate)
+
+    def _not_judged(self, fold: Split) -> set[str]:
+        return {sample for ids in self.given(fold).values() for sample in ids}
 
     def rows(self, label: str, recipe: Recipe, rules: Sequence[str]) -> list[dict[str, Any]]:
         """Return one row of one method for each rule."""
@@ -98,6 +111,8 @@ class TaskBenchmark:
         self.runs[shown] = [run.folder for by_fold in runs for run in by_fold]
         if recipe.summarise == "auto" and any(run.recipe.windows for by_fold in runs for run in by_fold):
             self.summarised.append(shown)
+        if self.calibrate:
+            return [self._of_people(shown, runs, rules[0], shifted=shifted) for shifted in (False, True)]
         rows = []
         for name in rules:
             curves = np.stack([[_curve(run) for run in by_fold] for by_fold in runs])  # (seeds, folds, epochs)
@@ -114,6 +129,28 @@ class TaskBenchmark:
                 row |= self._judged(shown, answers, tested)
             rows.append(row)
         return rows
+
+    def _of_people(self, label: str, runs: Sequence[Sequence[Run]], rule: str, *, shifted: bool) -> dict[str, Any]:
+        """Return the row of a method on what is judged of each person, shifted by what is given or not."""
+        score, answers, tested = self._scores(), [], []
+        for fold, run in zip(self.folds, runs[0], strict=True):
+            left_out = self._not_judged(fold)
+            tested.append(self._index([i for i in run.ids("test") if i not in left_out], score))
+        names = [[self.prepared.source.samples[i].id for i in rows] for rows in tested]
+        for by_fold in runs:
+            moved = [
+                person.shifts(run, self.prepared, self.given(fold)) if shifted else None
+                for fold, run in zip(self.folds, by_fold, strict=True)
+            ]
+            answers.append(
+                [
+                    person.answers(run, self.prepared, ids, by)
+                    for run, ids, by in zip(by_fold, names, moved, strict=True)
+                ]
+            )
+        by_seed = [[_ranked(score[t], a.mean.numpy()) for t, a in zip(tested, row, strict=True)] for row in answers]
+        label += f" ({people.PROTOCOL})" * shifted
+        return self._row(label, rule, np.array(by_seed)) | self._judged(label, answers, tested)
 
     def floors(self, recipe: Recipe | None) -> list[dict[str, Any]]:
         """Return one row for each floor that can be computed, fitted on the samples that the methods are trained on."""
@@ -152,7 +189,8 @@ class TaskBenchmark:
             known: Sequence[str] = fold.train
             if recipe:
                 known = self.prepared.split(self._cell(recipe, seed, fold.name)).labelled
-            found.append((self._index(known, score), self._index(fold.test, score)))
+            left_out = self._not_judged(fold)
+            found.append((self._index(known, score), self._index([i for i in fold.test if i not in left_out], score)))
         return found
 
     def _scores(self) -> Floats:
@@ -184,11 +222,13 @@ class TaskBenchmark:
         return {
             "method": label,
             "task": self.task,
-            "protocol": self.protocol,
+            "protocol": self.protocol + f"+{people.PROTOCOL}" * bool(self.calibrate),
             "rule": rule if honest else f"{rule} (optimistic)",
             "optimistic": not honest,
             "seeds": len(by_seed) if rule in RULES else None,
-            "samples": sum(len(self.prepared.subset(f.test)) for f in self.dataset.folds(self.protocol)),
+            "samples": sum(
+                len(self.prepared.subset(f.test)) - len(self._not_judged(f)) for f in self.dataset.folds(self.protocol)
+            ),
             "spearman": float(by_seed.mean()) if np.isfinite(by_seed).all() else None,
             "low": None,
             "high": None,

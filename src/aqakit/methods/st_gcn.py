@@ -17,16 +17,17 @@ not for the hundreds of thousands of action recognition.
 from typing import Annotated
 
 import torch
-import torch.nn.functional as F
 from pydantic import BeforeValidator, Field
 from torch import Tensor, nn
 
 from aqakit.errors import OptionError
+from aqakit.methods.parts import shapes
 from aqakit.methods.parts.base import DropoutOption, Method, mean_loss
 from aqakit.methods.parts.graphs import GraphOption, Partition, hops, partitions
 from aqakit.methods.parts.heads import PointHead
 from aqakit.methods.parts.losses import squared_error
-from aqakit.methods.parts.shapes import joints
+from aqakit.methods.parts.norms import FrameNorm
+from aqakit.methods.parts.shapes import DimensionsOption
 from aqakit.scores.distributions import Point
 from aqakit.types import Batch, FeatureSpec, LabelSpec, Stream
 
@@ -36,21 +37,6 @@ PAPER = (
     "ICCV 2019"
 )
 FEATURES = FeatureSpec({"skeleton": (17, 3)})
-
-
-class FrameNorm(nn.BatchNorm1d):
-    """Batch normalisation over frames that are not padding; padding becomes zero."""
-
-    def forward(self, x: Tensor, frames: Tensor) -> Tensor:  # type: ignore[override]
-        """Normalise: (B, T, J, C), (B, T) → (B, T, J, C)."""
-        inside = x[frames]  # (n, J, C)
-        rows = inside.flatten(0, 1)
-        # a single row has no variance: use the running statistics
-        normed = super().forward(rows) if len(rows) > 1 else self._as_learnt(rows)
-        return torch.zeros_like(x).index_put((frames,), normed.view_as(inside))
-
-    def _as_learnt(self, rows: Tensor) -> Tensor:
-        return F.batch_norm(rows, self.running_mean, self.running_var, self.weight, self.bias, eps=self.eps)
 
 
 class Unit(nn.Module):
@@ -116,28 +102,17 @@ class STGCN(Method):
 
     def predict(self, batch: Batch) -> Point:
         """Return B points."""
-        x, frames = self._frames(Stream(batch.features, batch.clips))
+        x, frames = shapes.frames(Stream(batch.features, batch.clips), self.dimensions)
         x = self.norm(x.flatten(2)[:, :, None], frames).view_as(x)
         for unit in self.units:
             x, frames = unit(x, frames)
         return self.head(x.mean(2).sum(1) / frames.sum(1, keepdim=True).clamp(min=1))
-
-    def _frames(self, stream: Stream) -> tuple[Tensor, Tensor]:
-        """Concatenate clips (B, N, J, T C) over time: (B, N T, J, C), (B, N T)."""
-        x = stream.features.unflatten(3, (-1, self.dimensions)).transpose(2, 3)  # (B, N, T, J, C)
-        return x.flatten(1, 2), stream.clips.repeat_interleave(x.shape[2], dim=1)
 
 
 def _partition(chosen: Partition | None, graph: str) -> Partition:
     if graph == "full" and chosen in ("spatial", "spatial-public"):
         raise OptionError("st_gcn: a full graph has no centre; set graph, or partition=distance")
     return chosen or ("distance" if graph == "full" else "spatial")
-
-
-def _dimensions(chosen: int | None, width: int) -> int:
-    if chosen is not None and width % chosen:
-        raise OptionError(f"st_gcn: {width} values per joint are not a multiple of {chosen} dimensions")
-    return chosen or width
 
 
 def build(
@@ -149,10 +124,7 @@ def build(
         Partition | None,
         Field(description="split of neighbours into subsets with separate weights (spatial; distance in a full graph)"),
     ] = None,
-    dimensions: Annotated[
-        int | None,
-        Field(gt=0, description="coordinates of a joint, if a clip has several frames; none: a clip is one frame"),
-    ] = None,
+    dimensions: DimensionsOption = None,
     channels: Annotated[
         tuple[Annotated[int, Field(gt=0)], ...],
         Field(min_length=1, description="width of each unit, as 64,64,128; where it grows, time is halved"),
@@ -166,10 +138,10 @@ def build(
     Raises:
         OptionError: If the features are not joints, the graph has another number of joints, or options conflict.
     """
-    count, width = joints(features, "st_gcn")
+    count, width = shapes.joints(features, "st_gcn")
     if kernel % 2 == 0:
         raise OptionError(f"st_gcn: a kernel of {kernel} frames has no middle frame; set an odd kernel")
-    size = _dimensions(dimensions, width)
+    size = shapes.dimensions(dimensions, width, "st_gcn")
     adjacency = partitions(hops(graph, count), _partition(partition, graph))
     units = [
         Unit(

@@ -106,14 +106,15 @@ class Run:
         return run_json.trust_of(self.folder, self.description)
 
     @cached_property
-    def _training(self) -> list[dict[str, Any]] | None:
+    def training_recordings(self) -> list[dict[str, Any]] | None:
+        """Hashes of the recordings trained on, for :func:`~aqakit.training.trust.is_among`; None if unknown."""
         return run_files.read_training(self.folder)
 
     def provenance(self, sample: Sample, video: Batch) -> Provenance:
         """Whether a sample, with its features (B = 1), is like the training samples, or one of them."""
         stored = (self.folder / summary.FILE).exists()
         found = self.training_summary.familiar(video, self._appearance(sample)) if stored else None
-        seen = None if self._training is None else is_among(sample, self._training)
+        seen = None if self.training_recordings is None else is_among(sample, self.training_recordings)
         return Provenance(found[0][0], found[1][0], seen) if found else Provenance(in_training=seen)
 
     def _appearance(self, sample: Sample) -> dict[str, Tensor]:
@@ -180,10 +181,17 @@ class Run:
         with torch.inference_mode():
             return self.assessor.describe_embedded(batch)
 
-    def answer(self, batch: Batch) -> ScoreDistribution:
-        """Return the (B,) distributions of a batch of features, recalibrated if anything was held out from training."""
+    def answer(self, batch: Batch, shift: Tensor | float | None = None) -> ScoreDistribution:
+        """Return the (B,) distributions of a batch of features, recalibrated if anything was held out from training.
+
+        Args:
+            batch: the features.
+            shift: points, one number or (B,), by which the answers move before intervals are made and cut to the scale.
+        """
         with torch.inference_mode():
             answers = self.assessor.answers(batch)
+            if shift is not None:
+                answers = [answer.affine(1.0, shift) for answer in answers]
         if isinstance(self.recalibration, CrossConformal):
             return self.recalibration.apply(answers, scale=self.labels.scale)
         return self.recalibration.apply(mixture(answers)) if self.recalibration else mixture(answers)

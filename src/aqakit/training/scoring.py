@@ -15,6 +15,8 @@ from aqakit.recordings.skeletons import LAYOUTS
 from aqakit.recordings.video import Report
 from aqakit.scores.distributions import ScoreDistribution
 from aqakit.system.progress import track
+from aqakit.training import people
+from aqakit.training.people import Shift
 from aqakit.training.run import Run
 from aqakit.training.run_files import LEVEL, decode_descriptions
 from aqakit.training.trust import Provenance
@@ -32,7 +34,7 @@ _BODY = {"searched": "frames_searched", "found": "frames_with_body"}
 """Columns of how well a video could be read, by attribute of its report."""
 
 DETAILS = (
-    "unfamiliar", "held_90", "held_out_samples", "worth", *_READING.values(), *_BODY.values(), "joints_seen",
+    "shift", "unfamiliar", "held_90", "held_out_samples", "worth", *_READING.values(), *_BODY.values(), "joints_seen",
 )  # fmt: skip
 """Columns that are written to files but not printed; sentences say them."""
 
@@ -40,7 +42,12 @@ _PROVENANCE = ("familiar", "unfamiliar", "in_training")
 
 
 def score_recordings(
-    run: Run, recordings: Sequence[Path] | Path, difficulty: float | None = None, *, repetitions: bool = False
+    run: Run,
+    recordings: Sequence[Path] | Path,
+    difficulty: float | None = None,
+    *,
+    repetitions: bool = False,
+    shift: Shift | None = None,
 ) -> tuple[list[dict[str, Any]], list[str]]:
     """Return a row for each recording that can be scored, and an error message for each that cannot.
 
@@ -49,6 +56,7 @@ def score_recordings(
         recordings: files or folders of frames; or one manifest, a CSV that lists them with window and difficulty.
         difficulty: declared difficulty of the recordings that state none.
         repetitions: find the repetitions in each recording, and score each of them.
+        shift: of the person in the recordings; it is a column of the rows.
     """
     samples = _manifest(run, recordings) if isinstance(recordings, Path) else _samples(run, recordings)
     rows: list[dict[str, Any]] = []
@@ -61,12 +69,19 @@ def score_recordings(
         try:
             reports: list[Report] = []
             video = run.embed([sample], reports)
-            row = _row(sample, run.answer(video).select(0), run.labels.scale) | _trusted(run, sample, video)
+            answer = run.answer(video, shift.points if shift else None).select(0)
+            row = _row(sample, answer, run.labels.scale) | _trusted(run, sample, video)
+            row |= {"shift": shift.points} if shift else {}
             row |= _read(reports[0]) | _seen(run, sample)
             rows.append(row | next(decode_descriptions(run.describe(video), run.labels), {}))
         except AqakitError as error:
             failed.append(str(error))
     return rows, failed
+
+
+def person(run: Run, recordings: Sequence[Path], difficulty: float | None = None) -> Shift:
+    """The shift of the person in recordings that are known to be right, all of which must be readable."""
+    return people.calibrate(run, _samples(run, recordings), difficulty)
 
 
 def off_scale(rows: Sequence[dict[str, Any]], scale: ScoreScale) -> list[str]:
@@ -79,9 +94,10 @@ def off_scale(rows: Sequence[dict[str, Any]], scale: ScoreScale) -> list[str]:
     ]
 
 
-def doubts(run: Run, rows: Sequence[dict[str, Any]]) -> list[str]:
-    """Return what must be said beside the scores: of the run, then of single recordings."""
-    said = run.trust.sentences() if run.trust else []
+def doubts(run: Run, rows: Sequence[dict[str, Any]], shift: Shift | None = None) -> list[str]:
+    """Return what must be said beside the scores: of the run and the person, then of single recordings."""
+    said = [shift.sentence(run.labels.scale.unit)] if shift else []
+    said += run.trust.sentences() if run.trust else []
     known = [(row["recording"], Provenance(**{n: row[n] for n in _PROVENANCE if n in row})) for row in rows]
     said += [f"{name}: {sentence}" for name, one in known for sentence in one.sentences()]
     read = [(row["recording"], Report(**_report(row))) for row in rows if "frames" in row]
