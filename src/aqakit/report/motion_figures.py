@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from aqakit.errors import OptionError
@@ -56,7 +57,7 @@ def side_by_side(found: Comparison, names: tuple[str, str]) -> Figure:
     return figure
 
 
-def _channel(axes: figures.Axes, found: Comparison, one: Difference, names: tuple[str, str]) -> None:
+def _channel(axes: Axes, found: Comparison, one: Difference, names: tuple[str, str]) -> None:
     column = found.a.names.index(one.channel)
     time = found.pairs[:, 0] / found.a.rate
     first, second = found.a.values[found.pairs[:, 0], column], found.b.values[found.pairs[:, 1], column]
