@@ -176,7 +176,7 @@ def trunk(channels: int, convention: Convention) -> nn.Sequential:
     )
 
 
-def _stages(trunk: nn.Sequential) -> list[nn.Sequential]:
+def _stages(trunk: nn.Sequential) -> list[nn.Module]:
     """Return the trunk in parts."""
     ends = [k for k, (name, _) in enumerate(trunk.named_children(), start=1) if name in _STAGES]
     return [trunk[start:end] for start, end in pairwise([0, *ends, len(trunk)])]

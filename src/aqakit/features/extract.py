@@ -24,7 +24,7 @@ from aqakit.backbones.parts.base import Backbone
 from aqakit.backbones.parts.video import VideoBackbone
 from aqakit.errors import AqakitError, DataError, OptionError
 from aqakit.features import engines
-from aqakit.features.cache import load, save
+from aqakit.features.cache import load, save, saved
 from aqakit.features.engines import Engine
 from aqakit.features.keys import cache_file, content_of, length, source
 from aqakit.recordings import video
@@ -235,9 +235,7 @@ def pixels_of(sample: Sample, name: str, backbone: VideoBackbone, cache: Path, *
             "report": _tensor(report),
         }
         if _is_whole(path, report):
-            save(file, stored)
-            read = load(file)  # the frames just decoded need not stay in memory
-            stored, mapped = read or stored, read is not None
+            stored, mapped = saved(file, stored), True
     report = Report(*stored["report"].tolist())
     return Pixels(stored["frames"], stored["numbers"].numpy(), int(stored["length"]), content, report, mapped)
 
