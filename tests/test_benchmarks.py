@@ -19,7 +19,7 @@ from tests.releases import write_kimore_tables, write_ui_prmd
 SCRIPTS = Path(__file__).parents[1] / "benchmarks"
 ELSEWHERE = {"familiarity"}  # by tests of what it measures
 TESTED = {"defaults", "exercises", "explanation", "extraction", "heads", "pose", "pose_estimator", "startup"}
-TESTED |= {"semi_supervised_step", "video_memory", "words", *ELSEWHERE}
+TESTED |= {"finetune", "semi_supervised_step", "video_memory", "words", *ELSEWHERE}
 
 
 def load(name: str) -> ModuleType:
@@ -131,6 +131,19 @@ def test_extraction(run, monkeypatch):
     exact = next(row for row in rows if row["stage"].startswith("ranks"))
     assert exact["spearman with float32"] == pytest.approx(1)
     assert "peak in float32" in printed
+
+
+@pytest.mark.slow
+def test_finetune(run):
+    small = {"SIDE": 32, "HEIGHT": 36, "WIDTH": 64, "VIDEOS": 2, "BATCH": 2, "STEPS": 2, "TIMES": 1, "DECODED": 2}
+    dives = {"c3d_small": "synthetic_dives:count=2:size=64", "i3d": "synthetic_dives:count=2:size=64"}
+    printed, rows = run(load("finetune"), "--threads", 1, DIVES=dives, **small)
+    parts = [row["part"] for row in rows]
+    assert parts[:3] == ["host", "loader: published", "loader: ours"]
+    assert parts[3:] == ["overlap", "decode", "epoch: c3d_small", "epoch: i3d"]
+    assert all(row["ratio"] > 0 for row in rows if row["part"] != "loader: published")
+    assert rows[0]["cpu_ms_per_video"] < rows[0]["with_gathering"]
+    assert "videos_per_s" in printed
 
 
 @pytest.mark.slow

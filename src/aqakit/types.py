@@ -152,6 +152,18 @@ class Stream:
         used = int(clips.any(0).nonzero().max().item()) + 1 if bool(clips.any()) else 1
         return Stream(self.features[index, :used], clips[:, :used])
 
+    def shown(self) -> Tensor:
+        """Return (n, *F): the clips that are not padding, video by video."""
+        return self.features.flatten(0, 1) if bool(self.clips.all()) else self.features[self.clips]
+
+    def to(self, device: torch.device | str) -> Stream:
+        """Return the stream on a device."""
+        return Stream(self.features.to(device), self.clips.to(device))
+
+    def pinned(self) -> Stream:
+        """Return the stream in memory from which a GPU can copy in the background."""
+        return Stream(self.features.pin_memory(), self.clips)
+
     @staticmethod
     def stack(videos: Sequence[Tensor]) -> Stream:
         """Stack features (N_i, *F) of several videos into one stream, padded with zeros."""
@@ -263,7 +275,7 @@ class Batch:
         if self.score.device == torch.device(device):
             return self
         moved = {name: getattr(self, name).to(device) for name in ("score", "judges", "difficulty", "caption", "group")}
-        streams = {n: Stream(s.features.to(device), s.clips.to(device)) for n, s in self.streams.items()}
+        streams = {n: s.to(device) for n, s in self.streams.items()}
         attributes = {n: v.to(device) for n, v in self.attributes.items()}
         return Batch(streams=streams, attributes=attributes, complete=self.complete, **moved)
 

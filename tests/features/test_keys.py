@@ -9,7 +9,7 @@ import torch
 from aqakit.backbones import c3d_small
 from aqakit.features import extract
 from aqakit.recordings import hashing
-from aqakit.training import batches
+from aqakit.training import live_pixels
 from aqakit.types import LabelSpec, Sample, ScoreScale
 from tests import hostile
 
@@ -96,15 +96,16 @@ def test_an_epoch_from_the_cache_hashes_nothing(count: int, tmp_path: Path, monk
     hashed: list[str] = []
     real = hashing._digest
     monkeypatch.setattr(hashing, "_digest", lambda path: hashed.append(path.name) or real(path))
-    source, done = batches.live_pixels(
-        samples, LABELS, {"c": BACKBONE}, tmp_path / "cache", shift=1, flip=True, jitter=1
-    )
+    more = {"shift": 1, "flip": True, "jitter": 1}
+    source, done = live_pixels.live_pixels(samples, LABELS, {"c": BACKBONE}, tmp_path / "cache", **more)
     assert len(done.samples) == len(samples)
     assert 0 < len(hashed) < 1.2 * count, "each picture once, and a few on both sides of a window"
     assert len(set(done.contents)) == len(samples)
     hashed.clear()
     for generator in (None, torch.Generator().manual_seed(0)):
         source.batch(torch.arange(len(samples)), generator)
-    _, same = batches.live_pixels(samples, LABELS, {"c": BACKBONE}, tmp_path / "cache", shift=1, flip=True, jitter=1)
+    _, same = live_pixels.live_pixels(
+        samples, LABELS, {"c": BACKBONE}, tmp_path / "cache", shift=1, flip=True, jitter=1
+    )
     assert same.contents == done.contents
     assert hashed == []

@@ -9,8 +9,8 @@ import torch
 from aqakit import discovery
 from aqakit.errors import OptionError
 from aqakit.recordings import clips, video
-from aqakit.training import batches, run_json
-from aqakit.training.batches import Augmentation
+from aqakit.training import live_pixels, run_json
+from aqakit.training.pixel_stream import Augmentation
 from aqakit.training.recipe import Recipe, make_recipe
 from aqakit.types import LabelSpec, Sample, ScoreScale
 from tests import hostile
@@ -49,7 +49,7 @@ def test_folders_of_dae_start_0_to_6_frames_later(shift, numbers, tmp_path):
     path = hostile.write_video(tmp_path / "a.mp4", 115)
     sample = Sample(id="a", sources={"video": path}, score=1.0, window=(0, 102))
     more = {"shift": shift, "flip": False, "jitter": 0}
-    live, _ = batches.live_pixels([sample], LabelSpec(ScoreScale(0, 3)), {"c3d": small}, tmp_path, **more)
+    live, _ = live_pixels.live_pixels([sample], LabelSpec(ScoreScale(0, 3)), {"c3d": small}, tmp_path, **more)
     assert small.numbers(path, sample.window, shift=shift).tolist() == list(numbers)
     drawn = {live._augmentation(torch.Generator().manual_seed(seed)).shift for seed in range(60)}
     assert drawn == ({*range(shift[0], shift[1] + 1)} if isinstance(shift, tuple) else {*range(-3, 4)})
@@ -85,7 +85,7 @@ def source(tmp_path):
         path = hostile.write_video(tmp_path / f"{i}.mp4", 24 + i)
         samples.append(Sample(id=str(i), sources={"video": path}, score=float(i)))
     labels = LabelSpec(ScoreScale(0, 3))
-    live, done = batches.live_pixels(samples, labels, {"c3d": backbone}, tmp_path, shift=2, flip=True, jitter=3)
+    live, done = live_pixels.live_pixels(samples, labels, {"c3d": backbone}, tmp_path, shift=2, flip=True, jitter=3)
     assert done.lengths == [24, 25, 26]
     return live
 

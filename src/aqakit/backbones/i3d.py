@@ -21,6 +21,7 @@ Run folders of earlier versions say ``same`` for ``piergiaj`` and ``fixed`` for 
 from __future__ import annotations
 
 from collections import OrderedDict
+from itertools import pairwise
 from typing import Annotated, Any, Literal, cast
 
 import torch
@@ -28,6 +29,7 @@ import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor, nn
 
+from aqakit.backbones.parts.checkpointing import in_stages
 from aqakit.backbones.parts.pretrained import (
     CentreOption,
     ColoursOption,
@@ -78,6 +80,10 @@ _MIXED: dict[str, tuple[int, ...]] = {
     "mixed_5c": (832, 384, 192, 384, 48, 128, 128),
 }
 """Input channels, then the output channels of the six convolutions."""
+
+_STAGES = ("pool_2a_3x3", "pool_3a_3x3", "mixed_3b", "pool_4a_3x3", "pool_5a_2x2")
+"""Last layers of the stages of which only the inputs are kept with ``checkpointing``: little is kept between them, and
+none of them computes much."""
 
 
 def borders(size: int, kernel: int, stride: int, adapts: bool) -> tuple[int, int]:
@@ -170,14 +176,26 @@ def trunk(channels: int, convention: Convention) -> nn.Sequential:
     )
 
 
+def _stages(trunk: nn.Sequential) -> list[nn.Module]:
+    """Return the trunk in parts."""
+    ends = [k for k, (name, _) in enumerate(trunk.named_children(), start=1) if name in _STAGES]
+    return [trunk[start:end] for start, end in pairwise([0, *ends, len(trunk)])]
+
+
 class I3D(PretrainedVideo):
     """The trunk and the mean over 2×7×7 windows of its feature map."""
 
     def __init__(
-        self, plan: plans.ClipPlan, pixels: PixelRecipe, colours: str, stream: str, convention: Convention
+        self,
+        plan: plans.ClipPlan,
+        pixels: PixelRecipe,
+        colours: str,
+        stream: str,
+        convention: Convention,
+        checkpointing: bool = False,
     ) -> None:
         super().__init__("i3d", plan, pixels, colours, fewest=2)
-        self.stream, self.convention = stream, convention
+        self.stream, self.convention, self.checkpointing = stream, convention, checkpointing
         self.shape = (1024,)
         self.channels = 2 if stream == "flow" else 3
         self.trunk = trunk(self.channels, convention)
@@ -188,7 +206,8 @@ class I3D(PretrainedVideo):
 
     def forward(self, clips: Tensor) -> Tensor:
         """(n, T, H, W, 3) uint8 → (n, 1024)."""
-        maps = self.trunk(self.planes(clips)[:, : self.channels])
+        planes = self.planes(clips)[:, : self.channels]
+        maps = in_stages(_stages(self.trunk), planes) if self.checkpointing else self.trunk(planes)
         window = [min(most, size) for most, size in zip((2, 7, 7), maps.shape[2:])]
         return F.avg_pool3d(maps, window, 1).mean((2, 3, 4)).float()
 
@@ -229,6 +248,9 @@ def build(
         ),
     ] = None,
     colours: ColoursOption = None,
+    checkpointing: Annotated[
+        bool, Field(description="with --finetune: less than half the memory for a third more time; the same numbers")
+    ] = False,
     seed: SeedOption = 0,
 ) -> I3D:
     """Build the network as in the papers: frames are resized to 455×256 and centre-cropped.
@@ -245,6 +267,7 @@ def build(
             choose_colours(found, colours, "minus-one-to-one"),
             stream,
             _convention(convention, found),
+            checkpointing,
         )
         backbone.start(found, seed)
     return backbone

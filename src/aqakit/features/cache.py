@@ -50,6 +50,17 @@ def save(file: Path, tensors: Mapping[str, Tensor]) -> None:
     storage.save(file, tensors, {"key": file.stem})
 
 
+def saved(file: Path, tensors: Mapping[str, Tensor]) -> Tensors:
+    """Write tensors as :func:`save`, and return them as mapped from the file, where they need no memory of their own.
+
+    Raises:
+        OSError: as :func:`save`.
+    """
+    save(file, tensors)
+    with safe_open(file, framework="pt") as stored:
+        return {name: stored.get_tensor(name) for name in tensors}
+
+
 @lru_cache
 def _tidy(folder: Path) -> None:
     """Once per process: delete what killed processes have left in a feature folder."""

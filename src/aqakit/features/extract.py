@@ -24,7 +24,7 @@ from aqakit.backbones.parts.base import Backbone
 from aqakit.backbones.parts.video import VideoBackbone
 from aqakit.errors import AqakitError, DataError, OptionError
 from aqakit.features import engines
-from aqakit.features.cache import load, save
+from aqakit.features.cache import load, save, saved
 from aqakit.features.engines import Engine
 from aqakit.features.keys import cache_file, content_of, length, source
 from aqakit.recordings import video
@@ -79,7 +79,8 @@ class _Opened:
 class Pixels:
     """Decoded frames (K, H, W, 3) uint8 of one recording, their numbers (K,), and the length of the recording.
 
-    With the hash of what was read, and how well it could be read.
+    With the hash of what was read, how well it could be read, and whether the frames are those of a file in the cache,
+    which cost no memory of their own.
     """
 
     frames: Tensor
@@ -87,6 +88,7 @@ class Pixels:
     length: int
     content: str
     report: Report
+    mapped: bool = False
 
 
 @dataclass
@@ -222,6 +224,7 @@ def pixels_of(sample: Sample, name: str, backbone: VideoBackbone, cache: Path, *
     path, content = source(sample, name, backbone), content_of(sample, name, backbone, shift)
     file = cache_file(cache, content, sample, "pixels", {**backbone.reading(path), "shift": shift})
     stored = load(file)
+    mapped = stored is not None
     if stored is None:
         report = Report()
         frames, numbers, total = backbone.frames(path, sample.window, shift=shift, rate=sample.rate, report=report)
@@ -232,9 +235,9 @@ def pixels_of(sample: Sample, name: str, backbone: VideoBackbone, cache: Path, *
             "report": _tensor(report),
         }
         if _is_whole(path, report):
-            save(file, stored)
+            stored, mapped = saved(file, stored), True
     report = Report(*stored["report"].tolist())
-    return Pixels(stored["frames"], stored["numbers"].numpy(), int(stored["length"]), content, report)
+    return Pixels(stored["frames"], stored["numbers"].numpy(), int(stored["length"]), content, report, mapped)
 
 
 def worst(reports: Sequence[Report]) -> Report:

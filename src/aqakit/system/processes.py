@@ -24,6 +24,11 @@ def local_rank() -> int:
     return _number("LOCAL_RANK", 0) if "WORLD_SIZE" in os.environ else 0
 
 
+def cores() -> int:
+    """Return the number of processor cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 def is_first() -> bool:
     """Whether this is the process that writes files and prints."""
     return rank() == 0

@@ -118,7 +118,7 @@ class Assessor(nn.Module):
         if name not in self.live:
             return stream
         backbone = cast(Backbone, self.live[name])
-        pixels = stream.features[stream.clips]  # (n, T, H, W, 3)
+        pixels = stream.shown()  # (n, T, H, W, 3)
         with torch.autocast(pixels.device.type, self.precision, enabled=self.precision != torch.float32):
             parts = [backbone(chunk) for chunk in pixels.split(_clips_at_once(backbone, len(pixels)))]
         found = torch.cat(parts).float()  # (n, *F)
@@ -159,7 +159,7 @@ class Standardise(nn.Module):
         """Fit mean and standard deviation on the clips that are not padding."""
         for name in self.names:
             stream = train.streams[name]
-            clips = stream.features[stream.clips]  # (n, *F)
+            clips = stream.shown()  # (n, *F)
             spread = clips.std(0, correction=0)
             getattr(self, f"{name}_mean").copy_(clips.mean(0))
             # a constant channel carries no information: it becomes zero, not infinite

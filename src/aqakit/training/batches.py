@@ -1,30 +1,24 @@
-"""Turn samples into batches, with features from the cache or from pixels."""
+"""Turn samples into batches; :mod:`aqakit.training.live_pixels` makes those of pixels."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, Protocol
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from contextlib import closing
+from functools import partial
+from typing import Protocol
 
 import torch
 from torch import Tensor
 
-from aqakit.backbones.parts.video import VideoBackbone
 from aqakit.datasets.parts.partial_labels import without_labels
-from aqakit.errors import AqakitError
-from aqakit.features import extract
 from aqakit.features.extract import Extraction
 from aqakit.methods.parts.pooling import summarise
-from aqakit.recordings import transforms
-from aqakit.recordings.transforms import Shift
-from aqakit.system.progress import track
+from aqakit.system.prefetch import read_ahead
 from aqakit.training.collating import collate
-from aqakit.training.pixel_memory import PixelMemory
 from aqakit.types import Batch, LabelSpec, Sample, Stream
 
-_VIDEOS_AT_ONCE = 32  # of pixels, or of large maps
+_VIDEOS_AT_ONCE = 32  # of large maps
 _NUMBERS_AT_ONCE = 2**22  # of features; 16 MiB
 
 
@@ -37,10 +31,17 @@ class BatchSource(Protocol):
     def at_once(self) -> int:
         """How many samples to predict at once."""
 
+    @property
+    def ahead(self) -> int:
+        """How many batches are worth reading in advance; 0 if reading takes no time."""
+
     def __len__(self) -> int: ...
 
     def batch(self, index: Tensor, generator: torch.Generator | None = None) -> Batch:
         """Return the samples of ``index`` (b,); with a generator, augmented at random."""
+
+    def prepare(self, index: Tensor, generator: torch.Generator | None = None) -> Callable[[], Batch]:
+        """Draw now what is random in :meth:`batch`, and return the function that reads the batch."""
 
     def subset(self, index: Tensor) -> BatchSource:
         """Select some of the samples."""
@@ -57,6 +58,8 @@ class CachedFeatures:
         pool: features and labels, in memory once for all subsets.
         rows: (n,) the row of each sample in ``pool``; without it, the n samples are the rows.
     """
+
+    ahead = 0
 
     def __init__(self, samples: Sequence[Sample], pool: Batch, rows: Tensor | None = None) -> None:
         self.samples, self.pool = samples, pool
@@ -81,6 +84,10 @@ class CachedFeatures:
     def batch(self, index: Tensor, generator: torch.Generator | None = None) -> Batch:
         """Return the samples of ``index`` (b,); cached features are never augmented."""
         return self.pool.select(self.rows[index]).replace(complete=self.complete)
+
+    def prepare(self, index: Tensor, generator: torch.Generator | None = None) -> Callable[[], Batch]:
+        """Return the function that selects the samples of ``index`` (b,)."""
+        return partial(self.batch, index)
 
     def subset(self, index: Tensor) -> CachedFeatures:
         """Select some of the samples."""
@@ -119,80 +126,6 @@ def joint_batch(sources: Sequence[CachedFeatures], indices: Sequence[Tensor]) ->
     return sources[0].pool.select(rows).replace(complete=True)
 
 
-class LivePixels:
-    """Pixels, decoded once and cached on disk; the backbones of the run compute features from them, with gradients.
-
-    While there is room, they also stay in memory.
-
-    Args:
-        samples: the samples that could be read.
-        labels: their labels, as a Batch without streams.
-        backbones: the backbone of each stream.
-        cache: folder for the decoded frames.
-        shift: how far the window moves at random in training.
-        flip: whether to flip training videos horizontally with probability 1/2.
-        jitter: maximum random translation of the picture in training, in pixels; the border is repeated.
-        memory: what holds frames, shared by all subsets; a new one if not given.
-    """
-
-    def __init__(
-        self,
-        samples: Sequence[Sample],
-        labels: Batch,
-        backbones: Mapping[str, VideoBackbone],
-        cache: Path,
-        *,
-        shift: Shift = 0,
-        flip: bool = False,
-        jitter: int = 0,
-        memory: PixelMemory | None = None,
-    ) -> None:
-        self.samples, self.labels, self.backbones = samples, labels, backbones
-        self.memory = memory or PixelMemory()
-        self.cache, self.shift, self.flip, self.jitter = cache, shift, flip, jitter
-
-    at_once = _VIDEOS_AT_ONCE
-
-    def __len__(self) -> int:
-        return len(self.samples)
-
-    def subset(self, index: Tensor) -> LivePixels:
-        """Select some of the samples."""
-        return self._like([self.samples[i] for i in index.tolist()], self.labels.select(index))
-
-    def with_labels(self, labels: LabelSpec) -> LivePixels:
-        """Return the same samples with the classes and words of another label description."""
-        return self._like(self.samples, collate(self.samples, labels, {}))
-
-    def _like(self, samples: Sequence[Sample], labels: Batch) -> LivePixels:
-        more: dict[str, Any] = {"shift": self.shift, "flip": self.flip, "jitter": self.jitter, "memory": self.memory}
-        return LivePixels(samples, labels, self.backbones, self.cache, **more)
-
-    def batch(self, index: Tensor, generator: torch.Generator | None = None) -> Batch:
-        """Return clips (b, N, T, H, W, 3) uint8 in every stream; with a generator, augmented at random."""
-        chosen = [self.samples[i] for i in index.tolist()]
-        drawn = [self._augmentation(generator) for _ in chosen]
-        streams = {
-            name: Stream.stack([self._clips(s, name, backbone, seen) for s, seen in zip(chosen, drawn)])
-            for name, backbone in self.backbones.items()
-        }
-        return self.labels.select(index).replace(streams=streams)
-
-    def _augmentation(self, generator: torch.Generator | None) -> Augmentation:
-        if generator is None:
-            return Augmentation()
-        down, right = (transforms.random_shift(self.jitter, generator) for _ in range(2))
-        mirrored = self.flip and transforms.random_flip(generator)
-        return Augmentation(transforms.random_shift(self.shift, generator), bool(mirrored), down, right)
-
-    def _clips(self, sample: Sample, name: str, backbone: VideoBackbone, seen: Augmentation) -> Tensor:
-        pixels = self.memory.get(
-            (sample.id, name), lambda: extract.pixels_of(sample, name, backbone, self.cache, shift=self.shift)
-        )
-        table = backbone.clips_of(pixels.numbers, pixels.length, seen.shift, sample.window)
-        return seen.apply(pixels.frames[torch.from_numpy(table)], backbone)
-
-
 class PartlyLabelled:
     """A source in which only some samples keep their labels.
 
@@ -211,12 +144,22 @@ class PartlyLabelled:
         """That of the source."""
         return self.source.at_once
 
+    @property
+    def ahead(self) -> int:
+        """That of the source."""
+        return self.source.ahead
+
     def __len__(self) -> int:
         return len(self.source)
 
     def batch(self, index: Tensor, generator: torch.Generator | None = None) -> Batch:
         """Return a batch of the source without the hidden labels."""
-        return self.source.batch(index, generator).unlabelled(~self.known[index])
+        return self.prepare(index, generator)()
+
+    def prepare(self, index: Tensor, generator: torch.Generator | None = None) -> Callable[[], Batch]:
+        """Draw what is random in the batch of the source, and return the function that reads it."""
+        read = self.source.prepare(index, generator)
+        return lambda: read().unlabelled(~self.known[index])
 
     def subset(self, index: Tensor) -> PartlyLabelled:
         """Select some of the samples."""
@@ -227,22 +170,30 @@ class PartlyLabelled:
         return PartlyLabelled(self.source.with_labels(labels), self.known)
 
 
-@dataclass(frozen=True)
-class Augmentation:
-    """One random augmentation of a training video, the same for all its frames and all backbones."""
+def read_batches(
+    source: BatchSource,
+    indices: Iterable[Tensor],
+    device: torch.device | str,
+    generator: torch.Generator | None = None,
+) -> Generator[Batch, None, None]:
+    """Yield the batches of some indices on a device, while threads read the next ones if the source needs it.
 
-    shift: int = 0
-    mirrored: bool = False
-    down: int = 0
-    right: int = 0
+    What is random is drawn here, in order: batches do not depend on how far the threads are.
+    """
+    reads = (source.prepare(index, generator) for index in indices)
+    if not source.ahead:
+        for read in reads:
+            yield read().to(device)
+        return
+    pin = torch.device(device).type == "cuda"
+    with closing(read_ahead((partial(_once, one, pin) for one in reads), threads=source.ahead, depth=1)) as opened:
+        for batch in opened:
+            yield next(batch).to(device)
 
-    def apply(self, clips: Tensor, backbone: VideoBackbone) -> Tensor:
-        """Translate and mirror clips (N, T, H, W, 3) of a backbone."""
-        for axis, by in ((-3, self.down), (-2, self.right)):
-            if by:
-                size = clips.shape[axis]
-                clips = clips.index_select(axis, (torch.arange(size) - by).clamp(0, size - 1))
-        return backbone.mirror(clips) if self.mirrored else clips
+
+def _once(read: Callable[[], Batch], pin: bool) -> Iterator[Batch]:
+    batch = read()
+    yield batch.replace(streams={n: s.pinned() for n, s in batch.streams.items()}) if pin else batch
 
 
 def has_score(source: BatchSource) -> Tensor:
@@ -264,27 +215,3 @@ def cached_features(extraction: Extraction, labels: LabelSpec, windows: int = 0)
 def stack(videos: Sequence[Tensor], windows: int) -> Stream:
     """Stack features (N_i, *F) of several videos into one stream; if ``windows`` > 0, summarise each video first."""
     return Stream.stack([summarise(video, windows) for video in videos] if windows else videos)
-
-
-def live_pixels(
-    samples: Sequence[Sample],
-    labels: LabelSpec,
-    backbones: Mapping[str, VideoBackbone],
-    cache: Path,
-    *,
-    shift: Shift,
-    flip: bool,
-    jitter: int,
-) -> tuple[LivePixels, Extraction]:
-    """Decode every sample once; the returned Extraction holds lengths and failures but no features."""
-    done = Extraction({})
-    for sample in track(samples, "decoding"):
-        try:
-            found = [extract.pixels_of(sample, n, b, cache, shift=shift) for n, b in backbones.items()]
-        except AqakitError as error:
-            done.failures[sample.id] = str(error)
-            continue
-        first, last = sample.window or (0, found[0].length - 1)
-        done.add(sample, last - first + 1, found)
-    batch = collate(done.samples, labels, {})
-    return LivePixels(done.samples, batch, backbones, cache, shift=shift, flip=flip, jitter=jitter), done

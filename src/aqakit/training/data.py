@@ -23,7 +23,7 @@ from aqakit.features import extract, keys
 from aqakit.features.engines import Engine
 from aqakit.features.extract import Extraction
 from aqakit.system.files import default_cache
-from aqakit.training import batches
+from aqakit.training import batches, live_pixels
 from aqakit.training.batches import BatchSource, CachedFeatures, PartlyLabelled
 from aqakit.training.collating import collate
 from aqakit.training.members import held_out_parts, members_for, straddles
@@ -233,7 +233,7 @@ def _live(
     if recipe.summarise:
         raise OptionError("--summarise works on cached features; omit --summarise or --finetune")
     videos = {name: _video_backbone(name, backbone) for name, backbone in backbones.items()}
-    source, done = batches.live_pixels(
+    source, done = live_pixels.live_pixels(
         dataset.samples, dataset.labels, videos, cache, shift=recipe.shift, flip=recipe.flip, jitter=recipe.jitter
     )
     _check_any(dataset, done)

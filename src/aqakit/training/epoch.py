@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
+from contextlib import closing
 from typing import cast
 
 import torch
@@ -12,7 +13,7 @@ from torch import Tensor, nn
 from aqakit.errors import RunError
 from aqakit.system import distributed, processes
 from aqakit.training.assessor import Losses
-from aqakit.training.batches import BatchSource, CachedFeatures, has_score, joint_batch, share_memory
+from aqakit.training.batches import BatchSource, CachedFeatures, has_score, joint_batch, read_batches, share_memory
 from aqakit.training.optimizer import make_optimizer
 from aqakit.training.settings import Settings
 from aqakit.training.stacked import Stacked, can_stack
@@ -57,14 +58,14 @@ def train_epoch(state: ModelState, settings: Settings, epoch: int, device: torch
     pairs = zip(state.members, generators, strict=True)
     batches = list(zip(*(_batches(one.train, settings, g, state.rows) for one, g in pairs), strict=True))
     taken: dict[str, list[Tensor]] = {}  # read back once, since reading waits for the device
-    for number, indices in enumerate(batches, start=1):
-        batch, weight = _read(state, indices, generators[0])
-        terms = {name: weight * term for name, term in state.losses(batch.to(device)).items()}
-        (torch.stack(list(terms.values())).sum() / settings.accumulate).backward()
-        if number % settings.accumulate == 0 or number == len(batches):
-            state.step(settings.clip_norm)
-        for name, term in terms.items():
-            taken.setdefault(name, []).append(term.detach().mean())
+    with closing(_read(state, batches, generators[0], device)) as steps:
+        for number, (batch, weight) in enumerate(steps, start=1):
+            terms = {name: weight * term for name, term in state.losses(batch).items()}
+            (torch.stack(list(terms.values())).sum() / settings.accumulate).backward()
+            if number % settings.accumulate == 0 or number == len(batches):
+                state.step(settings.clip_norm)
+            for name, term in terms.items():
+                taken.setdefault(name, []).append(term.detach().mean())
     sums = {name: float(torch.stack(values).double().sum()) for name, values in taken.items()}
     means = distributed.mean({name: value / len(batches) for name, value in sums.items()})
     if not all(map(math.isfinite, means.values())):
@@ -72,12 +73,18 @@ def train_epoch(state: ModelState, settings: Settings, epoch: int, device: torch
     return means
 
 
-def _read(state: ModelState, indices: Sequence[Tensor], generator: torch.Generator) -> tuple[Batch, float]:
-    """The rows of a step, and the weight of their mean in the mean over processes."""
+def _read(
+    state: ModelState, batches: Sequence[Sequence[Tensor]], generator: torch.Generator, device: torch.device
+) -> Generator[tuple[Batch, float], None, None]:
+    """Yield the rows of each step, on the device, and the weight of their mean in the mean over processes."""
     if isinstance(state.losses, Stacked):
-        return joint_batch([cast(CachedFeatures, member.train) for member in state.members], indices), 1.0
-    part, weight = distributed.shard(indices[0])
-    return state.members[0].train.batch(part, generator), weight
+        sources = [cast(CachedFeatures, member.train) for member in state.members]
+        for indices in batches:
+            yield joint_batch(sources, indices).to(device), 1.0
+        return
+    parts, weights = zip(*(distributed.shard(indices[0]) for indices in batches), strict=True)
+    with closing(read_batches(state.members[0].train, parts, device, generator)) as read:
+        yield from zip(read, weights, strict=True)
 
 
 def _batches(train: BatchSource, settings: Settings, generator: torch.Generator, rows: int = 0) -> Iterator[Tensor]:

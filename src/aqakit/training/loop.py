@@ -14,6 +14,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
 from pathlib import Path
 
 import torch
@@ -23,7 +24,7 @@ from aqakit.methods.parts.base import Method
 from aqakit.scores.distributions import ScoreDistribution, mixture
 from aqakit.system import distributed, processes
 from aqakit.training.assessor import Assessor
-from aqakit.training.batches import BatchSource, scores_of
+from aqakit.training.batches import BatchSource, read_batches, scores_of
 from aqakit.training.ensemble import Ensemble
 from aqakit.training.epoch import make_states, train_epoch
 from aqakit.training.selecting import held_out_value, is_off_scale, validation_value
@@ -163,7 +164,8 @@ def predict(assessor: Assessor, source: BatchSource, device: torch.device) -> Sc
     assessor.eval()
     chunks = torch.arange(len(source)).split(source.at_once)
     own = chunks[processes.rank() :: processes.size()]
-    made = [assessor.predict(source.batch(index).unlabelled().to(device)).to("cpu") for index in own]
+    with closing(read_batches(source, own, device)) as batches:
+        made = [assessor.predict(batch.unlabelled()).to("cpu") for batch in batches]
     parts = distributed.all_gather(made)
     return type(parts[0]).cat(parts)
 
@@ -175,7 +177,8 @@ def describe(assessor: Assessor | Ensemble, source: BatchSource, device: torch.d
         return Description()  # empty; no video needs to be read for it
     assessor.eval()
     chunks = torch.arange(len(source)).split(source.at_once)
-    said = Description.cat([assessor.describe(source.batch(index).unlabelled().to(device)) for index in chunks])
+    with closing(read_batches(source, chunks, device)) as batches:
+        said = Description.cat([assessor.describe(batch.unlabelled()) for batch in batches])
     return Description({name: value.cpu() for name, value in said.attributes.items()}, said.captions)
 
 
@@ -197,4 +200,5 @@ def _embedded(assessor: Assessor, source: BatchSource, device: torch.device) -> 
     if not assessor.live:
         return source.batch(torch.arange(len(source))).to(device)
     chunks = torch.arange(len(source)).split(source.at_once)
-    return Batch.cat([assessor.embed(source.batch(index).to(device)) for index in chunks])
+    with closing(read_batches(source, chunks, device)) as batches:
+        return Batch.cat([assessor.embed(batch) for batch in batches])

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -22,7 +23,7 @@ from aqakit.features.appearance import appearance
 from aqakit.system import tensors as storage
 from aqakit.system.tensors import DamagedError
 from aqakit.training.assessor import Assessor
-from aqakit.training.batches import BatchSource, has_score
+from aqakit.training.batches import BatchSource, has_score, read_batches
 from aqakit.training.ensemble import Ensemble
 from aqakit.training.familiarity import Familiarity, familiar
 from aqakit.types import Batch, Stream
@@ -190,7 +191,7 @@ class TrainingSummary:
 
 def looks(stream: Stream) -> Stream:
     """Replace the pixels (B, N, T, H, W, 3) of a stream by their appearance (B, N, S)."""
-    found = torch.cat([appearance(clip) for clip in stream.features[stream.clips].split(1)])  # in little memory
+    found = torch.cat([appearance(clip) for clip in stream.shown().split(1)])  # in little memory
     vectors = found.new_zeros(*stream.clips.shape, found.shape[1])
     vectors[stream.clips] = found
     return Stream(vectors, stream.clips)
@@ -263,6 +264,6 @@ def _embedded(
     assessor: Assessor | Ensemble, source: BatchSource, device: torch.device
 ) -> Iterator[tuple[Batch, Batch]]:
     """Yield a few videos at a time, as the source gives them, and their features."""
-    for index in torch.arange(len(source)).split(_VIDEOS_AT_ONCE):
-        seen = source.batch(index).to(device)
-        yield seen, assessor.embed(seen)
+    chunks = torch.arange(len(source)).split(_VIDEOS_AT_ONCE)
+    with closing(read_batches(source, chunks, device)) as batches:
+        yield from ((seen, assessor.embed(seen)) for seen in batches)

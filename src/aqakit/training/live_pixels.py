@@ -1,0 +1,147 @@
+"""Batches of pixels, for runs that train their backbones: decoded once, in parallel, and augmented at random."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from aqakit.backbones.parts.video import VideoBackbone
+from aqakit.errors import AqakitError
+from aqakit.features import extract
+from aqakit.features.extract import Extraction, Pixels
+from aqakit.recordings import transforms
+from aqakit.recordings.transforms import Shift
+from aqakit.system import processes
+from aqakit.system.prefetch import read_ahead
+from aqakit.system.progress import track
+from aqakit.training.collating import collate
+from aqakit.training.pixel_memory import PixelMemory
+from aqakit.training.pixel_stream import Augmentation, PixelStream, View
+from aqakit.types import Batch, LabelSpec, Sample
+
+_VIDEOS_AT_ONCE = 32
+
+
+class LivePixels:
+    """Pixels, decoded once and cached on disk; the backbones of the run compute features from them, with gradients.
+
+    Args:
+        samples: the samples that could be read.
+        labels: their labels, as a Batch without streams.
+        backbones: the backbone of each stream.
+        cache: folder for the decoded frames.
+        shift: how far the window moves at random in training.
+        flip: whether to flip training videos horizontally with probability 1/2.
+        jitter: maximum random translation of the picture in training, in pixels; the border is repeated.
+        memory: what holds frames, shared by all subsets; a new one if not given.
+    """
+
+    at_once = _VIDEOS_AT_ONCE
+    ahead = 2
+
+    def __init__(
+        self,
+        samples: Sequence[Sample],
+        labels: Batch,
+        backbones: Mapping[str, VideoBackbone],
+        cache: Path,
+        *,
+        shift: Shift = 0,
+        flip: bool = False,
+        jitter: int = 0,
+        memory: PixelMemory | None = None,
+    ) -> None:
+        self.samples, self.labels, self.backbones = samples, labels, backbones
+        self.memory = memory or PixelMemory()
+        self.cache, self.shift, self.flip, self.jitter = cache, shift, flip, jitter
+
+    def __len__(self) -> int:
+        return len(self.samples)
+
+    def subset(self, index: Tensor) -> LivePixels:
+        """Select some of the samples."""
+        return self._like([self.samples[i] for i in index.tolist()], self.labels.select(index))
+
+    def with_labels(self, labels: LabelSpec) -> LivePixels:
+        """Return the same samples with the classes and words of another label description."""
+        return self._like(self.samples, collate(self.samples, labels, {}))
+
+    def _like(self, samples: Sequence[Sample], labels: Batch) -> LivePixels:
+        more: dict[str, Any] = {"shift": self.shift, "flip": self.flip, "jitter": self.jitter, "memory": self.memory}
+        return LivePixels(samples, labels, self.backbones, self.cache, **more)
+
+    def batch(self, index: Tensor, generator: torch.Generator | None = None) -> Batch:
+        """Return clips (b, N, T, H, W, 3) uint8 in every stream; with a generator, augmented at random."""
+        return self.prepare(index, generator)()
+
+    def prepare(self, index: Tensor, generator: torch.Generator | None = None) -> Callable[[], Batch]:
+        """Draw what is random in a batch, and return the function that reads it, which may run in another thread."""
+        chosen = [self.samples[i] for i in index.tolist()]
+        drawn = [self._augmentation(generator) for _ in chosen]
+        return partial(self._read, index, chosen, drawn)
+
+    def _read(self, index: Tensor, chosen: Sequence[Sample], drawn: Sequence[Augmentation]) -> Batch:
+        streams = {
+            name: PixelStream([self._view(s, name, backbone, seen) for s, seen in zip(chosen, drawn)], backbone)
+            for name, backbone in self.backbones.items()
+        }
+        return self.labels.select(index).replace(streams=streams)
+
+    def _augmentation(self, generator: torch.Generator | None) -> Augmentation:
+        if generator is None:
+            return Augmentation()
+        down, right = (transforms.random_shift(self.jitter, generator) for _ in range(2))
+        mirrored = self.flip and transforms.random_flip(generator)
+        return Augmentation(transforms.random_shift(self.shift, generator), bool(mirrored), down, right)
+
+    def _view(self, sample: Sample, name: str, backbone: VideoBackbone, seen: Augmentation) -> View:
+        pixels = self.pixels(sample, name)
+        table = backbone.clips_of(pixels.numbers, pixels.length, seen.shift, sample.window)
+        return View.of(pixels.frames, table, seen)
+
+    def pixels(self, sample: Sample, name: str) -> Pixels:
+        """Return all frames of a sample that the backbone of a stream may read."""
+        read = partial(extract.pixels_of, sample, name, self.backbones[name], self.cache, shift=self.shift)
+        return self.memory.get((sample.id, name), read)
+
+
+def live_pixels(
+    samples: Sequence[Sample],
+    labels: LabelSpec,
+    backbones: Mapping[str, VideoBackbone],
+    cache: Path,
+    *,
+    shift: Shift,
+    flip: bool,
+    jitter: int,
+    threads: int | None = None,
+) -> tuple[LivePixels, Extraction]:
+    """Decode every sample once; the returned Extraction holds lengths and failures but no features.
+
+    Samples are decoded in ``threads`` threads, by default as many as the process has cores.
+    """
+    more: dict[str, Any] = {"shift": shift, "flip": flip, "jitter": jitter, "memory": PixelMemory()}
+    everything = LivePixels(samples, collate(samples, labels, {}), backbones, cache, **more)
+    done = Extraction({})
+    reads = [partial(_decoded, everything, sample) for sample in samples]
+    with closing(read_ahead(reads, threads=(threads or processes.cores()) - 1, depth=1)) as opened:
+        for sample in track(samples, "decoding"):
+            try:
+                found = list(next(opened))
+            except AqakitError as error:
+                done.failures[sample.id] = str(error)
+                continue
+            first, last = sample.window or (0, found[0].length - 1)
+            done.add(sample, last - first + 1, found)
+    return LivePixels(done.samples, collate(done.samples, labels, {}), backbones, cache, **more), done
+
+
+def _decoded(source: LivePixels, sample: Sample) -> Iterator[Pixels]:
+    for name in source.backbones:
+        yield source.pixels(sample, name)
