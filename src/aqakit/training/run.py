@@ -184,6 +184,10 @@ class Run:
         """Return the (B,) distributions of a batch of features, recalibrated if anything was held out from training."""
         with torch.inference_mode():
             answers = self.assessor.answers(batch)
+        return self.calibrate(answers)
+
+    def calibrate(self, answers: Sequence[ScoreDistribution]) -> ScoreDistribution:
+        """Return one calibrated answer from those of all members, or their mixture if nothing was held out."""
         if isinstance(self.recalibration, CrossConformal):
             return self.recalibration.apply(answers, scale=self.labels.scale)
         return self.recalibration.apply(mixture(answers)) if self.recalibration else mixture(answers)
