@@ -36,15 +36,14 @@ def trace(module: nn.Module, inputs: Sequence[Tensor], open_axes: Sequence[Seque
     Raises:
         Exception: of many kinds, if the module cannot be traced.
     """
-    sizes = ([{axis: Dim.DYNAMIC for axis in axes} for axes in open_axes],)  # the inputs are one argument with a star
-    sizes = (tuple(sizes[0]),)
+    sizes = tuple(dict.fromkeys(axes, Dim.DYNAMIC) for axes in open_axes)
     answers: list[Any] = []
     with _quietly(), torch.inference_mode(False), torch.no_grad():
         with _Recorded(answers):
             module(*inputs)
-        found = torch.export.export(_Answered(module, answers), tuple(inputs), dynamic_shapes=sizes, strict=False)
+        found = torch.export.export(_Answered(module, answers), tuple(inputs), dynamic_shapes=(sizes,), strict=False)  # of a star
         folded = _fold(found.run_decompositions(_DECOMPOSITIONS).module(check_guards=False))
-        return torch.export.export(folded, tuple(inputs), dynamic_shapes=sizes[0], strict=False)
+        return torch.export.export(folded, tuple(inputs), dynamic_shapes=sizes, strict=False)
 
 
 class _Recorded(TorchFunctionMode):

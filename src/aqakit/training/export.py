@@ -42,7 +42,7 @@ TOLERANCE = 1e-4
 LEVELS = (0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95)
 """Of the quantiles among the outputs."""
 
-_FEWEST = 3
+_CLIPS = 3
 """Clips of the example that is traced, where their number is open."""
 
 
@@ -66,7 +66,7 @@ def export(run: Run, file: Path | str, *, clips: int | None = None) -> Exported:
     reasons = []
     for count in attempts:
         try:
-            return _written(network, file, count, fixed or _FEWEST)
+            return _written(network, file, count)
         except _CannotError as error:
             reasons.append(str(error))
     hint = "" if fixed else "; --clips N fixes the number of clips, which may help"
@@ -164,12 +164,12 @@ def _planned(inside: dict[str, Backbone]) -> int | None:
     return found.pop() if len(found) == 1 else None
 
 
-def _written(network: Network, file: Path, count: int | None, usual: int) -> Exported:
+def _written(network: Network, file: Path, count: int | None) -> Exported:
     """Trace, convert, compare with the run, and only then write."""
-    example = _inputs(network, 2, count or usual, seed=0)
+    example = _inputs(network, 2, count or _CLIPS, seed=0)
     axes = [[0] if count else [0, 1]] * (len(example) - 1) + [[0]]
     program = _converted(network, example, axes)
-    sizes = [(1, count), (3, count)] if count else [(1, usual + 2), (3, usual), (2, usual + 1)]
+    sizes = [(1, count), (3, count)] if count else [(1, _CLIPS + 2), (3, _CLIPS), (2, 2)]
     with TemporaryDirectory(prefix=".", dir=file.parent) as folder:
         temporary = Path(folder, file.name)
         about = _about(network, count, [one.name for one in program.model.graph.inputs])
