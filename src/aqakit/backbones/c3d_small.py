@@ -78,6 +78,12 @@ class C3DSmall(VideoBackbone):
 
     def _colours_and_change(self, clips: Tensor) -> Tensor:
         """(n, T, H, W, 3) uint8 → (n, T, H, W, 4), one clip after another, which the processor's cache can hold."""
+        if torch.compiler.is_compiling():  # a graph that takes any number of clips has no loop over them
+            colours = self.normalise(clips).movedim(2, -1)
+            red, green, blue = colours.unbind(-1)
+            brightness = (red + green + blue) / 3
+            change = torch.cat([torch.zeros_like(brightness[:, :1]), brightness[:, 1:] - brightness[:, :-1]], 1)
+            return torch.cat([colours, change[..., None]], -1)
         found = torch.zeros(*clips.shape[:-1], 4, device=clips.device)
         for clip, x in zip(clips, found, strict=True):
             x[..., :3] = colours = self.normalise(clip[None])[0].movedim(1, -1)  # (T, H, W, 3)
