@@ -40,11 +40,11 @@ class Unrolls(nn.Module):
 
 
 def test_a_size_that_would_be_fixed_silently_is_refused():
-    with pytest.raises(Exception, match="specialized|Constraints"):
+    with pytest.raises(Exception, match=r"specialized|Constraints"):
         trace(Unrolls(), [torch.rand(2, 3)], [[0]])
 
 
-@pytest.mark.parametrize("operation", [torch.special.ndtr, torch.nan_to_num, lambda x: x.kthvalue(2, dim=1).values])
+@pytest.mark.parametrize("operation", [torch.special.ndtr, torch.nan_to_num, lambda x: x.kthvalue(2, dim=1)[0]])
 def test_what_other_runtimes_lack_is_replaced_by_the_same(operation):
     class One(nn.Module):
         def forward(self, x):

@@ -19,8 +19,6 @@ _QUESTIONS: tuple[Callable[..., Any], ...] = (
 )  # fmt: skip
 """What turns a value of a tensor into a value of Python."""
 
-_aten = torch.ops.aten
-
 
 def trace(module: nn.Module, inputs: Sequence[Tensor], open_axes: Sequence[Sequence[int]]) -> ExportedProgram:
     """Trace a module whose Python code may ask for values of tensors, such as whether the edges of bins increase.
@@ -41,8 +39,10 @@ def trace(module: nn.Module, inputs: Sequence[Tensor], open_axes: Sequence[Seque
     with _quietly(), torch.inference_mode(False), torch.no_grad():
         with _Recorded(answers):
             module(*inputs)
-        found = torch.export.export(_Answered(module, answers), tuple(inputs), dynamic_shapes=(sizes,), strict=False)  # of a star
-        folded = _fold(found.run_decompositions(_DECOMPOSITIONS).module(check_guards=False))
+        found = torch.export.export(
+            _Answered(module, answers), tuple(inputs), dynamic_shapes=(sizes,), strict=False
+        )  # of a star
+        folded = _fold(found.module(check_guards=False))
         return torch.export.export(folded, tuple(inputs), dynamic_shapes=sizes, strict=False)
 
 
@@ -61,14 +61,16 @@ class _Recorded(TorchFunctionMode):
 
 
 class _Replayed(TorchFunctionMode):
-    """Gives noted answers, in their order."""
+    """Gives noted answers, in their order, and replaces operations that other runtimes lack."""
 
     def __init__(self, answers: Sequence[Any]) -> None:
         super().__init__()
         self.answers = iter(answers)
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        return next(self.answers) if func in _QUESTIONS else func(*args, **(kwargs or {}))
+        if func in _QUESTIONS:
+            return next(self.answers)
+        return _REPLACED.get(func, func)(*args, **(kwargs or {}))
 
 
 class _Answered(nn.Module):
@@ -97,6 +99,9 @@ def _fold(graph: fx.GraphModule) -> fx.GraphModule:
             graph.register_buffer(f"folded_{number}", value.detach().clone())
             with graph.graph.inserting_before(node):
                 node.replace_all_uses_with(graph.graph.get_attr(f"folded_{number}"))
+    for node in reversed(known):  # also checks of constants, which have no user
+        if node.op == "call_function" and not node.users:
+            graph.graph.erase_node(node)
     graph.graph.eliminate_dead_code()
     graph.recompile()
     return graph
@@ -122,13 +127,18 @@ def _kthvalue(x: Tensor, k: int, dim: int = -1, keepdim: bool = False) -> tuple[
     return (values, indices) if keepdim else (values.squeeze(dim), indices.squeeze(dim))
 
 
-_DECOMPOSITIONS: Mapping[Any, Callable[..., Any]] = {
-    _aten.special_ndtr.default: _ndtr,
-    _aten.nan_to_num.default: _nan_to_num,
-    _aten.kthvalue.default: _kthvalue,
-    _aten.hypot.default: lambda x, y: (x.square() + y.square()).sqrt(),
+def _hypot(x: Tensor, y: Tensor) -> Tensor:
+    return (x.square() + y.square()).sqrt()
+
+
+_REPLACED: Mapping[Any, Callable[..., Any]] = {
+    torch.special.ndtr: _ndtr,
+    torch.nan_to_num: _nan_to_num,
+    Tensor.nan_to_num: _nan_to_num,
+    torch.kthvalue: _kthvalue,
+    Tensor.kthvalue: _kthvalue,
+    torch.hypot: _hypot,
 }
-"""Of operations that other runtimes lack."""
 
 
 @contextmanager

@@ -188,9 +188,13 @@ def _converted(network: Network, example: Sequence[Tensor], axes: Sequence[Seque
     try:
         with _silently():
             traced = tracing.trace(network, example, axes)
-            program: Any = torch.onnx.export(traced, (), dynamo=True, verbose=False, input_names=network.names)
+            program: Any = torch.onnx.export(
+                traced, (), dynamo=True, verbose=False, optimize=False, input_names=network.names
+            )
     except Exception as error:  # of many kinds, most of them private
         logging.getLogger(__name__).debug("export failed", exc_info=True)
+        while error.__cause__ is not None:  # the first reason, of which the others are consequences
+            error = error.__cause__  # type: ignore[assignment]
         reason = next(iter(str(error).strip().splitlines()), type(error).__name__)
         raise _CannotError(reason[:160]) from error
     graph = program.model.graph
