@@ -122,9 +122,10 @@ def _nan_to_num(x: Tensor, nan: float | None = None, *ends: float | None) -> Ten
     return torch.where(x.isnan(), 0.0 if nan is None else nan, x)
 
 
-def _kthvalue(x: Tensor, k: int, dim: int = -1, keepdim: bool = False) -> tuple[Tensor, Tensor]:
+def _kthvalue(x: Tensor, k: int, dim: int = -1, keepdim: bool = False) -> Any:
     values, indices = (one.narrow(dim, k - 1, 1) for one in x.topk(k, dim, largest=False))
-    return (values, indices) if keepdim else (values.squeeze(dim), indices.squeeze(dim))
+    found = (values, indices) if keepdim else (values.squeeze(dim), indices.squeeze(dim))
+    return torch.return_types.kthvalue(found)  # type: ignore[attr-defined]
 
 
 def _hypot(x: Tensor, y: Tensor) -> Tensor:
