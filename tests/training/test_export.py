@@ -30,7 +30,6 @@ def rows_agree(run, exported, files, difficulty=None):
         low, high = (float(end.clamp(scale.low, scale.high)) for end in answer.interval(0.9))
         wanted = {"score": float(answer.mean), "std": float(answer.std), "low_90": low, "high_90": high}
         assert {name: row[name] for name in wanted} == pytest.approx(wanted, abs=tolerance)
-    assert len({row["score"] for row in rows}) == len(rows)
 
 
 @pytest.fixture(scope="module")
@@ -46,6 +45,8 @@ def test_the_file_scores_as_the_run_and_is_valid_onnx(made):
     onnx.checker.check_model(str(exported.file), full_check=True)
     folder = exported.file.parent
     rows_agree(run, exported, [folder / f"{k}.npy" for k in range(3)])
+    rows, _ = exported.score([folder / f"{k}.npy" for k in range(3)])
+    assert len({row["score"] for row in rows}) == 3
     assert not [path for path in folder.iterdir() if path.name.startswith(".")]
 
 

@@ -125,7 +125,7 @@ def _nan_to_num(x: Tensor, nan: float | None = None, *ends: float | None) -> Ten
 def _kthvalue(x: Tensor, k: int, dim: int = -1, keepdim: bool = False) -> Any:
     values, indices = (one.narrow(dim, k - 1, 1) for one in x.topk(k, dim, largest=False))
     found = (values, indices) if keepdim else (values.squeeze(dim), indices.squeeze(dim))
-    return torch.return_types.kthvalue(found)  # type: ignore[attr-defined]
+    return torch.return_types.kthvalue(found)
 
 
 def _hypot(x: Tensor, y: Tensor) -> Tensor:

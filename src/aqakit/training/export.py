@@ -107,8 +107,13 @@ def _written(network: Network, file: Path, count: int | None) -> Exported:
         temporary = Path(folder, file.name)
         about = _about(network, count, [one.name for one in program.model.graph.inputs])
         _save(program, temporary, about)
-        written = Exported(temporary)
-        worst = max(_difference(network, written, _inputs(network, *size, seed=1 + k)) for k, size in enumerate(sizes))
+        try:
+            written = Exported(temporary)
+            worst = max(
+                _difference(network, written, _inputs(network, *size, seed=k)) for k, size in enumerate(sizes, 1)
+            )
+        except AqakitError as error:
+            raise _CannotError(str(error)) from error
         if not worst <= TOLERANCE:
             raise _CannotError(f"on other recordings it would differ by {worst:.1%} of the scale")
         for part in sorted(Path(folder).iterdir()):  # .bin before .xml
@@ -121,8 +126,10 @@ def _converted(network: Network, example: Sequence[Tensor], axes: Sequence[Seque
     try:
         with _silently():
             traced = tracing.trace(network, example, axes)
+            # Heads are left to the runtimes to optimise; convolutions have no bias that they take until that is done.
+            optimise = len(network.inside) > 0
             program: Any = torch.onnx.export(
-                traced, (), dynamo=True, verbose=False, optimize=False, input_names=network.names
+                traced, (), dynamo=True, verbose=False, optimize=optimise, input_names=network.names
             )
     except Exception as error:  # of many kinds, most of them private
         logging.getLogger(__name__).debug("export failed", exc_info=True)
