@@ -184,8 +184,8 @@ def test_skeletons_of_two_tools_are_learnt_from_and_what_was_filled_is_said(tmp_
 def test_the_share_of_frames_with_the_body_stands_beside_every_score():
     whole = Report(requested=40, decoded=40, searched=40, found=40)
     for report, said in ((whole, "40 of 40 frames (100 %)"), (replace(whole, found=30), "30 of 40 frames (75 %)")):
-        row = {"recording": "dive"} | scoring._read(report)
+        row = {"recording": "dive"} | scoring.reading(report)
         assert (row["frames_searched"], row["frames_with_body"]) == (40, report.found)
         (sentence,) = scoring.doubts(SimpleNamespace(trust=None), [row])
         assert sentence.endswith(f"the body is in view in {said}")
-    assert scoring.doubts(SimpleNamespace(trust=None), [{"recording": "dive"} | scoring._read(Report(40, 40))]) == []
+    assert scoring.doubts(SimpleNamespace(trust=None), [{"recording": "dive"} | scoring.reading(Report(40, 40))]) == []

@@ -18,7 +18,7 @@ from aqakit.system import processes, progress, terminal
 
 COMMANDS = (
     "demo", "check", "pose", "extract", "train", "predict", "evaluate", "explain", "repetitions", "compare", "report",
-    "serve", "benchmark", "reproduce", "methods", "datasets", "backbones", "weights",
+    "export", "serve", "benchmark", "reproduce", "methods", "datasets", "backbones", "weights",
 )  # fmt: skip
 """In the order of a typical workflow."""
 

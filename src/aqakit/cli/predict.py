@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -13,9 +13,13 @@ from aqakit.errors import OptionError
 from aqakit.report import tables
 from aqakit.system.output import is_standard_output
 
+if TYPE_CHECKING:
+    from aqakit.training.exported import Exported
+    from aqakit.types import ScoreScale
+
 
 def predict(
-    run: Annotated[Path, typer.Argument(help="Folder of a finished run.")],
+    run: Annotated[Path, typer.Argument(help="Folder of a finished run, or a file that aqakit export wrote.")],
     recordings: Annotated[list[Path] | None, typer.Argument(help="Videos, folders of frames, or signals.")] = None,
     manifest: Annotated[
         Path | None, typer.Option(help="CSV file of recordings, in the format of the data set manifest.")
@@ -41,9 +45,16 @@ def predict(
         raise OptionError("give recordings to score, or --manifest FILE")
     if is_standard_output(json) and is_standard_output(csv):
         raise OptionError("only one of --json and --csv can go to standard output")
-    loaded = training.run.load(run)
     given = recordings or manifest
     assert given is not None
+    if training.exported.is_exported(run):
+        if repetitions or calibrate_person:
+            raise OptionError(
+                "an exported network scores whole recordings; --repetitions and --calibrate-person need the run folder"
+            )
+        _predict_exported(training.exported.Exported(run), given, difficulty, json, csv)
+        return
+    loaded = training.run.load(run)
     shift = training.scoring.person(loaded, calibrate_person, difficulty) if calibrate_person else None
     rows, failed = training.scoring.score_recordings(loaded, given, difficulty, repetitions=repetitions, shift=shift)
     if rows:
@@ -51,9 +62,29 @@ def predict(
         scoring = training.scoring
         with tables.beside(json, csv):
             tables.show(rows, title=title, notes=scoring.doubts(loaded, rows, shift), hide=scoring.DETAILS)
+    _finish(rows, failed, loaded.labels.scale, json, csv)
+
+
+def _predict_exported(
+    model: Exported, given: list[Path] | Path, difficulty: float | None, json: Path | None, csv: Path | None
+) -> None:
+    rows, failed = model.score(given, difficulty)
+    if rows:
+        title = f"{model.about['method']}, scores in {model.scale.unit}"
+        scoring = training.scoring
+        notes = [training.exported.MISSING, *scoring.reading_doubts(rows)]
+        with tables.beside(json, csv):
+            tables.show(rows, title=title, notes=notes, hide=scoring.DETAILS)
+    _finish(rows, failed, model.scale, json, csv)
+
+
+def _finish(
+    rows: list[dict[str, Any]], failed: list[str], scale: ScoreScale, json: Path | None, csv: Path | None
+) -> None:
+    """Write the rows, and say what could not be scored."""
     tables.write(rows, json, "json")
     tables.write(rows, csv, "csv")
-    for sentence in (*training.scoring.off_scale(rows, loaded.labels.scale), *failed):
+    for sentence in (*training.scoring.off_scale(rows, scale), *failed):
         complain(sentence)
     if failed:
         raise typer.Exit(1)

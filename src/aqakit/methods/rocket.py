@@ -88,7 +88,7 @@ class Kernels(nn.Module):
         """Return share of positive moments and maximum of each kernel, (B, 2 K)."""
         inside = stream.clips[:, None]  # (B, 1, N)
         series = ((stream.features - self.centre) / self.spread * stream.clips[..., None]).transpose(1, 2)
-        share, most = (series.new_zeros(len(series), len(self.bias)) for _ in range(2))
+        share, most = (series.new_zeros(series.shape[0], len(self.bias)) for _ in range(2))
         largest = math.log2(max((float(self.length) - 1) / (_LENGTH - 1), 1.0))
         dilation = (2 ** (self.reach * largest)).long()
         for step in dilation.unique().tolist():

@@ -95,15 +95,17 @@ class CrossConformal:
             members: the answer of each member, all of batch shape (B,).
             scale: of the scores; intervals are cut to it.
         """
-        member, distance = torch.tensor(self.member), torch.tensor(self.distance, dtype=torch.float64)
+        own = [[d for d, by in zip(self.distance, self.member, strict=True) if by == k] for k in range(len(members))]
         parts = [
-            _measure(self.base, one.to(torch.float64)).from_normal_score(distance[member == k][:, None])  # (n_k, B)
-            for k, one in enumerate(members)
-            if bool((member == k).any())
+            _measure(self.base, one.to(torch.float64)).from_normal_score(
+                torch.tensor(distances, dtype=torch.float64)[:, None]
+            )  # (n_k, B)
+            for one, distances in zip(members, own, strict=True)
+            if distances
         ]
         scores = torch.cat(parts).movedim(0, -1).sort(-1).values  # (B, n)
         centre = torch.stack([one.mean.double() for one in members]).mean(0)
-        levels, values = self._quantiles(len(distance), lambda at: scores[..., at])
+        levels, values = self._quantiles(len(self.distance), lambda at: scores[..., at])
         if scale is not None:
             values = values.clamp(scale.low, scale.high)
         return Quantiles(centre, values, levels).to(members[0].dtype)

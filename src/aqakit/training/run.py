@@ -192,6 +192,10 @@ class Run:
             answers = self.assessor.answers(batch)
             if shift is not None:
                 answers = [answer.affine(1.0, shift) for answer in answers]
+        return self.calibrate(answers)
+
+    def calibrate(self, answers: Sequence[ScoreDistribution]) -> ScoreDistribution:
+        """Return one calibrated answer from those of all members, or their mixture if nothing was held out."""
         if isinstance(self.recalibration, CrossConformal):
             return self.recalibration.apply(answers, scale=self.labels.scale)
         return self.recalibration.apply(mixture(answers)) if self.recalibration else mixture(answers)

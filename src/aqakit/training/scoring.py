@@ -72,7 +72,7 @@ def score_recordings(
             answer = run.answer(video, shift.points if shift else None).select(0)
             row = _row(sample, answer, run.labels.scale) | _trusted(run, sample, video)
             row |= {"shift": shift.points} if shift else {}
-            row |= _read(reports[0]) | _seen(run, sample)
+            row |= reading(reports[0]) | _seen(run, sample)
             rows.append(row | next(decode_descriptions(run.describe(video), run.labels), {}))
         except AqakitError as error:
             failed.append(str(error))
@@ -100,13 +100,18 @@ def doubts(run: Run, rows: Sequence[dict[str, Any]], shift: Shift | None = None)
     said += run.trust.sentences() if run.trust else []
     known = [(row["recording"], Provenance(**{n: row[n] for n in _PROVENANCE if n in row})) for row in rows]
     said += [f"{name}: {sentence}" for name, one in known for sentence in one.sentences()]
-    read = [(row["recording"], Report(**_report(row))) for row in rows if "frames" in row]
     said += [
         f"{row['recording']}: {1 - row['joints_seen']:.1%} of its joints were missing for too long, and are filled in"
         for row in rows
         if row.get("joints_seen", 1.0) < 1
     ]
-    return said + [f"{name}: {one.sentence()}" for name, one in read if one.searched or not one.ok]
+    return said + reading_doubts(rows)
+
+
+def reading_doubts(rows: Sequence[dict[str, Any]]) -> list[str]:
+    """Return what must be said of videos that could be read only in part."""
+    read = [(row["recording"], Report(**_report(row))) for row in rows if "frames" in row]
+    return [f"{name}: {one.sentence()}" for name, one in read if one.searched or not one.ok]
 
 
 def _seen(run: Run, sample: Sample) -> dict[str, float]:
@@ -125,7 +130,7 @@ def _layout(run: Run) -> str | None:
     return next((name for name in named if name in LAYOUTS), None)
 
 
-def _read(report: Report) -> dict[str, int]:
+def reading(report: Report) -> dict[str, int]:
     """Columns of how well a video could be read, and in how much of it a body was found; none for other recordings."""
     columns = (_READING if report.requested else {}) | (_BODY if report.searched else {})
     return {column: getattr(report, name) for name, column in columns.items()}

@@ -139,7 +139,11 @@ class ExemplarRegression(Method):
         missing, candidates = count - nearer.sum(1, keepdim=True), tied.sum(1, keepdim=True)
         reached = (tied.cumsum(1) * missing + candidates // 2) // candidates
         before = ((tied.cumsum(1) - 1) * missing + candidates // 2) // candidates
-        return (nearer | (tied & (reached > before))).nonzero()[:, 1].reshape(-1, count)
+        chosen = nearer | (
+            tied & (reached > before)
+        )  # `count` of them in each row, whose numbers come first when sorted
+        place = torch.arange(chosen.shape[1], device=chosen.device)
+        return torch.where(chosen, place, chosen.shape[1]).sort(1).values[:, :count]
 
     def votes(self, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
         """Return log-probabilities (B, V, L), outputs (B, V, L, ·) and scores (B, V, L) for B videos and V exemplars.
@@ -162,7 +166,7 @@ class ExemplarRegression(Method):
     def _apart(self, difficulty: Tensor) -> Tensor:
         """Return absolute differences of declared difficulty, (B,) → (B, M)."""
         if self.match == "none":
-            return difficulty.new_zeros(len(difficulty), len(self.scores))
+            return difficulty.new_zeros(*difficulty.shape, *self.scores.shape)
         return (difficulty.nan_to_num(nan=_UNKNOWN)[:, None] - self.difficulties).abs()
 
     def _differences(self) -> Tensor:

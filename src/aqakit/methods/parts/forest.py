@@ -36,7 +36,7 @@ def tables(forest: ExtraTreesRegressor) -> dict[str, Tensor]:
 def leaves(x: Tensor, branches: Tensor, feature: Tensor, threshold: Tensor) -> Tensor:
     """Return the leaf of each vector in each tree: (B, D) → (trees, B)."""
     values = x.float().double()  # scikit-learn grows trees on single precision
-    node = torch.zeros(len(branches), len(x), dtype=torch.int64, device=x.device)
+    node = torch.zeros(len(branches), x.shape[0], dtype=torch.int64, device=x.device)
     while True:
         column = feature.long().gather(1, node)  # (trees, B)
         right = values.T.gather(0, column) > threshold.gather(1, node)

@@ -78,7 +78,7 @@ class Recurrent(Pooling):
         """Map (B, N, D), (B, N) to (B, min(D, 256))."""
         states, _ = self.gru(features)  # (B, N, width)
         last = (clips.sum(1) - 1).clamp(min=0)
-        return states[torch.arange(len(states), device=states.device), last]
+        return states[torch.arange(states.shape[0], device=states.device), last]
 
 
 def _mean(features: Tensor, clips: Tensor) -> Tensor:

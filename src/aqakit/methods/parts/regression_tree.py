@@ -49,7 +49,7 @@ class RegressionTree(nn.Module):
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Map (P, width) to the log-probability (P, L) and the outputs (P, L, outputs) of each leaf."""
         nodes = self.root(x).relu()[None]  # (K, P, hidden)
-        log_probability = x.new_zeros(1, len(x))
+        log_probability = x.new_zeros(1, x.shape[0])  # not len(), so that an exported network takes any number
         for odds, descend in zip(self.odds, self.descend):
             branches = odds(nodes).log_softmax(-1).transpose(1, 2).flatten(0, 1)  # (2 K, P)
             log_probability = log_probability.repeat_interleave(2, 0) + branches
