@@ -232,12 +232,15 @@ def overlap(source: Staged) -> list[Row]:
         with clock() as reading:
             for index in draws(EPOCH):
                 source.batch(index, torch.Generator().manual_seed(0))
+        waited = 0.0
         with clock() as steps:
             for _ in read_batches(source, draws(EPOCH), "cpu", torch.Generator().manual_seed(0)):
+                before = time.perf_counter()
                 time.sleep(reading.wall / EPOCH)
-        found.append((steps.wall / reading.wall, reading.wall, steps.wall))
-    ratio, read, wall = sorted(found)[TIMES // 2]
-    return [{"part": "overlap", "reading_s": read, "wall_s": wall, "ratio": ratio}]
+                waited += time.perf_counter() - before  # a busy machine wakes it late
+        found.append((steps.wall / max(reading.wall, waited), reading.wall, waited, steps.wall))
+    ratio, read, waited, wall = sorted(found)[TIMES // 2]
+    return [{"part": "overlap", "reading_s": read, "network_s": waited, "wall_s": wall, "ratio": ratio}]
 
 
 def decode(samples: Sequence[Sample], backbone: VideoBackbone, folder: Path) -> list[Row]:
