@@ -54,6 +54,7 @@ from aqakit.types import Batch, FeatureSpec, LabelSpec, Sample, ScoreScale
 HEIGHT, WIDTH, FRAMES, SIDE = 256, 455, 109, 224
 VIDEOS, BATCH, STEPS, TIMES, WORKERS = 8, 4, 24, 5, 2
 DECODED = 60
+EPOCH = 132  # steps of eight videos in an epoch of MTL-AQA
 DIVES = {"c3d_small": "synthetic_dives:count=32:size=128", "i3d": "synthetic_dives:count=2:size=128"}
 SCALE = LabelSpec(ScoreScale(0, 100))
 FILTERS = [Image.Resampling.NEAREST, Image.Resampling.BILINEAR, Image.Resampling.BICUBIC, Image.Resampling.LANCZOS]
@@ -159,9 +160,9 @@ def clock() -> Iterator[Spent]:
     spent.wall, spent.cpu = time.perf_counter() - wall, used() - cpu
 
 
-def draws() -> list[Tensor]:
+def draws(steps: int = 0) -> list[Tensor]:
     generator = torch.Generator().manual_seed(0)
-    return [torch.randperm(VIDEOS, generator=generator)[:BATCH] for _ in range(STEPS)]
+    return [torch.randperm(VIDEOS, generator=generator)[:BATCH] for _ in range(steps or STEPS)]
 
 
 def staged(samples: Sequence[Sample], backbone: VideoBackbone, cache: Path) -> Staged:
@@ -229,14 +230,17 @@ def overlap(source: Staged) -> list[Row]:
     found = []
     for _ in range(TIMES):
         with clock() as reading:
-            for index in draws():
+            for index in draws(EPOCH):
                 source.batch(index, torch.Generator().manual_seed(0))
+        waited = 0.0
         with clock() as steps:
-            for _ in read_batches(source, draws(), "cpu", torch.Generator().manual_seed(0)):
-                time.sleep(reading.wall / STEPS)
-        found.append((steps.wall / reading.wall, reading.wall, steps.wall))
-    ratio, read, wall = sorted(found)[TIMES // 2]
-    return [{"part": "overlap", "reading_s": read, "wall_s": wall, "ratio": ratio}]
+            for _ in read_batches(source, draws(EPOCH), "cpu", torch.Generator().manual_seed(0)):
+                before = time.perf_counter()
+                time.sleep(reading.wall / EPOCH)
+                waited += time.perf_counter() - before  # a busy machine wakes it late
+        found.append((steps.wall / max(reading.wall, waited), reading.wall, waited, steps.wall))
+    ratio, read, waited, wall = sorted(found)[TIMES // 2]
+    return [{"part": "overlap", "reading_s": read, "network_s": waited, "wall_s": wall, "ratio": ratio}]
 
 
 def decode(samples: Sequence[Sample], backbone: VideoBackbone, folder: Path) -> list[Row]:

@@ -135,7 +135,17 @@ def test_extraction(run, monkeypatch):
 
 @pytest.mark.slow
 def test_finetune(run):
-    small = {"SIDE": 32, "HEIGHT": 36, "WIDTH": 64, "VIDEOS": 2, "BATCH": 2, "STEPS": 2, "TIMES": 1, "DECODED": 2}
+    small = {
+        "SIDE": 32,
+        "HEIGHT": 36,
+        "WIDTH": 64,
+        "VIDEOS": 2,
+        "BATCH": 2,
+        "STEPS": 2,
+        "TIMES": 1,
+        "DECODED": 2,
+        "EPOCH": 2,
+    }
     dives = {"c3d_small": "synthetic_dives:count=2:size=64", "i3d": "synthetic_dives:count=2:size=64"}
     printed, rows = run(load("finetune"), "--threads", 1, DIVES=dives, **small)
     parts = [row["part"] for row in rows]
