@@ -65,6 +65,7 @@ def test_features_and_fingerprint_are_those_without() -> None:
         assert torch.equal(plain(clips), saving(clips))
 
 
+@pytest.mark.slow
 def test_eight_videos_of_ten_clips_take_a_third_of_the_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     """On the device ``meta``, whose tensors have shapes and no content.
 

@@ -115,6 +115,7 @@ def test_what_int8_needs_is_said(samples: list[Sample]) -> None:
         engines.make("openvino", "int8", path.with_name("none.avi"))
 
 
+@pytest.mark.slow
 def test_openvino_agrees_with_torch(samples: list[Sample]) -> None:
     pytest.importorskip("openvino", reason="the extra fast is not installed")
     backbone, path = small(), samples[0].sources["video"]

@@ -1,4 +1,4 @@
-"""LITE: three convolutions beside hand-made filters over a series.
+"""LITE: small convolutions beside hand-made filters.
 
 The first layer joins convolutions with kernels of 40, 20 and 10 moments with filters that nobody learns: increases and
 decreases over 2 to 64 moments, and peaks over 6 to 96. Two separable convolutions with dilations 2 and 4 follow, and
