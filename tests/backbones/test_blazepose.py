@@ -139,6 +139,7 @@ def test_who_is_lost_is_found_again_and_gaps_are_filled_to_a_length(tmp_path):
     np.testing.assert_array_equal(whole[person.seen], person.joints[person.seen])
 
 
+@pytest.mark.slow
 def test_cores_change_nothing_and_memory_is_not_needed_for_the_whole(tmp_path):
     path = moving(150, (20, 40), (0.5, 0.1))
     path[70:75] = np.nan
@@ -339,6 +340,7 @@ def test_damaged_networks_are_refused(folder, tmp_path):
         networks.Networks(swapped)
 
 
+@pytest.mark.slow
 def test_a_bundle_gives_what_the_folder_gives(folder, nets, swing, tmp_path):
     files = bundles.read(folder, "lite")
     path = bundle(tmp_path / "a.task", pose_detector=files.detector, pose_landmarks_detector=files.landmarks)

@@ -64,6 +64,7 @@ def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+@pytest.mark.slow
 def test_it_has_the_published_size() -> None:
     backbone = c3d.build()
     assert sum(p.numel() for p in backbone.parameters()) == pytest.approx(27.66e6, rel=1e-3)
@@ -83,6 +84,7 @@ def test_features_are_those_of_pool5(file: Path, size: int) -> None:
     assert wanted.shape[1:] == backbone.shape
 
 
+@pytest.mark.slow
 def test_fc6_is_the_published_dense_layer(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     backbone, state = c3d.build(weights=file, features="fc6"), torch.load(file, weights_only=True)
     pool5 = torch.rand(2, 512, 1, 4, 4)
@@ -100,6 +102,7 @@ def test_fc6_takes_clips_of_one_size_only() -> None:
         c3d.build(plan="sliding:frames=8:step=8")
 
 
+@pytest.mark.slow
 def test_sports_1m_sees_raw_colours_and_c3d_avg_normalised_ones(file: Path, tmp_path: Path) -> None:
     trunk = tmp_path / "model_CNN_12.pth"
     torch.save(published(dense=False), trunk)

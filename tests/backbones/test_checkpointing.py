@@ -42,6 +42,7 @@ class Held(TorchDispatchMode):
         self.now -= size
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("frozen", [False, True])
 def test_gradients_and_statistics_are_the_same_bits(frozen: bool) -> None:
     clips = torch.randint(256, (3, 8, 32, 32, 3), dtype=torch.uint8)

@@ -137,6 +137,7 @@ def test_the_conventions_differ_where_they_should_and_nowhere_else() -> None:
         assert torch.allclose(found["hassony2"], found["core"], atol=1e-5) == like_core
 
 
+@pytest.mark.slow
 def test_names_of_earlier_versions_give_the_same_features(tmp_path: Path) -> None:
     files = {c: stored(c, tmp_path, published(c)) for c in ("piergiaj", "hassony2")}
     clip = pixels(1, 10, 45, 45)

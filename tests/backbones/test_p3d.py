@@ -57,6 +57,7 @@ def test_stage_clips_lie_between_the_beginnings(tmp_path: Path) -> None:
         backbone.clips_of(numbers.ravel(), 90)
 
 
+@pytest.mark.slow
 def test_stage_clips_may_be_every_second_of_32_frames(tmp_path: Path) -> None:
     recording = write_video(tmp_path / "001.avi", 90)
     stages = table(tmp_path, "video,jump,drop,entry,ending\n001,5,35,45,80\n")

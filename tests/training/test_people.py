@@ -93,6 +93,7 @@ def test_predict_says_what_was_done(run, folder, tmp_path):
     assert row["shift"] != 0
 
 
+@pytest.mark.slow
 def test_the_benchmark_gives_and_judges_different_recordings(folder):
     options = {"root": folder / "m.csv", "backbones": [BACKBONE], "methods": ["svr:kernel=linear"]}
     options |= {"cache": folder / "c", "out": folder / "bench"}  # trained once for all three tables
