@@ -243,7 +243,7 @@ def test_processes_render_the_same_files(
     tmp_path: Path, samples: list[Sample], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(files, "_WORTH_A_PROCESS", 1)
-    monkeypatch.setattr(files, "_processors", lambda: 2)
+    monkeypatch.setattr(files, "cores", lambda: 2)
     for ours, theirs in zip(samples, synthetic_dives.samples(tmp_path, count=5, size=SIZE), strict=True):
         assert ours.sources["video"].read_bytes() == theirs.sources["video"].read_bytes()
         assert ours.sources["skeleton"].read_bytes() == theirs.sources["skeleton"].read_bytes()

@@ -29,6 +29,7 @@ from aqakit.errors import DataError
 from aqakit.recordings import clips as plans
 from aqakit.recordings import video
 from aqakit.recordings.clips import ClipPlan
+from aqakit.system import processes
 
 PAPER = (
     "Bazarevsky et al., BlazePose: On-device Real-time Body Pose tracking, CVPR Workshop 2020. "
@@ -160,7 +161,7 @@ def build(
     table = plans.parse(plan)
     Subject.parse(subject)
     files = networks.locate(weights, network)
-    threads = networks.cores()
+    threads = processes.cores()
     return BlazePose(
         networks.Networks(files, threads),
         files.digest,

@@ -13,7 +13,7 @@ from aqakit.cli.common import JsonFile, complain
 from aqakit.errors import AqakitError, OptionError
 from aqakit.recordings.video import probe
 from aqakit.report import tables
-from aqakit.system import terminal
+from aqakit.system import processes, terminal
 from aqakit.system.progress import counting
 
 if TYPE_CHECKING:
@@ -92,7 +92,7 @@ def _targets(videos: list[Path], out: Path | None, ending: str) -> list[Path | N
 
 def _open(weights: Path | None, network: str, threads: int) -> tuple[Networks, int]:
     networks = blazepose.networks
-    cores = threads or networks.cores()
+    cores = threads or processes.cores()
     return networks.Networks(networks.locate(weights, network), cores), cores  # type: ignore[arg-type]
 
 

@@ -23,7 +23,7 @@ from torch import Tensor, nn
 from torch.nn.functional import conv1d
 
 from aqakit.errors import DataError
-from aqakit.methods.parts.base import Method
+from aqakit.methods.parts.fitted import Fitted, check_enough
 from aqakit.methods.parts.shapes import vectors
 from aqakit.methods.parts.support_vectors import inner_splits
 from aqakit.scores.distributions import Normal
@@ -112,7 +112,7 @@ def _mixed(width: int, count: int) -> Tensor:
     return torch.randn(count, width) * (order < chosen[:, None]) / chosen[:, None].sqrt()
 
 
-class Rocket(Method):
+class Rocket(Fitted):
     """Answer with a normal distribution around the ridge regression of what the kernels give.
 
     Attributes:
@@ -134,10 +134,6 @@ class Rocket(Method):
         for name in ("centre", "spread", "slope", "level"):
             self.register_memory(name, torch.float64)
 
-    def losses(self, batch: Batch) -> dict[str, Tensor]:
-        """Nothing: :meth:`remember` does all the training."""
-        return {}
-
     @torch.no_grad()
     def remember(self, train: Batch) -> None:
         """Select the strength of the ridge, and fit.
@@ -145,8 +141,7 @@ class Rocket(Method):
         Raises:
             DataError: fewer than two recordings are labelled.
         """
-        if len(train) < 2:
-            raise DataError(f"rocket needs at least 2 labelled training recordings, not {len(train)}")
+        check_enough(train, "rocket needs")
         for name, stream in train.streams.items():
             cast(Kernels, self.kernels[name]).fit(stream)
         x, score = self._convolved(train), train.score.double()
@@ -191,7 +186,7 @@ def build(
     labels: LabelSpec,
     *,
     kernels: Annotated[int, Field(gt=0, description="random kernels over each stream")] = 1000,
-) -> Method:
+) -> Rocket:
     """Build the kernels for these features and labels.
 
     Raises:

@@ -13,11 +13,11 @@ import torch
 from pydantic import Field
 from sklearn.linear_model import Lasso, LassoCV
 from sklearn.model_selection import GroupKFold
-from torch import Tensor, nn
+from torch import Tensor
 
 from aqakit.errors import DataError
-from aqakit.methods.parts import pooling as poolings
-from aqakit.methods.parts.base import Method
+from aqakit.methods.parts.fitted import Fitted, check_enough
+from aqakit.methods.parts.pooling import PooledStreams
 from aqakit.methods.parts.shapes import vectors
 from aqakit.scores.distributions import Point
 from aqakit.types import Batch, FeatureSpec, Floats, LabelSpec
@@ -32,7 +32,7 @@ _FOLDS, _PENALTIES, _SMALLEST = 5, 20, 0.01
 """The penalties go from the one without any weight down to this share of it, in equal ratios."""
 
 
-class Sparse(Method):
+class Sparse(Fitted):
     """Predict a weighted sum of measures, most weights of which are 0.
 
     Attributes:
@@ -43,15 +43,11 @@ class Sparse(Method):
     weight: Tensor
     bias: Tensor
 
-    def __init__(self, pools: nn.ModuleDict, penalty: float | None) -> None:
+    def __init__(self, pools: PooledStreams, penalty: float | None) -> None:
         super().__init__()
         self.pools, self.penalty = pools, penalty
         for name in ("weight", "bias"):
             self.register_memory(name, torch.float64)
-
-    def losses(self, batch: Batch) -> dict[str, Tensor]:
-        """Nothing: :meth:`remember` does all the training."""
-        return {}
 
     @torch.no_grad()
     def remember(self, train: Batch) -> None:
@@ -60,9 +56,8 @@ class Sparse(Method):
         Raises:
             DataError: fewer than two recordings are labelled.
         """
-        if len(train) < 2:
-            raise DataError(f"sparse needs at least 2 labelled training recordings, not {len(train)}")
-        x, score = self._measures(train).cpu().numpy(), train.score.double().cpu().numpy()
+        check_enough(train, "sparse needs")
+        x, score = self.pools(train).double().cpu().numpy(), train.score.double().cpu().numpy()
         mean, spread = x.mean(0), x.std(0)
         spread[spread <= 1e-8 * np.abs(x).max(0).clip(1e-8)] = np.inf  # a constant measure carries no information
         scaled, size = (x - mean) / spread, max(float(score.std()), 1e-8)
@@ -85,11 +80,7 @@ class Sparse(Method):
 
     def predict(self, batch: Batch) -> Point:
         """Return B points."""
-        return Point((self._measures(batch) @ self.weight + self.bias).to(batch.features.dtype))
-
-    def _measures(self, batch: Batch) -> Tensor:
-        pooled = [self.pools[name](stream.features, stream.clips) for name, stream in batch.streams.items()]
-        return torch.cat(pooled, dim=1).double()
+        return Point((self.pools(batch).double() @ self.weight + self.bias).to(batch.features.dtype))
 
 
 def build(
@@ -110,5 +101,4 @@ def build(
         OptionError: the features of a stream are not one vector per clip.
     """
     widths = dict(zip(features.streams, vectors(features, "sparse"), strict=True))
-    pools = nn.ModuleDict({name: poolings.build(pooling, width) for name, width in widths.items()})
-    return Sparse(pools, penalty)
+    return Sparse(PooledStreams(pooling, widths), penalty)

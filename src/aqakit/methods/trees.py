@@ -10,12 +10,11 @@ from typing import Annotated, Literal
 import torch
 from pydantic import Field
 from sklearn.ensemble import ExtraTreesRegressor
-from torch import Tensor, nn
+from torch import Tensor
 
-from aqakit.errors import DataError
 from aqakit.methods.parts import forest
-from aqakit.methods.parts import pooling as poolings
-from aqakit.methods.parts.base import Method
+from aqakit.methods.parts.fitted import Fitted, check_enough
+from aqakit.methods.parts.pooling import PooledStreams
 from aqakit.methods.parts.shapes import vectors
 from aqakit.scores.distributions import Quantiles
 from aqakit.types import Batch, FeatureSpec, LabelSpec
@@ -31,7 +30,7 @@ _TABLES = {"branches": torch.int32, "feature": torch.int32, "threshold": torch.f
 _MEMORY = {**_TABLES, "known": torch.int32, "score": torch.float64}
 
 
-class Trees(Method):
+class Trees(Fitted):
     """Answer with the distribution of training scores in the leaves of a recording.
 
     Attributes:
@@ -45,16 +44,12 @@ class Trees(Method):
     known: Tensor
     score: Tensor
 
-    def __init__(self, pools: nn.ModuleDict, *, trees: int, share: float, leaf: int) -> None:
+    def __init__(self, pools: PooledStreams, *, trees: int, share: float, leaf: int) -> None:
         super().__init__()
         self.pools, self.trees, self.share, self.leaf = pools, trees, share, leaf
         self.seed = int(torch.randint(2**31 - 1, ()))  # of the run and the member
         for name, dtype in _MEMORY.items():
             self.register_memory(name, dtype)
-
-    def losses(self, batch: Batch) -> dict[str, Tensor]:
-        """Nothing: :meth:`remember` does all the training."""
-        return {}
 
     @torch.no_grad()
     def remember(self, train: Batch) -> None:
@@ -63,10 +58,9 @@ class Trees(Method):
         Raises:
             DataError: fewer than two recordings are labelled.
         """
-        if len(train) < 2:
-            raise DataError(f"trees need at least 2 labelled training recordings, not {len(train)}")
+        check_enough(train, "trees need")
         order = train.score.double().argsort(stable=True)
-        x, score = self._measures(train)[order], train.score.double()[order]
+        x, score = self.pools(train)[order], train.score.double()[order]
         grown = ExtraTreesRegressor(
             self.trees, max_features=self.share, min_samples_leaf=self.leaf, random_state=self.seed, n_jobs=1
         ).fit(x.cpu().numpy(), score.cpu().numpy())
@@ -76,14 +70,10 @@ class Trees(Method):
 
     def predict(self, batch: Batch) -> Quantiles:
         """Return B distributions."""
-        weight = forest.weights(self._leaves(self._measures(batch)), self.known.long())
+        weight = forest.weights(self._leaves(self.pools(batch)), self.known.long())
         dtype = batch.features.dtype
         mean, values, levels = forest.quantiles(weight, self.score)
         return Quantiles(mean.to(dtype), values.to(dtype), levels.to(dtype))
-
-    def _measures(self, batch: Batch) -> Tensor:
-        pooled = [self.pools[name](stream.features, stream.clips) for name, stream in batch.streams.items()]
-        return torch.cat(pooled, dim=1)
 
     def _leaves(self, x: Tensor) -> Tensor:
         return forest.leaves(x, self.branches, self.feature, self.threshold)
@@ -99,12 +89,11 @@ def build(
     pooling: Annotated[
         Literal["average", "statistics"], Field(description="how the windows of a recording become one vector")
     ] = "average",
-) -> Method:
+) -> Trees:
     """Build the trees for these features and labels.
 
     Raises:
         OptionError: the features of a stream are not one vector per clip.
     """
     widths = dict(zip(features.streams, vectors(features, "trees"), strict=True))
-    pools = nn.ModuleDict({name: poolings.build(pooling, width) for name, width in widths.items()})
-    return Trees(pools, trees=trees, share=share, leaf=leaf)
+    return Trees(PooledStreams(pooling, widths), trees=trees, share=share, leaf=leaf)

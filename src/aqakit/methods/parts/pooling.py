@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
-from aqakit.types import Stream
+from aqakit.types import Batch, Stream
 
 PoolingName = Literal["average", "statistics", "attention", "recurrent"]
 
@@ -22,6 +22,17 @@ class Pooling(nn.Module):
     """Base class of pooling layers; ``width`` is the number of output channels."""
 
     width: int
+
+
+class PooledStreams(nn.ModuleDict):
+    """The vectors of all streams, pooled without learning, side by side: a batch → (B, D)."""
+
+    def __init__(self, name: Literal["average", "statistics"], widths: Mapping[str, int]) -> None:
+        super().__init__({stream: build(name, width) for stream, width in widths.items()})
+
+    def forward(self, batch: Batch) -> Tensor:
+        """Return (B, D)."""
+        return torch.cat([self[name](s.features, s.clips) for name, s in batch.streams.items()], dim=1)
 
 
 class Average(Pooling):

@@ -28,8 +28,7 @@ from sklearn.model_selection import GroupKFold, KFold
 from sklearn.svm import SVR
 from torch import Tensor, nn
 
-from aqakit.errors import DataError
-from aqakit.methods.parts.base import Method
+from aqakit.methods.parts.fitted import Fitted, check_enough
 from aqakit.methods.parts.pooling import standardised
 from aqakit.scores.distributions import Point
 from aqakit.types import Batch
@@ -72,7 +71,7 @@ class Setting:
         return SVR(kernel="precomputed", C=self.cost, epsilon=self.epsilon, tol=tolerance, cache_size=500)
 
 
-class SupportVectors(Method):
+class SupportVectors(Fitted):
     """Predict a point for each video by support vector regression.
 
     Args:
@@ -118,10 +117,6 @@ class SupportVectors(Method):
         for name in ("centre", "spread", "support", "dual", "intercept", "chosen"):
             self.register_memory(name, torch.float64)
 
-    def losses(self, batch: Batch) -> dict[str, Tensor]:
-        """Nothing: :meth:`remember` does all the training."""
-        return {}
-
     @torch.no_grad()
     def remember(self, train: Batch) -> None:
         """Select the parameters that are not given, and fit.
@@ -129,8 +124,7 @@ class SupportVectors(Method):
         Raises:
             DataError: If fewer than two videos are labelled.
         """
-        if len(train) < 2:
-            raise DataError(f"support vector regression needs at least 2 labelled training videos, not {len(train)}")
+        check_enough(train, "support vector regression needs", "videos")
         x = self._sized(train)
         standard = self.scaling == "standard"
         spread = x.std(0, correction=0)

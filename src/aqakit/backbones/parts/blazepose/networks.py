@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -65,11 +64,6 @@ def locate(source: Path | None, network: Network) -> Files:
     if not file.is_file():
         raise WeightsError(f"the networks of BlazePose are not there; {bundles.how(network)}")
     return bundles.read(file, network)
-
-
-def cores() -> int:
-    """Return how many cores this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 class Networks:

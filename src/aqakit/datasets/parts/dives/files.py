@@ -8,7 +8,6 @@ it reads ids from standard input and prints each id as soon as its files exist.
 from __future__ import annotations
 
 import json
-import os
 import sys
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -25,6 +24,7 @@ from aqakit.datasets.parts.dives.execution import Execution
 from aqakit.datasets.parts.dives.render import Dive, encode, frames
 from aqakit.errors import DataError
 from aqakit.system.files import atomic_path, write_text
+from aqakit.system.processes import cores
 from aqakit.system.progress import track
 
 INDEX = "index.json"
@@ -91,14 +91,10 @@ def complete(folder: Path, size: int) -> None:
     there = {path.name for path in folder.iterdir()}
     rows = sorted(read_index(folder).values(), key=lambda row: int(row["event"]))  # dives of an event share a backdrop
     missing = [row["id"] for row in rows if not {f"{row['id']}.mp4", f"{row['id']}.npy"} <= there]
-    processes = min(_processors(), len(missing) // _WORTH_A_PROCESS)
+    processes = min(cores(), len(missing) // _WORTH_A_PROCESS)
     done = _by_processes(folder, missing, size, processes) if processes > 1 else _here(folder, missing, size)
     for _ in track(missing, "rendering dives") if missing else ():
         next(done)
-
-
-def _processors() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _here(folder: Path, names: Sequence[str], size: int) -> Iterator[str]:
