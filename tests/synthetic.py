@@ -17,6 +17,9 @@ LABELS = LabelSpec(
     rule="diving",
     attributes={"position": 4, "twists": 3},
     vocabulary=("a", "forward", "back", "clean", "dive"),
+    kinds=("107B", "205C", "407C", "5253B"),
+    steps=("back", "entry", "forward", "pike"),
+    boundaries=2,
 )
 WIDTH = 12
 SMALL = {1: (WIDTH,), 2: (5, WIDTH), 4: (WIDTH, 2, 4, 4)}
@@ -56,6 +59,9 @@ def batch(
         attributes={"position": position, "twists": mean[:, 4:7].argmax(1)},
         caption=torch.stack([torch.zeros_like(position), 1 + position % 3, torch.full_like(position, 4)], 1),
         group=torch.arange(videos) % 4,
+        kind=position,
+        steps=torch.stack([2 * (position % 2), torch.full_like(position, 3), torch.ones_like(position)], 1),
+        boundaries=torch.tensor([0.3, 0.7]) + 0.05 * torch.rand(videos, 2, generator=generator),
     )
 
 

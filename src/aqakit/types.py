@@ -7,10 +7,10 @@ J the number of judges and L the number of tokens of the longest caption.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
 import torch
@@ -69,6 +69,9 @@ class Sample:
         difficulty: the declared difficulty that multiplies the judges' total; None if there is none.
         attributes: integer class of each attribute (``somersaults``: 5).
         caption: the commentary.
+        kind: what the athlete set out to do, as declared (a dive number, a routine): what is compared with its like.
+        steps: names of the declared steps, in order (``forward``, ``2.5 somersaults pike``, ``entry``).
+        boundaries: moments, as shares of the recording, at which its phases change; a label like the score.
     """
 
     id: str
@@ -82,6 +85,9 @@ class Sample:
     attributes: Mapping[str, int] = field(default_factory=dict)
     caption: str | None = None
     rate: Literal["stored", "constant"] = "stored"
+    kind: str | None = None
+    steps: tuple[str, ...] = ()
+    boundaries: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -126,6 +132,9 @@ class LabelSpec:
         rule: name in :data:`aqakit.scores.rules.RULES` of the rule that computes the score from judges and difficulty.
         attributes: number of classes of each attribute.
         vocabulary: words of the captions; a token is an index into it.
+        kinds: names of the kinds.
+        steps: names of the steps; in a batch, ``len(steps)`` stands for one that is not among them.
+        boundaries: number of moments at which the phases of a sample change; 0 if they are unknown.
     """
 
     scale: ScoreScale
@@ -135,6 +144,9 @@ class LabelSpec:
     rule: str | None = None
     attributes: Mapping[str, int] = field(default_factory=dict)
     vocabulary: tuple[str, ...] = ()
+    kinds: tuple[str, ...] = ()
+    steps: tuple[str, ...] = ()
+    boundaries: int = 0
 
 
 @dataclass(frozen=True)
@@ -189,7 +201,13 @@ class Batch:
         caption: (B, L) int64 tokens, −1 where padded or unknown.
         group: (B,) int64, −1 where unknown.
         complete: whether all rows are known to be labelled, so that nobody need look.
+        kind: (B,) int64, −1 where unknown. Declared, as the difficulty is; a batch made without it has none.
+        steps: (B, S) int64 declared steps, −1 where padded.
+        boundaries: (B, P) shares of the recording, NaN where unknown.
     """
+
+    ROWS: ClassVar = ("score", "judges", "difficulty", "caption", "group", "kind", "steps", "boundaries")
+    """Names of the fields that are one tensor with a row for each video."""
 
     streams: Mapping[str, Stream]
     score: Tensor
@@ -199,6 +217,16 @@ class Batch:
     caption: Tensor
     group: Tensor
     complete: bool = False
+    kind: Tensor = field(default_factory=lambda: torch.empty(()))
+    steps: Tensor = field(default_factory=lambda: torch.empty(()))
+    boundaries: Tensor = field(default_factory=lambda: torch.empty(()))
+
+    def __post_init__(self) -> None:
+        unknown = torch.full_like(self.score, -1, dtype=torch.int64)
+        none = {"kind": unknown, "steps": unknown[:, None][:, :0], "boundaries": self.score[:, None][:, :0]}
+        for name, value in none.items():
+            if getattr(self, name).ndim == 0:  # it was not given
+                object.__setattr__(self, name, value)
 
     def __len__(self) -> int:
         return len(self.score)
@@ -230,20 +258,19 @@ class Batch:
         """Return the rows of ``index``: int64 (b,) or bool (B,)."""
         if index.dtype == torch.bool:
             index = index.nonzero().squeeze(1)
-        rows = {f.name: getattr(self, f.name) for f in fields(self)}
-        rows["streams"] = {name: stream.select(index) for name, stream in self.streams.items()}
-        rows["attributes"] = {name: value[index] for name, value in self.attributes.items()}
-        for name in ("score", "judges", "difficulty", "caption", "group"):
-            rows[name] = rows[name][index]
-        return Batch(**rows)
+        return self._mapped(lambda value: value[index], lambda stream: stream.select(index))
+
+    def _mapped(self, rows: Callable[[Tensor], Tensor], stream: Callable[[Stream], Stream]) -> Batch:
+        return Batch(
+            streams={n: stream(s) for n, s in self.streams.items()},
+            attributes={n: rows(value) for n, value in self.attributes.items()},
+            complete=self.complete,
+            **{n: rows(getattr(self, n)) for n in self.ROWS},
+        )
 
     @staticmethod
     def cat(batches: Sequence[Batch]) -> Batch:
         """Concatenate batches that have the same streams and labels."""
-
-        def join(name: str) -> Tensor:
-            return torch.cat([getattr(b, name) for b in batches])
-
         first = batches[0]
         videos = {
             n: [f[c] for b in batches for f, c in zip(b.streams[n].features, b.streams[n].clips, strict=True)]
@@ -253,11 +280,11 @@ class Batch:
             streams={n: Stream.stack(v) for n, v in videos.items()},
             attributes={n: torch.cat([b.attributes[n] for b in batches]) for n in first.attributes},
             complete=all(b.complete for b in batches),
-            **{n: join(n) for n in ("score", "judges", "difficulty", "caption", "group")},
+            **{n: torch.cat([getattr(b, n) for b in batches]) for n in Batch.ROWS},
         )
 
     def unlabelled(self, rows: Tensor | None = None) -> Batch:
-        """Return the same videos without their labels; the declared difficulty stays.
+        """Return the same videos without their labels; what was declared stays: difficulty, kind and steps.
 
         With ``rows`` (B,) bool, only those rows lose their labels.
         """
@@ -267,6 +294,7 @@ class Batch:
             judges=self.judges.masked_fill(rows[:, None], math.nan),
             attributes={name: value.masked_fill(rows, -1) for name, value in self.attributes.items()},
             caption=self.caption.masked_fill(rows[:, None], -1),
+            boundaries=self.boundaries.masked_fill(rows[:, None], math.nan),
             complete=False,
         )
 
@@ -274,10 +302,7 @@ class Batch:
         """Return the batch on a device."""
         if self.score.device == torch.device(device):
             return self
-        moved = {name: getattr(self, name).to(device) for name in ("score", "judges", "difficulty", "caption", "group")}
-        streams = {n: s.to(device) for n, s in self.streams.items()}
-        attributes = {n: v.to(device) for n, v in self.attributes.items()}
-        return Batch(streams=streams, attributes=attributes, complete=self.complete, **moved)
+        return self._mapped(lambda value: value.to(device), lambda stream: stream.to(device))
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ columns ``id``, ``path``, ``score`` (empty if unlabelled) and, optionally,
 - ``video``, ``signal``, ``skeleton``, ``features``: recordings by kind; the kind of ``path`` follows from its suffix:
   joints in CSV, TXT, NPY or NPZ need the column ``skeleton``;
 - ``start``, ``end``: first and last frame of the action; ``action``, ``group``, ``caption``;
+- ``kind``, ``step_list``, ``boundaries``: what was declared, and where phases change;
 - ``difficulty``, ``judge_1`` … ``judge_J``: the values the score is computed from;
 - ``split``: ``train``, ``validation`` (never trained on: recalibrates the intervals, may choose the epoch) or ``test``;
 - any other column of whole numbers: an attribute, such as ``somersaults``. Other columns are left aside.
@@ -29,6 +30,7 @@ from pydantic import Field
 
 from aqakit import discovery
 from aqakit.datasets.parts import attributes as attributes_of
+from aqakit.datasets.parts.declared import declared, shares, steps
 from aqakit.datasets.parts.sheet import Row, Sheet, listed
 from aqakit.datasets.parts.splits import five_fold, leave_one_group_out
 from aqakit.errors import DataError, OptionError
@@ -44,7 +46,10 @@ LICENCE = "yours"
 CITATION = "your own recordings"
 
 KINDS = ("video", "signal", "skeleton", "features")
-COLUMNS = ("id", "path", *KINDS, "score", "start", "end", "action", "group", "split", "difficulty", "caption")
+COLUMNS = (
+    "id", "path", *KINDS, "score", "start", "end", "action", "group", "split", "difficulty", "caption", "kind",
+    "step_list", "boundaries",
+)  # fmt: skip
 ALIASES = {
     "id": ("name", "sample", "sample_id", "clip", "clip_id"),
     "path": ("file", "file_name", "filename", "file_path", "filepath", "recording"),
@@ -121,6 +126,7 @@ def labels(
         rule=rule,
         attributes=classes,
         vocabulary=tuple(sorted({word for s in samples for word in (s.caption or "").split()})),
+        **declared(samples),
     )
 
 
@@ -217,6 +223,9 @@ def _sample(row: Row, sheet: Sheet, judges: Sequence[str], attributes: Sequence[
         difficulty=sheet.number(row, "difficulty", positive),
         attributes={name: whole(sheet.with_point(row.cells[name])) for name in attributes if row.cells[name]},
         caption=row.cells.get("caption") or None,
+        kind=row.cells.get("kind") or None,
+        steps=sheet.cell(row, "step_list", steps) or (),
+        boundaries=sheet.cell(row, "boundaries", lambda text: shares(sheet.with_point(text))) or (),
     )
 
 

@@ -36,6 +36,7 @@ from pydantic import Field
 from sklearn.model_selection import GroupKFold
 
 from aqakit.datasets.parts import release as release
+from aqakit.datasets.parts.declared import declared
 from aqakit.errors import DataError
 from aqakit.recordings import pickles
 from aqakit.types import RATE, LabelSpec, Sample, ScoreScale, Split
@@ -113,8 +114,8 @@ def labels(samples: Sequence[Sample]) -> LabelSpec:
     vocabulary = tuple(sorted(words.union(UNSPOKEN))) if words else ()
     total = ScoreScale(0, 30)
     if not any(s.judges for s in samples):
-        return LabelSpec(SCALE, total, attributes=classes, vocabulary=vocabulary)
-    return LabelSpec(SCALE, total, JUDGES, ScoreScale(0, 10), "diving", classes, vocabulary)
+        return LabelSpec(SCALE, total, attributes=classes, vocabulary=vocabulary, **declared(samples))
+    return LabelSpec(SCALE, total, JUDGES, ScoreScale(0, 10), "diving", classes, vocabulary, **declared(samples))
 
 
 def splits(samples: Sequence[Sample], root: Path | None) -> dict[str, list[Split]]:
@@ -174,6 +175,7 @@ def _sample(
         difficulty=float(dive["difficulty"]),
         attributes={name: int(dive[COLUMNS.get(name, name)]) for name in ATTRIBUTES} | more,
         caption=caption,
+        kind=str(dive["dive_number"]) if "dive_number" in dive else None,
     )
 
 

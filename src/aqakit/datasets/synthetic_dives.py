@@ -11,13 +11,14 @@ first use, from the seed alone, in ``root`` or by default in ``$AQAKIT_CACHE`` o
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Annotated
 
 import numpy as np
 from pydantic import Field
 
+from aqakit.datasets.parts.declared import declared
 from aqakit.datasets.parts.dives import files as files
 from aqakit.datasets.parts.dives import judging as judging
 from aqakit.datasets.parts.dives.catalogue import ATTRIBUTES, WEIGHTS, difficulty
@@ -134,6 +135,9 @@ def _sample(folder: Path, row: files.Row) -> Sample:
         difficulty=row["difficulty"],
         attributes=_element(row["number"]).attributes,
         caption=row["caption"],
+        kind=row["number"],
+        steps=_element(row["number"]).steps,
+        boundaries=Dive(row["number"], Execution(**row["execution"]), row["event"], tuple(row["seed"])).boundaries,
     )
 
 
@@ -146,9 +150,13 @@ def truth(sample: Sample) -> Truth:
 
 
 def labels(samples: Sequence[Sample]) -> LabelSpec:
-    """Return the label description: seven judges, rule of diving, attributes of MTL-AQA, totals from 0 to 30."""
+    """Return the label description: seven judges, rule of diving, attributes of MTL-AQA, totals from 0 to 30.
+
+    A dive has two boundaries: the take-off, and the moment when the body is open for the entry.
+    """
     words = {word for sample in samples for word in (sample.caption or "").split()}
-    return LabelSpec(SCALE, ScoreScale(0, 30), 7, ScoreScale(0, 10), "diving", ATTRIBUTES, tuple(sorted(words)))
+    known = LabelSpec(SCALE, ScoreScale(0, 30), 7, ScoreScale(0, 10), "diving", ATTRIBUTES, tuple(sorted(words)))
+    return replace(known, **declared(samples))
 
 
 def splits(samples: Sequence[Sample], root: Path | None) -> dict[str, list[Split]]:

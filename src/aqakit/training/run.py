@@ -132,6 +132,8 @@ class Run:
         *,
         difficulty: float | None = None,
         window: tuple[int, int] | None = None,
+        kind: str | None = None,
+        steps: Sequence[str] = (),
     ) -> ScoreDistribution:
         """Predict the score distribution of one recording, recalibrated if the run had validation data.
 
@@ -139,14 +141,18 @@ class Run:
             recording: a file; or, for a run with several kinds of input, ``{"video": …, "signal": …}``.
             difficulty: the declared difficulty; required if the run's target is ``total``.
             window: first and last frame of the action; None for the whole recording.
+            kind: what was declared, such as a dive number.
+            steps: the steps that were declared.
         """
-        return self.predict_samples([self.sample(recording, difficulty, window)]).select(0)
+        return self.predict_samples([self.sample(recording, difficulty, window, kind, steps)]).select(0)
 
     def sample(
         self,
         recording: Path | str | Mapping[str, Path | str],
         difficulty: float | None = None,
         window: tuple[int, int] | None = None,
+        kind: str | None = None,
+        steps: Sequence[str] = (),
     ) -> Sample:
         """Make a sample without a score from a recording; the arguments are those of :meth:`predict`."""
         if not isinstance(recording, Mapping):
@@ -154,7 +160,8 @@ class Run:
         paths = {kind: user_path(path) for kind, path in recording.items()}
         rate = self.recipe.data_options.get("rate", "stored")  # frames are counted as in training
         name = str(next(iter(paths.values())))
-        return Sample(id=name, sources=paths, window=window, difficulty=difficulty, rate=rate)
+        declared = {"difficulty": difficulty, "kind": kind, "steps": tuple(steps)}
+        return Sample(id=name, sources=paths, window=window, rate=rate, **declared)  # type: ignore[arg-type]
 
     def only_input(self) -> str:
         """Return the kind of recording the run reads.

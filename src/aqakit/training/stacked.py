@@ -20,8 +20,6 @@ from aqakit.types import Batch, Stream
 _MOST_ON_CPU = 150_000
 """Weights of a model. The steps of larger ones are bound by memory, and take longer together (benchmarks/heads.py)."""
 
-_LABELS = ("score", "judges", "difficulty", "caption", "group")
-
 
 class Stacked(nn.Module):
     """K models whose weights are rows of stacked ones, (K, *shape) each.
@@ -113,5 +111,5 @@ def _by_model(batch: Batch, models: int) -> dict[str, Any]:
     return {
         "streams": {name: (split(one.features), split(one.clips)) for name, one in batch.streams.items()},
         "attributes": {name: split(value) for name, value in batch.attributes.items()},
-        **{name: split(getattr(batch, name)) for name in _LABELS},
+        **{name: split(getattr(batch, name)) for name in batch.ROWS},
     }

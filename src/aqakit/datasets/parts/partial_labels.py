@@ -68,8 +68,8 @@ def without_column(labels: LabelSpec, share: str | None) -> LabelSpec:
 
 
 def without_labels(sample: Sample) -> Sample:
-    """Return the sample without score, marks, attributes and caption; the declared difficulty stays."""
-    return replace(sample, score=None, judges=None, attributes={}, caption=None)
+    """Return the sample without score, marks, attributes, caption and boundaries; what was declared stays."""
+    return replace(sample, score=None, judges=None, attributes={}, caption=None, boundaries=())
 
 
 def _count(share: str, total: int) -> int | None:

@@ -66,6 +66,14 @@ class Element:
         return 1.0 if self.rotation in ("forward", "back") else -1.0
 
     @property
+    def steps(self) -> tuple[str, ...]:
+        """What is declared, in order: the take-off, twists, somersaults with their position, and the entry."""
+        start = f"armstand {self.rotation}" if self.armstand else self.rotation
+        twists = (f"{self.twists / 2:g} twists",) if self.twists else ()
+        return (start, *twists, f"{self.somersaults / 2:g} somersaults {self.position}",
+                "entry head first" if self.headfirst else "entry feet first")  # fmt: skip
+
+    @property
     def attributes(self) -> dict[str, int]:
         """Class indices, coded as in MTL-AQA; somersaults and twists are counted in halves."""
         return {

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 FPS = 30
 PLATFORM = 10.0
+OPEN = 0.92
+"""Share of the flight after which the body is open for the entry."""
 _GRAVITY = 9.81
 
 JOINTS = (
@@ -167,7 +169,7 @@ def _poses(dive: Element, execution: Execution, tau: Floats) -> Floats:
         keys += [(first, fold), (last, fold)]
     end = _ENTRY if dive.headfirst else _FEET_FIRST
     sloppy = (6 * broken, 32 * bent, end[2], end[3] + 25 * broken, 1 - broken, 12 * broken, 12 * broken)
-    keys += [(0.92, sloppy), (1.06, sloppy), (1.2, end)]
+    keys += [(OPEN, sloppy), (1.06, sloppy), (1.2, end)]
     return np.radians(_between(keys, tau) * (1, 1, 1, 1, 180 / math.pi, 1, 1))
 
 

@@ -54,6 +54,13 @@ class Dive:
         """Times of take-off and of touching the water, and the number of frames."""
         return motion.timing(self.element, self.execution, self.rng(2))
 
+    @property
+    def boundaries(self) -> tuple[float, float]:
+        """Where take-off, flight and entry meet, as shares of the dive; the entry begins with the body open."""
+        when = self.timing
+        opened = when.takeoff + motion.OPEN * (when.touch - when.takeoff)
+        return when.takeoff * motion.FPS / when.frames, opened * motion.FPS / when.frames
+
 
 # Parts of the figure: two joints and the radius at each in metres.
 _LIMBS = tuple(
