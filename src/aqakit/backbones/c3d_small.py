@@ -81,7 +81,7 @@ class C3DSmall(VideoBackbone):
         colours = self.normalise(clips).movedim(2, -1)
         red, green, blue = colours.unbind(-1)  # a mean over the last axis takes several times as long
         brightness = (red + green + blue) / 3
-        x = colours.new_empty((*brightness.shape, 4))  # torch.cat along so short an axis takes several times as long
+        x = colours.new_empty((*brightness.shape, 4))  # torch.cat along so short an axis is slow
         x[..., :3] = colours
         x[:, :1, ..., 3] = 0
         x[:, 1:, ..., 3] = brightness.diff(dim=1)

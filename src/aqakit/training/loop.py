@@ -23,6 +23,7 @@ from aqakit.errors import RunError
 from aqakit.methods.parts.base import Method
 from aqakit.scores.distributions import ScoreDistribution, mixture
 from aqakit.system import distributed, processes
+from aqakit.system.allocator import keep_freed_memory
 from aqakit.training.assessor import Assessor
 from aqakit.training.batches import BatchSource, read_batches, scores_of
 from aqakit.training.ensemble import Ensemble
@@ -57,6 +58,7 @@ def fit(
         fingerprint: hash of everything that defines this run; a checkpoint of another run is refused.
         report: called after each epoch with its number and losses.
     """
+    keep_freed_memory()
     device = device_of(settings.device)
     for member in members:
         member.assessor.to(device)
