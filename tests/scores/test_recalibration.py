@@ -51,7 +51,7 @@ FAST = ("right", "3 times too narrow", "3 times too wide")
 
 
 @pytest.mark.parametrize("kind", [Conformal, Isotonic])
-@pytest.mark.parametrize("wrong", WRONG)
+@pytest.mark.parametrize("wrong", [w if w in FAST else pytest.param(w, marks=pytest.mark.slow) for w in WRONG])
 def test_intervals_cover_what_they_promise_however_wrong_the_spread(kind, wrong):
     predicted, score, later, later_score = _halves(*_wrong(wrong))
     calibrated = kind.fit(predicted, score).apply(later)
