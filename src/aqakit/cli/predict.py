@@ -11,10 +11,11 @@ from aqakit import training
 from aqakit.cli.common import CsvFile, JsonFile, complain
 from aqakit.errors import OptionError
 from aqakit.report import tables
-from aqakit.system.output import is_standard_output
+from aqakit.system.output import is_replaceable, is_standard_output
 
 if TYPE_CHECKING:
     from aqakit.training.exported import Exported
+    from aqakit.training.journal import Journal
     from aqakit.types import ScoreScale
 
 
@@ -34,12 +35,20 @@ def predict(
             metavar="FILE", help="Recording of the same person known to be right, which shifts the scores; repeatable."
         ),
     ] = None,
+    workers: Annotated[
+        int, typer.Option(min=0, help="Number of processes that share the work, by Ray; 0: only this one.")
+    ] = 0,
+    cluster: Annotated[
+        str | None, typer.Option(help="Ray cluster to use: host:port, or auto for the one on this machine.")
+    ] = None,
     json: JsonFile = None,
     csv: CsvFile = None,
 ) -> None:
     """Predict the scores of recordings with a finished run.
 
-    Print score, standard deviation and 90 % interval of each recording.
+    Print score, standard deviation and 90 % interval of each recording. With
+    --csv or --json, rows are kept as they are made: the same command goes on
+    where a killed one stopped.
     """
     if (manifest is None) == (not recordings):
         raise OptionError("give recordings to score, or --manifest FILE")
@@ -48,21 +57,28 @@ def predict(
     given = recordings or manifest
     assert given is not None
     if training.exported.is_exported(run):
-        if repetitions or calibrate_person:
+        if repetitions or calibrate_person or workers or cluster:
             raise OptionError(
-                "an exported network scores whole recordings; --repetitions and --calibrate-person need the run folder"
+                "an exported network scores whole recordings in this process; --repetitions, --calibrate-person, "
+                "--workers and --cluster need the run folder"
             )
         _predict_exported(training.exported.Exported(run), given, difficulty, json, csv)
         return
     loaded = training.run.load(run)
     shift = training.scoring.person(loaded, calibrate_person, difficulty) if calibrate_person else None
-    rows, failed = training.scoring.score_recordings(loaded, given, difficulty, repetitions=repetitions, shift=shift)
+    output = next((file for file in (csv, json) if file is not None and not is_standard_output(file)), None)
+    work = [loaded.description["fingerprint"], shift and shift.points]
+    journal = training.journal.Journal.beside(output if output and is_replaceable(output) else None, work)
+    rows, failed = training.scoring.score_recordings(
+        loaded, given, difficulty, repetitions=repetitions, shift=shift, workers=workers, cluster=cluster,
+        journal=journal,
+    )  # fmt: skip
     if rows:
         title = f"{loaded.recipe.method}, scores in {loaded.labels.scale.unit}"
         scoring = training.scoring
         with tables.beside(json, csv):
             tables.show(rows, title=title, notes=scoring.doubts(loaded, rows, shift), hide=scoring.DETAILS)
-    _finish(rows, failed, loaded.labels.scale, json, csv)
+    _finish(rows, failed, loaded.labels.scale, json, csv, journal)
 
 
 def _predict_exported(
@@ -79,11 +95,18 @@ def _predict_exported(
 
 
 def _finish(
-    rows: list[dict[str, Any]], failed: list[str], scale: ScoreScale, json: Path | None, csv: Path | None
+    rows: list[dict[str, Any]],
+    failed: list[str],
+    scale: ScoreScale,
+    json: Path | None,
+    csv: Path | None,
+    journal: Journal | None = None,
 ) -> None:
     """Write the rows, and say what could not be scored."""
     tables.write(rows, json, "json")
     tables.write(rows, csv, "csv")
+    if journal:
+        journal.remove()
     for sentence in (*training.scoring.off_scale(rows, scale), *failed):
         complain(sentence)
     if failed:

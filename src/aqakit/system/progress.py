@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import TypeVar
 
@@ -27,8 +27,8 @@ Downloaded = Callable[[int, int | None], None]
 console = terminal.console(stderr=True, quiet=not processes.is_first())
 
 
-def track(items: Sequence[T], description: str) -> Iterator[T]:
-    """Yield ``items`` and show a bar with the number done and the remaining time."""
+def track(items: Iterable[T], description: str, total: int | None = None) -> Iterator[T]:
+    """Yield ``items`` and show a bar with the number done and the remaining time; ``total`` is their number."""
     columns = (
         TextColumn("{task.description}", markup=False),
         BarColumn(),
@@ -39,7 +39,7 @@ def track(items: Sequence[T], description: str) -> Iterator[T]:
     )
     # transient: a finished bar disappears, to make room for the result
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
-        yield from bar.track(items, description=description)
+        yield from bar.track(items, description=description, total=total)
 
 
 @contextmanager

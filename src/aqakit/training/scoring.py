@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import closing
 from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from aqakit.datasets.parts.loading import load as load_dataset
 from aqakit.errors import AqakitError, DataError
+from aqakit.features.cluster import map_distributed
 from aqakit.recordings import repetitions as finding
 from aqakit.recordings import skeletons
 from aqakit.recordings.skeletons import LAYOUTS
@@ -16,11 +19,15 @@ from aqakit.recordings.video import Report
 from aqakit.scores.distributions import ScoreDistribution
 from aqakit.system.progress import track
 from aqakit.training import people
+from aqakit.training.journal import Journal
 from aqakit.training.people import Shift
 from aqakit.training.run import Run
 from aqakit.training.run_files import LEVEL, decode_descriptions
 from aqakit.training.trust import Provenance
 from aqakit.types import Batch, Sample, ScoreScale
+
+Scored = tuple[dict[str, Any] | None, str]
+"""The row of a recording; or None, and why it has none."""
 
 _READING = {
     "requested": "frames",
@@ -48,6 +55,9 @@ def score_recordings(
     *,
     repetitions: bool = False,
     shift: Shift | None = None,
+    workers: int = 0,
+    cluster: str | None = None,
+    journal: Journal | None = None,
 ) -> tuple[list[dict[str, Any]], list[str]]:
     """Return a row for each recording that can be scored, and an error message for each that cannot.
 
@@ -57,26 +67,58 @@ def score_recordings(
         difficulty: declared difficulty of the recordings that state none.
         repetitions: find the repetitions in each recording, and score each of them.
         shift: of the person in the recordings; it is a column of the rows.
+        workers: processes that share the work, each with the run in memory; 0: this one, or one a machine of a cluster.
+        cluster: address of a Ray cluster, host:port or ``auto``.
+        journal: keeps the rows as they are made, and has those that a killed command made.
     """
     samples = _manifest(run, recordings) if isinstance(recordings, Path) else _samples(run, recordings)
-    rows: list[dict[str, Any]] = []
     failed: list[str] = []
     if repetitions:
         samples = _divided(run, samples, failed)
-    for sample in track(samples, "scoring"):
-        if sample.difficulty is None and difficulty is not None:
-            sample = replace(sample, difficulty=difficulty)
-        try:
-            reports: list[Report] = []
-            video = run.embed([sample], reports)
-            answer = run.answer(video, shift.points if shift else None).select(0)
-            row = _row(sample, answer, run.labels.scale) | _trusted(run, sample, video)
-            row |= {"shift": shift.points} if shift else {}
-            row |= reading(reports[0]) | _seen(run, sample)
-            rows.append(row | next(decode_descriptions(run.describe(video), run.labels), {}))
-        except AqakitError as error:
-            failed.append(str(error))
-    return rows, failed
+    told = [replace(s, difficulty=difficulty) if s.difficulty is None else s for s in samples]
+    journal = journal or Journal(None, None)
+    rows = {s.id: row for s in told if (row := journal.get(s)) is not None}
+    left = [s for s in told if s.id not in rows]
+    with closing(_scored(run, left, shift, workers, cluster)) as answers:
+        for sample, (row, fault) in track(answers, "scoring", len(left)):
+            if row is None:
+                failed.append(fault)
+                continue
+            rows[sample.id] = row
+            journal.add(sample, row)
+    return [rows[s.id] for s in told if s.id in rows], failed
+
+
+def _scored(
+    run: Run, samples: Sequence[Sample], shift: Shift | None, workers: int, cluster: str | None
+) -> Generator[tuple[Sample, Scored], None, None]:
+    """Yield samples with their rows, or with why they have none; in any order if several processes work."""
+    if not workers and cluster is None:
+        for sample in samples:
+            yield sample, _score(run, shift, sample)
+        return
+    prepare = partial(_prepare, run.folder.absolute(), shift)
+    with closing(map_distributed(samples, prepare, workers=workers, address=cluster)) as answers:
+        for sample, answer in answers:
+            yield sample, answer or (None, f"{sample.id}: every process that scored it died; is there memory for it?")
+
+
+def _prepare(folder: Path, shift: Shift | None) -> Callable[[Sequence[Sample]], Iterator[Scored]]:
+    return partial(map, partial(_score, Run.load(folder), shift))
+
+
+def _score(run: Run, shift: Shift | None, sample: Sample) -> Scored:
+    """The row of one sample, or None and what is wrong with it."""
+    try:
+        reports: list[Report] = []
+        video = run.embed([sample], reports)
+        answer = run.answer(video, shift.points if shift else None).select(0)
+        row = _row(sample, answer, run.labels.scale) | _trusted(run, sample, video)
+        row |= {"shift": shift.points} if shift else {}
+        row |= reading(reports[0]) | _seen(run, sample)
+        return row | next(decode_descriptions(run.describe(video), run.labels), {}), ""
+    except AqakitError as error:
+        return None, str(error)
 
 
 def person(run: Run, recordings: Sequence[Path], difficulty: float | None = None) -> Shift:
