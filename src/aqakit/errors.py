@@ -31,3 +31,9 @@ class WeightsError(AqakitError):
 
 class RunError(AqakitError):
     """A run folder that is missing, unfinished or of other settings."""
+
+
+class TimeLimitError(AqakitError):
+    """The time that was given is over; the same command goes on where it stopped."""
+
+    exit_code = 75

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -12,8 +13,8 @@ from aqakit.report import tables
 from aqakit.system import terminal
 
 if TYPE_CHECKING:
+    from aqakit.training.logs import EpochReport
     from aqakit.training.run import Run
-    from aqakit.training.train import EpochReport
 
 errors = terminal.console(stderr=True)
 
@@ -41,11 +42,22 @@ def show_descriptions(run: Run) -> None:
 
 
 def print_epoch(epochs: int) -> EpochReport:
-    """Return a callback that prints losses to standard error: every epoch on a terminal, about ten times in a log."""
+    """Return a callback that prints losses and the time left: every epoch on a terminal, about ten times in a log."""
+    seen: list[tuple[int, float]] = []  # of the first epoch in this process
 
     def report(epoch: int, losses: dict[str, float]) -> None:
+        seen.append((epoch, time.monotonic()))
         if errors.is_terminal or (epoch + 1) % max(1, epochs // 10) == 0:
             terms = "  ".join(f"{name} {value:.4g}" for name, value in losses.items())
-            errors.print(f"epoch {epoch + 1}/{epochs}  {terms}", end="\r" if errors.is_terminal else "\n")
+            left = _left(epochs - epoch - 1, *seen[0], epoch)
+            errors.print(f"epoch {epoch + 1}/{epochs}  {terms}{left}", end="\r" if errors.is_terminal else "\n")
 
     return report
+
+
+def _left(epochs: int, first: int, since: float, last: int) -> str:
+    """The time that some epochs will take, as those from ``first`` to ``last`` did; empty until there are two."""
+    if not epochs or last == first:
+        return ""
+    seconds = round(epochs * (time.monotonic() - since) / (last - first))
+    return f"  {seconds // 3600}:{seconds // 60 % 60:02d}:{seconds % 60:02d} left" + " " * 4 * errors.is_terminal

@@ -54,6 +54,12 @@ def _parameters(name: str, completing: bool) -> list[inspect.Parameter]:
         option("backbone", BACKBONE, "--backbone", required=True, kind=list[str]),
         option("weights", "weights for the backbone that takes them", "--weights"),
         option("out", "folder to write the run to", "--out", "-o", required=True),
+        option(
+            "time_limit",
+            "stop after this time, such as 90m, at the end of an epoch; called again, go on",
+            "--time-limit",
+        ),
+        option("log", "csv or tensorboard: write the losses of every epoch to the run folder", "--log"),
         *own,
         *run_and_loop(completing),
     ]

@@ -181,7 +181,10 @@ def _recipe(
     method: str, dataset: str, backbones: Sequence[str], root: Path | str | None, options: Mapping[str, Any]
 ) -> Recipe:
     name, own = discovery.parse_spec(method)
-    return make_recipe(name, data=dataset, backbone=backbones, root=root, **options, **own)
+    recipe = make_recipe(name, data=dataset, backbone=backbones, root=root, **options, **own)
+    if recipe.settings.patience:
+        raise OptionError("patience stops folds at different epochs, and the rules of a table compare the same ones")
+    return recipe
 
 
 def _check_names(methods: Sequence[str], backbones: Sequence[str], options: Mapping[str, Any]) -> None:

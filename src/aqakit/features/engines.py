@@ -25,7 +25,7 @@ from aqakit.backbones.parts.base import Backbone
 from aqakit.errors import OptionError
 
 Name = Literal["torch", "openvino"]
-Precision = Literal["float32", "bfloat16", "int8"]
+Precision = Literal["float32", "bfloat16", "float16", "int8"]
 Clips = NDArray[Any]
 Forward = Callable[[Clips], Tensor]
 
@@ -67,8 +67,8 @@ class Torch(Engine):
 
     def _forward(self, backbone: Backbone, clips: Clips) -> Tensor:
         device = next((p.device for p in backbone.parameters()), torch.device("cpu"))
-        lower = self.precision == "bfloat16"
-        with _exact_float32(), torch.autocast(device.type, torch.bfloat16, enabled=lower):
+        lower = getattr(torch, self.precision)
+        with _exact_float32(), torch.autocast(device.type, lower, enabled=lower != torch.float32):
             return backbone(torch.from_numpy(clips).to(device)).float().cpu()
 
     def fingerprint(self) -> dict[str, Any]:
@@ -137,7 +137,8 @@ def make(name: str = "torch", precision: str = "float32", calibration: Path | No
 
     Args:
         name: ``torch`` or ``openvino``.
-        precision: ``float32``; ``bfloat16``; or, for OpenVINO only, ``int8``, which distorts features: measure first.
+        precision: ``float32``; ``bfloat16``; ``float16``, in PyTorch only; or, in OpenVINO only, ``int8``, which
+            distorts features: measure first.
         calibration: a representative recording to calibrate the ranges of int8.
 
     Raises:
@@ -150,6 +151,8 @@ def make(name: str = "torch", precision: str = "float32", calibration: Path | No
         raise OptionError("precision int8 and a calibration recording, --calibration FILE, belong together")
     if calibration is not None and not calibration.is_file():
         raise OptionError(f"{calibration}: the calibration file for int8 is not there")
+    if name == "openvino" and precision == "float16":
+        raise OptionError("the engine openvino has no float16 on processors; give bfloat16, or --engine torch")
     if name == "openvino":
         return OpenVINO(precision, calibration)  # type: ignore[arg-type]
     if precision == "int8":

@@ -227,6 +227,8 @@ def _method(label: str, runs: Sequence[Run]) -> MethodResult:
     for run in ordered:
         if ids.setdefault(str(run.recipe.fold), run.ids("test")) != run.ids("test"):
             raise RunError(f"{run.folder}: tests on other samples than another seed of {label}; train it again")
+    if len({len(run.description["losses"]) for run in ordered}) > 1:
+        raise RunError(f"{label}: its runs stopped after different numbers of epochs; train them without --patience")
     settings = runs[0].recipe.settings
     wanted = {"held-out": "held-out", "best-validation": "validation"}.get(settings.select)
     rule = settings.select if wanted in runs[0].splits() else "last"

@@ -101,6 +101,11 @@ def mean(values: dict[str, float]) -> dict[str, float]:
     return dict(zip(values, (total / processes.size()).tolist(), strict=True))
 
 
+def any_of(flag: bool) -> bool:
+    """Whether a flag is set in any process, the same answer in all."""
+    return mean({"set": float(flag)})["set"] > 0
+
+
 def broadcast(tensors: Iterable[Tensor]) -> None:
     """Broadcast the values of the first process to all others, in place."""
     if processes.size() > 1:

@@ -9,6 +9,8 @@ from __future__ import annotations
 import math
 import re
 
+from aqakit.errors import OptionError
+
 _NUMBER = re.compile(r"[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
 _NOT_FINITE = re.compile(r"[+-]?(?:inf|infinity|nan)", re.IGNORECASE)
 _GROUPED = re.compile(r"[+-]?[1-9][0-9]{0,2}[.,][0-9]{3}")
@@ -67,3 +69,20 @@ def whole(text: str) -> int:
     if not 0 <= value <= _EXACT or not value.is_integer():
         raise ValueError("is not a whole number of 0 or more")
     return int(value)
+
+
+def duration(value: float | str) -> float:
+    """Return seconds: a number, or text such as ``45s``, ``90m`` or ``1.5h``.
+
+    Raises:
+        OptionError: it is no positive time.
+
+    >>> duration("90m"), duration("1.5h"), duration(30)
+    (5400.0, 5400.0, 30.0)
+    """
+    found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([smh]?)", str(value).strip(), re.ASCII)
+    seconds = float(found[1]) * {"": 1, "s": 1, "m": 60, "h": 3600}[found[2]] if found else 0.0
+    seconds = float(value) if isinstance(value, int | float) else seconds
+    if not seconds > 0:
+        raise OptionError(f"{value!r} is no time; write 45s, 90m or 1.5h")
+    return seconds

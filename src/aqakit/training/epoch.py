@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from aqakit.errors import RunError
 from aqakit.system import distributed, processes
-from aqakit.training.assessor import Losses
+from aqakit.training.assessor import Assessor, Losses
 from aqakit.training.batches import BatchSource, CachedFeatures, has_score, joint_batch, read_batches, share_memory
 from aqakit.training.optimizer import make_optimizer
 from aqakit.training.settings import Settings
@@ -36,7 +36,10 @@ def _state(members: Sequence[Member], losses: nn.Module, settings: Settings, row
     batches = len(list(_batches(members[0].train, settings, torch.Generator().manual_seed(0), rows)))
     trained = losses if isinstance(losses, Stacked) else members[0].assessor
     made = make_optimizer(trained, settings, settings.epochs * -(-batches // settings.accumulate))
-    return ModelState(members, losses, *made, rows)
+    precise = trained.precision if isinstance(trained, Assessor) and trained.live else torch.float32
+    device = next(trained.parameters()).device.type
+    scaler = torch.amp.GradScaler(device, enabled=precise == torch.float16)
+    return ModelState(members, losses, *made, rows, scaler)
 
 
 def train_epoch(state: ModelState, settings: Settings, epoch: int, device: torch.device) -> dict[str, float]:
@@ -61,7 +64,7 @@ def train_epoch(state: ModelState, settings: Settings, epoch: int, device: torch
     with closing(_read(state, batches, generators[0], device)) as steps:
         for number, (batch, weight) in enumerate(steps, start=1):
             terms = {name: weight * term for name, term in state.losses(batch).items()}
-            (torch.stack(list(terms.values())).sum() / settings.accumulate).backward()
+            state.scaler.scale(torch.stack(list(terms.values())).sum() / settings.accumulate).backward()
             if number % settings.accumulate == 0 or number == len(batches):
                 state.step(settings.clip_norm)
             for name, term in terms.items():

@@ -13,13 +13,13 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import closing
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import torch
 
-from aqakit.errors import RunError
+from aqakit.errors import OptionError, RunError, TimeLimitError
 from aqakit.methods.parts.base import Method
 from aqakit.scores.distributions import ScoreDistribution, mixture
 from aqakit.system import distributed, processes
@@ -46,6 +46,7 @@ def fit(
     folder: Path | None = None,
     fingerprint: str = "",
     report: Callable[[int, dict[str, float]], None] = lambda epoch, losses: None,
+    time_limit: float | None = None,
 ) -> History:
     """Train the members of a run in place, epoch by epoch together, and return the predictions of every epoch.
 
@@ -57,9 +58,15 @@ def fit(
         folder: folder for checkpoints; None for no checkpoints.
         fingerprint: hash of everything that defines this run; a checkpoint of another run is refused.
         report: called after each epoch with its number and losses.
+        time_limit: seconds after which training stops, at the end of an epoch, with a checkpoint in the folder.
+
+    Raises:
+        TimeLimitError: the time was over before the last epoch.
+        RunError: training diverged.
     """
     keep_freed_memory()
     device = device_of(settings.device)
+    deadline = math.inf if time_limit is None else time.monotonic() + time_limit
     for member in members:
         member.assessor.to(device)
         _remember(member.assessor, member.train, device)
@@ -69,7 +76,10 @@ def fit(
         history.best = 0
     else:
         state = TrainingState(make_states(members, settings), history, fingerprint)
-        _train(state, members, watched, settings, scale, folder, report, device)
+        if settings.compile:
+            _compile(members)
+        with _tf32(settings.tf32, device):
+            _train(state, members, watched, settings, scale, folder, report, device, deadline)
     history.answers = {n: [predict(one.assessor, s, device) for one in members] for n, s in watched.items()}
     return history
 
@@ -83,29 +93,62 @@ def _train(
     folder: Path | None,
     report: Callable[[int, dict[str, float]], None],
     device: torch.device,
+    deadline: float,
 ) -> None:
     history, start = state.history, state.load(folder / RESUME_FILE) if folder else 0
     for member in members:
         distributed.broadcast(member.assessor.state_dict().values())
     saved = time.monotonic()
     for epoch in range(start, settings.epochs):
+        if settings.patience and state.stale(epoch - 1) >= settings.patience:
+            history.notes.append(f"stopped after epoch {epoch}: {settings.patience} epochs in a row were no better")
+            break
         history.losses.append(_mean([train_epoch(one, settings, epoch, device) for one in state.states]))
-        for member in members:
-            if member.assessor.live:  # its features have changed
-                distributed.broadcast(member.assessor.live.buffers())
-                _remember(member.assessor, member.train, device)
+        _settle(members, device)
         _predict_all(history, members, watched, device)
         _check_scale(history, scale, epoch)
         state.keep_best(_value(history, members, watched, settings), epoch)
         report(epoch, history.losses[-1])
-        if folder and processes.is_first() and time.monotonic() - saved > _SECONDS_BETWEEN_CHECKPOINTS:
+        over = epoch + 1 < settings.epochs and distributed.any_of(time.monotonic() > deadline)
+        due = over or time.monotonic() - saved > _SECONDS_BETWEEN_CHECKPOINTS
+        if folder and due and processes.is_first():
             state.save(folder / RESUME_FILE, epoch)
             saved = time.monotonic()
+        if over:
+            where = f"after epoch {epoch + 1} of {settings.epochs}"
+            raise TimeLimitError(f"the time limit was reached {where}; the same command goes on there")
     state.restore_best()
     for one in state.states:
         if isinstance(one.losses, Stacked):
             one.losses.separate()
     history.notes += _notes(state, settings)
+
+
+def _settle(members: Sequence[Member], device: torch.device) -> None:
+    """Bring what depends on a live backbone up to date: its features have changed."""
+    for member in members:
+        if member.assessor.live:
+            distributed.broadcast(member.assessor.live.buffers())
+            _remember(member.assessor, member.train, device)
+
+
+def _compile(members: Sequence[Member]) -> None:
+    for member in members:
+        for backbone in member.assessor.live.values():
+            backbone.compile()
+
+
+@contextmanager
+def _tf32(allowed: bool, device: torch.device) -> Iterator[None]:
+    """Let the GPU round the factors of matrix products to 10 bits, meanwhile; it does so in convolutions anyway."""
+    if allowed and device.type != "cuda":
+        raise OptionError(f"tf32 is for NVIDIA GPUs, and this run is trained on {device}; leave it out")
+    before = torch.get_float32_matmul_precision()
+    torch.set_float32_matmul_precision("high" if allowed else before)
+    try:
+        yield
+    finally:
+        torch.set_float32_matmul_precision(before)
 
 
 def _predicted(members: Sequence[Member], watched: Mapping[str, BatchSource]) -> list[str]:

@@ -11,12 +11,15 @@ from aqakit.training.assessor import Assessor
 from aqakit.training.settings import Settings
 from aqakit.training.stacked import Stacked
 
+DECAY = 0.1
+"""What the schedules step and multi-step multiply the rate by."""
+
 
 def make_optimizer(
     model: Assessor | Stacked, settings: Settings, steps: int
 ) -> tuple[torch.optim.Optimizer, torch.optim.lr_scheduler.LRScheduler]:
     """Return optimiser and scheduler for ``steps`` steps; live backbones have their own learning rate."""
-    rate = settings.learning_rate
+    rate, per_epoch = settings.learning_rate, steps // settings.epochs
     live = list(model.live.parameters()) if isinstance(model, Assessor) else []
     own = list(model.method.parameters() if isinstance(model, Assessor) else model.parameters())
     groups: list[dict[str, Any]] = [{"params": own, "lr": rate}]
@@ -34,6 +37,12 @@ def make_optimizer(
         "cosine": lambda: torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps),
         "one-cycle": lambda: torch.optim.lr_scheduler.OneCycleLR(
             optimizer, [g["lr"] for g in groups], total_steps=steps, pct_start=0.2
+        ),
+        "step": lambda: torch.optim.lr_scheduler.StepLR(
+            optimizer, per_epoch * (settings.decay_every or settings.epochs), settings.decay or DECAY
+        ),
+        "multi-step": lambda: torch.optim.lr_scheduler.MultiStepLR(
+            optimizer, [per_epoch * epoch for epoch in settings.milestones or ()], settings.decay or DECAY
         ),
     }
     return optimizer, schedules[settings.schedule]()

@@ -99,7 +99,8 @@ class Recipe:
         backbones = tuple((name, options) for name, options in stored["backbones"])
         shift = stored.get("shift", 0)
         kept = {"backbones": backbones, "shift": tuple(shift) if isinstance(shift, list) else shift}
-        return cls(**{**stored, **kept, "settings": Settings(**stored["settings"])})
+        loop: dict[str, Any] = {n: tuple(v) if isinstance(v, list) else v for n, v in stored["settings"].items()}
+        return cls(**{**stored, **kept, "settings": Settings(**loop)})
 
     def to_json(self) -> dict[str, Any]:
         """Return JSON values from which :meth:`from_json` restores the recipe."""
@@ -125,6 +126,8 @@ def make_recipe(
     chosen = [discovery.parse_spec(text) for text in ([backbone] if isinstance(backbone, str) else backbone)]
     for known, _ in chosen:  # a misspelt name is found before any data are loaded
         discovery.file_of("backbones", known)
+    loop_settings = Settings(**configuration.configure("training", Settings, settings))
+    loop_settings.check()
     return Recipe(
         method=method,
         options=configuration.configure(f"method {method}", module.build, theirs),
@@ -132,7 +135,7 @@ def make_recipe(
         root=str(user_path(root)) if root is not None else None,
         data_options=data_options,
         backbones=tuple(chosen),
-        settings=Settings(**configuration.configure("training", Settings, settings)),
+        settings=loop_settings,
         **_settled(configuration.configure("run", run_options, shared)),
     )
 

@@ -6,10 +6,15 @@ from dataclasses import dataclass
 from typing import Annotated, Literal
 
 import torch
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
 from aqakit.errors import OptionError
 from aqakit.system import distributed
+
+
+def _numbers(value: object) -> object:
+    """A list of numbers, such as 30,60."""
+    return tuple(part.strip() for part in value.split(",")) if isinstance(value, str) else value
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,8 +30,20 @@ class Settings:
     weight_decay: Annotated[float, Field(ge=0, description="weight decay of all parameters")] = 0.05
     optimizer: Annotated[Literal["adam", "adamw", "sgd"], Field(description="sgd uses momentum 0.9")] = "adamw"
     schedule: Annotated[
-        Literal["constant", "cosine", "one-cycle"], Field(description="learning-rate schedule over all steps")
+        Literal["constant", "cosine", "one-cycle", "step", "multi-step"],
+        Field(description="learning-rate schedule over all steps"),
     ] = "cosine"
+    decay_every: Annotated[
+        int | None, Field(gt=0, description="epochs after which schedule step lowers the rate, again and again")
+    ] = None
+    milestones: Annotated[
+        tuple[int, ...] | None,
+        BeforeValidator(_numbers),
+        Field(description="epochs after which schedule multi-step lowers the rate, such as 30,60"),
+    ] = None
+    decay: Annotated[
+        float | None, Field(gt=0, lt=1, description="what step and multi-step multiply the rate by (0.1)")
+    ] = None
     accumulate: Annotated[int, Field(gt=0, description="batches over which gradients are accumulated for one step")] = 1
     clip_norm: Annotated[float | None, Field(gt=0, description="maximum gradient norm of a step")] = 1.0
     labelled_share: Annotated[
@@ -37,8 +54,32 @@ class Settings:
         Literal["held-out", "last", "best-validation"],
         Field(description="which epoch's weights the run keeps; held-out: the last one, for a single member"),
     ] = "held-out"
+    patience: Annotated[
+        int | None, Field(gt=0, description="stop after so many epochs without a better one, by the rule of select")
+    ] = None
+    tf32: Annotated[bool, Field(description="let NVIDIA GPUs multiply in TensorFloat-32")] = False
+    compile: Annotated[bool, Field(description="compile fine-tuned backbones with torch.compile")] = False
     seed: Annotated[int, Field(ge=0, description="random seed")] = 0
     device: Annotated[str, Field(description="auto, cpu, cuda, cuda:1 …")] = "auto"
+
+    def check(self) -> None:
+        """Check options that belong together.
+
+        Raises:
+            OptionError: one would be ignored, or one that is needed is missing.
+        """
+        needs = {"step": "decay_every", "multi-step": "milestones"}
+        for schedule, name in needs.items():
+            if (getattr(self, name) is not None) != (self.schedule == schedule):
+                raise OptionError(f"training: schedule {schedule} and {name} belong together; give both, or neither")
+        if self.decay is not None and self.schedule not in needs:
+            raise OptionError("training: decay is for the schedules step and multi-step; leave it out")
+        if self.milestones is not None and list(self.milestones) != sorted(set(self.milestones)):
+            raise OptionError("training: milestones should rise, such as 30,60")
+        if self.milestones is not None and not (self.milestones and self.milestones[0] > 0):
+            raise OptionError("training: milestones are numbers of epochs, from 1")
+        if self.patience is not None and self.select == "last":
+            raise OptionError("training: patience needs a rule that compares epochs; leave out --select last")
 
 
 def device_of(name: str) -> torch.device:

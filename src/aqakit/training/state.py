@@ -69,6 +69,7 @@ class ModelState:
         optimizer: of the weights of ``losses``.
         scheduler: its schedule.
         rows: labelled samples that a member is trained on in an epoch, the same for all members of a run.
+        scaler: keeps gradients in the range of float16; it does nothing at other precisions.
     """
 
     members: Sequence[Member]
@@ -76,14 +77,17 @@ class ModelState:
     optimizer: torch.optim.Optimizer
     scheduler: torch.optim.lr_scheduler.LRScheduler
     rows: int
+    scaler: torch.amp.GradScaler = field(default_factory=lambda: torch.amp.GradScaler("cpu", enabled=False))
 
     def step(self, clip_norm: float | None) -> None:
         """Take one step of the optimiser and its schedule with the accumulated gradients."""
+        self.scaler.unscale_(self.optimizer)
         if clip_norm is not None and isinstance(self.losses, Stacked):
             self.losses.clip_gradients(clip_norm)
         elif clip_norm is not None:
             nn.utils.clip_grad_norm_(self.losses.parameters(), clip_norm)
-        self.optimizer.step()
+        self.scaler.step(self.optimizer)
+        self.scaler.update()
         self.optimizer.zero_grad(set_to_none=True)
         self.scheduler.step()
 
@@ -93,6 +97,7 @@ class ModelState:
             "models": [member.assessor.state_dict() for member in self.members],
             "optimizer": self.optimizer.state_dict(),
             "scheduler": self.scheduler.state_dict(),
+            "scaler": self.scaler.state_dict(),
         }
 
     def load_state_dict(self, stored: dict[str, Any]) -> None:
@@ -101,6 +106,8 @@ class ModelState:
             member.assessor.load_state_dict(values)
         self.optimizer.load_state_dict(stored["optimizer"])
         self.scheduler.load_state_dict(stored["scheduler"])
+        if self.scaler.is_enabled():
+            self.scaler.load_state_dict(stored["scaler"])
 
 
 @dataclass
@@ -112,6 +119,10 @@ class TrainingState:
     fingerprint: str
     best_value: tuple[float, ...] | None = None
     best_weights: list[dict[str, Tensor]] | None = None
+
+    def stale(self, epoch: int) -> int:
+        """Number of epochs since the best one."""
+        return epoch - self.history.best
 
     def keep_best(self, value: tuple[float, ...] | None, epoch: int) -> None:
         """Keep the weights of an epoch if its value is the highest so far; without values, those of the last epoch."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import platform
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, cast
@@ -20,20 +20,19 @@ from aqakit.scores.cross_conformal import CrossConformal
 from aqakit.scores.distributions import ScoreDistribution
 from aqakit.system import distributed, processes
 from aqakit.system.files import in_utf8, sweep, user_path, write_text
+from aqakit.system.numbers import duration
 from aqakit.training import long_videos, run_files, run_json, trust
 from aqakit.training.assessor import Assessor, Target, check_difficulty
 from aqakit.training.batches import BatchSource, has_score, scores_of
 from aqakit.training.data import PreparedData, RunSplit, prepare
 from aqakit.training.ensemble import Ensemble
+from aqakit.training.logs import EpochReport, Log, logged
 from aqakit.training.loop import describe, fit
 from aqakit.training.recipe import Recipe, assemble_members, make_recipe, member_seeds
 from aqakit.training.run import Run
 from aqakit.training.settings import device_of
 from aqakit.training.state import RESUME_FILE, History, Member
 from aqakit.training.summary import TrainingSummary
-
-EpochReport = Callable[[int, dict[str, float]], None]
-"""Callback after each epoch, with its number and losses."""
 
 
 def silent(epoch: int, losses: dict[str, float]) -> None:
@@ -46,6 +45,8 @@ def execute(
     folder: Path,
     *,
     report: EpochReport = silent,
+    time_limit: float | None = None,
+    log: Log | None = None,
 ) -> Run:
     """Train, predict and write one run; resume a killed run; return a finished run unchanged.
 
@@ -68,6 +69,7 @@ def execute(
         folder.mkdir(parents=True, exist_ok=True)
         sweep(folder)
         run_json.write(folder, {**description, "status": "running"})
+        report = logged(log, folder, report)
     ensemble = assemble_members(recipe, prepared.dataset.labels)
     train = prepared.training_set(split)
     watched = {n: prepared.subset(ids) for n, ids in (("validation", split.validation), ("test", split.test)) if ids}
@@ -85,6 +87,7 @@ def execute(
         folder=folder,
         fingerprint=fingerprint,
         report=report,
+        time_limit=time_limit,
     )
     if processes.is_first():
         whole, device = _groups(split, train) is not None, device_of(recipe.settings.device)
@@ -119,6 +122,8 @@ def train(
     root: Path | str | None = None,
     cache: Path | str | None = None,
     report: EpochReport = silent,
+    time_limit: float | str | None = None,
+    log: Log | None = None,
     **options: Any,
 ) -> Run:
     """Train a method on a data set and return the run; under ``torchrun``, all processes train it together.
@@ -131,15 +136,20 @@ def train(
         root: path of the data set; for ``manifest`` the CSV file.
         cache: folder of the feature cache; the default is ``$AQAKIT_CACHE`` or ``~/.cache/aqakit``.
         report: called after each epoch with its number and losses.
+        time_limit: seconds, or text such as ``"90m"``, after which training stops at the end of an epoch; the same call
+            goes on there.
+        log: ``csv`` or ``tensorboard``: write the losses of every epoch into the run folder.
         options: options of the method, of :class:`~aqakit.training.recipe.Recipe` (``task``, ``fold``, ``target`` …)
             and of :class:`~aqakit.training.settings.Settings` (``epochs``, ``seed`` …).
     """
     recipe = make_recipe(method, data=data, backbone=backbone, root=root, **options)
+    seconds = time_limit if time_limit is None else duration(time_limit)
     folder = in_utf8(user_path(out))
     with distributed.process_group():
         with distributed.first_then_others():
             prepared = prepare(recipe, in_utf8(user_path(cache)) if cache else None)
-        return execute(recipe, prepared, folder, report=report if processes.is_first() else silent)
+        own = report if processes.is_first() else silent
+        return execute(recipe, prepared, folder, report=own, time_limit=seconds, log=log)
 
 
 def _fingerprint(recipe: Recipe, prepared: PreparedData, split: RunSplit) -> str:
@@ -153,6 +163,15 @@ def _check_selection(recipe: Recipe, split: RunSplit) -> None:
         raise OptionError(
             "select best-validation needs validation samples, and there are none; give --validation 0.2 or more"
         )
+    if recipe.settings.patience and recipe.settings.select == "held-out" and not split.parts:
+        raise OptionError(
+            "patience compares epochs on samples that were held out, and there are none; give --members 5, or "
+            "--validation 0.2 with --select best-validation"
+        )
+    if recipe.settings.compile and not recipe.finetune:
+        raise OptionError("compile is for a backbone that is trained, and this one is frozen; leave it out")
+    if recipe.precision == "int8" and recipe.finetune:
+        raise OptionError("a backbone cannot be trained in int8; give --precision bfloat16")
 
 
 def _check_source(source: BatchSource, target: Target) -> None:
