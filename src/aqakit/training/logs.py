@@ -65,7 +65,7 @@ def _rows_before(file: Path, epoch: int) -> list[dict[str, str]]:
 
 def _tensorboard(folder: Path) -> EpochReport:
     try:
-        from torch.utils.tensorboard import SummaryWriter
+        library = importlib.import_module("torch.utils.tensorboard")
     except ImportError:
         raise OptionError("TensorBoard is not installed: pip install 'aqakit[logs]', or give --log csv") from None
     writers: list[Any] = []
