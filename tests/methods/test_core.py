@@ -36,6 +36,12 @@ def test_the_published_tree_has_its_published_size():
     assert sum(p.numel() for p in method.parameters()) == 2_510_382
 
 
+def voters(method, difficulty):
+    """Voters of videos with these declared difficulties."""
+    asked = batch(videos=len(difficulty)).replace(difficulty=torch.tensor(difficulty))
+    return method.voters_of(asked, method.pool(asked.features, asked.clips)).tolist()
+
+
 def by_grouped_convolutions(tree, x):
     """The tree as the paper's figure has it: one grouped convolution for all the nodes of a level."""
 
@@ -139,8 +145,7 @@ def test_the_edges_of_mtl_aqa_are_the_published_ones(shared_data, target):
 
 def test_voters_are_of_the_same_difficulty_then_of_the_nearest():
     method = remembering([10.0, 20.0, 30.0, 40.0, 50.0], [2.0, 3.0, 2.0, 2.5, NAN], voters=3)
-    asked = torch.tensor([2.0, 3.0, 2.9])
-    assert method.voters_of(asked).tolist() == [
+    assert voters(method, [2.0, 3.0, 2.9]) == [
         [0, 2, 3],
         [0, 1, 3],
         [0, 1, 3],
@@ -149,18 +154,17 @@ def test_voters_are_of_the_same_difficulty_then_of_the_nearest():
 
 def test_equally_near_voters_are_spread_over_the_scores():
     method = remembering([float(s) for s in range(12)], [2.0] * 11 + [3.0], voters=3)
-    unknown = method.voters_of(torch.tensor([NAN]))
-    assert method.voters_of(torch.tensor([2.0])).tolist() == [[1, 5, 9]]
-    assert unknown.tolist() == [[1, 5, 9]]
+    assert voters(method, [2.0]) == [[1, 5, 9]]
+    assert voters(method, [NAN]) == [[1, 5, 9]]
     method.voters = 1
-    assert method.voters_of(torch.tensor([2.0, 3.0])).tolist() == [[5], [11]]
+    assert voters(method, [2.0, 3.0]) == [[5], [11]]
     method.voters = 50
-    assert method.voters_of(torch.tensor([2.0])).tolist() == [list(range(12))]
+    assert voters(method, [2.0]) == [list(range(12))]
 
 
 def test_undeclared_difficulties_are_alike_and_far_from_all_others():
     method = remembering([10.0, 20.0, 30.0, 40.0], [NAN, 4.1, NAN, 1.5], voters=2)
-    assert method.voters_of(torch.tensor([NAN, 2.0])).tolist() == [[0, 2], [1, 3]]
+    assert voters(method, [NAN, 2.0]) == [[0, 2], [1, 3]]
     assert all(memory.isfinite().all() for memory in method.buffers())  # a checkpoint may hold no NaN
 
 
@@ -210,10 +214,10 @@ def test_the_votes_are_the_most_probable_leaf_of_each_voter():
     log_probability, outputs, _ = method.votes(test)
     low, width = intervals(method.edges)
     expected = []
-    for row, voters in enumerate(method.voters_of(test.difficulty).tolist()):
+    for row, chosen in enumerate(voters(method, test.difficulty.tolist())):
         leaves = [int(log_probability[row, v].argmax()) for v in range(4)]
         moves = [low[k] + width[k] * outputs[row, v, k, 0] for v, k in enumerate(leaves)]
-        expected.append(sum(method.scores[e] + move for e, move in zip(voters, moves, strict=True)) / 4)
+        expected.append(sum(method.scores[e] + move for e, move in zip(chosen, moves, strict=True)) / 4)
     torch.testing.assert_close(method.predict(test).mean, torch.stack(expected))
 
 

@@ -35,7 +35,7 @@ def test_the_answer_is_the_mixture_of_all_leaves_of_all_voters():
     answer = method.predict(test)
     log_probability, outputs, _ = method.votes(test)
     low, width = intervals(method.edges)
-    exemplar = method.scores[method.voters_of(test.difficulty)][..., None]
+    exemplar = method.scores[method.voters_of(test, method.pool(test.features, test.clips))][..., None]
     leaves = distributions.Normal(
         exemplar + low + width * outputs[..., 0], width * (4 * torch.tanh(outputs[..., 1] / 8)).exp()
     )

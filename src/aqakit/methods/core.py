@@ -4,7 +4,8 @@ It predicts the score difference between a video and exemplars with known scores
 
 A regression tree classifies the difference into intervals that are equally frequent in training, and regresses the
 position within the interval (Yu et al., section 3). Published settings: with ``target=total`` the exemplars have the
-same difficulty; with ``target=score`` they are arbitrary (``match=none``). Where paper, public code and this
+same difficulty; with ``target=score`` they are arbitrary (``match=none``). ``match=kind``
+compares with the same dive number. Where paper, public code and this
 implementation differ:
 
 - *differences outside every leaf*: the code labels them as the most negative leaf; here they belong to the outermost
@@ -21,22 +22,16 @@ implementation differ:
   error no more finely.
 """
 
-import math
-from typing import Annotated, Literal
-
-from pydantic import Field
 from torch import Tensor
 
-from aqakit.methods.parts.exemplars import (
+from aqakit.methods.parts.exemplars import Match, MatchOption, VotersOption
+from aqakit.methods.parts.interval_regression import (
+    Answer,
+    AnswerOption,
     DepthOption,
     ExemplarRegression,
-    Match,
-    MatchOption,
     NodeWidthOption,
-    VotersOption,
-    mixture,
 )
-from aqakit.methods.parts.regression_tree import intervals
 from aqakit.scores.distributions import Mixture, Point
 from aqakit.types import Batch, FeatureSpec, LabelSpec
 
@@ -45,11 +40,6 @@ PAPER = (
     "https://arxiv.org/abs/2108.07797"
 )
 FEATURES = FeatureSpec({"i3d": (1024,)})
-
-Answer = Literal["distribution", "votes"]
-
-_SHARPEST = 1 / 200
-"""Smallest standard deviation of a component, as a share of the score scale, for (almost) empty intervals."""
 
 
 class CoRe(ExemplarRegression):
@@ -75,14 +65,8 @@ class CoRe(ExemplarRegression):
 
     def predict(self, batch: Batch) -> Mixture | Point:
         """Return B mixtures of normals, or B points."""
-        log_probability, outputs, base = self.votes(batch)
-        _, width = intervals(self.edges)
-        score = base + outputs.squeeze(-1) * width  # (B, V, L)
-        if self.answer == "votes":
-            best = log_probability.argmax(-1, keepdim=True)
-            return Point(score.gather(-1, best).squeeze(-1).mean(-1))
-        spread = (width / math.sqrt(12)).clamp(min=_SHARPEST * self.scale.span)
-        return mixture(log_probability, score, spread.expand_as(score))
+        log_probability, outputs, score = self.votes(batch)
+        return self.answer_of(log_probability, outputs.squeeze(-1), score, self.answer)
 
 
 def build(
@@ -93,9 +77,7 @@ def build(
     node_width: NodeWidthOption = 256,
     voters: VotersOption = 10,
     match: MatchOption = "difficulty",
-    answer: Annotated[
-        Answer, Field(description="prediction: all leaves of all voters, or the mean of their most probable leaves")
-    ] = "distribution",
+    answer: AnswerOption = "distribution",
 ) -> CoRe:
     """Build CoRe for these features and labels."""
     return CoRe(features, labels, depth=depth, node_width=node_width, voters=voters, match=match, answer=answer)

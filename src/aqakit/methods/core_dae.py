@@ -14,16 +14,9 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from aqakit.methods.parts.exemplars import (
-    DepthOption,
-    ExemplarRegression,
-    Match,
-    MatchOption,
-    NodeWidthOption,
-    VotersOption,
-    mixture,
-)
+from aqakit.methods.parts.exemplars import Match, MatchOption, VotersOption, mixture
 from aqakit.methods.parts.heads import LOG_VARIANCE_BOUND
+from aqakit.methods.parts.interval_regression import DepthOption, ExemplarRegression, NodeWidthOption
 from aqakit.methods.parts.losses import normal_nll
 from aqakit.methods.parts.regression_tree import intervals
 from aqakit.scores.distributions import Mixture, Normal
@@ -60,10 +53,10 @@ class CoReDAE(ExemplarRegression):
 
     def predict(self, batch: Batch) -> Mixture:
         """Return B mixtures of normals."""
-        log_probability, outputs, base = self.votes(batch)
-        _, width = intervals(self.edges)
+        log_probability, outputs, score = self.votes(batch)
+        low, width = intervals(self.edges)
         position = _normal(outputs)  # (B, V, L)
-        return mixture(log_probability, base + position.loc * width, position.scale * width)
+        return mixture(log_probability, score[..., None] + low + position.loc * width, position.scale * width)
 
 
 def _normal(outputs: Tensor) -> Normal:

@@ -1,138 +1,135 @@
-"""Contrastive regression: score differences to exemplars with known scores.
+"""Exemplars: training videos with known scores, with which a new video is compared.
 
-Shared by CoRe and its DAE variant: the memory of exemplars, the pairs and the tree. The memory holds the mean clip
-features of the training videos, sorted by score. A new video costs one pass through a backbone; the released code
-passes every exemplar through it again for every video.
+Shared by all methods that predict a score difference. The memory holds the labelled training videos, sorted by score:
+their mean clip features, their declared kind and difficulty and, for methods that compare clip by clip, their clips. A
+new video costs one pass through a backbone; published code passes every exemplar through it again for every video.
+
+Which exemplars a video is compared with, is an option (``match``):
+
+- ``kind``: those of the same declared kind, such as a dive number. Where they are fewer than the voters, or where the
+  kind is unknown or has no exemplar, those with the nearest declared difficulty follow;
+- ``difficulty``: those with the same declared difficulty, then those with the nearest;
+- ``nearest``: those with the nearest mean clip features;
+- ``none``: any.
+
+Equally near exemplars are drawn at random in training; at prediction they are spread evenly over their scores, so that
+a prediction can be repeated.
 """
 
 from __future__ import annotations
 
-from abc import abstractmethod
 from typing import Annotated, Literal
 
 import torch
 from pydantic import Field
 from torch import Tensor
-from torch.nn import functional as F
 
 from aqakit.errors import DataError
 from aqakit.methods.parts import pooling
-from aqakit.methods.parts.base import Method, mean_loss
-from aqakit.methods.parts.regression_tree import RegressionTree, intervals, place, quantile_edges
+from aqakit.methods.parts.base import Method
 from aqakit.scores.distributions import Mixture, Normal
-from aqakit.types import Batch, FeatureSpec, LabelSpec
+from aqakit.types import Batch, FeatureSpec, LabelSpec, Stream
 
-Match = Literal["difficulty", "none"]
+Match = Literal["kind", "difficulty", "nearest", "none"]
 
-DepthOption = Annotated[int, Field(ge=2, le=10, description="levels of the tree, which has 2^(depth − 1) leaves")]
-NodeWidthOption = Annotated[int, Field(gt=0, description="channels of each node of the tree")]
 VotersOption = Annotated[int, Field(gt=0, description="exemplars that each video is compared with")]
-MatchOption = Annotated[Match, Field(description="exemplars of the same or nearest declared difficulty, or of any")]
+MatchOption = Annotated[
+    Match, Field(description="exemplars of the same kind, same or nearest difficulty, nearest features, or any")
+]
+MemoryOption = Annotated[
+    int | None, Field(gt=1, description="training videos kept as exemplars, evenly over their scores (all)")
+]
 
-_UNKNOWN = 1e9
+UNKNOWN = 1e9
 """Stands for an unknown difficulty: equal to other unknown ones, and equally far from all known ones."""
-_EDGE_EXEMPLARS = 4096
-"""Maximum number of exemplars used to compute the leaf edges: 8 million pairs are enough for a quantile."""
+SHARPEST = 1 / 200
+"""Smallest standard deviation of a component of an answer, as a share of the score scale."""
 
 
-class ExemplarRegression(Method):
-    """Regression tree on pairs of an exemplar and a video.
+class ExemplarMethod(Method):
+    """A method with a memory of exemplars.
 
     Args:
         features: Spec of the input features, which must be vectors.
         labels: Labels, of which only the scale is used.
-        outputs: Number of outputs per leaf.
-        depth: Depth of the tree.
-        node_width: Channels of its nodes.
         voters: Exemplars for each video.
-        match: Whether exemplars have the nearest declared difficulty.
+        match: Which exemplars.
+        keep: ``means``, or ``clips`` for methods that need the clips of the exemplars too.
+        memory: Maximum number of exemplars; None for all labelled training videos.
 
     Attributes:
         exemplars: (M, D) mean clip features.
         scores: (M,) ascending.
         difficulties: (M,) declared, or 1e9 if unknown.
-        edges: (L/2 + 1,) edges of the leaves of positive differences.
-        outside: () number of pairs, among those that gave the edges, that differ by more than the last edge (the score
-            span).
+        kinds: (M,) int64 declared, or −1 if unknown.
+        moments: (M, N, D) clip features; empty unless clips are kept.
+        shown: (M, N) bool, False where padded; empty unless clips are kept.
     """
 
     exemplars: Tensor
     scores: Tensor
     difficulties: Tensor
-    edges: Tensor
-    outside: Tensor
+    kinds: Tensor
+    moments: Tensor
+    shown: Tensor
 
     def __init__(
         self,
         features: FeatureSpec,
         labels: LabelSpec,
         *,
-        outputs: int,
-        depth: int,
-        node_width: int,
         voters: int,
         match: Match,
+        keep: Literal["means", "clips"] = "means",
+        memory: int | None = None,
     ) -> None:
         super().__init__()
         self.pool = pooling.build("average", features.width)
-        self.tree = RegressionTree(2 * features.width + 1, depth=depth, hidden=node_width, outputs=outputs)
-        self.scale, self.leaves, self.voters, self.match = labels.scale, 2 ** (depth - 1), voters, match
-        for name in ("exemplars", "scores", "difficulties", "edges"):
+        self.scale, self.voters, self.match, self.keep, self.memory = labels.scale, voters, match, keep, memory
+        for name in ("exemplars", "scores", "difficulties"):
             self.register_memory(name)
-        self.register_memory("outside", torch.int64)
-
-    @abstractmethod
-    def position_loss(self, outputs: Tensor, position: Tensor) -> Tensor:
-        """Return the loss (P,) of the true leaves' outputs (P, outputs) for true positions (P,)."""
-
-    def losses(self, batch: Batch) -> dict[str, Tensor]:
-        """For each video and one exemplar, in both orders: −log p of the true leaf, and the loss of the position."""
-        known = batch.labelled_rows()
-        features = self.pool(known.features, known.clips)
-        partner = self.partners(known, features)
-        exemplars, scores = self.exemplars[partner], self.scores[partner]
-        pairs = torch.cat([self._pair(exemplars, scores, features), self._pair(features, known.score, exemplars)])
-        difference = torch.cat([known.score - scores, scores - known.score])
-        leaf, position = place(difference, self.edges)
-        log_probability, outputs = self.tree.along(pairs, leaf)
-        return {
-            "leaf": mean_loss(-log_probability),
-            "position": mean_loss(self.position_loss(outputs, position)),
-        }
+        self.register_memory("kinds", torch.int64)
+        if keep == "clips":
+            self.register_memory("moments")
+            self.register_memory("shown", torch.bool)
 
     @torch.no_grad()
     def remember(self, train: Batch) -> None:
-        """Store the exemplars and compute the edges of the leaves from their score differences.
+        """Store the exemplars, sorted by score.
 
         Raises:
             DataError: If no video is labelled.
         """
         if len(train) == 0:
             raise DataError("contrastive regression needs labelled videos to compare with, but there are none")
-        train = train.select(train.score.argsort(stable=True))
+        train = self._sorted(train)
         self.exemplars = self.pool(train.features, train.clips)
-        self.scores, self.difficulties = train.score, train.difficulty.nan_to_num(nan=_UNKNOWN)
-        sizes = self._differences()
-        self.edges = quantile_edges(sizes, self.leaves, self.scale.span)
-        self.outside = (sizes > self.scale.span).sum()
+        self.scores, self.difficulties = train.score, train.difficulty.nan_to_num(nan=UNKNOWN)
+        self.kinds = train.kind
+        if self.keep == "clips":
+            self.moments, self.shown = train.features, train.clips
 
     @torch.no_grad()
     def partners(self, known: Batch, features: Tensor) -> Tensor:
-        """Draw a random exemplar (B,) for each video, not itself, from those as near in difficulty as its voters.
+        """Draw a random exemplar (B,) for each video, not itself, from those as near as its voters.
 
-        A video is identified with the exemplar that has its score and the nearest features. A single exemplar is paired
-        with itself.
+        A video is identified with the exemplar that has its score and the nearest mean features (B, D). A single
+        exemplar is paired with itself.
         """
         distance = torch.cdist(features, self.exemplars).masked_fill(known.score[:, None] != self.scores, torch.inf)
         itself = distance.isfinite() & (distance == distance.amin(1, keepdim=True))
-        apart = self._apart(known.difficulty).masked_fill(itself, torch.inf)
+        apart = self.apart(known, features).masked_fill(itself, torch.inf)
         count = max(1, min(self.voters, len(self.scores) - 1))
         near = apart <= apart.kthvalue(count, dim=1, keepdim=True).values
         return torch.rand_like(apart).masked_fill(~near, -1).argmax(1)
 
-    def voters_of(self, difficulty: Tensor) -> Tensor:
-        """Return the V exemplars nearest in difficulty, (B,) → (B, V); ties are taken evenly over their scores."""
-        apart = self._apart(difficulty)
+    @torch.no_grad()
+    def voters_of(self, batch: Batch, features: Tensor) -> Tensor:
+        """Return the V nearest exemplars (B, V) of B videos with these mean features (B, D).
+
+        Ties are taken evenly over their scores.
+        """
+        apart = self.apart(batch, features)
         count = min(self.voters, len(self.scores))
         farthest = apart.kthvalue(count, dim=1, keepdim=True).values
         nearer, tied = apart < farthest, apart == farthest
@@ -145,39 +142,55 @@ class ExemplarRegression(Method):
         place = torch.arange(chosen.shape[1], device=chosen.device)
         return torch.where(chosen, place, chosen.shape[1]).sort(1).values[:, :count]
 
-    def votes(self, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
-        """Return log-probabilities (B, V, L), outputs (B, V, L, ·) and scores (B, V, L) for B videos and V exemplars.
-
-        The scores are those at the lower end of each leaf: the exemplar's score plus the smallest difference.
-        """
-        chosen = self.voters_of(batch.difficulty)
-        videos = self.pool(batch.features, batch.clips)[:, None].expand(*chosen.shape, -1)
-        pairs = self._pair(self.exemplars[chosen], self.scores[chosen], videos)
-        log_probability, outputs = self.tree(pairs.flatten(0, 1))
-        low, _ = intervals(self.edges)
-        base = self.scores[chosen][..., None] + low
-        return log_probability.unflatten(0, chosen.shape), outputs.unflatten(0, chosen.shape), base
-
-    def _pair(self, first: Tensor, score: Tensor, second: Tensor) -> Tensor:
-        """Concatenate the video with known score, the other, and that score as a share: → (…, 2 D + 1)."""
-        share = (score - self.scale.low) / self.scale.span
-        return torch.cat([first, second, share[..., None]], dim=-1)
-
-    def _apart(self, difficulty: Tensor) -> Tensor:
-        """Return absolute differences of declared difficulty, (B,) → (B, M)."""
+    def apart(self, batch: Batch, features: Tensor) -> Tensor:
+        """Return how far B videos with these mean features (B, D) are from all exemplars, (B, M)."""
         if self.match == "none":
-            return difficulty.new_zeros(*difficulty.shape, *self.scores.shape)
-        return (difficulty.nan_to_num(nan=_UNKNOWN)[:, None] - self.difficulties).abs()
+            return features.new_zeros(len(features), len(self.scores))
+        if self.match == "nearest":
+            return torch.cdist(features, self.exemplars)
+        harder = (batch.difficulty.nan_to_num(nan=UNKNOWN)[:, None] - self.difficulties).abs()
+        if self.match == "difficulty":
+            return harder
+        alike = (batch.kind[:, None] == self.kinds) & (self.kinds >= 0)
+        return torch.where(alike, 0.0, 1 + harder)
 
-    def _differences(self) -> Tensor:
-        """Return |difference| (G,) of pairs of equal difficulty; of all pairs if those are fewer than the exemplars."""
-        count = len(self.scores)
-        thin = torch.linspace(0, count - 1, min(count, _EDGE_EXEMPLARS), device=self.scores.device).long()
-        sizes = F.pdist(self.scores[thin, None], p=1)
-        equal = F.pdist(self.difficulties[thin, None], p=1) == 0
-        return sizes[equal] if self.match == "difficulty" and equal.sum() >= len(thin) else sizes
+    def clips_of(self, chosen: Tensor) -> Stream:
+        """Return the clips of exemplars (…) as one stream of as many rows, which must have been kept."""
+        flat = chosen.flatten()
+        return Stream(self.moments[flat], self.shown[flat])
+
+    def _sorted(self, train: Batch) -> Batch:
+        """Sort by score; keep no more than the memory holds, evenly over the scores of each kind or difficulty."""
+        train = train.select(train.score.argsort(stable=True))
+        if self.memory is None or len(train) <= self.memory:
+            return train
+        like = {"kind": train.kind, "difficulty": train.difficulty.nan_to_num(nan=UNKNOWN)}
+        order = like.get(self.match, train.score).argsort(stable=True)
+        even = torch.linspace(0, len(train) - 1, self.memory, device=order.device).round().long()
+        return train.select(order[even].sort().values)
+
+    def _load_from_state_dict(self, state_dict, prefix, *args) -> None:  # type: ignore[no-untyped-def]
+        if prefix + "scores" in state_dict:  # checkpoints of earlier versions have no kinds
+            unknown = torch.full_like(state_dict[prefix + "scores"], -1, dtype=torch.int64)
+            state_dict.setdefault(prefix + "kinds", unknown)
+        super()._load_from_state_dict(state_dict, prefix, *args)
 
 
 def mixture(log_probability: Tensor, mean: Tensor, std: Tensor) -> Mixture:
     """Build B mixtures from the leaves of all voters, (B, V, L) each; every voter has the same weight."""
     return Mixture(log_probability.flatten(1), Normal(mean.flatten(1), std.flatten(1)))
+
+
+def kernel_density(votes: Tensor, sharpest: float) -> Mixture:
+    """Return the kernel density of the votes (B, V): a normal around each, as wide as Scott's rule says.
+
+    The width is the standard deviation of a row's votes × V^(−1/5), as in ``scipy.stats.gaussian_kde``.
+
+    Args:
+        votes: One score for each exemplar.
+        sharpest: Smallest width, for votes that agree and for a single one.
+    """
+    count = votes.shape[1]
+    spread = votes.std(1, correction=1) if count > 1 else votes.new_zeros(len(votes))
+    width = (spread * count**-0.2).clamp(min=sharpest)
+    return Mixture(torch.zeros_like(votes), Normal(votes, width[:, None].expand_as(votes)))
