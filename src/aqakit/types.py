@@ -312,14 +312,17 @@ class Description:
     Attributes:
         attributes: (B, classes) probabilities of each predicted attribute.
         captions: the tokens of each video's caption, as indices into the vocabulary; empty without captions.
+        boundaries: (B, P) shares of the recording at which its phases change; (B, 0) or (0, 0) if none are predicted.
     """
 
     attributes: Mapping[str, Tensor] = field(default_factory=dict)
     captions: tuple[tuple[int, ...], ...] = ()
+    boundaries: Tensor = field(default_factory=lambda: torch.empty(0, 0))
 
     @staticmethod
     def cat(parts: Sequence[Description]) -> Description:
         """Concatenate the descriptions of several batches."""
         names = parts[0].attributes
         attributes = {n: torch.cat([p.attributes[n] for p in parts]) for n in names}
-        return Description(attributes, tuple(caption for p in parts for caption in p.captions))
+        captions = tuple(caption for p in parts for caption in p.captions)
+        return Description(attributes, captions, torch.cat([p.boundaries for p in parts]))

@@ -1,9 +1,10 @@
-"""Metrics of predicted attributes and captions."""
+"""Metrics of predicted attributes, captions and boundaries."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
+import torch
 from torch import Tensor
 
 from aqakit.metrics import caption
@@ -11,7 +12,7 @@ from aqakit.types import Batch, Description, LabelSpec
 
 
 def evaluate(said: Description, truth: Batch, labels: LabelSpec) -> dict[str, float]:
-    """Compute one row of a table: the accuracy of each attribute, and BLEU, ROUGE-L and CIDEr-D of the captions.
+    """Compute one row of a table: accuracy of each attribute, BLEU, ROUGE-L and CIDEr-D of captions, AIoU.
 
     Args:
         said: predictions for the videos of ``truth``; missing ones have no entry in the row.
@@ -25,7 +26,30 @@ def evaluate(said: Description, truth: Batch, labels: LabelSpec) -> dict[str, fl
         true, spoken = ([sentence(words, labels.vocabulary) for words in side] for side in zip(*pairs))
         row |= {f"bleu_{order}": caption.bleu(true, spoken, order) for order in (1, 2, 3, 4)}
         row |= {"rouge_l": caption.rouge_l(true, spoken), "cider": caption.cider(true, spoken)}
+    cut = ~truth.boundaries.isnan().any(1) if said.boundaries.numel() else torch.zeros(0, dtype=torch.bool)
+    if bool(cut.any()):
+        overlap = overlaps(truth.boundaries[cut], said.boundaries[cut])
+        row |= {f"aiou_{level:g}": (overlap >= level).double().mean().item() for level in (0.5, 0.75)}
     return row
+
+
+def overlaps(true: Tensor, predicted: Tensor) -> Tensor:
+    """Intersection ÷ union of true and predicted steps, boundaries (B, P) each → (B,).
+
+    AIoU@0.5 is the share of the videos where it is at least 0.5. As in the public code of FineDiving, the steps are
+    those between two boundaries, which for a dive is the flight; of more than one such step, the mean counts. A single
+    boundary has no step between two: there, it is the mean of the steps before and after it.
+
+    >>> overlaps(torch.tensor([[0.2, 0.6]]), torch.tensor([[0.4, 0.8]]))
+    tensor([0.3333])
+    """
+    if true.shape[1] == 1:
+        true, predicted = (torch.nn.functional.pad(x, (1, 1)) for x in (true, predicted))
+        true[:, -1] = predicted[:, -1] = 1.0
+    shared = torch.minimum(true[:, 1:], predicted[:, 1:]) - torch.maximum(true[:, :-1], predicted[:, :-1])
+    shared = shared.clamp(min=0)
+    union = true.diff() + predicted.diff() - shared
+    return (shared / union.clamp(min=1e-9)).mean(1)
 
 
 def accuracy(true: Tensor, predicted: Tensor) -> float:

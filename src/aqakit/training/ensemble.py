@@ -64,11 +64,12 @@ class Ensemble(nn.Module):
         return self.describe_embedded(self.embed(batch))
 
     def describe_embedded(self, batch: Batch) -> Description:
-        """Mean probabilities of attributes over members, and the captions of the first."""
+        """Mean probabilities of attributes and mean boundaries over members, and the captions of the first."""
         said = [cast(Assessor, member).describe_embedded(batch) for member in self.members]
         names = said[0].attributes
         attributes = {n: torch.stack([one.attributes[n] for one in said]).mean(0) for n in names}
-        return Description(attributes, said[0].captions)
+        boundaries = torch.stack([one.boundaries for one in said]).mean(0)
+        return Description(attributes, said[0].captions, boundaries)
 
     def represent(self, batch: Batch) -> dict[str, Tensor]:
         """(B, D) representations of the videos by the first member, by view."""

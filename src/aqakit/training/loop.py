@@ -224,7 +224,8 @@ def describe(assessor: Assessor | Ensemble, source: BatchSource, device: torch.d
     chunks = torch.arange(len(source)).split(source.at_once)
     with closing(read_batches(source, chunks, device)) as batches:
         said = Description.cat([assessor.describe(batch.unlabelled()) for batch in batches])
-    return Description({name: value.cpu() for name, value in said.attributes.items()}, said.captions)
+    attributes = {name: value.cpu() for name, value in said.attributes.items()}
+    return Description(attributes, said.captions, said.boundaries.cpu())
 
 
 def _remember(assessor: Assessor, train: BatchSource, device: torch.device) -> None:

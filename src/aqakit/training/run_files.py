@@ -97,12 +97,14 @@ def _with_unseen(labels: LabelSpec, samples: Sequence[Sample]) -> LabelSpec:
 
 
 def decode_descriptions(said: Description, labels: LabelSpec) -> Iterator[dict[str, Any]]:
-    """Yield, for each video, the predicted class of each attribute and the caption, if there are any."""
-    count = max([len(said.captions), *map(len, said.attributes.values())], default=0)
+    """Yield, for each video, the predicted class of each attribute, the caption and boundaries, if there are any."""
+    count = max(len(said.captions), len(said.boundaries), *map(len, said.attributes.values()), 0)
     for row in range(count):
         found: dict[str, Any] = {name: int(p[row].argmax()) for name, p in said.attributes.items()}
         if said.captions:
             found["caption"] = sentence(said.captions[row], labels.vocabulary)
+        if said.boundaries.numel():
+            found["boundaries"] = [round(share, 4) for share in said.boundaries[row].tolist()]
         yield found
 
 
@@ -134,7 +136,8 @@ def _read_json(folder: Path, name: str, kind: type, missing: Any) -> Any:
 
 
 def _truth(sample: Sample, name: str) -> Any:
-    return sample.caption if name == "caption" else sample.attributes.get(name)
+    fields = {"caption": sample.caption, "boundaries": list(sample.boundaries)}
+    return fields[name] if name in fields else sample.attributes.get(name)
 
 
 def save_weights(ensemble: Ensemble, file: Path) -> None:

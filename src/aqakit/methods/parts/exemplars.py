@@ -102,7 +102,10 @@ class ExemplarMethod(Method):
         """
         if len(train) == 0:
             raise DataError("contrastive regression needs labelled videos to compare with, but there are none")
-        train = self._sorted(train)
+        self.store(self._sorted(train))
+
+    def store(self, train: Batch) -> None:
+        """Store exemplars that are sorted by score; methods that keep more of them extend this."""
         self.exemplars = self.pool(train.features, train.clips)
         self.scores, self.difficulties = train.score, train.difficulty.nan_to_num(nan=UNKNOWN)
         self.kinds = train.kind
@@ -145,7 +148,7 @@ class ExemplarMethod(Method):
     def apart(self, batch: Batch, features: Tensor) -> Tensor:
         """Return how far B videos with these mean features (B, D) are from all exemplars, (B, M)."""
         if self.match == "none":
-            return features.new_zeros(len(features), len(self.scores))
+            return features.new_zeros(features.shape[0], self.scores.shape[0])
         if self.match == "nearest":
             return torch.cdist(features, self.exemplars)
         harder = (batch.difficulty.nan_to_num(nan=UNKNOWN)[:, None] - self.difficulties).abs()
