@@ -18,6 +18,9 @@ from tests.synthetic import batch as any_batch
 
 NAMES = discovery.names("methods")
 
+CHEAP = {"tsa": {"moments": 16}, "tpt": {"width": 64}}
+"""Sizes with which a larger method learns in a second."""
+
 
 @pytest.fixture(params=NAMES)
 def module(request):
@@ -25,9 +28,16 @@ def module(request):
 
 
 @pytest.fixture
-def method(module):
+def build(module):
+    """Builds the method for features of a size for a test."""
+    options = CHEAP.get(module.__name__.rpartition(".")[2], {})
+    return lambda: module.build(small(module), LABELS, **options)
+
+
+@pytest.fixture
+def method(build):
     torch.manual_seed(0)
-    return module.build(small(module), LABELS)
+    return build()
 
 
 @pytest.fixture
@@ -116,11 +126,11 @@ def test_a_row_does_not_depend_on_the_rest_of_its_batch(method, batch):
     torch.testing.assert_close(alone.mean, method.predict(test).mean[3:4])
 
 
-def test_it_survives_saving_and_loading(method, module, tmp_path, batch):
+def test_it_survives_saving_and_loading(method, build, tmp_path, batch):
     test = batch(seed=1)
     remembered(method, batch()).eval()
     save_file({n: t.contiguous() for n, t in method.state_dict().items()}, tmp_path / "m.safetensors")
-    other = module.build(small(module), LABELS).eval()
+    other = build().eval()
     other.load_state_dict(load_file(tmp_path / "m.safetensors"))
     assert torch.equal(other.predict(test).mean, method.predict(test).mean)
 
