@@ -1,7 +1,7 @@
 """TSA: compares the steps of two procedures one by one.
 
 A video is divided into its steps (take-off, flight, entry), each step attends to the same step of an exemplar, and an
-MLP predicts the difference of the two scores (Xu et al. 2022, sections 4 and 5). It needs data whose samples say where
+MLP predicts the difference of the two scores (Xu et al. 2022, section 4). It needs data whose samples say where
 their phases change. Where the public code and this implementation differ:
 
 - *segmentation*: the convolutions of the code take the nine clips of a dive as channels, so that every video must have
@@ -30,7 +30,7 @@ from torch import Tensor
 
 from aqakit.errors import OptionError
 from aqakit.methods.parts.base import mean_loss
-from aqakit.methods.parts.cross_attention import CrossDecoder, ScoreMLP
+from aqakit.methods.parts.cross_attention import Comparison, LayersOption
 from aqakit.methods.parts.exemplars import (
     SHARPEST,
     ExemplarMethod,
@@ -73,14 +73,14 @@ class TSA(ExemplarMethod):
         match: Match,
         memory: int | None,
         moments: int,
+        layers: int,
         true_epochs: int,
         search: Search,
         answer: Literal["distribution", "votes"],
     ) -> None:
         super().__init__(features, labels, voters=voters, match=match, keep="clips", memory=memory)
         self.segmenter = Segmenter(features.width, width=WIDTH, moments=moments, boundaries=labels.boundaries)
-        self.decoder = CrossDecoder(WIDTH, heads=8, layers=3)
-        self.score = ScoreMLP(WIDTH, labels.scale)
+        self.compare = Comparison(WIDTH, labels.scale, layers=layers)
         self.true_epochs, self.search, self.answer = true_epochs, search, answer
         self.register_memory("cuts")
 
@@ -101,9 +101,9 @@ class TSA(ExemplarMethod):
         told = cut & (self.epoch < self.true_epochs)
         steps = self._steps(moments, torch.where(told[:, None], cuts, self._boundaries(maps)))
         video, exemplar = steps.chunk(2)
-        wanted = (known.score - self.scores[partner]) / self.score.units.size
+        wanted = (known.score - self.scores[partner]) / self.compare.score.units.size
         return {
-            "difference": mean_loss((self._difference(video, exemplar) - wanted).square()),
+            "difference": mean_loss((self.compare(video, exemplar) - wanted).square()),
             "transitions": mean_loss(transition_loss(maps[cut], cuts[cut])),
         }
 
@@ -112,8 +112,8 @@ class TSA(ExemplarMethod):
         chosen = self.voters_of(batch, self.pool(batch.features, batch.clips))
         video = self._steps_of(Stream(batch.features, batch.clips))
         exemplars = self._steps_of(self.clips_of(chosen))
-        difference = self._difference(video.repeat_interleave(chosen.shape[1], 0), exemplars)
-        votes = self.scores[chosen] + difference.unflatten(0, chosen.shape) * self.score.units.size
+        difference = self.compare(video.repeat_interleave(chosen.shape[1], 0), exemplars)
+        votes = self.scores[chosen] + difference.unflatten(0, chosen.shape) * self.compare.score.units.size
         return Point(votes.mean(1)) if self.answer == "votes" else kernel_density(votes, SHARPEST * self.scale.span)
 
     def describe(self, batch: Batch) -> Description:
@@ -132,13 +132,6 @@ class TSA(ExemplarMethod):
         """Return predicted boundaries (B, P): the middles of the most likely moments, as shares of the recording."""
         return (transitions(maps.detach(), self.search) + 0.5) / maps.shape[1]
 
-    def _difference(self, video: Tensor, exemplar: Tensor) -> Tensor:
-        """Return how much better P videos are than exemplars, (P, S, 5, width) each → (P,), in units of the spread."""
-        both = torch.cat([video, exemplar]), torch.cat([exemplar, video])
-        compared = self.decoder(*(steps.flatten(0, 1) for steps in both)).unflatten(0, (-1, video.shape[1]))
-        forth, back = self.score(compared.flatten(1, 2)).chunk(2)
-        return (forth - back) / 2
-
 
 def build(
     features: FeatureSpec,
@@ -148,6 +141,7 @@ def build(
     match: MatchOption = "kind",
     memory: MemoryOption = None,
     moments: Annotated[int, Field(ge=8, description="moments to which a video is interpolated")] = 96,
+    layers: LayersOption = 3,
     true_epochs: Annotated[int, Field(ge=0, description="epochs in which training uses the true boundaries")] = 50,
     search: Annotated[
         Search, Field(description="where a transition is sought: in its own equal share, or wherever they rise")
@@ -175,6 +169,7 @@ def build(
         match=match,
         memory=memory,
         moments=moments,
+        layers=layers,
         true_epochs=true_epochs,
         search=search,
         answer=answer,

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import torch
+from pydantic import Field
 from torch import Tensor, nn
 
 from aqakit.methods.parts.heads import Units
 from aqakit.types import ScoreScale
+
+LayersOption = Annotated[int, Field(gt=0, description="layers of attention between the parts of two videos")]
 
 
 class CrossBlock(nn.Module):
@@ -60,3 +65,29 @@ class ScoreMLP(nn.Module):
         with torch.no_grad():
             self.value.weight.mul_(0.1)
             self.value.bias.zero_()
+
+
+class Comparison(nn.Module):
+    """How much better one video is than another: half the difference between both orders of the pair.
+
+    The steps of one attend to the same steps of the other, and an MLP reads the difference. Swapping the videos changes
+    its sign, exactly; a video does not differ from itself.
+
+    Args:
+        width: Channels of a part.
+        scale: Scale of the scores.
+        layers: Layers of attention, with eight heads.
+    """
+
+    def __init__(self, width: int, scale: ScoreScale, *, layers: int) -> None:
+        super().__init__()
+        self.decoder = CrossDecoder(width, heads=8, layers=layers)
+        self.score = ScoreMLP(width, scale)
+
+    def forward(self, first: Tensor, second: Tensor) -> Tensor:
+        """Map P pairs with S steps of n parts, (P, S, n, width) each, to (P,), in units of the spread of the scores."""
+        one, other = torch.cat([first, second]), torch.cat([second, first])
+        compared = self.decoder(one.flatten(0, 1), other.flatten(0, 1)).unflatten(0, (-1, first.shape[1]))
+        forth, back = self.score(compared.flatten(1, 2)).chunk(2)
+        difference: Tensor = (forth - back) / 2
+        return difference
