@@ -1,4 +1,4 @@
-"""T2CR: two views of a video, compared with an exemplar and read directly.
+"""T2CR: compares two views of a video with an exemplar.
 
 A full and a thin sampling of the clips pass the same attention and projection; a decoder compares both views of a video
 with both views of an exemplar; and one MLP reads the score from the views and the difference from the comparison. Eight

@@ -1,4 +1,4 @@
-"""TPT: parses videos into parts by learnt queries, and compares part by part.
+"""TPT: finds parts by learnt queries and compares them.
 
 K queries attend to the clips of a video, each to a span of time of its own, so that part k of one video can be compared
 with part k of another without any labels of parts (Bai et al. 2022, section 3). The difference is classified into
