@@ -75,11 +75,15 @@ def test_the_file_says_what_it_is(made):
     assert (np.diff(quantiles) >= 0).all()
 
 
-def test_mistakes_are_one_sentence(made, tmp_path):
+def test_mistakes_are_one_sentence(made, tmp_path, monkeypatch):
     run, exported = made
     for file, words in ((tmp_path / "a.pt", "ending .onnx"), (tmp_path / "no" / "a.onnx", "there is no such folder")):
         with pytest.raises(OptionError, match=words):
             export(run, file)
+    with monkeypatch.context() as patch:
+        patch.setattr(type(run.assessor.method), "reads_kind", True)
+        with pytest.raises(OptionError, match="recordings of one declared kind, which a network cannot be given"):
+            export(run, tmp_path / "a.onnx")
     with pytest.raises(RunError, match="there is no such file"):
         Exported(tmp_path / "a.onnx")
     (tmp_path / "a.onnx").write_bytes(b"not a network")

@@ -30,7 +30,9 @@ def collate(samples: Sequence[Sample], labels: LabelSpec, streams: Mapping[str, 
         group=torch.tensor([-1 if s.group is None else groups[s.group] for s in samples]),
         kind=torch.tensor([kinds.get(s.kind or "", -1) for s in samples]),
         steps=_padded([[steps.get(step, len(steps)) for step in s.steps] for s in samples]),
-        boundaries=torch.tensor([_known(s.boundaries, labels.boundaries) for s in samples]).reshape(len(samples), -1),
+        boundaries=torch.tensor([_known(s.boundaries, labels.boundaries) for s in samples]).reshape(
+            len(samples), labels.boundaries
+        ),
     )
 
 
@@ -50,4 +52,6 @@ def _captions(samples: Sequence[Sample], words: Mapping[str, int]) -> Tensor:
 def _padded(tokens: Sequence[list[int]]) -> Tensor:
     """One row for each list (B, L) int64, padded with −1."""
     longest = max(map(len, tokens), default=0)
-    return torch.tensor([t + [-1] * (longest - len(t)) for t in tokens], dtype=torch.int64).reshape(len(tokens), -1)
+    return torch.tensor([t + [-1] * (longest - len(t)) for t in tokens], dtype=torch.int64).reshape(
+        len(tokens), longest
+    )

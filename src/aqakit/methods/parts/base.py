@@ -28,6 +28,7 @@ class Method(nn.Module, ABC):
         needs_pixels: Whether the method, with its options, uses :meth:`pixel_losses`; cached features are then refused.
         needs_clips: Whether the method, with its options, needs the clips as the backbone gives them; long videos are
             then not summarised unless asked.
+        reads_kind: Whether the method, with its options, reads the declared kind of a video.
     """
 
     epoch: int = 0
@@ -35,6 +36,7 @@ class Method(nn.Module, ABC):
     supports_vmap: bool = False
     needs_pixels: bool = False
     needs_clips: bool = False
+    reads_kind: bool = False
 
     @abstractmethod
     def losses(self, batch: Batch) -> dict[str, Tensor]:

@@ -86,6 +86,7 @@ class ExemplarMethod(Method):
         super().__init__()
         self.pool = pooling.build("average", features.width)
         self.scale, self.voters, self.match, self.keep, self.memory = labels.scale, voters, match, keep, memory
+        self.reads_kind = match == "kind"
         for name in ("exemplars", "scores", "difficulties"):
             self.register_memory(name)
         self.register_memory("kinds", torch.int64)
