@@ -2,10 +2,15 @@
 
 import torch
 
-from aqakit.datasets.parts.declared import declared
+from aqakit.datasets.parts.declared import declared, shares
 from aqakit.datasets.parts.partial_labels import without_labels
+from aqakit.methods import tsa
+from aqakit.training import run_files
+from aqakit.training.assessor import Assessor, Standardise
 from aqakit.training.collating import collate
-from aqakit.types import Batch, LabelSpec, Sample, ScoreScale
+from aqakit.training.ensemble import Ensemble
+from aqakit.types import Batch, Description, LabelSpec, Sample, ScoreScale
+from tests import synthetic
 
 DIVES = [
     Sample("a", {}, score=50.0, kind="107B", steps=("forward", "pike", "entry"), boundaries=(0.25, 0.75)),
@@ -51,3 +56,17 @@ def test_a_batch_may_be_made_without_them():
     bare = Batch({}, torch.zeros(2), torch.zeros(2, 0), torch.zeros(2), {}, torch.zeros(2, 0), torch.zeros(2))
     assert bare.kind.tolist() == [-1, -1]
     assert bare.steps.shape == bare.boundaries.shape == (2, 0)
+
+
+def test_predicted_boundaries_are_written_as_a_manifest_has_them():
+    said = Description(boundaries=torch.tensor([[0.31, 0.78], [0.2, 0.4]]))
+    rows = list(run_files.decode_descriptions(said, synthetic.LABELS))
+    assert [shares(row["boundaries"]) for row in rows] == [(0.31, 0.78), (0.2, 0.4)]
+
+
+def test_members_agree_on_the_mean_of_their_boundaries():
+    built = [tsa.build(synthetic.FEATURES, synthetic.LABELS, moments=8, layers=1) for _ in range(2)]
+    members = [Assessor(method, Standardise({}), {}, target="score", fuse="none") for method in built]
+    test = synthetic.batch(videos=4)
+    apart = [member.describe(test).boundaries for member in members]
+    assert torch.equal(Ensemble(members).describe(test).boundaries, (apart[0] + apart[1]) / 2)

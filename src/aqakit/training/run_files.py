@@ -104,7 +104,7 @@ def decode_descriptions(said: Description, labels: LabelSpec) -> Iterator[dict[s
         if said.captions:
             found["caption"] = sentence(said.captions[row], labels.vocabulary)
         if said.boundaries.numel():
-            found["boundaries"] = [round(share, 4) for share in said.boundaries[row].tolist()]
+            found["boundaries"] = _cell(said.boundaries[row].tolist())
         yield found
 
 
@@ -136,8 +136,13 @@ def _read_json(folder: Path, name: str, kind: type, missing: Any) -> Any:
 
 
 def _truth(sample: Sample, name: str) -> Any:
-    fields = {"caption": sample.caption, "boundaries": list(sample.boundaries)}
+    fields = {"caption": sample.caption, "boundaries": _cell(sample.boundaries)}
     return fields[name] if name in fields else sample.attributes.get(name)
+
+
+def _cell(boundaries: Sequence[float]) -> str:
+    """Boundaries as a manifest has them."""
+    return " > ".join(f"{share:.4g}" for share in boundaries)
 
 
 def save_weights(ensemble: Ensemble, file: Path) -> None:
