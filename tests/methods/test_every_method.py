@@ -138,9 +138,11 @@ def test_it_survives_saving_and_loading(method, build, tmp_path, batch):
 # the signal of the synthetic batch is common to all joints, which pose_dct sees from the head; and it lies in 3 of 12
 # channels, which neighbours weigh alike; lite sees nothing in a series of two moments, see test_lite
 BLIND = {"pose_dct", "coreg", "lite"}
+HEAVY = {"t2cr"}  # takes ten seconds
+LEARNERS = [pytest.param(n, marks=pytest.mark.slow) if n in HEAVY else n for n in NAMES if n not in BLIND]
 
 
-@pytest.mark.parametrize("module", sorted(set(NAMES) - BLIND), indirect=True)
+@pytest.mark.parametrize("module", LEARNERS, indirect=True)
 def test_it_learns(method, batch):
     train, test = batch(videos=96), batch(videos=48, seed=1)
     remembered(method, train)

@@ -2,6 +2,10 @@
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
+
+_NEVER = 1e9
+"""The cost of what no alignment passes; finite, so that its gradient is zero rather than undefined."""
 
 
 def soft_dtw(first: Tensor, second: Tensor, gamma: float) -> Tensor:
@@ -17,13 +21,17 @@ def soft_dtw(first: Tensor, second: Tensor, gamma: float) -> Tensor:
     """
     cost = (first[:, :, None] - second[:, None]).square().sum(-1)  # (P, n, m)
     rows, columns = cost.shape[1:]
-    nothing = cost.new_full((cost.shape[0],), torch.inf)
-    # one list for each row of cells; a cell depends on those above, on the left, and diagonally
-    above = [torch.zeros_like(nothing)] + [nothing] * columns
-    for i in range(rows):
-        row = [nothing]
-        for j in range(columns):
-            ways = torch.stack([above[j], above[j + 1], row[j]])
-            row.append(cost[:, i, j] - gamma * torch.logsumexp(-ways / gamma, 0))
-        above = row
-    return above[-1]
+    last = rows + columns - 1
+    # shift row i by i, so that cells that depend on none of each other are in one column
+    skewed = F.pad(cost, (0, rows), value=_NEVER).flatten(1)[:, : rows * last].unflatten(1, (rows, last))
+    before = torch.full_like(skewed[..., 0], _NEVER)
+    now = torch.cat([skewed[:, :1, 0], before[:, 1:]], 1)
+    for k in range(1, last):
+        ways = torch.stack([now, _down(now), _down(before)])
+        before, now = now, skewed[..., k] - gamma * torch.logsumexp(-ways / gamma, 0)
+    return now[:, -1]
+
+
+def _down(cells: Tensor) -> Tensor:
+    """Move cells (P, n) to the next row."""
+    return F.pad(cells[:, :-1], (1, 0), value=_NEVER)
