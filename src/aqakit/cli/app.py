@@ -17,8 +17,8 @@ from aqakit.errors import AqakitError
 from aqakit.system import processes, progress, terminal
 
 COMMANDS = (
-    "demo", "check", "pose", "extract", "train", "predict", "evaluate", "explain", "repetitions", "compare", "report",
-    "export", "serve", "benchmark", "reproduce", "methods", "datasets", "backbones", "weights",
+    "demo", "check", "pose", "extract", "rank", "train", "predict", "evaluate", "explain", "repetitions", "compare",
+    "report", "export", "serve", "benchmark", "reproduce", "methods", "datasets", "backbones", "weights",
 )  # fmt: skip
 """In the order of a typical workflow."""
 
