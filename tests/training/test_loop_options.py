@@ -36,7 +36,7 @@ def rates(steps, **settings):
 
 
 def test_step_lowers_the_rate_again_and_again():
-    found = rates(21, epochs=7, schedule="step", decay_every=2, decay=0.5)
+    found = rates(21, epochs=7, schedule="step", decay_every=2, rate_decay=0.5)
     assert found == pytest.approx([0.8 * 0.5 ** (epoch // 2) for epoch in range(7) for _ in range(3)])
 
 
@@ -54,7 +54,7 @@ def test_multi_step_lowers_the_rate_at_its_milestones():
         ({"milestones": "3,5"}, "schedule multi-step and milestones belong together"),
         ({"schedule": "multi-step", "milestones": "5,3"}, "milestones should rise"),
         ({"schedule": "multi-step", "milestones": "0,3"}, "numbers of epochs, from 1"),
-        ({"decay": 0.5}, "decay is for the schedules step and multi-step"),
+        ({"rate_decay": 0.5}, "rate_decay is for the schedules step and multi-step"),
         ({"patience": 3, "select": "last"}, "patience needs a rule that compares epochs"),
         ({"schedule": "multi-step", "milestones": "3,x"}, "milestones"),
     ],

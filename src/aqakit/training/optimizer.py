@@ -39,10 +39,10 @@ def make_optimizer(
             optimizer, [g["lr"] for g in groups], total_steps=steps, pct_start=0.2
         ),
         "step": lambda: torch.optim.lr_scheduler.StepLR(
-            optimizer, per_epoch * (settings.decay_every or settings.epochs), settings.decay or DECAY
+            optimizer, per_epoch * (settings.decay_every or settings.epochs), settings.rate_decay or DECAY
         ),
         "multi-step": lambda: torch.optim.lr_scheduler.MultiStepLR(
-            optimizer, [per_epoch * epoch for epoch in settings.milestones or ()], settings.decay or DECAY
+            optimizer, [per_epoch * epoch for epoch in settings.milestones or ()], settings.rate_decay or DECAY
         ),
     }
     return optimizer, schedules[settings.schedule]()

@@ -41,7 +41,7 @@ class Settings:
         BeforeValidator(_numbers),
         Field(description="epochs after which schedule multi-step lowers the rate, such as 30,60"),
     ] = None
-    decay: Annotated[
+    rate_decay: Annotated[
         float | None, Field(gt=0, lt=1, description="what step and multi-step multiply the rate by (0.1)")
     ] = None
     accumulate: Annotated[int, Field(gt=0, description="batches over which gradients are accumulated for one step")] = 1
@@ -72,8 +72,8 @@ class Settings:
         for schedule, name in needs.items():
             if (getattr(self, name) is not None) != (self.schedule == schedule):
                 raise OptionError(f"training: schedule {schedule} and {name} belong together; give both, or neither")
-        if self.decay is not None and self.schedule not in needs:
-            raise OptionError("training: decay is for the schedules step and multi-step; leave it out")
+        if self.rate_decay is not None and self.schedule not in needs:
+            raise OptionError("training: rate_decay is for the schedules step and multi-step; leave it out")
         if self.milestones is not None and list(self.milestones) != sorted(set(self.milestones)):
             raise OptionError("training: milestones should rise, such as 30,60")
         if self.milestones is not None and not (self.milestones and self.milestones[0] > 0):
