@@ -115,6 +115,24 @@ def test_patience_needs_samples_that_were_held_out(table, tmp_path):
         train(table, tmp_path / "run", patience=2, members=1)
 
 
+def test_what_cannot_be_is_refused_before_anything_is_read(table, tmp_path):
+    wrong = [{"log": "xml"}, {"tf32": True}, {"compile": True}, {"finetune": True, "precision": "int8"}]
+    for options in wrong:
+        with pytest.raises(OptionError):
+            train(table, tmp_path / "run", cache=tmp_path / "cache", **options)
+    assert not (tmp_path / "run").exists()
+    assert not (tmp_path / "cache").exists()
+
+
+@pytest.mark.parametrize("steps", range(1, 16))
+def test_one_cycle_rises_and_falls_however_few_steps_there_are(steps):
+    found = rates(steps, epochs=1, schedule="one-cycle")
+    top = int(np.argmax(found))
+    assert max(found) <= 0.8 + 1e-9
+    assert found[: top + 1] == sorted(found[: top + 1])
+    assert found[top:] == sorted(found[top:], reverse=True)
+
+
 def test_frozen_backbones_are_not_compiled_and_tf32_is_for_gpus(table, tmp_path):
     with pytest.raises(OptionError, match="compile is for a backbone that is trained"):
         train(table, tmp_path / "run", compile=True)
@@ -124,7 +142,7 @@ def test_frozen_backbones_are_not_compiled_and_tf32_is_for_gpus(table, tmp_path)
 
 def test_tf32_is_switched_on_for_the_training_only():
     before = torch.get_float32_matmul_precision()
-    with loop._tf32(True, torch.device("cuda")):
+    with loop._tf32(True):
         assert torch.get_float32_matmul_precision() == "high"
     assert torch.get_float32_matmul_precision() == before
 

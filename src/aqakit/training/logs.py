@@ -20,6 +20,18 @@ CSV = "log.csv"
 EVENTS = "tensorboard"
 
 
+def check_log(kind: Log | None) -> None:
+    """Check that a log can be written.
+
+    Raises:
+        OptionError: there is no such log, or its library is not installed.
+    """
+    if kind not in (None, "csv", "tensorboard"):
+        raise OptionError(f"there is no log {kind!r}; choose from: csv, tensorboard")
+    if kind == "tensorboard":
+        _library()
+
+
 def logged(kind: Log | None, folder: Path, report: EpochReport) -> EpochReport:
     """Return a report that also writes the seconds since the start and every loss term of an epoch.
 
@@ -27,12 +39,11 @@ def logged(kind: Log | None, folder: Path, report: EpochReport) -> EpochReport:
     the same log.
 
     Raises:
-        OptionError: there is no such log, or its library is not installed.
+        OptionError: as :func:`check_log`.
     """
+    check_log(kind)
     if kind is None:
         return report
-    if kind not in ("csv", "tensorboard"):
-        raise OptionError(f"there is no log {kind!r}; choose from: csv, tensorboard")
     write = _csv(folder / CSV) if kind == "csv" else _tensorboard(folder / EVENTS)
     start = time.monotonic()
 
@@ -63,11 +74,15 @@ def _rows_before(file: Path, epoch: int) -> list[dict[str, str]]:
         return [row for row in csv.DictReader(lines) if row["epoch"].isdigit() and int(row["epoch"]) < epoch]
 
 
-def _tensorboard(folder: Path) -> EpochReport:
+def _library() -> Any:
     try:
-        library = importlib.import_module("torch.utils.tensorboard")
+        return importlib.import_module("torch.utils.tensorboard")
     except ImportError:
         raise OptionError("TensorBoard is not installed: pip install 'aqakit[logs]', or give --log csv") from None
+
+
+def _tensorboard(folder: Path) -> EpochReport:
+    library = _library()
     writers: list[Any] = []
 
     def write(epoch: int, values: dict[str, float]) -> None:

@@ -19,7 +19,7 @@ from pathlib import Path
 
 import torch
 
-from aqakit.errors import OptionError, RunError, TimeLimitError
+from aqakit.errors import RunError, TimeLimitError
 from aqakit.methods.parts.base import Method
 from aqakit.scores.distributions import ScoreDistribution, mixture
 from aqakit.system import distributed, processes
@@ -78,7 +78,7 @@ def fit(
         state = TrainingState(make_states(members, settings), history, fingerprint)
         if settings.compile:
             _compile(members)
-        with _tf32(settings.tf32, device):
+        with _tf32(settings.tf32):
             _train(state, members, watched, settings, scale, folder, report, device, deadline)
     history.answers = {n: [predict(one.assessor, s, device) for one in members] for n, s in watched.items()}
     return history
@@ -139,10 +139,8 @@ def _compile(members: Sequence[Member]) -> None:
 
 
 @contextmanager
-def _tf32(allowed: bool, device: torch.device) -> Iterator[None]:
+def _tf32(allowed: bool) -> Iterator[None]:
     """Let the GPU round the factors of matrix products to 10 bits, meanwhile; it does so in convolutions anyway."""
-    if allowed and device.type != "cuda":
-        raise OptionError(f"tf32 is for NVIDIA GPUs, and this run is trained on {device}; leave it out")
     before = torch.get_float32_matmul_precision()
     torch.set_float32_matmul_precision("high" if allowed else before)
     try:

@@ -36,7 +36,10 @@ def make_optimizer(
         "constant": lambda: torch.optim.lr_scheduler.ConstantLR(optimizer, 1.0),
         "cosine": lambda: torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps),
         "one-cycle": lambda: torch.optim.lr_scheduler.OneCycleLR(
-            optimizer, [g["lr"] for g in groups], total_steps=steps, pct_start=0.2
+            optimizer,
+            [g["lr"] for g in groups],
+            total_steps=steps,
+            pct_start=0.2 if steps != 5 else 0.4,  # a rise of exactly one step is a division by zero in PyTorch
         ),
         "step": lambda: torch.optim.lr_scheduler.StepLR(
             optimizer, per_epoch * (settings.decay_every or settings.epochs), settings.rate_decay or DECAY

@@ -26,7 +26,7 @@ from aqakit.training.assessor import Assessor, Target, check_difficulty
 from aqakit.training.batches import BatchSource, has_score, scores_of
 from aqakit.training.data import PreparedData, RunSplit, prepare
 from aqakit.training.ensemble import Ensemble
-from aqakit.training.logs import EpochReport, Log, logged
+from aqakit.training.logs import EpochReport, Log, check_log, logged
 from aqakit.training.loop import describe, fit
 from aqakit.training.recipe import Recipe, assemble_members, make_recipe, member_seeds
 from aqakit.training.run import Run
@@ -145,6 +145,8 @@ def train(
     recipe = make_recipe(method, data=data, backbone=backbone, root=root, **options)
     seconds = time_limit if time_limit is None else duration(time_limit)
     folder = in_utf8(user_path(out))
+    _check_device(recipe)
+    check_log(log)
     with distributed.process_group():
         with distributed.first_then_others():
             prepared = prepare(recipe, in_utf8(user_path(cache)) if cache else None)
@@ -158,6 +160,17 @@ def _fingerprint(recipe: Recipe, prepared: PreparedData, split: RunSplit) -> str
     return keys.digest([recipe.to_json(), prepared.fingerprint, asdict(split), *together])
 
 
+def _check_device(recipe: Recipe) -> None:
+    """Check what needs no data, before hours of reading them."""
+    device = device_of(recipe.settings.device)
+    if recipe.settings.compile and not recipe.finetune:
+        raise OptionError("compile is for a backbone that is trained, and this one is frozen; leave it out")
+    if recipe.settings.tf32 and device.type != "cuda":
+        raise OptionError(f"tf32 is for NVIDIA GPUs, and this run is trained on {device}; leave it out")
+    if recipe.precision == "int8" and recipe.finetune:
+        raise OptionError("a backbone cannot be trained in int8; give --precision bfloat16")
+
+
 def _check_selection(recipe: Recipe, split: RunSplit) -> None:
     if recipe.settings.select == "best-validation" and not split.validation:
         raise OptionError(
@@ -168,10 +181,6 @@ def _check_selection(recipe: Recipe, split: RunSplit) -> None:
             "patience compares epochs on samples that were held out, and there are none; give --members 5, or "
             "--validation 0.2 with --select best-validation"
         )
-    if recipe.settings.compile and not recipe.finetune:
-        raise OptionError("compile is for a backbone that is trained, and this one is frozen; leave it out")
-    if recipe.precision == "int8" and recipe.finetune:
-        raise OptionError("a backbone cannot be trained in int8; give --precision bfloat16")
 
 
 def _check_source(source: BatchSource, target: Target) -> None:
