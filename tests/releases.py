@@ -249,3 +249,27 @@ def write_kimore_tables(root: Path, people: int = 6) -> Path:
         rows.append(f"E_ID{number},exercise1/E_ID{number}.csv.gz,{20 + 5 * number},E_ID{number}")
     (root / "scores.csv").write_text("\n".join(rows) + "\n")
     return root
+
+
+def write_fine_diving(root: Path, dives: int = 8) -> Path:
+    """Four events with eight dives each, two to test on: seven, five or three marks; one score fits no rule."""
+    coarse, fine, frames = {}, {}, 20
+    numbers = ("107b", "5253b", "626c", "103b")
+    for e, d in itertools.product(range(4), range(dives)):
+        count, degree, number = (7, 5, 3, 3)[e], 2.0 + d / 10, numbers[d % 4]
+        marks = [6.0 + 0.5 * ((d + k) % 4) for k in range(count)]
+        middle = sorted(marks)[2:5] if count == 7 else marks
+        score = round(sum(middle) * (0.6 if count == 5 else 1) * degree, 2)
+        key = (f"Event{e}_final", d)
+        common = {"action_type": number, "dive_score": score + 3 * (e == d == 0), "difficulty": degree}
+        coarse[key] = common | {"start_frame": 100, "end_frame": 99 + frames, "judge_scores": marks}
+        steps = np.array([4, 11] if d % 2 else [4, 8, 11])
+        fine[key] = common | {"steps_transit_frames": steps, "frames_labels": np.ones(frames, int)}
+        write_frames(root / "FineDiving" / key[0] / str(d), range(1, frames + 1), "{:05d}.jpg")
+    test = [key for key in coarse if key[1] % 4 == 3]
+    parts = {"train_split": [key for key in coarse if key not in test], "test_split": test}
+    files = {"FineDiving_coarse_annotation": coarse, "FineDiving_fine-grained_annotation": fine, **parts}
+    (root / "Annotations").mkdir()
+    for name, content in files.items():
+        (root / "Annotations" / f"{name}.pkl").write_bytes(pickle.dumps(content))
+    return root

@@ -13,6 +13,7 @@ from aqakit.scores.rules import RULES
 from aqakit.system import configuration
 from tests.releases import (
     write_aqa7,
+    write_fine_diving,
     write_jigsaws,
     write_kimore,
     write_manifest,
@@ -25,6 +26,7 @@ from tests.releases import (
 KINDS = {"video", "signal", "skeleton", "features"}
 WRITERS: dict[str, Callable[[Path], Path]] = {
     "aqa7": write_aqa7,
+    "fine_diving": write_fine_diving,
     "jigsaws": write_jigsaws,
     "kimore": write_kimore,
     "manifest": write_manifest,

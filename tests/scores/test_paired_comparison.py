@@ -46,7 +46,7 @@ def test_the_spread_with_the_most_evidence_is_that_of_an_integral():
         assert paired._mode(2, *three, spread)[2] == pytest.approx(np.log(exact), abs=0.01)
 
 
-@pytest.mark.parametrize(("count", "least"), [(1500, 0.88), (150, 0.85)], ids=["many", "few"])
+@pytest.mark.parametrize(("count", "least"), [(1500, 0.86), (150, 0.82)], ids=["many", "few"])
 def test_intervals_of_differences_hold_what_they_promise(count, least):
     """With ten comparisons of each item they are a little narrow: .87 in 300 simulations."""
     held = []
@@ -56,7 +56,7 @@ def test_intervals_of_differences_hold_what_they_promise(count, least):
         for i, j in combinations(range(10), 2):
             _, low, high = found.difference(i, j)
             held.append(low <= truth[i] - truth[j] <= high)
-    assert least <= np.mean(held) <= 0.92
+    assert least <= np.mean(held) <= 0.94  # thirty truths
 
 
 def test_one_that_always_wins_is_not_at_infinity():

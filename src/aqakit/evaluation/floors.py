@@ -29,12 +29,14 @@ class Inputs:
         difficulty: (n,) declared difficulty, NaN if there is none.
         features: (n, D) mean over clips of every stream, as :func:`mean_vectors` makes it; (n, 0) without a cache.
         ruled: (n,) scores computed by the judges' rule; None if unknown, or if the rule gives exactly the scores.
+        kinds: (n,) what was declared, such as a dive number; None unless every sample has one.
     """
 
     lengths: np.ndarray
     difficulty: np.ndarray
     features: np.ndarray
     ruled: np.ndarray | None = None
+    kinds: np.ndarray | None = None
 
     @classmethod
     def of(cls, batch: Batch | None, samples: Sequence[Sample], lengths: np.ndarray, rule: str | None = None) -> Inputs:
@@ -42,12 +44,14 @@ class Inputs:
         difficulty = np.array([np.nan if s.difficulty is None else s.difficulty for s in samples])
         means = [mean_vectors(stream).numpy() for stream in batch.streams.values()] if batch else []
         features = np.concatenate(means, axis=1) if means else np.empty((len(samples), 0))
-        return cls(lengths, difficulty, features, _ruled(samples, rule))
+        kinds = np.array([s.kind for s in samples]) if all(s.kind for s in samples) else None
+        return cls(lengths, difficulty, features, _ruled(samples, rule), kinds)
 
     def rows(self, index: np.ndarray) -> Inputs:
         """Select some of the samples."""
         ruled = None if self.ruled is None else self.ruled[index]
-        return Inputs(self.lengths[index], self.difficulty[index], self.features[index], ruled)
+        kinds = None if self.kinds is None else self.kinds[index]
+        return Inputs(self.lengths[index], self.difficulty[index], self.features[index], ruled, kinds)
 
 
 def mean_vectors(stream: Stream) -> Tensor:
@@ -81,6 +85,14 @@ def difficulty_only(train: Inputs, score: np.ndarray, test: Inputs) -> np.ndarra
     return _line(train.difficulty, score, test.difficulty)
 
 
+def mean_of_kind(train: Inputs, score: np.ndarray, test: Inputs) -> np.ndarray:
+    """Predict the mean training score of the declared kind; of all for a kind that is new."""
+    assert train.kinds is not None, "applicable only then"
+    assert test.kinds is not None, "applicable only then"
+    means = {kind: score[train.kinds == kind].mean() for kind in set(train.kinds)}
+    return np.array([means.get(kind, score.mean()) for kind in test.kinds])
+
+
 def svr(train: Inputs, score: np.ndarray, test: Inputs) -> np.ndarray:
     """RBF support vector regression (C = 10) on standardised mean features, untuned."""
     model = make_pipeline(StandardScaler(), SVR(C=10.0))
@@ -101,6 +113,8 @@ def applicable(inputs: Inputs) -> Mapping[str, Callable[[Inputs, np.ndarray, Inp
         floors["floor: length only"] = length_only
     if not np.isnan(inputs.difficulty).any():
         floors["floor: difficulty only"] = difficulty_only
+    if inputs.kinds is not None:
+        floors["floor: mean of the kind"] = mean_of_kind
     if inputs.features.shape[1]:
         floors["floor: SVR on mean features"] = svr
     if inputs.ruled is not None:

@@ -44,27 +44,32 @@ def diving(judges: Numbers, difficulty: Numbers | None = None) -> Tensor:
 
 
 def synchronised_diving(judges: Numbers, difficulty: Numbers | None = None) -> Tensor:
-    """Sum of five of the eleven (or nine) marks × 0.6 × difficulty (World Aquatics).
+    """Sum of five of the eleven (or nine, or five) marks × 0.6 × difficulty (World Aquatics).
 
     Eleven judges: three for the execution of one diver, three for the other, five for synchronisation, in
     this order. The highest and the lowest mark of each of the three panels are dropped, which leaves 1 + 1 + 3.
     Nine judges: two and two for execution, five for synchronisation. The highest and the lowest of the four
-    execution marks and of the five synchronisation marks are dropped, which leaves 2 + 3.
+    execution marks and of the five synchronisation marks are dropped, which leaves 2 + 3. Five marks are those that
+    were left.
 
     Args:
-        judges: (…, 11) or (…, 9) marks from 0 to 10 in half points, panel by panel.
+        judges: (…, 11), (…, 9) or (…, 5) marks from 0 to 10 in half points, panel by panel.
         difficulty: (…) degree of difficulty; without it the result is the judges' total, 0 to 30.
 
     Raises:
-        DataError: the number of judges is not 11 or 9.
+        DataError: the number of judges is not 11, 9 or 5.
 
     >>> synchronised_diving([7, 8, 6, 8, 8, 9, 8, 7, 9, 8.5, 8], 3.0).item()  # (7 + 8 + 24.5) × 0.6 × 3
     71.1
     >>> synchronised_diving([7, 8, 6, 9, 8, 7, 9, 8.5, 8]).item()  # (15 + 24.5) × 0.6
     23.7
+    >>> round(synchronised_diving([7.5, 9, 8, 8, 8.5], 3.3).item(), 2)  # 41 × 0.6 × 3.3
+    81.18
     """
     marks = _marks(judges)
-    _require("synchronised_diving", marks, (11, 9))
+    _require("synchronised_diving", marks, (11, 9, 5))
+    if marks.shape[-1] == 5:
+        return _times(marks.sum(-1) * 0.6, difficulty)
     sizes = (3, 3, 5) if marks.shape[-1] == 11 else (4, 5)
     panels = torch.split_with_sizes(marks, sizes, dim=-1)
     kept = torch.stack([_middle(panel, panel.shape[-1] - 2) for panel in panels])
@@ -131,7 +136,7 @@ RULES: dict[str, Rule] = {
     rule.name: rule
     for rule in (
         Rule("diving", (7, 5, 3), True, diving),
-        Rule("synchronised_diving", (11, 9), True, synchronised_diving),
+        Rule("synchronised_diving", (11, 9, 5), True, synchronised_diving),
         Rule("sum_of_items", (6,), False, sum_of_items),
         Rule("rhythmic_gymnastics", (3,), False, rhythmic_gymnastics),
     )
