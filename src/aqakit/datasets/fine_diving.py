@@ -1,4 +1,4 @@
-"""FineDiving: 3000 dives with their steps, from the platform and board.
+"""FineDiving: 3000 dives from platform and board, with steps.
 
 Xu et al., "FineDiving: A Fine-grained Dataset for Procedure-aware Action Quality Assessment", CVPR 2022.
 https://github.com/xujinglin/FineDiving

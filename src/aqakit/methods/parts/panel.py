@@ -153,8 +153,9 @@ def panel_of(method: str, labels: LabelSpec) -> Panel:
     rule = _rule(method, labels)
     difficulty = rule.difficulty and labels.total is not None
     if rule.name == "synchronised_diving":
-        sizes = (3, 3, 5) if labels.judges == 11 else (4, 5)
-        return Panel(rule, sizes, (1,) * len(sizes), 0.6, difficulty)
+        sizes = {11: (3, 3, 5), 9: (4, 5), 5: (5,)}[labels.judges]
+        dropped = 0 if labels.judges == 5 else 1
+        return Panel(rule, sizes, (dropped,) * len(sizes), 0.6, difficulty)
     drop = (labels.judges - 3) // 2 if rule.name == "diving" else 0
     return Panel(rule, (labels.judges,), (drop,), 1.0, difficulty)
 
