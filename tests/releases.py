@@ -269,7 +269,7 @@ def write_fine_diving(root: Path, dives: int = 8) -> Path:
     test = [key for key in coarse if key[1] % 4 == 3]
     parts = {"train_split": [key for key in coarse if key not in test], "test_split": test}
     files = {"FineDiving_coarse_annotation": coarse, "FineDiving_fine-grained_annotation": fine, **parts}
-    (root / "Annotations").mkdir()
+    (root / "Annotations").mkdir(parents=True)
     for name, content in files.items():
         (root / "Annotations" / f"{name}.pkl").write_bytes(pickle.dumps(content))
     return root

@@ -20,11 +20,19 @@ from aqakit.training.assessor import target_labels
 from aqakit.training.recipe import make_recipe
 from aqakit.types import FeatureSpec
 from tests.cli.test_commands import aqakit
-from tests.releases import write_aqa7, write_jigsaws, write_mtl_aqa, write_rhythmic_gymnastics, write_unlv_dive
+from tests.releases import (
+    write_aqa7,
+    write_fine_diving,
+    write_jigsaws,
+    write_mtl_aqa,
+    write_rhythmic_gymnastics,
+    write_unlv_dive,
+)
 
 WRITERS = {
     "aqa7": write_aqa7,
     "jigsaws": write_jigsaws,
+    "fine_diving": write_fine_diving,
     "mtl_aqa": write_mtl_aqa,
     "rhythmic_gymnastics": write_rhythmic_gymnastics,
     "unlv_dive": write_unlv_dive,

@@ -243,6 +243,7 @@ PLANS: Mapping[str, ClipPlan] = {
     "usdl": Starts((*range(0, 81, 10), 87), _SIXTEEN, 103),
     "core": Starts((*range(0, 81, 10), 86), _SIXTEEN, 103),
     "tpt": Starts(tuple(range(0, 96, 5)), tuple(range(8)), 103),
+    "tsa": Starts(tuple(range(0, 81, 10)), _SIXTEEN, 96, "spread"),
     "c3d-avg": Starts(tuple(range(0, 81, 16)), _SIXTEEN, 103),
     "mscadc": Starts((0,), tuple(13 * i // 2 for i in range(16)), 103),
     "jigsaws": Starts(tuple(range(0, 145, 16)), _SIXTEEN, 160, "spread"),
@@ -254,6 +255,7 @@ PLANS: Mapping[str, ClipPlan] = {
 - ``dae`` and ``usdl`` (Zhang et al. 2021; Tang et al. 2020): ten clips at 0, 10, …, 80, 87 of 103 frames.
 - ``core`` (Yu et al. 2021): the same, but with the last clip at 86, so that frame 102 is never used.
 - ``tpt`` (Bai et al. 2022): 20 clips of eight frames at 0, 5, …, 95.
+- ``tsa`` (Xu et al. 2022): nine clips at 0, 10, …, 80 of 96 frames spread over the dive.
 - ``c3d-avg`` (Parmar and Morris 2019): six consecutive clips; the last seven of 103 frames are not used.
 - ``mscadc`` (Parmar and Morris 2019): one clip of 16 frames, 6.5 apart, rounded down.
 - ``jigsaws`` (Tang et al. 2020): 160 frames spread over the trial, divided into ten consecutive clips.
