@@ -273,3 +273,14 @@ def write_fine_diving(root: Path, dives: int = 8) -> Path:
     for name, content in files.items():
         (root / "Annotations" / f"{name}.pkl").write_bytes(pickle.dumps(content))
     return root
+
+
+def write_fis_v(root: Path) -> Path:
+    """Six programs to learn from and three to test on, with features."""
+    (root / "features").mkdir(parents=True)
+    for part, numbers in (("train", range(1, 7)), ("test", range(7, 10))):
+        rows = [f"{n} {20 + n / 2:.2f} {30 - n / 4:.2f} {n % 2}" for n in numbers]
+        (root / f"{part}_dataset.txt").write_text("\n".join(rows) + "\n")
+        for n in numbers:
+            np.save(root / "features" / f"{n}.npy", np.full((4 + n, 8), n, np.float32))
+    return root

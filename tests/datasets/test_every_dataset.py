@@ -14,6 +14,7 @@ from aqakit.system import configuration
 from tests.releases import (
     write_aqa7,
     write_fine_diving,
+    write_fis_v,
     write_jigsaws,
     write_kimore,
     write_manifest,
@@ -27,6 +28,7 @@ KINDS = {"video", "signal", "skeleton", "features"}
 WRITERS: dict[str, Callable[[Path], Path]] = {
     "aqa7": write_aqa7,
     "fine_diving": write_fine_diving,
+    "fis_v": write_fis_v,
     "jigsaws": write_jigsaws,
     "kimore": write_kimore,
     "manifest": write_manifest,
