@@ -74,7 +74,7 @@ def test_it_has_the_published_size() -> None:
     assert features.shape == (1, 8192) == (1, *backbone.shape)
 
 
-@pytest.mark.parametrize("size", [32, 63])
+@pytest.mark.parametrize("size", [32, pytest.param(63, marks=pytest.mark.slow)])
 def test_features_are_those_of_pool5(file: Path, size: int) -> None:
     backbone = c3d.build(weights=file, size=size)
     clips = pixels(1, 16, size, size)

@@ -309,6 +309,7 @@ def test_c3d(tmp_path: Path) -> None:
         agree(backbone(pixels), x.reshape(1, -1), 1e-5)
 
 
+@pytest.mark.slow
 def test_c3d_to_its_first_dense_layer(monkeypatch: pytest.MonkeyPatch) -> None:
     """Fc6 reads the 8192 numbers in the order of channels, rows, columns."""
     monkeypatch.setattr(nn.init, "kaiming_normal_", lambda tensor, **_: tensor)

@@ -83,6 +83,7 @@ def test_a_uniform_decoder_loses_the_logarithm_of_the_vocabulary(seen: Stream) -
     assert (loss / torch.tensor(WORDS + 2.0).log()).tolist() == pytest.approx([3, 2, 1])
 
 
+@pytest.mark.slow
 def test_the_loss_of_a_copied_sentence_tends_to_zero_and_it_is_said(seen: Stream) -> None:
     decoder = S2VT(5, WORDS, hidden=16, dropout=0.0)
     captions = torch.tensor([[2, 0, 1, 3], [3, 3, -1, -1], [1, -1, -1, -1]])

@@ -122,6 +122,7 @@ def test_of_pictures_that_are_not_square_the_central_square_is_turned():
     assert torch.equal(first(same).features, first(turned).features)
 
 
+@pytest.mark.slow
 def test_turns_of_pixels_are_learnt_by_the_backbone_and_repeat():
     assessor, again = (live("s4l", question="rotation", width=16) for _ in range(2))
     losses = fitted(assessor, filmed(48, 40), epochs=10)

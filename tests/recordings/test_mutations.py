@@ -23,7 +23,7 @@ def read_mutated(kind: str, folder: Path, seed: int, count: int) -> dict[str, fl
 @pytest.mark.parametrize(
     ("kind", "count"),
     [
-        pytest.param("files", 25, id="some"),
+        pytest.param("files", 10, id="some"),
         pytest.param("files", 20_000, id="all", marks=pytest.mark.slow),
         pytest.param("videos", 1000, id="videos", marks=pytest.mark.slow),
     ],
