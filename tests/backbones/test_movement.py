@@ -9,6 +9,7 @@ from scipy.spatial.transform import Rotation
 
 from aqakit.backbones import movement
 from aqakit.backbones.parts.movement.channels import angle, channels, towards
+from aqakit.backbones.parts.movement.few import opening
 from aqakit.backbones.parts.movement.posture import SEGMENTS, Posture, missing, posture, roles
 from aqakit.backbones.parts.movement.smoothness import log_dimensionless_jerk, spectral_arc_length
 from aqakit.errors import DataError
@@ -93,6 +94,32 @@ def test_extremes_speeds_and_their_frames(tmp_path: Path) -> None:
     assert backbone.moment(path, lowest) in (30, 90)
     mean = next(m for m in backbone.measures if m.name == "left knee angle, range")
     assert backbone.moment(path, mean) is None
+
+
+def test_few_measures_of_both_sides_together(tmp_path: Path) -> None:
+    path = saved(tmp_path / "a.npy", joints_of(left_ankle=swing(hertz=1 / 3)))  # one bend of 60° of one knee in 3 s
+    backbone = movement.build(features="few", smooth=0, layout="kinect22")
+    found = dict(zip(backbone.names, next(backbone.read(path)), strict=True))
+    assert found["knee angle, lowest"] == pytest.approx(150, abs=1e-3)  # the mean of 120° and 180°
+    assert found["knee angle, lowest in part 1 of 8"] == pytest.approx(180 - 15 * (1 - np.cos(2 * np.pi * 10 / 90)))  # in frame 10
+    assert found["symmetry of the knee angle, ranges apart"] == pytest.approx(60, abs=1e-3)
+    assert found["symmetry of the knee angle, mean distance"] == pytest.approx(30, abs=0.5)
+    # half of the way up is after 3/4 of the time; a quarter and three quarters by the arc cosine of ± 1/2
+    assert found["knee angle, open at"] == pytest.approx(2.25, abs=0.01)
+    assert found["knee angle, time to open"] == pytest.approx(0.5, abs=0.01)
+    assert found["tempo, duration"] == pytest.approx(3)
+    measures = {measure.statistic: measure for measure in backbone.measures if measure.channel == "knee angle"}
+    assert backbone.moment(path, measures["lowest"]) == 45
+    assert backbone.moment(path, measures["lowest in part 8 of 8"]) == 78
+    assert backbone.second(path, measures["highest speed"]) == pytest.approx(0.75, abs=0.05)
+    assert backbone.moment(path, measures["mean"]) is None
+
+
+def test_a_joint_opens_by_the_last_rise_after_its_lowest() -> None:
+    bounced = np.array([90.0, 10, 0, 50, 10, 0, 0, 30, 60, 90, 100, 100])
+    assert opening(bounced) == pytest.approx((6 + 25 / 30, 7 + 20 / 30, 8.5))
+    assert opening(np.zeros(9)) == (0, 0, 0)
+    assert opening(np.arange(9.0)[::-1]) == (8, 8, 8)
 
 
 def test_speed_on_a_circle() -> None:
@@ -192,7 +219,7 @@ def test_every_layout_has_the_roles(layout: str) -> None:
     assert all(np.isfinite(value).all() for _, value in channels(person))
 
 
-@pytest.mark.parametrize("features", ["measures", "places", "angles", "channels"])
+@pytest.mark.parametrize("features", ["measures", "few", "places", "angles", "channels"])
 @pytest.mark.parametrize("dimensions", [2, 3])
 def test_names_units_and_groups(tmp_path: Path, features: str, dimensions: int) -> None:
     backbone = movement.build(features=features, dimensions=dimensions, layout="kinect22")
@@ -200,7 +227,7 @@ def test_names_units_and_groups(tmp_path: Path, features: str, dimensions: int) 
     if dimensions == 2:
         np.save(x, np.load(x)[..., :2])
     found = np.stack(list(backbone.read(x)))
-    assert found.shape == (1 if features == "measures" else 100, *backbone.shape)
+    assert found.shape == (1 if features in ("measures", "few") else 100, *backbone.shape)
     assert np.isfinite(found).all()
     assert len(set(backbone.names)) == len(backbone.names) == len(backbone.measures)
     assert all(measure.group and measure.more for measure in backbone.measures)

@@ -2,21 +2,24 @@
 
 import csv
 import json
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
+from sklearn.linear_model import Ridge
 from typer.testing import CliRunner
 
 import aqakit
 from aqakit.backbones.parts.named import Measure
 from aqakit.cli.app import app
 from aqakit.explanation import better, measures, sentences
-from aqakit.explanation.better import Better, multiple, spread
+from aqakit.explanation.better import Better, limits
+from aqakit.methods.parts.declared import PENALTY, design
 from aqakit.scores.distributions import Point
 from aqakit.training.summary import TrainingSummary
-from aqakit.types import ScoreScale, Stream
+from aqakit.types import LabelSpec, ScoreScale, Stream
 from tests.synthetic import batch
 
 RANDOM = np.random.default_rng(0)
@@ -100,8 +103,9 @@ def test_the_measure_that_is_named_is_the_one_that_costs_and_its_side_is_that_of
     assert (first.group, first.measure) == ("knee angle", "left knee angle, lowest")
     assert first.value == pytest.approx(float(own[3]), abs=1e-5)
     assert (first.second, first.unit) == (2.0, "degrees")
-    near = Better.of(run, video_of(own))
-    low, high = np.quantile(near.vectors["test"][near.nearest(video_of(own)), 3].numpy(), (0.1, 0.9))
+    near = Better(run, {"test": MEASURES}).like(video_of(own))["test"]
+    assert len(near) == better.NEAREST
+    low, high = np.quantile(near[:, 3].numpy(), (0.1, 0.9))
     assert (first.low, first.high) == pytest.approx((low, high), abs=1e-5)
     assert first.points < -first.noise < 0
     (said,) = found.sentences
@@ -110,11 +114,11 @@ def test_the_measure_that_is_named_is_the_one_that_costs_and_its_side_is_that_of
     assert " at 2.0 s; the better recordings reach " in said
 
 
-def test_nothing_is_said_of_what_is_usual_among_the_better_or_costs_nothing():
+def test_nothing_is_said_of_what_is_usual_among_the_best_or_costs_nothing():
     run = linear_run(samples=150)
     best = Better(run, {"test": MEASURES}).vectors["test"]
     known = Better.of(run, video_of(best[0]))
-    said = [measures.findings(run, SAMPLE, video_of(vector), known).sentences for vector in best]
+    said = [measures.findings(run, SAMPLE, video_of(vector), known).sentences for vector in best[:15]]
     assert np.mean([one == [sentences.NOTHING] for one in said]) >= 0.75
     odd = best.mean(0).clone()
     odd[9:] += 30  # the trunk has no weight
@@ -126,12 +130,49 @@ def test_nothing_is_said_of_what_is_usual_among_the_better_or_costs_nothing():
 
 def test_noise_is_a_multiple_of_the_spread_that_keeps_four_of_five_quiet():
     values = RANDOM.normal(size=(400, 7)) * [0.1, 1, 2, 3, 4, 5, 0]
-    spreads = np.broadcast_to(values.std(0), values.shape)
-    bound = multiple(values, spreads) * values.std(0)
+    bound = limits(values)
     assert np.mean((values < -bound).any(1)) == pytest.approx(0.2, abs=0.003)
-    first = np.arange(400)
-    alike = np.square(values[:20]).mean(0)
-    assert spread(values, first) == pytest.approx(np.sqrt(0.8 * alike + 0.2 * values.var(0)))
+    squares = np.square(values).mean(0)
+    assert bound / bound[5] == pytest.approx(np.sqrt((squares + squares.mean()) / (squares[5] + squares.mean())))
+
+
+def kinds_run(samples=90):
+    """The linear run, of three kinds whose measures and scores are far apart."""
+    run, kind = linear_run(samples), torch.arange(samples) % 3
+    labels = LabelSpec(ScoreScale(-500, 500), kinds=("a", "b", "c"), steps=())
+    known = run.training_summary.mean_features["test"] + 20.0 * kind[:, None]
+    declared = design(batch(videos=samples).replace(kind=kind), labels)
+    score = run.training_summary.score + 100.0 * kind
+    run.training_summary = replace(run.training_summary, score=score, mean_features={"test": known}, declared=declared)
+    run.labels = labels
+    return run, kind
+
+
+def test_a_recording_is_compared_with_all_of_the_better_third_as_if_they_were_of_its_kind():
+    run, kind = kinds_run()
+    known, score = (
+        one.double().numpy() for one in (run.training_summary.mean_features["test"], run.training_summary.score)
+    )
+    ones = np.eye(3)[kind]
+    usual, level = Ridge(PENALTY).fit(ones, known), Ridge(PENALTY).fit(ones, score)
+    best = np.argsort(level.predict(ones) - score)[:30]
+    own = torch.full((len(MEASURES),), 20.0)
+    expected = (known - usual.predict(ones))[best].mean(0) + usual.predict(np.eye(3)[1:2])[0]
+    video = video_of(own).replace(kind=torch.tensor([1]))
+    found = measures.findings(run, SAMPLE, video)
+    assert found.compared == 30
+    parts = WEIGHTS.numpy() * (own.numpy() - expected)
+    values = {name: parts[columns].sum() for name, columns in GROUPS.items()}
+    assert {one.group: one.points for one in found.groups} == pytest.approx(values, abs=1e-3)
+    first = next(one for one in found.groups if one.group == "knee angle")
+    assert 10 < first.low < first.high < 30  # not the range of all kinds, 0 to 40
+
+
+def test_the_noise_does_not_depend_on_the_kind_of_the_recording():
+    run, _ = kinds_run()
+    made = [Better.of(run, video_of(torch.zeros(12)).replace(kind=torch.tensor([k]))).noise for k in (0, 2, -1)]
+    assert made[0] == pytest.approx(made[1], abs=1e-3)
+    assert made[0] == pytest.approx(made[2], abs=1e-3)
 
 
 def test_few_training_recordings_say_nothing():

@@ -104,10 +104,10 @@ def test_the_share_is_kept_across_a_restart(tmp_path: Path) -> None:
 
 def test_an_upload_that_trickles_is_cut_off_and_one_that_is_fast_enough_is_not(tmp_path: Path) -> None:
     async def run() -> None:
-        to = made(tmp_path)
+        to = made(tmp_path, upload=100_000, disk=1_000_000)
         slow = sent(to, *[b"x"] * 100, pause=0.01, forever=True)  # a byte every 10 ms never pauses
         halted = sent(to, bytes(199), forever=True)
-        fast = sent(to, *[bytes(15)] * 60, pause=0.01)
+        fast = sent(to, *[bytes(150)] * 60, pause=0.01)
         found = await asyncio.wait_for(asyncio.gather(slow, halted, fast), 5)
         assert [str(one)[:3] for one in found] == ["408", "408", "900"]
         assert len(files(to)) == 1

@@ -7,6 +7,8 @@ the base of support, are taken in every frame.
 - ``measures``: of each of these channels its extremes, mean, end and parts *against the first frames*, range, spread,
   speeds on the way out to the farthest posture and back, times of the extremes and smoothness; symmetry of the sides;
   tempo and pauses. One vector for each of ``windows`` equal windows; the first frames are those of the recording.
+- ``few``: about 160 of them, each of which says something to a coach: how far joints are bent, both sides together, in
+  parts of the time, when and how fast hips and knees open, symmetry and tempo; nothing is against the first frames.
 - ``places``, ``angles``, ``channels``: the channels themselves against the first frames, as one vector for each of
   ``frames`` moments evenly over the recording: for methods that read a series, such as ``rocket``.
 
@@ -34,7 +36,7 @@ from scipy.ndimage import gaussian_filter1d
 from torch import Tensor
 
 from aqakit.backbones.parts.base import Backbone
-from aqakit.backbones.parts.movement import channels, numbers
+from aqakit.backbones.parts.movement import channels, few, numbers
 from aqakit.backbones.parts.movement.numbers import Motion
 from aqakit.backbones.parts.movement.posture import Posture, missing, posture, roles
 from aqakit.backbones.parts.named import Measure
@@ -51,7 +53,7 @@ PAPER = (
     "https://doi.org/10.1186/s12984-015-0090-9"
 )
 
-Features = Literal["measures", "places", "angles", "channels"]
+Features = Literal["measures", "few", "places", "angles", "channels"]
 Side = Literal["auto", "given"]
 Levels = Literal["start", "absolute"]
 
@@ -102,7 +104,7 @@ class Movement(Backbone):
             DataError: the recording cannot be read, is too short, has other dimensions, or lacks a joint.
         """
         motion = self.motion(path, window)
-        if self.features != "measures":
+        if self.features not in ("measures", "few"):
             yield from self._series(motion)
             return
         edges = np.linspace(0, len(motion.values), self.windows + 1).astype(int)
@@ -157,12 +159,12 @@ class Movement(Backbone):
 
     def moment(self, path: Path, measure: Measure, window: tuple[int, int] | None = None) -> int | None:
         """Return the frame of the extreme that a measure tells, from the first of the window; None if it tells none."""
-        return numbers.moment(self.motion(path, window), measure)
+        return numbers.moment(self._measured(self.motion(path, window)), measure)
 
     def second(self, path: Path, measure: Measure, window: tuple[int, int] | None = None) -> float | None:
         """Return the time of the extreme that a measure tells, in seconds from the start of the recording."""
         motion = self.motion(path, window)
-        frame = numbers.moment(motion, measure)
+        frame = numbers.moment(self._measured(motion), measure)
         return None if frame is None else ((window or (0, 0))[0] + frame) / motion.rate
 
     def sides(self, path: Path, window: tuple[int, int] | None = None) -> dict[str, str]:
@@ -184,9 +186,15 @@ class Movement(Backbone):
         kept = tuple(channel for channel, _ in found)
         return Motion(kept, values, values[: person.start].mean(0), rate, sides, side)
 
+    def _measured(self, motion: Motion) -> Motion:
+        """The motion whose channels the measures name."""
+        return few.together(motion) if self.features == "few" else motion
+
     def _numbers(self, motion: Motion) -> numbers.Measured:
         if self.features == "measures":
             return numbers.measured(motion, against_start=self.levels == "start")
+        if self.features == "few":
+            return few.measured(motion)
         return [
             (Measure(channel.name, channel.unit, channel.name, channel.more, channel.name), 0.0)
             for channel in motion.channels
@@ -222,14 +230,16 @@ def leads(person: Posture) -> Literal["left", "right"]:
 def build(
     *,
     features: Annotated[
-        Features, Field(description="measures; or a series: places of joints, angles, or all channels")
+        Features, Field(description="all measures or few; or a series: places of joints, angles, channels")
     ] = "measures",
     dimensions: Annotated[int, Field(ge=2, le=3, description="coordinates per joint")] = 3,
     toes: Annotated[bool, Field(description="measure ankles too, which needs a layout with toes")] = True,
     side: Annotated[
         Side, Field(description="given: left and right; auto: the side that leads first, so that both sides compare")
     ] = "auto",
-    levels: Annotated[Levels, Field(description="levels against the first frames; or absolute")] = "start",
+    levels: Annotated[
+        Levels, Field(description="levels against the first frames, or absolute; those of few are absolute")
+    ] = "start",
     windows: Annotated[int, Field(gt=0, description="number of equal windows that are measured")] = 1,
     frames: Annotated[int, Field(gt=1, description="moments of a series")] = 100,
     smooth: Annotated[float, Field(ge=0, description="standard deviation of the smoothing in time, in s")] = 1 / 30,

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from aqakit import evaluation
+from aqakit.datasets.parts import declared
+from aqakit.errors import OptionError
 from aqakit.report import tables
 from aqakit.system import terminal
 
@@ -21,10 +23,26 @@ errors = terminal.console(stderr=True)
 JsonFile = Annotated[Path | None, typer.Option("--json", help="Write the table as JSON; - for standard output.")]
 CsvFile = Annotated[Path | None, typer.Option("--csv", help="Write the table as CSV; - for standard output.")]
 FigureFile = Annotated[Path | None, typer.Option(help="Draw a figure: a .png or .svg file.")]
+KindOption = Annotated[str | None, typer.Option(help="What was declared, such as a dive number.")]
+StepsOption = Annotated[
+    str | None, typer.Option(help="Declared steps, joined by >: 'forward > 2.5 somersaults pike > entry head first'.")
+]
 LayoutOption = Annotated[
     str | None, typer.Option(help="Which joint is which, such as coco17, if the file does not tell.")
 ]
 RateOption = Annotated[float | None, typer.Option(min=0.1, help="Rows per second, if the file does not tell (30).")]
+
+
+def steps_of(text: str | None) -> tuple[str, ...]:
+    """Return the steps of ``--steps``.
+
+    Raises:
+        OptionError: a step is empty.
+    """
+    try:
+        return declared.steps(text) if text else ()
+    except ValueError as error:
+        raise OptionError(f"--steps {error}") from None
 
 
 def complain(sentence: str) -> None:

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from aqakit import explanation, training
-from aqakit.cli.common import JsonFile
+from aqakit.cli.common import JsonFile, KindOption, StepsOption, steps_of
 from aqakit.report import tables
 
 
@@ -16,6 +16,8 @@ def explain(
     run: Annotated[Path, typer.Argument(help="Folder of a finished run.")],
     recording: Annotated[Path, typer.Argument(help="A video, a folder of frames, or a signal.")],
     difficulty: Annotated[float | None, typer.Option(help="Declared difficulty, for a run with target total.")] = None,
+    kind: KindOption = None,
+    steps: StepsOption = None,
     json: JsonFile = None,
 ) -> None:
     """Explain a score: how many points each clip adds, and what each group of named measures adds.
@@ -23,8 +25,9 @@ def explain(
     Also say in words which measures cost points, and list the training videos most similar to the recording.
     """
     loaded = training.run.load(run)
-    found = explanation.contributions.explain(loaded, recording, difficulty=difficulty)
-    said = explanation.measures.explain(loaded, recording, difficulty=difficulty)
+    listed = steps_of(steps)
+    found = explanation.contributions.explain(loaded, recording, difficulty=difficulty, kind=kind, steps=listed)
+    said = explanation.measures.explain(loaded, recording, difficulty=difficulty, kind=kind, steps=listed)
     with tables.beside(json):
         unit = loaded.labels.scale.unit
         title = f"{recording}: {found.prediction:.2f} {unit}, {found.baseline:.2f} if every clip were average"

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from aqakit import training
-from aqakit.cli.common import CsvFile, JsonFile, complain
+from aqakit.cli.common import CsvFile, JsonFile, KindOption, StepsOption, complain, steps_of
 from aqakit.errors import OptionError
 from aqakit.report import tables
 from aqakit.system.output import is_replaceable, is_standard_output
@@ -26,6 +26,8 @@ def predict(
         Path | None, typer.Option(help="CSV file of recordings, in the format of the data set manifest.")
     ] = None,
     difficulty: Annotated[float | None, typer.Option(help="Declared difficulty, for a run with target total.")] = None,
+    kind: KindOption = None,
+    steps: StepsOption = None,
     repetitions: Annotated[
         bool, typer.Option("--repetitions", help="Find the repetitions in each recording, and score each of them.")
     ] = False,
@@ -57,10 +59,10 @@ def predict(
     given = recordings or manifest
     assert given is not None
     if training.exported.is_exported(run):
-        if repetitions or calibrate_person or workers or cluster:
+        if repetitions or calibrate_person or workers or cluster or kind or steps:
             raise OptionError(
                 "an exported network scores whole recordings in this process; --repetitions, --calibrate-person, "
-                "--workers and --cluster need the run folder"
+                "--workers, --cluster, --kind and --steps need the run folder"
             )
         _predict_exported(training.exported.Exported(run), given, difficulty, json, csv)
         return
@@ -70,9 +72,17 @@ def predict(
     work = [loaded.description["fingerprint"], shift and shift.points]
     journal = training.journal.Journal.beside(output if output and is_replaceable(output) else None, work)
     rows, failed = training.scoring.score_recordings(
-        loaded, given, difficulty, repetitions=repetitions, shift=shift, workers=workers, cluster=cluster,
+        loaded,
+        given,
+        difficulty,
+        kind=kind,
+        steps=steps_of(steps),
+        repetitions=repetitions,
+        shift=shift,
+        workers=workers,
+        cluster=cluster,
         journal=journal,
-    )  # fmt: skip
+    )
     if rows:
         title = f"{loaded.recipe.method}, scores in {loaded.labels.scale.unit}"
         scoring = training.scoring

@@ -2,38 +2,39 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from itertools import chain
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from aqakit.backbones.parts.named import Measure, Named
 from aqakit.errors import RunError
 from aqakit.explanation import sentences
 from aqakit.explanation.contributions import Attribution, Coalitions, shapley
+from aqakit.methods.parts.declared import Usual, design
 from aqakit.training.run import Run
 from aqakit.types import Batch, Floats, Stream
 
 NEAREST = 10
-"""Recordings of the better third that a recording is compared with."""
+"""Recordings of the better third that a recording is compared with, if nothing is declared of it."""
 
 FEWEST = 8
 """Recordings of the better third below which nothing is said."""
 
+BEST = 0.1
+"""Share of the training recordings, the best ones, that show what is noise; they have the fewest faults."""
+
 QUIET = 0.8
-"""Share of the better third of which nothing is said; they have faults too."""
+"""Share of the best of which nothing is said."""
 
 LEAST = 0.05
 """Cost below which nothing is said, in standard deviations of the training scores."""
 
-_ALIKE, _ALL = 20, 5
-"""Recordings that the spread at a recording is taken of, and how many of them that of all counts as."""
-
 _FOR_NOISE = 512  # coalitions for each of the better recordings, and the most of these
-_RECORDINGS_FOR_NOISE = 150
+_RECORDINGS_FOR_NOISE = 100
 _NUMBERS_AT_ONCE = 2**23  # of measures, of the coalitions predicted together
 
 
@@ -45,31 +46,41 @@ def named(run: Run) -> dict[str, Named]:
 class Better:
     """The better third of a run's training recordings.
 
+    Where kinds or steps are declared, a recording is compared with all of them, as if they were of its kind: what is
+    usual for their own kind is taken off their measures, and what is usual for that of the recording is added. Else it
+    is compared with the few that are most like it.
+
     Attributes:
         groups: names of the n players.
         players: of each stream, the player (D,) that each measure belongs to.
-        vectors: of each stream, the measures (m, D) of the better third, averaged over windows.
-        values: (r, n) values of the groups for r of the better third themselves; empty if these are too few.
-        multiple: of the spread of such values, up to which a cost is noise.
+        vectors: of each stream, the measures (m, D) of the better third, the best first; what is usual for their kind
+            is taken off.
+        noise: (n,) costs that are within the noise; infinite until :meth:`compare` has found them.
     """
 
     def __init__(self, run: Run, measures: Mapping[str, Sequence[Measure]]) -> None:
         summary = run.training_summary
         if missing := [name for name in measures if name not in summary.mean_features]:
             raise RunError(f"{run.folder}: nothing is known of the training recordings' {missing[0]}; train it again")
-        self.predict = run.assessor.predict_embedded
+        self.predict, self.labels = run.assessor.predict_embedded, run.labels
         of_all = {name: [group(measure) for measure in listed] for name, listed in measures.items()}
         self.groups = sorted(set(chain.from_iterable(of_all.values())))
         self.players = {name: torch.tensor([self.groups.index(g) for g in listed]) for name, listed in of_all.items()}
         score = summary.score
         if run.recipe.target == "total" and summary.difficulty is not None:
             score = score / summary.difficulty
-        best = score >= score.nanquantile(2 / 3)
         self.least = LEAST * float(summary.score.std(correction=0))
         known = {name: summary.mean_features[name] for name in measures}
-        self.vectors = {name: vectors[best] for name, vectors in known.items()}
+        self.usual: dict[str, Usual] = {}
+        if summary.declared.shape[1]:
+            self.usual = {name: Usual.of(summary.declared, vectors) for name, vectors in known.items()}
+            known = {name: (v - self.usual[name](summary.declared)).float() for name, v in known.items()}
+            score = score - Usual.of(summary.declared, score[:, None])(summary.declared)[:, 0]
+        order = score.argsort(descending=True, stable=True)
+        self.vectors = {name: vectors[order[: math.ceil(len(order) / 3)]] for name, vectors in known.items()}
+        self._best = max(FEWEST, math.ceil(BEST * len(order)))
         self.spread = {name: vectors.std(0, correction=0) for name, vectors in known.items()}
-        self.values, self.multiple = np.zeros((0, len(self.groups))), np.inf
+        self.noise = np.full(len(self.groups), np.inf)
 
     @classmethod
     def of(cls, run: Run, video: Batch, *, seed: int = 0) -> Better:
@@ -82,25 +93,25 @@ class Better:
     def __len__(self) -> int:
         return len(next(iter(self.vectors.values())))
 
-    def nearest(self, video: Batch, without: int | None = None) -> Tensor:
-        """Indices of the better recordings whose measures are most like those of a video, but for one."""
-        squares = self.distances(video)
+    def like(self, video: Batch, without: int | None = None) -> dict[str, Tensor]:
+        """Measures (k, D) of the better recordings that a video is compared with, for each stream, but for one."""
+        vectors = self._all(video)
+        squares = torch.zeros(len(self))
+        for name, of_better in vectors.items() if not self.usual else ():
+            usable = self.spread[name] > 1e-8 * of_better.abs().amax(0).clamp_min(1e-8)
+            away = (of_better - mean_of(video.streams[name])) / self.spread[name]
+            squares += away[:, usable].square().mean(1)
         if without is not None:
             squares[without] = torch.inf
-        return squares.argsort(stable=True)[: min(NEAREST, len(self) - (without is not None))]
+        near = squares.argsort(stable=True)[: len(self) - (without is not None)]
+        return {name: of_better[near if self.usual else near[:NEAREST]] for name, of_better in vectors.items()}
 
-    def distances(self, video: Batch) -> Tensor:
-        """(m,) mean squared differences of the better recordings' measures from a video's, in training spreads."""
-        squares = torch.zeros(len(self))
-        for name, vectors in self.vectors.items():
-            usable = self.spread[name] > 1e-8 * vectors.abs().amax(0).clamp_min(1e-8)
-            away = (vectors - mean_of(video.streams[name])) / self.spread[name]
-            squares += away[:, usable].square().mean(1)
-        return squares
-
-    def mean(self, near: Tensor) -> dict[str, Tensor]:
-        """Mean measures (D,) of some of the better recordings, for each stream."""
-        return {name: vectors[near].mean(0) for name, vectors in self.vectors.items()}
+    def _all(self, video: Batch) -> dict[str, Tensor]:
+        """Measures (m, D) of all of the better third, as if they were of the kind of a video."""
+        if not self.usual:
+            return self.vectors
+        declared = design(video, self.labels)
+        return {name: vectors + self.usual[name](declared).float() for name, vectors in self.vectors.items()}
 
     def attribute(self, video: Batch, usual: Mapping[str, Tensor], evaluations: int, seed: int) -> Attribution:
         """Shapley values of the groups of a video, against the measures of others."""
@@ -123,47 +134,33 @@ class Better:
         return np.asarray(self.predict(rows.replace(streams=streams)).mean.double().numpy())
 
     def compare(self, video: Batch, seed: int) -> None:
-        """Compare the better third with each other, and find from which multiple of the spread a cost is no noise."""
-        self.taken = torch.linspace(0, len(self) - 1, min(len(self), _RECORDINGS_FOR_NOISE)).long()
-        rows, others = [], []
-        for one in self.taken.tolist():
+        """Explain the best recordings as the video is explained, as if of its kind, and find what cost is noise."""
+        taken = torch.linspace(0, self._best - 1, min(self._best, _RECORDINGS_FOR_NOISE)).long().unique()
+        vectors, rows = self._all(video), []
+        for one in taken.tolist():
             streams = dict(video.streams)
-            for name, vectors in self.vectors.items():
+            for name, of_better in vectors.items():
                 stream = streams[name]
-                streams[name] = Stream(vectors[one].expand_as(stream.features), stream.clips)
-            others.append(video.replace(streams=streams))
-            usual = self.mean(self.nearest(others[-1], without=one))
-            rows.append(self.attribute(others[-1], usual, _FOR_NOISE, seed).values)
-        self.values = np.stack(rows)
-        away = [self._away(other) for other in others]
-        spreads = [spread(self.values, np.delete(one.argsort(), 0)) for one in away]
-        self.multiple = multiple(self.values, np.stack(spreads))
-
-    def limits(self, video: Batch) -> Floats:
-        """(n,) costs of the groups of a video that are within noise, or hardly a cost."""
-        if not len(self.values):
-            return np.full(len(self.groups), np.inf)
-        return np.maximum(self.multiple * spread(self.values, self._away(video).argsort()), self.least)
-
-    def _away(self, video: Batch) -> Floats:
-        return self.distances(video)[self.taken].double().numpy()
+                streams[name] = Stream(of_better[one].expand_as(stream.features), stream.clips)
+            other = video.replace(streams=streams)
+            usual = {name: near.mean(0) for name, near in self.like(other, without=one).items()}
+            rows.append(self.attribute(other, usual, _FOR_NOISE, seed).values)
+        self.noise = np.maximum(limits(np.stack(rows)), self.least)
 
 
-def spread(values: Floats, order: NDArray[np.int64]) -> Floats:
-    """(n,) root mean square of values (r, n) of r recordings, most of it of those that come first in an order."""
-    first = order[:_ALIKE]
-    alike, everywhere = np.square(values[first]).mean(0), values.var(0)
-    return np.asarray(np.sqrt((len(first) * alike + _ALL * everywhere) / (len(first) + _ALL)))
+def limits(values: Floats) -> Floats:
+    """(n,) costs that are within noise, from the values (r, n) of r of the best recordings.
 
+    A limit is a multiple of the root mean square of a group's values and of those of all groups together, such that in
+    a share :data:`QUIET` of the recordings nothing is beyond it.
 
-def multiple(values: Floats, spreads: Floats) -> float:
-    """Return the multiple of the spreads (r, n) that no cost exceeds in a share :data:`QUIET` of r good recordings.
-
-    >>> multiple(np.array([[-1.0, 0], [-2, 0], [-3, 0], [-4, 0], [-5, 0], [6, 0]]), np.ones((6, 2)))
-    4.0
+    >>> limits(np.array([[-1.0, 0], [-1, 0], [-1, 0], [-1, 0], [1, 0], [1, 0]])).round(3).tolist()
+    [1.0, 0.577]
     """
-    costs = np.divide(-values, spreads, out=np.zeros_like(values), where=spreads > 0)
-    return float(np.quantile(costs.max(1), QUIET))
+    squares = np.square(values).mean(0)
+    spread = np.sqrt(squares + squares.mean())
+    costs = np.divide(-values, spread, out=np.zeros_like(values), where=spread > 0)
+    return np.asarray(spread * np.quantile(costs.max(1), QUIET))
 
 
 def group(measure: Measure) -> str:

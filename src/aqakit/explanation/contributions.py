@@ -13,7 +13,7 @@ backwards (Mitchell et al. 2022), with a fixed seed; they still add up exactly, 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from math import comb
 from pathlib import Path
@@ -116,6 +116,8 @@ def explain(
     *,
     difficulty: float | None = None,
     window: tuple[int, int] | None = None,
+    kind: str | None = None,
+    steps: Sequence[str] = (),
     count: int = 3,
     evaluations: int = EVALUATIONS,
     seed: int = 0,
@@ -127,6 +129,8 @@ def explain(
         recording: as in :meth:`Run.predict <aqakit.training.run.Run.predict>`, with ``difficulty`` and ``window``.
         difficulty: the declared difficulty.
         window: first and last frame of the action.
+        kind: what was declared, such as a dive number.
+        steps: the steps that were declared.
         count: number of exemplars.
         evaluations: approximate number of coalitions to evaluate, if there are too many to evaluate all.
         seed: for the choice of coalitions.
@@ -134,7 +138,7 @@ def explain(
     Raises:
         RunError: the run was made before runs stored what this needs.
     """
-    sample = run.sample(recording, difficulty, window)
+    sample = run.sample(recording, difficulty, window, kind, steps)
     reports: list[Report] = []
     video = run.embed([sample], reports)
     found = attribute(

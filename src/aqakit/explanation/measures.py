@@ -6,20 +6,21 @@ recordings have there, averaged over all orders of the groups. The values add up
 for better recordings.
 
 *Better recordings* are the better third of the training recordings by score (with target ``total``, by score ÷
-difficulty); of these, the few whose measures are most like those of the recording, so that a tuck is compared with
-tucks. Their mean stands in for what a group has not added yet; their 10 % and 90 % quantiles are the range that is
-given.
+difficulty). Where kinds or steps are declared, so that a tuck is compared with tucks, what is usual for them is taken
+off scores and measures first, and what is usual for the recording's own is added (``methods/parts/declared.py``); else,
+of the better third, only the few are taken whose measures are most like those of the recording. Their mean stands in
+for what a group has not added yet; their 10 % and 90 % quantiles are the range that is given.
 
-*Noise* is how the same values come out for the better recordings themselves, each compared with others. A group is
-worth a sentence if its cost is more than the noise: a multiple of the spread of its values over the better third, above
-all over those that are most like the recording. The multiple is such that 80 % of the better third have no group beyond
-it (they have faults too). The measure that is named must also be outside the range.
+*Noise* is how the same values come out for the best tenth of the training recordings. A group is worth a sentence if
+its cost is more than a multiple of the spread of its values there, and of that of all groups together. The multiple is
+such that 80 % of the best have no group beyond it (they have faults too). The measure that is named must also be
+outside the range.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -50,7 +51,7 @@ class Finding:
         group: such as ``knee angle``.
         points: what it adds; negative if it costs.
         error: standard error of ``points``; 0 if they are exact.
-        noise: the cost that is within the noise of the better training recordings; None if these are too few.
+        noise: the cost that is within the noise of the best training recordings; None if these are too few.
         measure: name of the measure that stands for the group, in this recording.
         value: its value.
         low: the better recordings have at least this, but for one in ten,
@@ -113,6 +114,8 @@ def explain(
     *,
     difficulty: float | None = None,
     window: tuple[int, int] | None = None,
+    kind: str | None = None,
+    steps: Sequence[str] = (),
     evaluations: int = EVALUATIONS,
     seed: int = 0,
 ) -> Findings | None:
@@ -123,6 +126,8 @@ def explain(
         recording: as in :meth:`Run.predict <aqakit.training.run.Run.predict>`, with ``difficulty`` and ``window``.
         difficulty: the declared difficulty.
         window: first and last frame of the action.
+        kind: what was declared, such as a dive number.
+        steps: the steps that were declared.
         evaluations: approximate number of coalitions to evaluate, if there are too many to evaluate all.
         seed: for the choice of coalitions.
 
@@ -131,7 +136,7 @@ def explain(
     """
     if not named(run):
         return None
-    sample = run.sample(recording, difficulty, window)
+    sample = run.sample(recording, difficulty, window, kind, steps)
     return findings(run, sample, run.embed([sample]), evaluations=evaluations, seed=seed)
 
 
@@ -154,15 +159,14 @@ def findings(
     if not streams or max(video.streams[name].clips.shape[1] for name in streams) > _WINDOWS:
         return None
     better = better or Better.of(run, video, seed=seed)
-    near = better.nearest(video)
-    usual = better.mean(near)
-    found = better.attribute(video, usual, evaluations, seed)
-    noise = better.limits(video)
+    like = better.like(video)
+    found = better.attribute(video, {name: near.mean(0) for name, near in like.items()}, evaluations, seed)
     told = [
-        _finding(run, sample, video, better, near, player, found, float(noise[player]))
+        _finding(run, sample, video, better, like, player, found, float(better.noise[player]))
         for player in np.argsort(found.values).tolist()
     ]
-    return Findings(found.prediction, found.baseline, tuple(told), len(near), run.labels.scale.unit)
+    compared = len(next(iter(like.values())))
+    return Findings(found.prediction, found.baseline, tuple(told), compared, run.labels.scale.unit)
 
 
 def _finding(
@@ -170,12 +174,12 @@ def _finding(
     sample: Sample,
     video: Batch,
     better: Better,
-    near: Tensor,
+    like: dict[str, Tensor],
     player: int,
     found: Attribution,
     noise: float,
 ) -> Finding:
-    stream, measure, value, (low, high) = _stands_for(run, video, better, near, player)
+    stream, measure, value, (low, high) = _stands_for(run, video, better, like, player)
     backbone = named(run)[stream]
     points, unit = float(found.values[player]), run.labels.scale.unit
     path = keys.source(sample, stream, run.backbones[stream])
@@ -199,10 +203,10 @@ def _finding(
 
 
 def _stands_for(
-    run: Run, video: Batch, better: Better, near: Tensor, player: int
+    run: Run, video: Batch, better: Better, like: dict[str, Tensor], player: int
 ) -> tuple[str, Measure, float, tuple[float, float]]:
     """The measure of a group, of those outside the range, that costs most by itself; else the farthest outside."""
-    usual, best = better.mean(near), None
+    usual, best = {name: near.mean(0) for name, near in like.items()}, None
     for name, players in better.players.items():
         columns = (players == player).nonzero().squeeze(1)
         if not len(columns):
@@ -212,7 +216,7 @@ def _stands_for(
         full = {other: kept[:1] | True for other, kept in own.items()}
         gain = better.worth(video, usual, own) - better.worth(video, usual, full)
         value = mean_of(video.streams[name])[columns].double().numpy()
-        low, high = np.quantile(better.vectors[name][near][:, columns].double().numpy(), RANGE, axis=0)
+        low, high = np.quantile(like[name][:, columns].double().numpy(), RANGE, axis=0)
         width = better.spread[name][columns].double().numpy() + 1e-12
         outside = np.maximum(low - value, value - high) / width
         for k in range(len(columns)):

@@ -72,8 +72,8 @@ def _what(measure: Measure) -> str:
     if not channel.endswith(_ANGLE):
         return f"{channel}, {measure.statistic}{against}"
     joint, (first, *rest) = channel.removesuffix(_ANGLE), measure.statistic.split(" ")
-    if measure.statistic in _EXTREME:
-        return f"{joint}, {_EXTREME[first]} angle{against}"
+    if first in _EXTREME and "speed" not in rest:
+        return f"{' '.join([f'{joint},', _EXTREME[first], 'angle', *rest])}{against}"
     if first == "mean" and "speed" not in rest:
         return f"{joint}, {' '.join(['mean angle', *rest])}{against}"
     return f"{channel}, {measure.statistic}{against}"

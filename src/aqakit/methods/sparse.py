@@ -4,6 +4,9 @@ For many measures that say much the same, such as those of ``movement``: the sum
 of measures that move together one is kept, and the words of ``explain`` name it. Every measure is standardised. The
 penalty is selected by cross-validated squared error inside the training set, with shuffled folds of a fixed seed; rows
 of one group (event, athlete, surgeon) stay on one side. Everything is deterministic. The answer is a point.
+
+Where kinds or steps are declared, recordings are compared within them: what a ridge regression on them finds usual is
+taken off scores and measures before the weights are fitted, so that a tuck is no badly done pike.
 """
 
 from typing import Annotated, Literal
@@ -16,6 +19,7 @@ from sklearn.model_selection import GroupKFold
 from torch import Tensor
 
 from aqakit.errors import DataError
+from aqakit.methods.parts.declared import Usual, design
 from aqakit.methods.parts.fitted import Fitted, check_enough
 from aqakit.methods.parts.pooling import PooledStreams
 from aqakit.methods.parts.shapes import vectors
@@ -37,16 +41,21 @@ class Sparse(Fitted):
 
     Attributes:
         weight: (D,) points for each unit of a measure.
-        bias: () score if all measures are 0.
+        bias: () score if all measures are 0, and what is declared is usual.
+        usual: (P,) mean of what is declared.
+        effect: (P,) points for what is declared, beside the measures.
     """
 
     weight: Tensor
     bias: Tensor
+    usual: Tensor
+    effect: Tensor
 
-    def __init__(self, pools: PooledStreams, penalty: float | None) -> None:
+    def __init__(self, pools: PooledStreams, penalty: float | None, declared: LabelSpec | None) -> None:
         super().__init__()
-        self.pools, self.penalty = pools, penalty
-        for name in ("weight", "bias"):
+        self.pools, self.penalty, self.declared = pools, penalty, declared
+        self.reads_kind = declared is not None
+        for name in ("weight", "bias", *(("usual", "effect") if declared else ())):
             self.register_memory(name, torch.float64)
 
     @torch.no_grad()
@@ -58,12 +67,21 @@ class Sparse(Fitted):
         """
         check_enough(train, "sparse needs")
         x, score = self.pools(train).double().cpu().numpy(), train.score.double().cpu().numpy()
-        mean, spread = x.mean(0), x.std(0)
+        mean, level = x.mean(0), score.mean()
+        usual: Usual | None = None
+        if self.declared is not None:
+            given = design(train, self.declared)
+            usual = Usual.of(given, torch.cat([self.pools(train).double(), train.score[:, None].double()], dim=1))
+            found = usual(given).cpu().numpy()  # the score is the last
+            x, score = x - found[:, :-1] + mean, score - found[:, -1] + level
+        spread = x.std(0)
         spread[spread <= 1e-8 * np.abs(x).max(0).clip(1e-8)] = np.inf  # a constant measure carries no information
         scaled, size = (x - mean) / spread, max(float(score.std()), 1e-8)
-        weight = self._fit(scaled, (score - score.mean()) / size, train.group.cpu().numpy()) * size / spread
+        weight = self._fit(scaled, (score - level) / size, train.group.cpu().numpy()) * size / spread
         self.weight = torch.from_numpy(weight).to(train.score.device)
-        self.bias = torch.tensor(score.mean() - mean @ weight, device=train.score.device)
+        self.bias = torch.tensor(level - mean @ weight, device=train.score.device)
+        if usual is not None:
+            self.usual, self.effect = usual.declared, usual.weight[:, -1] - usual.weight[:, :-1] @ self.weight
 
     def _fit(self, x: Floats, y: Floats, group: np.ndarray) -> Floats:
         if self.penalty is not None:
@@ -80,7 +98,11 @@ class Sparse(Fitted):
 
     def predict(self, batch: Batch) -> Point:
         """Return B points."""
-        return Point((self.pools(batch).double() @ self.weight + self.bias).to(batch.features.dtype))
+        score = self.pools(batch).double() @ self.weight + self.bias
+        if self.declared is not None:
+            declared = design(batch, self.declared)
+            score = score + (torch.where(declared.isnan(), self.usual, declared) - self.usual) @ self.effect
+        return Point(score.to(batch.features.dtype))
 
 
 def build(
@@ -94,6 +116,9 @@ def build(
     pooling: Annotated[
         Literal["average", "statistics"], Field(description="how the windows of a recording become one vector")
     ] = "average",
+    declared: Annotated[
+        bool, Field(description="compare within the declared kind and steps, if training knows any")
+    ] = True,
 ) -> Sparse:
     """Build the model for these features and labels.
 
@@ -101,4 +126,5 @@ def build(
         OptionError: the features of a stream are not one vector per clip.
     """
     widths = dict(zip(features.streams, vectors(features, "sparse"), strict=True))
-    return Sparse(PooledStreams(pooling, widths), penalty)
+    known = bool(labels.kinds or labels.steps)
+    return Sparse(PooledStreams(pooling, widths), penalty, labels if declared and known else None)

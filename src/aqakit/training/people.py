@@ -7,10 +7,11 @@ is scored, and what comes of it is a protocol of its own, ``calibrated-person``.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
+from aqakit.datasets.parts.declared import declare
 from aqakit.errors import DataError, RunError
 from aqakit.scores.cross_conformal import CrossConformal
 from aqakit.scores.person import PersonLevel
@@ -93,5 +94,5 @@ def calibrate(run: Run, samples: Sequence[Sample], difficulty: float | None = No
     for sample in samples:
         if is_among(sample, known):
             raise DataError(f"{sample.id}: was in the training set; calibrate on recordings of a person who was not")
-    told = [replace(s, difficulty=difficulty) if s.difficulty is None else s for s in samples]
+    told = [declare(s, difficulty=difficulty) for s in samples]
     return shift_of(run, run.embed(told), level)

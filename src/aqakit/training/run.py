@@ -9,6 +9,7 @@ During training it also contains ``resume.safetensors``, from which a killed run
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -155,6 +156,7 @@ class Run:
         steps: Sequence[str] = (),
     ) -> Sample:
         """Make a sample without a score from a recording; the arguments are those of :meth:`predict`."""
+        self.check_declared(kind, steps)
         if not isinstance(recording, Mapping):
             recording = {self.only_input(): recording}
         paths = {kind: user_path(path) for kind, path in recording.items()}
@@ -162,6 +164,19 @@ class Run:
         name = str(next(iter(paths.values())))
         declared = {"difficulty": difficulty, "kind": kind, "steps": tuple(steps)}
         return Sample(id=name, sources=paths, window=window, rate=rate, **declared)  # type: ignore[arg-type]
+
+    def check_declared(self, kind: str | None, steps: Sequence[str]) -> None:
+        """Check what is declared of a recording against what the run has learnt from.
+
+        Raises:
+            OptionError: the run knows kinds or steps, but not this kind or one of these steps.
+        """
+        given = {"kind": ([kind] if kind else [], self.labels.kinds), "step": (steps, self.labels.steps)}
+        for what, (names, known) in given.items():
+            if unknown := [name for name in names if known and name not in known]:
+                close = difflib.get_close_matches(unknown[0], known, n=1)
+                meant = f"; did you mean {close[0]!r}?" if close else ""
+                raise OptionError(f"{self.folder}: no training recording has the {what} {unknown[0]!r}{meant}")
 
     def only_input(self) -> str:
         """Return the kind of recording the run reads.

@@ -9,6 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from aqakit.datasets.parts.declared import declare
 from aqakit.datasets.parts.loading import load as load_dataset
 from aqakit.errors import AqakitError, DataError
 from aqakit.features.cluster import map_distributed
@@ -53,6 +54,8 @@ def score_recordings(
     recordings: Sequence[Path] | Path,
     difficulty: float | None = None,
     *,
+    kind: str | None = None,
+    steps: Sequence[str] = (),
     repetitions: bool = False,
     shift: Shift | None = None,
     workers: int = 0,
@@ -65,6 +68,8 @@ def score_recordings(
         run: a finished run.
         recordings: files or folders of frames; or one manifest, a CSV that lists them with window and difficulty.
         difficulty: declared difficulty of the recordings that state none.
+        kind: what was declared of those that state none, such as a dive number.
+        steps: their declared steps.
         repetitions: find the repetitions in each recording, and score each of them.
         shift: of the person in the recordings; it is a column of the rows.
         workers: processes that share the work, each with the run in memory; 0: this one, or one a machine of a cluster.
@@ -75,7 +80,8 @@ def score_recordings(
     failed: list[str] = []
     if repetitions:
         samples = _divided(run, samples, failed)
-    told = [replace(s, difficulty=difficulty) if s.difficulty is None else s for s in samples]
+    run.check_declared(kind, steps)
+    told = [declare(s, difficulty=difficulty, kind=kind, steps=tuple(steps)) for s in samples]
     journal = journal or Journal(None, None)
     rows = {s.id: row for s in told if (row := journal.get(s)) is not None}
     left = [s for s in told if s.id not in rows]

@@ -20,13 +20,14 @@ from torch import Tensor
 
 from aqakit.errors import RunError
 from aqakit.features.appearance import appearance
+from aqakit.methods.parts.declared import design
 from aqakit.system import tensors as storage
 from aqakit.system.tensors import DamagedError
 from aqakit.training.assessor import Assessor
 from aqakit.training.batches import BatchSource, has_score, read_batches
 from aqakit.training.ensemble import Ensemble
 from aqakit.training.familiarity import Familiarity, familiar
-from aqakit.types import Batch, Stream
+from aqakit.types import Batch, LabelSpec, Stream
 
 FILE = "exemplars.safetensors"
 _VIDEOS_AT_ONCE = 8
@@ -59,6 +60,7 @@ class TrainingSummary:
         pixels: for each such backbone, the appearance of the training videos: (n, S).
         scenes: group of each video, if all have one: the videos of a group look alike.
         difficulty: (n,) their declared difficulty, if all have one.
+        declared: (n, P) the design of what was declared of them; P is 0 if nothing was, and in older runs.
     """
 
     ids: Sequence[str]
@@ -71,6 +73,7 @@ class TrainingSummary:
     pixels: Mapping[str, Tensor] = field(default_factory=dict)
     scenes: Sequence[str] | None = None
     difficulty: Tensor | None = None
+    declared: Tensor = field(default_factory=lambda: torch.empty(0, 0))
 
     @classmethod
     @torch.no_grad()
@@ -79,6 +82,7 @@ class TrainingSummary:
         assessor: Assessor | Ensemble,
         train: BatchSource,
         device: torch.device,
+        labels: LabelSpec,
         *,
         whole_groups: bool = False,
         validation: BatchSource | None = None,
@@ -89,17 +93,19 @@ class TrainingSummary:
             assessor: the trained model.
             train: its training set.
             device: where it is computed.
+            labels: describes the labels.
             whole_groups: whether the members of the run did not see whole groups.
             validation: videos that were not trained on; they are used if the backbones were trained in the run.
         """
         known = has_score(train)
         usual: dict[str, _Mean] = {}
-        pooled, profiles, pixels = _Rows(), _Rows(), _Rows()
+        pooled, profiles, pixels, kinds = _Rows(), _Rows(), _Rows(), _Rows()
         for seen, batch in _embedded(assessor.eval(), train, device):
             for name, stream in batch.streams.items():
                 pooled.add(name, pool(stream))
                 profiles.add(name, profile(stream))
                 usual.setdefault(name, _Mean()).add(stream)
+            kinds.add("declared", design(batch, labels))
             for name in assessor.live:
                 pixels.add(name, pool(looks(seen.streams[name])))
         held = _Rows()
@@ -121,6 +127,7 @@ class TrainingSummary:
             pixels.joined(known),
             groups if all(s.group for s in scored) else None,
             torch.tensor(degrees) if len(degrees) == len(scored) else None,
+            kinds.joined(known)["declared"],
         )
 
     def save(self, folder: Path) -> None:
@@ -132,6 +139,7 @@ class TrainingSummary:
         tensors |= {f"held/{name}": t.contiguous() for name, t in self.held.items()}
         tensors |= {f"pixels/{name}": t.contiguous() for name, t in self.pixels.items()}
         tensors |= {} if self.difficulty is None else {"difficulty": self.difficulty}
+        tensors |= {"declared": self.declared} if self.declared.shape[1] else {}
         about = {"ids": json.dumps(list(self.ids)), "groups": json.dumps(self.groups)}
         about["scenes"] = json.dumps(self.scenes)
         storage.save(folder / FILE, tensors, about)
@@ -152,10 +160,14 @@ class TrainingSummary:
             degrees = tensors.get("difficulty")
             of_videos = [tensors["score"], *pooled.values(), *profiles.values(), *pixels.values()]
             of_videos += [] if degrees is None else [degrees]
+            declared = tensors.get("declared", torch.empty(len(tensors["score"]), 0))
+            of_videos.append(declared)
             if {len(about["ids"])} != set(map(len, of_videos)) or not pooled.keys() == usual.keys():
                 raise ValueError("its parts do not fit together")
             groups, scenes = about.get("groups"), about.get("scenes")
-            return cls(about["ids"], tensors["score"], pooled, usual, profiles, groups, held, pixels, scenes, degrees)
+            return cls(
+                about["ids"], tensors["score"], pooled, usual, profiles, groups, held, pixels, scenes, degrees, declared
+            )
         except FileNotFoundError:
             raise RunError(f"{folder}: has no {FILE}, so nothing can be explained; train the run again") from None
         except (OSError, DamagedError, KeyError, TypeError, ValueError) as error:

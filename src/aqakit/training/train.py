@@ -91,8 +91,8 @@ def execute(
     )
     if processes.is_first():
         whole, device = _groups(split, train) is not None, device_of(recipe.settings.device)
-        held = watched.get("validation")
-        TrainingSummary.of(ensemble, train, device, whole_groups=whole, validation=held).save(folder)
+        held, labels = watched.get("validation"), prepared.dataset.labels
+        TrainingSummary.of(ensemble, train, device, labels, whole_groups=whole, validation=held).save(folder)
         write_text(folder / run_files.TRAINING, json.dumps(trust.fingerprints(train.samples)))
         if split.parts:
             watched = {"held-out": prepared.subset([i for part in split.parts for i in part]), **watched}

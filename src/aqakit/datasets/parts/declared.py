@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import pairwise
 from typing import Any
 
@@ -26,6 +27,16 @@ def declared(samples: Sequence[Sample]) -> dict[str, Any]:
         "steps": tuple(sorted({step for s in samples for step in s.steps})),
         "boundaries": counts.pop() if len(counts) == 1 else 0,
     }
+
+
+def declare(sample: Sample, **given: Any) -> Sample:
+    """Return a sample with what it does not declare itself: difficulty, kind, steps.
+
+    >>> from aqakit.types import Sample
+    >>> declare(Sample("a", {}, kind="107B"), kind="5253B", difficulty=3.0).kind
+    '107B'
+    """
+    return replace(sample, **{name: value for name, value in given.items() if value and not getattr(sample, name)})
 
 
 def steps(text: str) -> tuple[str, ...]:

@@ -62,19 +62,35 @@ def measured(motion: Motion, *, against_start: bool) -> Measured:
         *_of_channels(motion, _changes(motion)),
         *_of_channels(motion, _smoothness(motion), group="smoothness"),
         *_symmetry(motion),
-        *_tempo(motion),
+        *tempo(motion),
     ]
 
 
 def moment(motion: Motion, measure: Measure) -> int | None:
     """Return the frame at which a channel has the extreme that a measure tells; None if it tells none."""
-    find = {"lowest": np.argmin, "highest": np.argmax}.get(measure.statistic.removeprefix("time of "))
+    statistic, _, part = measure.statistic.removeprefix("time of ").partition(" in part ")
+    find = {"lowest": np.argmin, "highest": np.argmax}.get(statistic)
     names = [channel.name for channel in motion.channels]
-    if find is not None and measure.channel in names:
-        return int(find(motion.values[:, names.index(measure.channel)]))
-    if measure.statistic == "highest speed" and measure.channel in names:
+    if measure.channel not in names:
+        return None
+    values = motion.values[:, names.index(measure.channel)]
+    if find is not None:
+        number, count = map(int, part.split(" of ")) if part else (1, 1)
+        first, end = parts(len(values), count)[number - 1]
+        return first + int(find(values[first:end]))
+    if measure.statistic == "highest speed":
         return int(np.argmax(motion.speed[:, names.index(measure.channel)]))
     return None
+
+
+def parts(frames: int, count: int) -> list[tuple[int, int]]:
+    """First and end frame of equal parts of the time; each has a frame at least.
+
+    >>> parts(10, 4)
+    [(0, 2), (2, 5), (5, 7), (7, 10)]
+    """
+    edges = np.linspace(0, frames, count + 1).astype(int).tolist()
+    return [(first, max(end, first + 1)) for first, end in pairwise(edges)]
 
 
 def _against(against_start: bool) -> str:
@@ -91,9 +107,8 @@ def _levels(motion: Motion, against_start: bool) -> Mapping[str, tuple[str, str,
         "mean": level.mean(0),
         "end": level[-last:].mean(0),
     }
-    edges = np.linspace(0, len(level), PARTS + 1).astype(int)
-    for part, (first, end) in enumerate(pairwise(edges), 1):
-        found[f"mean of part {part} of {PARTS}"] = level[first : max(end, first + 1)].mean(0)
+    for part, (first, end) in enumerate(parts(len(level), PARTS), 1):
+        found[f"mean of part {part} of {PARTS}"] = level[first:end].mean(0)
     return {name: ("{}", "{}", value) for name, value in found.items()}
 
 
@@ -178,13 +193,13 @@ def farthest(motion: Motion) -> int:
     return int(distance(motion).argmax())
 
 
-def _tempo(motion: Motion) -> Measured:
+def tempo(motion: Motion) -> Measured:
     """Duration, the way out to the farthest posture and back, and pauses; the speed is that of all angles together."""
     away, rate, frames = distance(motion), motion.rate, len(motion.values)
     angles = [i for i, channel in enumerate(motion.channels) if channel.unit == DEGREES]
     speed = np.sqrt(np.square(motion.speed[:, angles]).mean(1))
     fast, far = float(np.quantile(speed, 0.95)), farthest(motion)
-    tempo = {
+    times = {
         "duration": ("s", "longer", frames / rate),
         "way out": ("s", "longer", far / rate),
         "way back": ("s", "longer", (frames - far) / rate),
@@ -194,7 +209,7 @@ def _tempo(motion: Motion) -> Measured:
         "fast": ("degrees/s", "faster", fast),
         "mean speed": ("degrees/s", "faster", float(speed.mean())),
     }
-    found = [(Measure(f"tempo, {name}", unit, "tempo", more), value) for name, (unit, more, value) in tempo.items()]
+    found = [(Measure(f"tempo, {name}", unit, "tempo", more), value) for name, (unit, more, value) in times.items()]
     for name, of in (("spectral arc length", spectral_arc_length), ("log dimensionless jerk", log_dimensionless_jerk)):
         found.append((Measure(f"body, {name}", "", "smoothness", "smoother"), float(of(speed[:, None], rate)[0])))
     return found
