@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
-from aqakit.methods import gdlt
-from tests.identities.arithmetic import Array, State, agree, linear, relu, sigmoid
+from aqakit.methods import cofinal, gdlt
+from aqakit.types import Batch
+from tests.identities.arithmetic import Array, State, agree, array, linear, relu, sigmoid
 from tests.identities.test_exemplars import attention, norm
 from tests.identities.test_heads import WITHIN, at_random, of
 from tests.synthetic import FEATURES, LABELS, batch
@@ -20,11 +21,9 @@ def fed(x: Array, state: State, name: str) -> Array:
     return linear(relu(linear(x, state, f"{name}.linear1")), state, f"{name}.linear2")
 
 
-def test_gdlt() -> None:
-    """Projection, one layer of self-attention, two in which the queries read the clips, and the mean of the grades."""
-    data = batch(videos=4, seed=2)
-    method, state = at_random(gdlt.build(FEATURES, LABELS, width=16, dropout=0.0))
-    shown, shares = [], []
+def seen(data: Batch, state: State) -> list[Array]:
+    """Projection, one layer of self-attention, and two in which the queries read the clips: (4, 16) for each video."""
+    found = []
     for video in of(data, "test"):
         x = relu(normed(linear(video, state, "see.project.first"), state, "see.project.first_norm"))
         x = normed(linear(x, state, "see.project.second"), state, "see.project.second_norm")
@@ -37,9 +36,45 @@ def test_gdlt() -> None:
             q = norm(q + attention(q, q, q, state, f"{layer}.self_attn"), state, f"{layer}.norm1")
             q = norm(q + attention(q, x, x, state, f"{layer}.multihead_attn"), state, f"{layer}.norm2")
             q = norm(q + fed(q, state, layer), state, f"{layer}.norm3")
-        shown.append(linear(q, state, "read")[:, 0])
-        strong = sigmoid(shown[-1])
-        shares.append(strong @ np.linspace(0, 1, 4) / strong.sum())
+        found.append(q)
+    return found
+
+
+def test_gdlt() -> None:
+    """The mean of the grades, by what each query shows."""
+    data = batch(videos=4, seed=2)
+    method, state = at_random(gdlt.build(FEATURES, LABELS, width=16, dropout=0.0))
+    shown = [linear(q, state, "read")[:, 0] for q in seen(data, state)]
+    shares = [sigmoid(x) @ np.linspace(0, 1, 4) / sigmoid(x).sum() for x in shown]
     # what the queries say differs more from video to video than the scores, which at random weights are almost alike
     agree(method.read(method.see(data.streams["test"])).squeeze(2), np.array(shown), WITHIN)
     assert method.predict(data).mean.tolist() == pytest.approx(list(120 * np.array(shares)), rel=1e-6)
+
+
+def test_cofinal() -> None:
+    """Two readers with a row for each query, the attention among queries, and the frame of a simplex."""
+    data = batch(videos=4, seed=2)
+    method, state = at_random(cofinal.build(FEATURES, LABELS, width=16, dropout=0.0))
+    frame = state["frame"]
+    wanted, losses = [], []
+    for q, score in zip(seen(data, state), array(data.score), strict=True):
+        strong, weak = (sigmoid(np.diagonal(linear(q, state, name))) for name in ("level", "missing"))
+        share, missing = strong @ np.linspace(0, 1, 4) / strong.sum(), weak @ np.linspace(1, 0, 4) / weak.sum()
+        x = attention(q, q, q, state, "among", heads=4).ravel()
+        vector = linear(linear(x, state, "step.1"), state, "step.2")
+        vector = vector / np.sqrt((vector**2).sum())
+        wanted.append((share, missing, (vector @ frame).argmax(), vector))
+        level, step = divmod(round(score / 120 * 10_000), 100)
+        losses.append(
+            [(share - level / 100) ** 2, (missing - 1 + level / 100) ** 2, abs(vector - frame[:, step]).mean()]
+        )
+    found = method._read(method.see(data.streams["test"]))
+    agree(found[2], np.array([row[3] for row in wanted]), WITHIN)
+    answers = [120 * ((share + 1 - missing) / 2 + step / 10_000) for share, missing, step, _ in wanted]
+    assert method.predict(data).mean.tolist() == pytest.approx(answers, rel=1e-6)
+    terms, means = method.losses(data), np.array(losses).mean(0)
+    unit = 1 / 4  # without training scores, a quarter of the scale
+    for name, mean in zip(
+        ("level", "missing", "step"), (means[0] / unit**2, means[1] / unit**2, means[2]), strict=True
+    ):
+        agree(terms[name], mean, WITHIN)

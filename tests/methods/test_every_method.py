@@ -18,7 +18,13 @@ from tests.synthetic import batch as any_batch
 
 NAMES = discovery.names("methods")
 
-CHEAP = {"gdlt": {"width": 32}, "tsa": {"moments": 16, "layers": 1}, "tpt": {"width": 64}, "t2cr": {"layers": 1}}
+CHEAP = {
+    "gdlt": {"width": 32},
+    "cofinal": {"width": 32},
+    "tsa": {"moments": 16, "layers": 1},
+    "tpt": {"width": 64},
+    "t2cr": {"layers": 1},
+}
 """Sizes with which a larger method learns in a second."""
 
 

@@ -7,6 +7,7 @@ import torch
 
 from aqakit.errors import OptionError
 from aqakit.methods import gdlt
+from aqakit.methods.parts.grades import hardest_triplets
 from tests.synthetic import FEATURES, LABELS, batch
 
 
@@ -31,13 +32,13 @@ def test_triplets_are_those_of_every_pair():
                 float((seen[video, grade] - seen[v, g]).norm()) for v in range(4) for g in range(3) if g != grade
             )
             expected.append(max(0.0, far - near + 1))
-    assert gdlt.hardest_triplets(seen).tolist() == pytest.approx(expected, abs=1e-5)
+    assert hardest_triplets(seen).tolist() == pytest.approx(expected, abs=1e-5)
 
 
 def test_queries_that_are_apart_by_the_margin_cost_nothing():
     seen = 10 * torch.eye(3)[None].repeat(5, 1, 1)
-    assert gdlt.hardest_triplets(seen).sum() == 0
-    assert gdlt.hardest_triplets(seen[:1] * 0).sum() == 0
+    assert hardest_triplets(seen).sum() == 0
+    assert hardest_triplets(seen[:1] * 0).sum() == 0
 
 
 def test_scores_stay_within_the_scale():

@@ -15,19 +15,25 @@ the transformer (4 × ``width``). Published training: SGD with learning rate 0.0
 random window of 68 clips of longer videos, which here is a setting of the clip plan.
 """
 
-from typing import Annotated, cast
-
 import torch
-from pydantic import Field
 from torch import Tensor, nn
 
-from aqakit.errors import OptionError
 from aqakit.methods.parts.base import DropoutOption, Method, mean_loss
+from aqakit.methods.parts.grades import (
+    AlphaOption,
+    DecodersOption,
+    EncodersOption,
+    GradeQueries,
+    GradesOption,
+    HeadsOption,
+    WidthOption,
+    hardest_triplets,
+    likert,
+)
 from aqakit.methods.parts.heads import Units
 from aqakit.methods.parts.losses import squared_error
-from aqakit.methods.parts.norms import FrameNorm
 from aqakit.scores.distributions import Point
-from aqakit.types import Batch, FeatureSpec, LabelSpec, ScoreScale, Stream
+from aqakit.types import Batch, FeatureSpec, LabelSpec, ScoreScale
 
 PAPER = (
     "Xu et al., Likert Scoring with Grade Decoupling for Long-term Action Assessment, CVPR 2022. "
@@ -35,51 +41,6 @@ PAPER = (
     "Action_Assessment_CVPR_2022_paper.html"
 )
 FEATURES = FeatureSpec({"swin": (1024,)})
-
-MARGIN = 1.0
-
-
-class Projection(nn.Module):
-    """Map each clip to ``width`` channels: two linear layers, each with batch norm, and a ReLU between them."""
-
-    def __init__(self, inputs: int, width: int) -> None:
-        super().__init__()
-        self.first, self.second = nn.Linear(inputs, width), nn.Linear(width, width)
-        self.first_norm, self.second_norm = FrameNorm(width), FrameNorm(width)
-
-    def forward(self, stream: Stream) -> Tensor:
-        """Map (B, N, D) to (B, N, width), zero where padded."""
-        x = torch.where(stream.clips[..., None], stream.features, 0.0)
-        x = self._normed(self.first_norm, self.first(x), stream.clips).relu()
-        return self._normed(self.second_norm, self.second(x), stream.clips)
-
-    def _normed(self, norm: nn.Module, x: Tensor, clips: Tensor) -> Tensor:
-        return cast(Tensor, norm(x[:, :, None], clips)).squeeze(2)
-
-
-class GradeQueries(nn.Module):
-    """What each of Q queries sees in the clips: projection, transformer encoder and decoder."""
-
-    def __init__(
-        self, inputs: int, *, width: int, grades: int, heads: int, encoders: int, decoders: int, dropout: float
-    ) -> None:
-        super().__init__()
-        self.project = Projection(inputs, width)
-        more = {"dim_feedforward": 4 * width, "dropout": dropout, "batch_first": True}
-        layer = nn.TransformerEncoderLayer(width, heads, **more)  # type: ignore[arg-type]
-        self.encoder = nn.TransformerEncoder(layer, encoders, enable_nested_tensor=False)
-        self.decoder = nn.TransformerDecoder(
-            nn.TransformerDecoderLayer(width, heads, **more),  # type: ignore[arg-type]
-            decoders,
-        )
-        self.queries = nn.Parameter(torch.randn(grades, width))
-
-    def forward(self, stream: Stream) -> Tensor:
-        """Map (B, N, D) to (B, Q, width)."""
-        x = self.encoder(self.project(stream), src_key_padding_mask=~stream.clips)
-        queries = self.queries.expand(len(x), -1, -1)
-        seen: Tensor = self.decoder(queries, x, memory_key_padding_mask=~stream.clips)
-        return seen
 
 
 class Gdlt(Method):
@@ -110,40 +71,21 @@ class Gdlt(Method):
         return self._answer(self.see(next(iter(batch.streams.values()))))
 
     def _answer(self, seen: Tensor) -> Point:
-        shown = self.read(seen).squeeze(2).sigmoid()  # (B, Q)
-        grades = torch.linspace(0, 1, shown.shape[1], device=shown.device)
-        share = (shown * grades).sum(1) / shown.sum(1)
+        values = torch.linspace(0, 1, seen.shape[1], device=seen.device)
+        share = likert(self.read(seen).squeeze(2), values)
         return Point(self.scale.low + share * self.scale.span)
-
-
-def hardest_triplets(seen: Tensor) -> Tensor:
-    """Return the loss (B Q,) of what Q queries see in B videos, (B, Q, D).
-
-    Each is to be nearer to what the same query sees in every other video than to what any other query sees anywhere, by
-    the margin: max(0, farthest of the same − nearest of another + 1). With one video, or one query, there is no loss.
-    """
-    videos, queries, _ = seen.shape
-    flat = seen.flatten(0, 1)
-    apart = torch.cdist(flat, flat)
-    own = torch.arange(queries, device=seen.device).repeat(videos)
-    same = own[:, None] == own
-    if videos < 2 or queries < 2:
-        return flat.sum(1) * 0.0
-    farthest = apart.masked_fill(~same, 0.0).amax(1)
-    nearest = apart.masked_fill(same, torch.inf).amin(1)
-    return (farthest - nearest + MARGIN).relu()
 
 
 def build(
     features: FeatureSpec,
     labels: LabelSpec,
     *,
-    grades: Annotated[int, Field(ge=2, description="grades of the scale, each with a query")] = 4,
-    width: Annotated[int, Field(gt=0, multiple_of=8, description="channels of clips and queries")] = 256,
-    heads: Annotated[int, Field(gt=0, description="heads of attention; a divisor of width")] = 8,
-    encoders: Annotated[int, Field(gt=0, description="layers of attention between clips")] = 1,
-    decoders: Annotated[int, Field(gt=0, description="layers of attention of the queries to the clips")] = 2,
-    alpha: Annotated[float, Field(ge=0, description="weight of the triplet loss")] = 1.0,
+    grades: GradesOption = 4,
+    width: WidthOption = 256,
+    heads: HeadsOption = 8,
+    encoders: EncodersOption = 1,
+    decoders: DecodersOption = 2,
+    alpha: AlphaOption = 1.0,
     dropout: DropoutOption = 0.3,
 ) -> Gdlt:
     """Build GDLT.
@@ -152,7 +94,5 @@ def build(
         ValueError: If the features are not one vector per clip.
         OptionError: If the heads do not divide the width.
     """
-    if width % heads:
-        raise OptionError(f"gdlt: {heads} heads do not divide a width of {width}")
     sizes = {"width": width, "grades": grades, "heads": heads, "encoders": encoders, "decoders": decoders}
     return Gdlt(GradeQueries(features.width, **sizes, dropout=dropout), width, labels.scale, alpha=alpha)
