@@ -1,4 +1,4 @@
-"""JRG, ST-GCN and STGCN-rehab against sums over joints, bones and frames, from the papers and public code."""
+"""HGCN, JRG, ST-GCN and STGCN-rehab against sums over clips, joints, bones and frames, from papers and public code."""
 
 from itertools import pairwise
 
@@ -6,11 +6,12 @@ import numpy as np
 import pytest
 import torch
 
-from aqakit.methods import jrg, st_gcn, stgcn_rehab
+from aqakit.methods import hgcn, jrg, st_gcn, stgcn_rehab
 from aqakit.types import Batch, FeatureSpec
 from tests.identities.arithmetic import Array, Norms, State, agree, array, arrays, conv, linear, lstm, relu, softmax
+from tests.identities.test_exemplars import interpolated
 from tests.identities.test_heads import CENTRE, QUARTER, WITHIN, at_random, of
-from tests.synthetic import LABELS, batch
+from tests.synthetic import FEATURES, LABELS, batch
 
 EDGES = ((0, 1), (1, 2), (1, 3), (3, 4))
 GRAPH = ",".join(f"{a}-{b}" for a, b in EDGES)
@@ -197,3 +198,58 @@ def test_stgcn_rehab(attention: str, training: bool) -> None:
     wrong = np.abs(wanted - array(data.score)) / QUARTER
     loss = np.where(wrong < 0.1, wrong**2 / 2, 0.1 * (wrong - 0.05)).mean()
     agree(method.losses(data)["huber"], loss, 1e-4)
+
+
+def grouped(x: Array, state: State, name: str, groups: int) -> Array:
+    """A 1 × 1 convolution (n, C) → (n, C'), in which each group of channels has its own weights."""
+    parts = np.split(x, groups, 1), np.split(state[f"{name}.weight"][..., 0], groups)
+    found = np.concatenate([part @ weight.T for part, weight in zip(*parts, strict=True)], 1)
+    return found + state[f"{name}.bias"] if f"{name}.bias" in state else found
+
+
+def near(count: int, reach: int) -> Array:
+    nodes = np.arange(count)
+    return (np.abs(nodes[:, None] - nodes) < reach).astype(float)
+
+
+def links(x: Array, state: State, name: str, groups: int) -> Array:
+    """Log-odds from each node to each node."""
+    query, key = (grouped(x, state, f"{name}.{key}", groups) for key in ("query", "key"))
+    return state[f"{name}.weight"] * query @ key.T / np.sqrt(query.shape[1]) + state[f"{name}.learnt"]
+
+
+@pytest.mark.parametrize("motion", [True, False])
+def test_hgcn(motion: bool) -> None:
+    """Four graphs node by node, and a normal of each scene."""
+    data = batch(videos=5, seed=4)
+    sizes = {"shots": 6, "scenes": 3, "width": 64, "groups": 4}
+    method, state = at_random(hgcn.build(FEATURES, LABELS, **sizes, motion=motion))
+    means, variances = [], []
+    for video in of(data):
+        x = np.pad(interpolated(video, 6), [(0, 0), (0, 4)])
+        side = relu(grouped(x, state, "shots.state.0", 4))
+        shots = np.zeros((6, 16))
+        for to in range(6):
+            for at in range(6):
+                if abs(at - to) < 2:
+                    shots[to] += (np.tanh(side[at] - side[to]).mean() + (at == to)) * x[at]
+        x = relu(grouped(shots, state, "shots.mix.0", 4))
+        said = {}
+        for name, groups in (("shots", 4), ("members", 1)):
+            shares = softmax(links(x, state, f"scenes.{name}.links", groups) + near(6, 3), 1)
+            said[name] = relu(grouped(shares.T @ x, state, f"scenes.{name}.mix.0", groups))
+        share = state["scenes.shares"] + state["scenes.weight"] * said["members"].T
+        scenes, seen = share @ said["shots"], share @ said["shots"]
+        for to in range(3 if motion else 0):
+            weights = softmax(links(scenes, state, "motion.links", 4)[: to + 1, to])
+            seen[to] = weights @ scenes[: to + 1]
+        moved = relu(grouped(seen, state, "motion.mix.0" if motion else "motion.0", 4))
+        mean, log_variance = (grouped(moved, state, f"head.{name}", 1)[:, 0] for name in ("mean", "log_variance"))
+        means.append(CENTRE / 3 + QUARTER * mean)
+        variances.append((QUARTER * np.exp(4 * np.tanh(log_variance / 8))) ** 2)
+    answer = method.predict(data)
+    agree(method.by_scene(data).mean, np.array(means), WITHIN)
+    agree(answer.mean, np.array(means).sum(1), WITHIN)
+    agree(answer.std, np.sqrt(np.array(variances).sum(1)), WITHIN)
+    error = (array(data.score) - np.array(means).sum(1)) ** 2 / np.array(variances).sum(1)
+    agree(method.losses(data)["likelihood"], (error + np.log(np.array(variances).sum(1))).mean() / 2, WITHIN)

@@ -21,6 +21,7 @@ NAMES = discovery.names("methods")
 CHEAP = {
     "gdlt": {"width": 32},
     "cofinal": {"width": 32},
+    "hgcn": {"width": 64},
     "tsa": {"moments": 16, "layers": 1},
     "tpt": {"width": 64},
     "t2cr": {"layers": 1},
