@@ -21,6 +21,7 @@ from aqakit.recordings import pickles
 from tests.releases import mtl_aqa_dives, write_mtl_aqa
 
 SMALL = "c3d_small:size=16:frames=8:width=2"
+NUMBERED = "final_annotations_dict_with_dive_number.pkl"
 JUDGES = "augmented_final_annotations_dict.pkl"
 
 
@@ -122,7 +123,14 @@ def test_a_sample_is_what_the_files_say(release: Path) -> None:
         assert sample.window == (facts["start_frame"], facts["end_frame"] - 1)
         assert (sample.attributes["somersaults"], sample.attributes["dive_number"]) == (facts["ss_no"], dive - 1)
         assert sample.caption == f"a dive number-{dive}"
+        assert (sample.kind, sample.steps[0], len(sample.steps)) == (f"{100 + dive}B", "forward", 3)
     assert {"a", "dive", "number-1", *mtl_aqa.UNSPOKEN} <= set(loaded.labels.vocabulary)
+
+
+def test_what_is_no_dive_number_is_said(tmp_path: Path) -> None:
+    root = _dumped(NUMBERED, {(1, 1): mtl_aqa_dives()[1, 1] | {"dive_number": "x"}})(write_mtl_aqa(tmp_path))
+    with pytest.raises(DataError, match=r"dive \(1, 1\) has no dive number, but 'x'"):
+        datasets.load("mtl_aqa", root, annotations="dive-number")
 
 
 def test_protocols(release: Path) -> None:

@@ -2,10 +2,11 @@
 
 import numpy as np
 import pytest
+from scipy.special import erf
 
-from aqakit.methods import cofinal, gdlt
+from aqakit.methods import cofinal, gdlt, rica2
 from aqakit.types import Batch
-from tests.identities.arithmetic import Array, State, agree, array, linear, relu, sigmoid
+from tests.identities.arithmetic import Array, State, agree, array, conv, linear, relu, sigmoid
 from tests.identities.test_exemplars import attention, norm
 from tests.identities.test_heads import WITHIN, at_random, of
 from tests.synthetic import FEATURES, LABELS, batch
@@ -78,3 +79,51 @@ def test_cofinal() -> None:
         ("level", "missing", "step"), (means[0] / unit**2, means[1] / unit**2, means[2]), strict=True
     ):
         agree(terms[name], mean, WITHIN)
+
+
+def gelu(x: Array) -> Array:
+    return x * (1 + erf(x / np.sqrt(2))) / 2
+
+
+@pytest.mark.parametrize("draws", [0, 5])
+def test_rica2(draws: int) -> None:
+    """Two convolutions, two layers of each attention, draws of the steps, and the mean of three stages."""
+    data = batch(videos=5, seed=2)
+    method, state = at_random(rica2.build(FEATURES, LABELS, width=16, draws=draws))
+    method.remember(data)
+    noise = array(rica2.fixed_noise(draws, 3, 8)) if draws else np.zeros((1, 3, 8))
+    scores = []
+    for video, named in zip(of(data), data.steps.tolist(), strict=True):
+        x = video.T[None]
+        for name in ("first", "second"):
+            x = relu(conv(x, state[f"encode.{name}.weight"], state[f"encode.{name}.bias"], pads=[(1, 1)]))
+        x = x[0].T
+        for number in range(2):
+            layer = f"encode.layers.layers.{number}"
+            y = norm(x, state, f"{layer}.norm1")
+            x = x + attention(y, y, y, state, f"{layer}.self_attn")
+            y = gelu(linear(norm(x, state, f"{layer}.norm2"), state, f"{layer}.linear1"))
+            x = x + linear(y, state, f"{layer}.linear2")
+        steps = state["queries.learnt.weight"][named]
+        for number in range(2):
+            layer = f"layers.{number}"
+            y, keys = norm(steps, state, f"{layer}.of_step"), norm(x, state, f"{layer}.of_clip")
+            steps = steps + attention(y, keys, keys, state, f"{layer}.attention")
+            y = gelu(linear(norm(steps, state, f"{layer}.of_mlp"), state, f"{layer}.mlp.0"))
+            steps = steps + linear(y, state, f"{layer}.mlp.2")
+        shown = relu(linear(norm(steps, state, "show.0"), state, "show.1"))
+        deviation = np.zeros_like(shown)
+        if draws:
+            both = linear(relu(linear(shown, state, "spread.0")), state, "spread.2")
+            shown, deviation = both[:, :8], np.exp(4 * np.tanh(both[:, 8:] / 8))
+        drawn = shown + noise * deviation  # three steps, each of which is a stage
+        joined = linear(relu(linear(drawn, state, "head.join.0")), state, "head.join.2").mean(1)
+        hidden = relu(linear(joined, state, "head.hidden.0"))
+        scores.append(60 + 30 * linear(hidden, state, "head.point.value")[:, 0])
+    found, wanted = method.predict(data), np.array(scores)
+    agree(found.mean, wanted.mean(1), WITHIN)
+    if draws:
+        agree(found.std, wanted.std(1, ddof=1), WITHIN)
+    else:
+        error = ((wanted[:, 0] - array(data.score)) ** 2).mean() / 30**2
+        agree(method.losses(data)["squared_error"], error, WITHIN)

@@ -22,6 +22,7 @@ CHEAP = {
     "gdlt": {"width": 32},
     "cofinal": {"width": 32},
     "hgcn": {"width": 64},
+    "rica2": {"width": 32},
     "tsa": {"moments": 16, "layers": 1},
     "tpt": {"width": 64},
     "t2cr": {"layers": 1},

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from aqakit.methods import tpt
+from aqakit.methods.parts.centres import centres, order_loss
 from aqakit.methods.parts.regression_tree import intervals
 from aqakit.types import Stream
 from tests.synthetic import FEATURES, LABELS, batch
@@ -31,7 +32,7 @@ def test_the_published_network_has_the_size_of_its_layers():
 def test_centres_are_means_of_time_on_a_scale_from_1_to_20():
     attention = torch.tensor([[[0.5, 0.5, 0.0, 0.0], [0.0, 0.0, 1.0, 0.0]], [[1.0, 0, 0, 0], [1.0, 0, 0, 0]]])
     clips = torch.tensor([[True, True, True, False], [True, False, False, False]])
-    centre, spread = tpt.centres(attention, clips)
+    centre, spread = centres(attention, clips)
     torch.testing.assert_close(centre, torch.tensor([[5.75, 20.0], [10.5, 10.5]]))  # clips at 1, 10.5 and 20
     torch.testing.assert_close(spread, torch.tensor([[4.75, 0.0], [0.0, 0.0]]))
 
@@ -42,8 +43,8 @@ def test_the_order_costs_nothing_if_and_only_if_the_margin_is_kept():
     gaps = torch.cat([centre[:, :1] - 1, centre.diff(), 20 - centre[:, 2:]], 1)
     kept = (gaps >= 2.0).all(1)
     assert kept.any()
-    assert torch.equal(tpt.order_loss(centre, 2.0) == 0, kept)
-    missing = tpt.order_loss(torch.tensor([[8.0, 3.0, 12.0]]), 2.0)
+    assert torch.equal(order_loss(centre, 2.0) == 0, kept)
+    missing = order_loss(torch.tensor([[8.0, 3.0, 12.0]]), 2.0)
     assert missing.tolist() == [7.0]  # 3 − 8 = −5, which is 7 less than 2
 
 
@@ -58,13 +59,13 @@ def test_centres_are_in_order_after_training():
 
     train, test = timed(0), timed(1)
     method = grown(train)
-    before, _ = tpt.centres(method.parser(Stream(test.features, test.clips))[1], test.clips)
+    before, _ = centres(method.parser(Stream(test.features, test.clips))[1], test.clips)
     optimizer = torch.optim.Adam(method.parameters(), lr=5e-3)
     for _ in range(30):
         optimizer.zero_grad()
         torch.stack(list(method.losses(train).values())).sum().backward()
         optimizer.step()
-    centre, _ = tpt.centres(method.parser(Stream(test.features, test.clips))[1], test.clips)
+    centre, _ = centres(method.parser(Stream(test.features, test.clips))[1], test.clips)
     assert not (before.diff() > 0).all()
     assert (centre.diff() > 0).all()
 
@@ -82,8 +83,8 @@ def test_the_losses_of_two_videos_are_those_of_their_pair_in_both_orders():
     torch.testing.assert_close(terms["leaf"], -(better[0, 9] + worse[0, 6]) / 2)
     wanted = ((off_better[0, 9] - 0.5) ** 2 + (off_worse[0, 6] - 0.5) ** 2) / 2
     torch.testing.assert_close(terms["position"], wanted)
-    centre, _ = tpt.centres(attention, train.clips)
-    torch.testing.assert_close(terms["order"], tpt.order_loss(centre, 3.2).sum(1).mean())
+    centre, _ = centres(attention, train.clips)
+    torch.testing.assert_close(terms["order"], order_loss(centre, 3.2).sum(1).mean())
     assert terms["sparsity"] == 0
 
 

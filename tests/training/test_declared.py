@@ -1,12 +1,14 @@
 """Kinds, steps and boundaries on their way from samples to batches."""
 
+import pytest
 import torch
 
 from aqakit.datasets.parts.declared import declared, shares
 from aqakit.datasets.parts.partial_labels import without_labels
-from aqakit.methods import tsa
+from aqakit.errors import DataError
+from aqakit.methods import rica2, tsa
 from aqakit.training import run_files
-from aqakit.training.assessor import Assessor, Standardise
+from aqakit.training.assessor import Assessor, Standardise, check_steps
 from aqakit.training.collating import collate
 from aqakit.training.ensemble import Ensemble
 from aqakit.types import Batch, Description, LabelSpec, Sample, ScoreScale
@@ -70,3 +72,12 @@ def test_members_agree_on_the_mean_of_their_boundaries():
     test = synthetic.batch(videos=4)
     apart = [member.describe(test).boundaries for member in members]
     assert torch.equal(Ensemble(members).describe(test).boundaries, (apart[0] + apart[1]) / 2)
+
+
+def test_a_method_that_reads_steps_is_not_given_recordings_without():
+    reader = rica2.build(synthetic.FEATURES, synthetic.LABELS, width=16)
+    other = tsa.build(synthetic.FEATURES, synthetic.LABELS, moments=8, layers=1)
+    check_steps(DIVES[:2], reader)
+    check_steps(DIVES, other)
+    with pytest.raises(DataError, match="there are none for c; give a column step_list in the manifest"):
+        check_steps(DIVES, reader)

@@ -84,6 +84,10 @@ def test_mistakes_are_one_sentence(made, tmp_path, monkeypatch):
         patch.setattr(type(run.assessor.method), "reads_kind", True)
         with pytest.raises(OptionError, match="recordings of one declared kind, which a network cannot be given"):
             export(run, tmp_path / "a.onnx")
+    with monkeypatch.context() as patch:
+        patch.setattr(type(run.assessor.method), "reads_steps", True)
+        with pytest.raises(OptionError, match="the declared steps of a recording, which a network cannot be given"):
+            export(run, tmp_path / "a.onnx")
     with pytest.raises(RunError, match="there is no such file"):
         Exported(tmp_path / "a.onnx")
     (tmp_path / "a.onnx").write_bytes(b"not a network")

@@ -8,7 +8,7 @@ CVPR 2019. https://github.com/ParitoshParmar/MTL-AQA (folder ``MTL-AQA_dataset_r
 ``root`` holds the annotations: the release's folder ``Ready_2_Use`` as it is, or the files of its folder
 ``MTL-AQA_split_0_data`` in ``root`` or in ``root/info``, as in MUSDL and CoRe. The judges' marks are in a further file:
 ``augmented_final_annotations_dict.pkl`` of MUSDL, or ``final_annotations_dict_with_dive_number.pkl`` of CoRe, which
-corrects the one mark of 45 in the former.
+corrects the one mark of 45 in the former. The dive number of the latter is the kind of a dive and gives its steps.
 
 The videos are on YouTube and not in the release. They are looked up in ``videos``, or by default in ``root``,
 ``root/frames`` and ``root/videos``. For dive 3 of event 1, the first of these that exists is used: ``01_03/``, a folder
@@ -37,6 +37,7 @@ from sklearn.model_selection import GroupKFold
 
 from aqakit.datasets.parts import release as release
 from aqakit.datasets.parts.declared import declared
+from aqakit.datasets.parts.dives.catalogue import element
 from aqakit.errors import DataError
 from aqakit.recordings import pickles
 from aqakit.types import RATE, LabelSpec, Sample, ScoreScale, Split
@@ -176,7 +177,15 @@ def _sample(
         attributes={name: int(dive[COLUMNS.get(name, name)]) for name in ATTRIBUTES} | more,
         caption=caption,
         kind=str(dive["dive_number"]) if "dive_number" in dive else None,
+        steps=_steps(key, str(dive["dive_number"])) if "dive_number" in dive else (),
     )
+
+
+def _steps(key: Key, number: str) -> tuple[str, ...]:
+    try:
+        return element(number).steps
+    except (LookupError, ValueError):
+        raise DataError(f"dive {key} has no dive number, but {number!r}; take the file from the release") from None
 
 
 def _window(dive: Mapping[str, Any], window: str, *, own: bool) -> tuple[int, int] | None:

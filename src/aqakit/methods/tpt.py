@@ -24,6 +24,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from aqakit.methods.parts.base import mean_loss
+from aqakit.methods.parts.centres import centres, order_loss
 from aqakit.methods.parts.exemplars import Match, MatchOption, MemoryOption, VotersOption
 from aqakit.methods.parts.interval_regression import Answer, AnswerOption, IntervalRegression
 from aqakit.methods.parts.regression_tree import place
@@ -37,8 +38,6 @@ PAPER = (
 FEATURES = FeatureSpec({"i3d": (1024,)})
 
 LEAVES = 16
-LENGTH = 20
-"""Clips of a video in the paper, the unit of time of the losses."""
 
 
 class ParsingLayer(nn.Module):
@@ -91,24 +90,6 @@ class Parser(nn.Module):
             parts, attention = layer(stream, parts, self.queries)
             attentions.append(attention)
         return parts, torch.stack(attentions, 1)
-
-
-def centres(attention: Tensor, clips: Tensor) -> tuple[Tensor, Tensor]:
-    """Return where attention (B, …, K, N) is, and its mean distance from there: (B, …, K) each, in twentieths.
-
-    The first clip is at 1, the last at 20; a single clip is in the middle.
-    """
-    count = clips.sum(1).reshape(-1, *[1] * (attention.ndim - 1))  # (B, 1, …)
-    step = (LENGTH - 1) / (count - 1).clamp(min=1)
-    time = torch.where(count > 1, 1 + torch.arange(clips.shape[1], device=clips.device) * step, (LENGTH + 1) / 2)
-    centre = (attention * time).sum(-1)
-    return centre, (attention * (time - centre[..., None]).abs()).sum(-1)
-
-
-def order_loss(centre: Tensor, margin: float) -> Tensor:
-    """Return how much of the margin is missing between the start, K centres (…, K) in order, and the end: → (…)."""
-    ends = torch.cat([torch.ones_like(centre[..., :1]), centre, torch.full_like(centre[..., :1], LENGTH)], -1)
-    return (margin - ends.diff()).relu().sum(-1)
 
 
 class TPT(IntervalRegression):

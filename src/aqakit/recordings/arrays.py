@@ -8,7 +8,7 @@ What a file says of its sizes is checked before anything is allocated, against t
 from __future__ import annotations
 
 import zipfile
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +46,23 @@ def numpy_array(path: Path, key: str) -> NDArray[np.generic]:
         raise
     except Exception as error:  # NumPy raises many kinds for damaged files
         raise DataError(f"{path} cannot be read as an array of numbers: {reason(error)}") from error
+
+
+def named_arrays(path: Path, names: Sequence[str]) -> list[NDArray[np.generic]]:
+    """Load the arrays of an ``.npz`` file with these names, in their order; no pickles.
+
+    Raises:
+        DataError: the file is damaged or too large, or lacks one of them.
+    """
+    try:
+        with zipfile.ZipFile(path) as archive:
+            there = {name.removesuffix(".npy") for name in archive.namelist()}
+    except (OSError, zipfile.BadZipFile) as error:
+        raise DataError(f"{path} cannot be read as an archive of arrays: {reason(error)}") from error
+    if missing := [name for name in names if name not in there]:
+        more = f" and {len(missing) - 5} more" if len(missing) > 5 else ""
+        raise DataError(f"{path} has no array named {', '.join(map(repr, missing[:5]))}{more}")
+    return [numpy_array(path, name) for name in names]
 
 
 def tensor(path: Path, key: str) -> NDArray[np.generic]:

@@ -7,7 +7,7 @@ target of the run is.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Literal, cast
 
@@ -21,7 +21,7 @@ from aqakit.methods.parts.base import Method
 from aqakit.methods.parts.pooling import concatenate, standardised
 from aqakit.scores.distributions import ScoreDistribution
 from aqakit.system import configuration
-from aqakit.types import Batch, Description, FeatureSpec, LabelSpec, Stream
+from aqakit.types import Batch, Description, FeatureSpec, LabelSpec, Sample, Stream
 
 Target = Literal["score", "total"]
 Fuse = Literal["none", "concat"]
@@ -246,6 +246,21 @@ def check_difficulty(difficulty: Tensor, names: list[str], target: Target) -> No
         raise DataError(
             f"target total needs a declared difficulty above 0; there is none for {shown}; "
             "give --difficulty, or a column difficulty in the manifest"
+        )
+
+
+def check_steps(samples: Sequence[Sample], method: Method) -> None:
+    """Check that every sample has declared steps if the method reads them.
+
+    Raises:
+        DataError: some samples have none; the message names them.
+    """
+    missing = [sample.id for sample in samples if not sample.steps] if method.reads_steps else []
+    if missing:
+        shown = ", ".join(missing[:5]) + (f" and {len(missing) - 5} more" if len(missing) > 5 else "")
+        raise DataError(
+            f"the method reads the declared steps of a recording; there are none for {shown}; give a column step_list "
+            "in the manifest, such as first > second > third, or steps in Python"
         )
 
 

@@ -84,6 +84,8 @@ def _check(run: Run, file: Path) -> None:
         raise OptionError(f"{run.folder}: it computes in {run.recipe.precision}, and a network is exported in float32")
     if run.assessor.method.reads_kind:
         raise OptionError(f"{run.folder}: it compares recordings of one declared kind, which a network cannot be given")
+    if run.assessor.method.reads_steps:
+        raise OptionError(f"{run.folder}: it reads the declared steps of a recording, which a network cannot be given")
     for name in ("onnx", "onnxscript", "onnxruntime", *(["openvino"] if file.suffix.lower() == ".xml" else [])):
         library(name)
 

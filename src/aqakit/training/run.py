@@ -31,7 +31,7 @@ from aqakit.scores.cross_conformal import CrossConformal
 from aqakit.scores.distributions import ScoreDistribution, mixture
 from aqakit.system.files import check_readable, in_utf8, user_path
 from aqakit.training import batches, run_files, run_json, summary
-from aqakit.training.assessor import check_difficulty
+from aqakit.training.assessor import check_difficulty, check_steps
 from aqakit.training.collating import collate
 from aqakit.training.ensemble import Ensemble
 from aqakit.training.recipe import assemble_members, make_engine
@@ -245,6 +245,7 @@ class Run:
         streams = {name: batches.stack(videos, self.recipe.windows) for name, videos in features.items()}
         batch = collate(samples, self.labels, streams)
         check_difficulty(batch.difficulty, [s.id for s in samples], self.recipe.target)
+        check_steps(samples, self.assessor.method)
         return batch
 
     def features(self, sample: Sample, name: str, report: Report | None = None) -> Tensor:

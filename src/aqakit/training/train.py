@@ -22,7 +22,7 @@ from aqakit.system import distributed, processes
 from aqakit.system.files import in_utf8, sweep, user_path, write_text
 from aqakit.system.numbers import duration
 from aqakit.training import long_videos, run_files, run_json, trust
-from aqakit.training.assessor import Assessor, Target, check_difficulty
+from aqakit.training.assessor import Assessor, Target, check_difficulty, check_steps
 from aqakit.training.batches import BatchSource, has_score, scores_of
 from aqakit.training.data import PreparedData, RunSplit, prepare
 from aqakit.training.ensemble import Ensemble
@@ -75,6 +75,7 @@ def execute(
     watched = {n: prepared.subset(ids) for n, ids in (("validation", split.validation), ("test", split.test)) if ids}
     for source in (train, *watched.values()):
         _check_source(source, recipe.target)
+        check_steps(source.samples, ensemble.method)
     members = _members(recipe, prepared, split, ensemble)
     if recipe.scale_target:
         for member in members:

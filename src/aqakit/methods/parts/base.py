@@ -29,6 +29,7 @@ class Method(nn.Module, ABC):
         needs_clips: Whether the method, with its options, needs the clips as the backbone gives them; long videos are
             then not summarised unless asked.
         reads_kind: Whether the method, with its options, reads the declared kind of a video.
+        reads_steps: Whether the method reads the declared steps of a video, and needs them.
     """
 
     epoch: int = 0
@@ -37,6 +38,7 @@ class Method(nn.Module, ABC):
     needs_pixels: bool = False
     needs_clips: bool = False
     reads_kind: bool = False
+    reads_steps: bool = False
 
     @abstractmethod
     def losses(self, batch: Batch) -> dict[str, Tensor]:
@@ -44,7 +46,7 @@ class Method(nn.Module, ABC):
 
     @abstractmethod
     def predict(self, batch: Batch) -> ScoreDistribution:
-        """Predict (B,) scores from features, clips and declared difficulty, never from the score. Deterministic."""
+        """Predict (B,) scores from features, clips and what was declared, never from the score. Deterministic."""
 
     def pixel_losses(self, pixels: Batch, embed: Callable[[Batch], Batch]) -> dict[str, Tensor]:
         """Return additional losses on changed pixels; called alongside :meth:`losses`, only if backbones are trained.

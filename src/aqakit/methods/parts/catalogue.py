@@ -19,11 +19,12 @@ DIVING = LabelSpec(
     rule="diving",
     attributes={"position": 3, "armstand": 2, "rotation_type": 4, "somersaults": 10, "twists": 8},
     vocabulary=tuple(f"word{n}" for n in range(5777)),
+    steps=tuple(f"step{n}" for n in range(24)),
     boundaries=2,
 )
 """The labels of MTL-AQA, on which most methods were published; its vocabulary has 5779 tokens with start and end.
 
-The boundaries are those of FineDiving, for methods that need them.
+The steps are as many as RICA² has there. The boundaries are those of FineDiving, for methods that need them.
 """
 
 
