@@ -18,6 +18,10 @@ Where the paper and its public code leave something open, or differ:
 - *answer*: the code draws a sample at test too. Here the answer is the normal distribution.
 
 Published training: Adam with learning rate 1e-4 and weight decay 1e-5, batches of 4, 200 epochs.
+
+Measured on 200 synthetic dives, 40 of them for testing (``synthetic_dives:count=200`` on ``skeleton:noise=0.03``, 30
+epochs, one seed): Spearman 0.898 (0.772 – 0.939), mean absolute error 8.04, CRPS 5.70, 90 % intervals hold 0.975;
+``core`` 0.706 (0.413 – 0.866), 12.08, 8.20, 0.875; floors: SVR 0.645, mean of the kind 0.459, difficulty 0.411.
 """
 
 from typing import Annotated, Literal, cast
