@@ -284,3 +284,29 @@ def write_fis_v(root: Path) -> Path:
         for n in numbers:
             np.save(root / "features" / f"{n}.npy", np.full((4 + n, 8), n, np.float32))
     return root
+
+
+def write_skill_pairs(root: Path) -> Path:
+    """A task of BEST, and one of EPIC-Skills with two splits; the first feature grows with the skill."""
+    videos = [f"v{k}" for k in range(12)]
+    ordered = [(a, b) for b, a in itertools.combinations(videos, 2)]
+    train = [pair for pair in ordered if not {"v1", "v5", "v9"} & set(pair)]
+    test = [pair for pair in ordered if {"v1", "v5", "v9"} >= set(pair)]
+    _write_pairs(root / "BEST", "tie_tie", {"train": train, "test": test}, videos)
+    parts = {}
+    for k, new in ((1, {"v2", "v4", "v8"}), (2, {"v3", "v7", "v10"})):
+        parts[f"train_split{k}"] = [pair for pair in ordered if not new & set(pair)]
+        parts[f"test_split{k}"] = [pair for pair in ordered if new & set(pair)]
+    _write_pairs(root / "EPIC-Skills", "drawing", parts, videos)
+    return root
+
+
+def _write_pairs(release: Path, task: str, lists: dict[str, list[tuple[str, str]]], videos: Sequence[str]) -> None:
+    (release / "splits" / task).mkdir(parents=True)
+    (release / "features" / task).mkdir(parents=True)
+    for name, pairs in lists.items():
+        (release / "splits" / task / f"{name}.txt").write_text("".join(f"{a} {b} \n" for a, b in pairs))
+    rng = np.random.default_rng(0)
+    for skill, video in enumerate(videos):
+        features = rng.normal(size=(6, 8)).astype(np.float32) + np.eye(8, dtype=np.float32)[0] * skill
+        np.savez(release / "features" / task / f"{video}_rgb.npz", features)

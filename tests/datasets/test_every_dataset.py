@@ -20,6 +20,7 @@ from tests.releases import (
     write_manifest,
     write_mtl_aqa,
     write_rhythmic_gymnastics,
+    write_skill_pairs,
     write_ui_prmd,
     write_unlv_dive,
 )
@@ -34,6 +35,7 @@ WRITERS: dict[str, Callable[[Path], Path]] = {
     "manifest": write_manifest,
     "mtl_aqa": lambda folder: write_mtl_aqa(folder, "dives"),
     "rhythmic_gymnastics": write_rhythmic_gymnastics,
+    "skill_pairs": write_skill_pairs,
     "synthetic_dives": lambda folder: folder,
     "ui_prmd": write_ui_prmd,
     "unlv_dive": write_unlv_dive,
@@ -100,7 +102,7 @@ def test_loading_again_gives_the_same(loaded: Dataset) -> None:
 
 def test_labels_are_what_they_are_said_to_be(loaded: Dataset) -> None:
     labels = loaded.labels
-    assert any(s.score is not None for s in loaded.samples)
+    assert loaded.pairs or any(s.score is not None for s in loaded.samples)
     for sample in loaded.samples:
         assert sample.score is None or labels.scale.low <= sample.score <= labels.scale.high, sample.id
         assert sample.judges is None or (len(sample.judges) == labels.judges and all(map(math.isfinite, sample.judges)))
@@ -114,6 +116,8 @@ def test_labels_are_what_they_are_said_to_be(loaded: Dataset) -> None:
 
 def test_splits_never_test_on_what_was_trained_on(loaded: Dataset) -> None:
     known = {s.id: s for s in loaded.samples}
+    compared = {name for pair in loaded.pairs for name in (pair.better, pair.worse)}
+    assert compared <= set(known)
     assert loaded.splits
     for folds in loaded.splits.values():
         assert folds
@@ -123,7 +127,7 @@ def test_splits_never_test_on_what_was_trained_on(loaded: Dataset) -> None:
             assert fold.test
             assert not set(fold.train) & set(fold.test), fold.name
             assert {*fold.train, *fold.test} <= set(known)
-            assert all(known[i].score is not None for i in fold.test), fold.name
+            assert all(known[i].score is not None or i in compared for i in fold.test), fold.name
 
 
 def test_a_task_holds_only_its_own(loaded: Dataset) -> None:

@@ -10,7 +10,8 @@ A file ``datasets/<name>.py`` has
 - ``labels(samples, *, …some of those options) -> LabelSpec``: the description of the labels;
 - ``splits(samples, root, *, …some of those options) -> dict[str, list[Split]]``: every published protocol by name, the
   default one first;
-- optionally ``known_errors(samples, root)``: known errors of the released files, for ``aqakit check``.
+- optionally ``known_errors(samples, root)``: known errors of the released files, for ``aqakit check``;
+- optionally ``pairs(samples, root) -> list[Pair]``: which of two samples was better.
 
 Shared code is in ``parts/``.
 """

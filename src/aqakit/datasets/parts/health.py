@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from aqakit import discovery
+from aqakit.datasets.parts import pairs
 from aqakit.datasets.parts.findings import Finding, Severity, finding
 from aqakit.datasets.parts.loading import Dataset
 from aqakit.recordings import contents
@@ -46,6 +47,7 @@ class TaskHealth:
         damaged: number of recordings with frames that cannot be read or are damaged.
         low, mean, high: lowest, mean and highest score; None if there are no scores.
         histogram: (BINS,) counts of scores in equal bins of the scale; scores outside the scale are not counted.
+        pairs: number of pairs of which it is known which was better.
     """
 
     task: str
@@ -60,11 +62,14 @@ class TaskHealth:
     mean: float | None
     high: float | None
     histogram: tuple[int, ...]
+    pairs: int = 0
 
     def row(self) -> dict[str, Any]:
         """Return the statistics as the cells of a table row."""
         cells = asdict(self)
         recordings = cells.pop("recordings")
+        if not self.pairs:
+            del cells["pairs"]
         return {**cells, **recordings, "histogram": bars(self.histogram)}
 
 
@@ -105,12 +110,13 @@ def check(dataset: Dataset) -> HealthReport:
         *_check_labels(dataset.samples, dataset.labels),
         *_check_release(dataset),
         *_check_judges(dataset.samples, dataset.labels),
+        *pairs.check(dataset.pairs, dataset.samples, dataset.splits.items()),
         *(found for name, folds in dataset.splits.items() for found in _check_folds(dataset, name, folds)),
     ]
     order: tuple[Severity, ...] = ("error", "warning", "note")
     findings.sort(key=lambda finding: order.index(finding.severity))
-    by_task = {name: dataset.task(name).samples for name in dataset.tasks} or {dataset.name: dataset.samples}
-    tasks = tuple(_count(name, samples, dataset.labels, files) for name, samples in by_task.items())
+    by_task = {name: dataset.task(name) for name in dataset.tasks} or {dataset.name: dataset}
+    tasks = tuple(_count(name, one, dataset.labels, files) for name, one in by_task.items())
     return HealthReport(dataset.name, tasks, tuple(findings))
 
 
@@ -124,7 +130,8 @@ def bars(counts: Sequence[int]) -> str:
     return "".join(" ▁▂▃▄▅▆▇█"[math.ceil(8 * count / top)] for count in counts)
 
 
-def _count(task: str, samples: Sequence[Sample], labels: LabelSpec, files: Mapping[Path, Recording]) -> TaskHealth:
+def _count(task: str, own: Dataset, labels: LabelSpec, files: Mapping[Path, Recording]) -> TaskHealth:
+    samples = own.samples
     scores = [s.score for s in samples if s.score is not None]
     used = [files[path] for s in samples for path in s.sources.values()]
     lengths = [recording.length for recording in used]
@@ -143,6 +150,7 @@ def _count(task: str, samples: Sequence[Sample], labels: LabelSpec, files: Mappi
         mean=fmean(scores) if scores else None,
         high=max(scores, default=None),
         histogram=tuple(np.histogram(scores, BINS, (labels.scale.low, labels.scale.high))[0].tolist()),
+        pairs=len(own.pairs),
     )
 
 

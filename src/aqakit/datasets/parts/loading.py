@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from aqakit import discovery
+from aqakit.datasets.parts.pairs import Pair, among
 from aqakit.errors import DataError, OptionError
 from aqakit.system import configuration
 from aqakit.system.files import user_path
@@ -20,7 +21,7 @@ class Dataset:
 
     ``root`` and ``options`` are the arguments of :func:`load`, so that a run can load the data set again. ``labels``
     describes all samples, test samples too: it is for checks and tables. What is trained gets :meth:`labels_of` its
-    training samples.
+    training samples. ``pairs`` say which of two samples was better.
     """
 
     name: str
@@ -29,6 +30,7 @@ class Dataset:
     samples: tuple[Sample, ...]
     labels: LabelSpec
     splits: Mapping[str, tuple[Split, ...]]
+    pairs: tuple[Pair, ...] = ()
 
     @property
     def tasks(self) -> list[str]:
@@ -44,7 +46,8 @@ class Dataset:
         narrowed = {name: tuple(_within(split, kept) for split in folds) for name, folds in self.splits.items()}
         splits = {name: tuple(f for f in folds if f.train) for name, folds in narrowed.items()}
         kept_splits = {n: folds for n, folds in splits.items() if folds}
-        return replace(self, samples=samples, labels=_labels(self.name, samples, self.options), splits=kept_splits)
+        labels = _labels(self.name, samples, self.options)
+        return replace(self, samples=samples, labels=labels, splits=kept_splits, pairs=among(self.pairs, kept))
 
     def labels_of(self, samples: Sequence[Sample]) -> LabelSpec:
         """Return the label description that some samples give; what only others have is unknown to it."""
@@ -80,7 +83,8 @@ def load(name: str, root: Path | str | None = None, **options: Any) -> Dataset:
     samples = tuple(module.samples(folder, **checked))
     folds_of = module.splits(samples, folder, **_accepted(module.splits, checked))
     splits = {key: tuple(folds) for key, folds in folds_of.items()}
-    return Dataset(name, folder, checked, samples, _labels(name, samples, checked), splits)
+    pairs = tuple(module.pairs(samples, folder)) if hasattr(module, "pairs") else ()
+    return Dataset(name, folder, checked, samples, _labels(name, samples, checked), splits, pairs)
 
 
 def _labels(name: str, samples: Sequence[Sample], options: Mapping[str, Any]) -> LabelSpec:

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from aqakit.datasets.parts.findings import Finding, finding
 from aqakit.datasets.parts.sheet import Sheet
 from aqakit.system.numbers import positive
+from aqakit.types import Sample, ScoreScale, Split
+
+SCALE = ScoreScale(0, 100, "% of comparisons")
+"""Of scores that come from comparisons alone: the percentage of them that a recording should win."""
 
 ALIASES = {
     "better": ("winner", "preferred", "best"),
@@ -53,3 +59,26 @@ def read(file: Path, encoding: str | None = None) -> list[Pair]:
         found.append(Pair(better, worse, 1.0 if weight is None else weight))
     sheet.raise_errors()
     return found
+
+
+def among(pairs: Iterable[Pair], ids: Iterable[str]) -> tuple[Pair, ...]:
+    """Return the pairs both of whose samples are among some ids."""
+    known = set(ids)
+    return tuple(pair for pair in pairs if pair.better in known and pair.worse in known)
+
+
+def check(
+    pairs: Sequence[Pair], samples: Sequence[Sample], splits: Iterable[tuple[str, Sequence[Split]]]
+) -> Iterator[Finding]:
+    """Yield what is wrong with the pairs of a data set, and how many no fold can use."""
+    known, said = {s.id for s in samples}, {(p.better, p.worse) for p in pairs}
+    unknown = {name for p in pairs for name in (p.better, p.worse)} - known
+    both = [f"{a} and {b}" for a, b in said if a < b and (b, a) in said]
+    yield from finding("error", "pairs", "pairs with ids of samples that do not exist", unknown)
+    yield from finding("warning", "pairs", "pairs that were said both ways", both)
+    for name, folds in splits:
+        for fold in folds:
+            test = set(fold.test)
+            across = [f"{p.better} and {p.worse}" for p in pairs if (p.better in test) != (p.worse in test)]
+            what = f"{name}, fold {fold.name}: pairs of a training and a test sample, which are left out"
+            yield from finding("note", "pairs", what, across)
