@@ -22,6 +22,10 @@ TRIALS = {
 }
 
 
+GESTURES = (("G1", 3, 12), ("G3", 13, 14), ("G2", 20, 33), ("G3", 34, 40))
+"""Frames from 1 of 40."""
+
+
 def write_video(path: Path, frames: int = 4, seed: int = 0) -> Path:
     """A 32 × 32 video of noise, which differs from seed to seed."""
     return write_pictures(path, np.random.default_rng(seed).integers(0, 256, (frames, 32, 32, 3), dtype=np.uint8))
@@ -49,11 +53,14 @@ def write_kinematics(path: Path, rows: int = 40, seed: int = 0) -> Path:
 
 
 def write_jigsaws(root: Path, ending: str = ".txt") -> Path:
-    """Two tasks with kinematics and no video; scores grow with the repetition."""
+    """Two tasks with kinematics and gestures, and no video; scores grow with the repetition."""
     for task, trials in TRIALS.items():
         lines = []
         for seed, trial in enumerate(trials):
             write_kinematics(root / task / "kinematics" / "AllGestures" / f"{task}_{trial}{ending}", seed=seed)
+            file = root / task / "transcriptions" / f"{task}_{trial}.txt"
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_text("".join(f"{first} {last} {name} \n" for name, first, last in GESTURES[: 3 + seed % 2]))
             items = [1, 2, 3, 3, 2, int(trial[-1])]
             lines.append("\t\t".join([f"{task}_{trial}", "NIE"[seed % 3], str(sum(items))]))
             lines[-1] += "\t\t" + "\t".join(map(str, items)) + "\t\r\n"

@@ -10,7 +10,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, ClassVar, Literal, Self
+from typing import Any, ClassVar, Literal, NamedTuple, Self
 
 import numpy as np
 import torch
@@ -51,6 +51,14 @@ class ScoreScale:
         return (self.low + self.high) / 2
 
 
+class Segment(NamedTuple):
+    """A named part of a video, signal or skeleton: its first and last frame or row (both included), from 0."""
+
+    name: str
+    first: int
+    last: int
+
+
 @dataclass(frozen=True)
 class Sample:
     """One performance: the paths of its recordings, and its labels.
@@ -72,6 +80,8 @@ class Sample:
         kind: what the athlete set out to do, as declared (a dive number, a routine): what is compared with its like.
         steps: names of the declared steps, in order (``forward``, ``2.5 somersaults pike``, ``entry``).
         boundaries: moments, as shares of the recording, at which its phases change; a label like the score.
+        segments: named parts of the recording, in order of time, which do not overlap. A clip plan may take them as
+            clips, and an explanation names clips by them.
     """
 
     id: str
@@ -88,6 +98,7 @@ class Sample:
     kind: str | None = None
     steps: tuple[str, ...] = ()
     boundaries: tuple[float, ...] = ()
+    segments: tuple[Segment, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -135,6 +146,7 @@ class LabelSpec:
         kinds: names of the kinds.
         steps: names of the steps; in a batch, ``len(steps)`` stands for one that is not among them.
         boundaries: number of moments at which the phases of a sample change; 0 if they are unknown.
+        segments: what the names of segments stand for, where a name does not say it.
     """
 
     scale: ScoreScale
@@ -147,6 +159,7 @@ class LabelSpec:
     kinds: tuple[str, ...] = ()
     steps: tuple[str, ...] = ()
     boundaries: int = 0
+    segments: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -60,7 +60,13 @@ CHANGES: dict[str, list[dict[str, object]]] = {
     "precomputed": [{"width": 5}],
     "skeleton": [{"plan": "dae"}, {"features": "motion"}, {"layout": "joints"}, {"noise": 0.1}],
     "tools": [{"windows": 3}, {"features": "coordinates"}, {"columns": "0-2,3-5"}, {"rate": 50.0}],
-    "kinematics": [{"windows": 3}, {"features": "both"}, {"layout": "channels"}, {"rate": 50.0}],
+    "kinematics": [
+        {"windows": 3},
+        {"plan": "sliding/frames=9/step=9"},
+        {"features": "both"},
+        {"layout": "channels"},
+        {"rate": 50.0},
+    ],
 }
 
 

@@ -19,12 +19,12 @@ from aqakit.backbones.kinematics import (
     Trajectory,
     invariants,
     movements,
-    smoothness,
-    spectral_spread,
     statistics,
 )
+from aqakit.backbones.parts.motion import smoothness, spectral_spread
 from aqakit.backbones.parts.tables import exercise
 from aqakit.errors import DataError, OptionError
+from aqakit.types import Sample, Segment
 
 RATE = 30.0
 POINT = (Trajectory("point", slice(0, 3)),)
@@ -185,6 +185,33 @@ def test_windows_follow_one_another(tmp_path: Path, windows: int) -> None:
         assert tuple(alone) == backbone.names
         np.testing.assert_allclose(vector, np.concatenate(list(alone.values())), rtol=1e-5)
     assert torch.equal(backbone(torch.from_numpy(found)), torch.from_numpy(found))
+
+
+def test_named_segments_are_windows_of_any_length(tmp_path: Path) -> None:
+    path, signal = tmp_path / "a.npy", jigsaws(1)[0].astype(np.float32)
+    np.save(path, signal)
+    parts = (Segment("G1", 5, 64), Segment("G2", 65, 79), Segment("G3", 290, 299), Segment("G4", 299, 299))
+    backbone = kinematics.build(plan="gestures").reader(Sample("a", {"signal": path}, segments=parts[:3]))
+    found = np.stack(list(backbone.read(path)))
+    for part, vector in zip(parts[:3], found, strict=True):
+        alone = invariants(signal[None, part.first : part.last + 1].astype(float), JIGSAWS, RATE)
+        np.testing.assert_allclose(vector, np.concatenate(list(alone.values())), rtol=1e-5)
+    short = kinematics.build(plan="gestures").reader(Sample("a", {"signal": path}, segments=parts[3:]))
+    alone = invariants(signal[None, 296:].astype(float), JIGSAWS, RATE)  # the last four rows
+    np.testing.assert_allclose(next(short.read(path)), np.concatenate(list(alone.values())), rtol=1e-5)
+    cut = np.stack(list(backbone.read(path, (70, 295))))
+    assert len(cut) == 2
+    with pytest.raises(OptionError, match="leave out windows=3"):
+        kinematics.build(plan="gestures", windows=3)
+    with pytest.raises(DataError, match="a: the clip plan takes one clip for each named segment"):
+        kinematics.build(plan="gestures").reader(Sample("a", {"signal": path}))
+
+
+def test_any_clip_plan_divides_a_signal(tmp_path: Path) -> None:
+    path = tmp_path / "a.npy"
+    np.save(path, jigsaws(1)[0].astype(np.float32))
+    equal = np.stack(list(kinematics.build(windows=5).read(path)))
+    assert np.array_equal(np.stack(list(kinematics.build(plan="sliding/frames=60/step=60").read(path))), equal)
 
 
 def test_the_whole_stands_beside_each_window(tmp_path: Path) -> None:

@@ -101,7 +101,9 @@ def test_few_measures_of_both_sides_together(tmp_path: Path) -> None:
     backbone = movement.build(features="few", smooth=0, layout="kinect22")
     found = dict(zip(backbone.names, next(backbone.read(path)), strict=True))
     assert found["knee angle, lowest"] == pytest.approx(150, abs=1e-3)  # the mean of 120° and 180°
-    assert found["knee angle, lowest in part 1 of 8"] == pytest.approx(180 - 15 * (1 - np.cos(2 * np.pi * 10 / 90)))  # in frame 10
+    assert found["knee angle, lowest in part 1 of 8"] == pytest.approx(
+        180 - 15 * (1 - np.cos(2 * np.pi * 10 / 90))
+    )  # in frame 10
     assert found["symmetry of the knee angle, ranges apart"] == pytest.approx(60, abs=1e-3)
     assert found["symmetry of the knee angle, mean distance"] == pytest.approx(30, abs=0.5)
     # half of the way up is after 3/4 of the time; a quarter and three quarters by the arc cosine of ± 1/2

@@ -1,12 +1,15 @@
-from collections import defaultdict
+from collections import Counter, defaultdict
 from pathlib import Path
 
 import pytest
 from sklearn.model_selection import LeaveOneGroupOut
 
 from aqakit import datasets
+from aqakit.backbones import kinematics
 from aqakit.datasets import jigsaws
+from aqakit.datasets.parts.health import check
 from aqakit.errors import AqakitError, DataError, OptionError
+from aqakit.features import extract
 from aqakit.recordings import pickles
 from tests.releases import TRIALS, write_jigsaws, write_video
 
@@ -35,6 +38,10 @@ def test_the_real_release(shared_data: Path) -> None:
         assert (len(scores), min(scores), max(scores)) == (trials, low, high)
     assert [s.id for s in loaded.samples if "signal" not in s.sources] == ["Suturing_G001"]
     assert all("video" in s.sources for s in loaded.samples)
+    counts = Counter(segment.name for s in loaded.task("Suturing").samples for segment in s.segments)
+    assert counts == {  # grep -h -o "G[0-9]*" …/Suturing/transcriptions/*.txt | sort | uniq -c
+        "G1": 29, "G2": 166, "G3": 164, "G4": 119, "G5": 37, "G6": 163, "G8": 48, "G9": 24, "G10": 4, "G11": 39
+    }  # fmt: skip
     assert [len(fold.test) for fold in loaded.task("Suturing").folds("four-fold")] == [9, 10, 10, 10]
 
 
@@ -52,6 +59,57 @@ def test_a_release_without_video(tmp_path: Path, ending: str) -> None:
         (1, 2, 3, 3, 2, 1),
     )
     assert [s.attributes["skill"] for s in loaded.samples[:3]] == [0, 1, 2]  # N, I, E
+
+
+def test_gestures_are_named_segments_counted_from_0(release: Path) -> None:
+    loaded = datasets.load("jigsaws", release)
+    assert [s.segments for s in loaded.samples[:2]] == [
+        (("G1", 2, 11), ("G3", 12, 13), ("G2", 19, 32)),
+        (("G1", 2, 11), ("G3", 12, 13), ("G2", 19, 32), ("G3", 33, 39)),
+    ]
+    assert loaded.labels.segments["G3"] == "pushing the needle through the tissue"
+    assert loaded.labels.attributes == {"skill": 3}
+
+
+def test_gestures_are_counted(release: Path) -> None:
+    loaded = datasets.load("jigsaws", release, count_gestures=True)
+    assert loaded.labels.attributes == {"skill": 3, "G1": 10, "G2": 10, "G3": 10}
+    assert [s.attributes["G3"] for s in loaded.samples[:3]] == [1, 2, 1]
+    assert loaded.samples[0].attributes["G15"] == 0  # occurs in no trial, so that no label tells it
+    file = release / "Suturing" / "transcriptions" / "Suturing_B001.txt"
+    file.write_text("".join(f"{k} {k} G5\n" for k in range(1, 31)))
+    assert datasets.load("jigsaws", release, count_gestures=True).samples[0].attributes["G5"] == jigsaws.MOST
+    file.unlink()
+    with pytest.raises(DataError, match=r"Suturing_B001.txt is missing, so the gestures of Suturing_B001 cannot"):
+        datasets.load("jigsaws", release, count_gestures=True)
+
+
+def test_gestures_may_lie_elsewhere_and_be_missing(release: Path, tmp_path: Path) -> None:
+    for task in TRIALS:
+        (release / task / "transcriptions").rename((tmp_path / task).mkdir() or tmp_path / task / "transcriptions")
+    bare = datasets.load("jigsaws", release)
+    assert not any(s.segments for s in bare.samples)
+    assert bare.labels.segments == {}
+    assert not check(bare).about("release")
+    (tmp_path / "Suturing" / "transcriptions" / "Suturing_C001.txt").unlink()
+    told = datasets.load("jigsaws", release, transcriptions=str(tmp_path))
+    assert [s.id for s in told.samples if not s.segments] == ["Suturing_C001"]
+    (finding,) = jigsaws.known_errors(told.samples, release)
+    assert finding[1:] == ("trials without a transcription of their gestures", ["Suturing_C001"])
+    with pytest.raises(DataError, match="is not a folder; transcriptions should be"):
+        datasets.load("jigsaws", release, transcriptions=str(tmp_path / "nowhere"))
+
+
+def test_gestures_beyond_the_recording_are_found(release: Path) -> None:
+    with (release / "Suturing" / "transcriptions" / "Suturing_B002.txt").open("a") as file:
+        file.write("41 50 G11\n")
+    loaded = datasets.load("jigsaws", release)
+    (found,) = check(loaded).about("segments")
+    assert found.severity == "error"
+    assert "Suturing_B002 (G11, frames 40 to 49 of 40)" in found.sentence
+    done = extract.extract(loaded.samples[:2], {"kinematics": kinematics.build(plan="gestures")}, None)
+    assert [s.id for s in done.samples] == ["Suturing_B001"]
+    assert "Suturing_B002: the segment G11 has frames 40 to 49" in done.failures["Suturing_B002"]
 
 
 def test_a_video_is_enough(release: Path) -> None:
@@ -117,6 +175,14 @@ def _annotated(text: bytes) -> object:
     return write
 
 
+def _transcribed(text: str) -> object:
+    def write(root: Path) -> Path:
+        (root / "Suturing" / "transcriptions" / "Suturing_B001.txt").write_text(text)
+        return root
+
+    return write
+
+
 def _without_recordings(root: Path) -> Path:
     for file in (root / "Suturing" / "kinematics").rglob("*.txt"):
         file.unlink()
@@ -141,6 +207,8 @@ GOOD = b"Suturing_B001\t\tN\t12\t\t1\t2\t3\t3\t2\t1\t\r\n"
         (_annotated(GOOD.replace(b"12", b"nan")), "line 1: expected"),
         (_annotated(b"\x00\xff\xfe" * 1000), "line 1: expected"),
         (_annotated(GOOD.replace(b"Suturing", b"Knitting")), "line 1: expected a trial such as Suturing_B001"),
+        (_transcribed("1 9 G1\n9 12 G2\n"), "line 2: has the segment G2, which begins before G1 has ended"),
+        (_transcribed("1 9 G1\n10 12 G16\n"), "Suturing_B001.txt, line 2: 'G16' is not one of G1, G2"),
         (_without_recordings, "has none of its 6 recordings"),
     ],
 )  # fmt: skip

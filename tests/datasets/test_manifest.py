@@ -74,6 +74,14 @@ def test_what_spreadsheets_write(folder: Path) -> None:
     assert (second.score, second.caption, second.attributes) == (8.0, "x", {})
 
 
+def test_parts_have_names(folder: Path) -> None:
+    first, second = manifest.samples(
+        write(folder, "id,path,score,segments\n1,a.mp4,7,run up 0-4>jump 5-9\n2,b.AVI,8,\n")
+    )
+    assert first.segments == (("run up", 0, 4), ("jump", 5, 9))
+    assert second.segments == ()
+
+
 ROWS = "id,path,score\nx,a.mp4,1\n"
 
 
@@ -116,6 +124,8 @@ ROWS = "id,path,score\nx,a.mp4,1\n"
             "id,path,score,start,end\nx,a.mp4,1,0,5.5\n",
             "line 2: end '5.5' is not a whole number of 0 or more",
         ),
+        ("id,path,score,segments\nx,a.mp4,1,a 0-5 > b\n", "line 2: segments 'a 0-5 > b' should be names with first"),
+        ("id,path,score,segments\nx,a.mp4,1,a 0-5 > b 5-9\n", "line 2: segments .* has the segment b, which begins"),
         ("id,path,score,difficulty\nx,a.mp4,1,0\n", "line 2: difficulty '0' is not greater than 0"),
         ("id,path,score,judge_1,judge_3\nx,a.mp4,1,1,1\n", "line 1: judges should be judge_1 to judge_2"),
         ("id,path,score,judge_1,judge_2\nx,a.mp4,1,1,\n", "line 2: 1 of 2 judges"),

@@ -11,12 +11,14 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from aqakit.backbones import c3d_small, p3d
+from aqakit.backbones import c3d, c3d_small, p3d
 from aqakit.backbones.parts.base import Backbone
 from aqakit.errors import AqakitError, OptionError
 from aqakit.features import engines, extract, keys
+from aqakit.recordings import video
+from aqakit.recordings.clips import PLANS
 from aqakit.system.prefetch import read_ahead
-from aqakit.types import Sample
+from aqakit.types import Sample, Segment
 from tests.backbones.test_every_backbone import write_video
 
 
@@ -73,6 +75,29 @@ def test_a_second_run_reads_the_cache_and_mends_what_is_damaged(samples: list[Sa
     assert sorted(tmp_path.rglob("*.safetensors")) == files
 
 
+def test_named_segments_are_the_clips_of_a_video(samples: list[Sample], tmp_path: Path) -> None:
+    backbone = c3d.build(size=16, plan="gestures")
+    whole = samples[-1]  # 16 frames
+    named = replace(whole, segments=(Segment("fall", 0, 4), Segment("entry", 5, 15)))
+    found = extract.clips_of(named, "c", backbone, tmp_path)
+    frames = np.stack([*video.frames(whole.sources["video"], np.arange(16), size=(16, 16))])
+    rows = np.stack([np.linspace(0, 4 + 1e-9, 16), np.linspace(5, 15 + 1e-9, 16)]).astype(int)
+    pixels = extract.pixels_of(named, "c", backbone, tmp_path, shift=0)
+    clips = backbone.reader(named).clips_of(pixels.numbers, pixels.length)
+    assert pixels.numbers[clips].tolist() == rows.tolist()
+    with torch.inference_mode():
+        again = backbone(pixels.frames[torch.from_numpy(clips)]).half().float()
+    assert torch.equal(found.features, again)
+    assert pixels.frames.shape == (len(set(rows.ravel().tolist())), *frames.shape[1:])
+    assert not extract.clips_of(named, "c", backbone, tmp_path).fresh
+    moved = replace(named, segments=(Segment("fall", 0, 5), Segment("entry", 6, 15)))
+    assert extract.clips_of(moved, "c", backbone, tmp_path).fresh
+    assert backbone.plan == PLANS["gestures"]  # the backbone itself knows no recording
+    done = extract.extract([whole, named], {"c": backbone}, tmp_path)
+    assert [s.id for s in done.samples] == [named.id]
+    assert "one clip for each named segment" in done.failures[whole.id]
+
+
 def test_another_precision_is_another_cache(samples: list[Sample], tmp_path: Path) -> None:
     backbone, sample = small(), samples[0]
     exact = extract.clips_of(sample, "c", backbone, tmp_path)
@@ -95,11 +120,11 @@ def test_int8_is_near_and_depends_on_its_calibration(samples: list[Sample]) -> N
     pytest.importorskip("nncf", reason="the extra fast is not installed")
     backbone, paths = small(), [s.sources["video"] for s in samples]
     first, again, other = (engines.make("openvino", "int8", path) for path in (paths[0], paths[0], paths[1]))
-    plain = extract.embed(backbone, paths[2], None)
-    rounded = extract.embed(backbone, paths[2], None, first)
+    plain = extract.embed(backbone, samples[2], "c")
+    rounded = extract.embed(backbone, samples[2], "c", first)
     assert F.cosine_similarity(plain, rounded).min() > 0.98
     assert not torch.equal(plain, rounded)
-    assert torch.equal(rounded, extract.embed(backbone, paths[2], None, again))
+    assert torch.equal(rounded, extract.embed(backbone, samples[2], "c", again))
     assert first.fingerprint() == again.fingerprint() != other.fingerprint()
 
 
@@ -118,9 +143,9 @@ def test_what_int8_needs_is_said(samples: list[Sample]) -> None:
 @pytest.mark.slow
 def test_openvino_agrees_with_torch(samples: list[Sample]) -> None:
     pytest.importorskip("openvino", reason="the extra fast is not installed")
-    backbone, path = small(), samples[0].sources["video"]
-    exact = extract.embed(backbone, path, None)
-    other = extract.embed(backbone, path, None, engines.make("openvino"))
+    backbone = small()
+    exact = extract.embed(backbone, samples[0], "c")
+    other = extract.embed(backbone, samples[0], "c", engines.make("openvino"))
     torch.testing.assert_close(other, exact, rtol=1e-4, atol=1e-5)
 
 
@@ -277,13 +302,13 @@ class Multiply(Given):
 
 
 def test_float32_is_float32_whatever_the_process_allows(signal: Sample, monkeypatch: pytest.MonkeyPatch) -> None:
-    path, backbone = signal.sources["signal"], Multiply([0.0] * 1000)
-    exact = extract.embed(backbone, path, None)
+    backbone = Multiply([0.0] * 1000)
+    exact = extract.embed(backbone, signal, "m")
     before = torch.get_float32_matmul_precision(), torch.backends.cudnn.allow_tf32
     torch.set_float32_matmul_precision("medium")
     torch.backends.cudnn.allow_tf32 = True
     try:
-        again = extract.embed(backbone, path, None)
+        again = extract.embed(backbone, signal, "m")
         assert backbone.seen == (False, "highest")
         assert (torch.get_float32_matmul_precision(), torch.backends.cudnn.allow_tf32) == ("medium", True)
     finally:

@@ -58,6 +58,7 @@ class BlazePose(Backbone):
     """
 
     reads = "video"
+    plan: ClipPlan
 
     def __init__(
         self,
@@ -77,7 +78,7 @@ class BlazePose(Backbone):
         self.plan, self.subject, self.share = plan, subject, share
         self.gap, self.smooth, self.layout = gap, smooth, layout
         self._who = Subject.parse(subject)
-        width = 2 * plan.clips(1).shape[1]
+        width = 2 * plan.size
         self.shape = (JOINTS, width) if layout == "joints" else (JOINTS * width,)
 
     def read(

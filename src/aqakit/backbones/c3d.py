@@ -102,7 +102,7 @@ def build(
     """
     found = open_weights(weights, "c3d")
     table = plans.parse(plan)
-    if features == "fc6" and (size, table.clips(1).shape[1]) != (112, 16):
+    if features == "fc6" and (size, table.size) != (112, 16):
         raise OptionError("c3d: the dense layer fc6 takes clips of 16 frames of 112×112; choose pool5 for other sizes")
     with seeded(seed):
         pixels = pixel_recipe((128 * size // 112, 171 * size // 112), size, resize, crop, centre)

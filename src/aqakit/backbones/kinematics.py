@@ -2,7 +2,8 @@
 
 Every feature has a name.
 
-The recording is divided into consecutive windows of equal length. Each window becomes one vector of
+The recording is divided into consecutive windows of equal length, or as a clip plan says: with ``plan=gestures``, each
+named segment of the recording is one window, however long it is. Each window becomes one vector of
 
 - ``invariants``: measures of surgical motion analysis that do not depend on position and orientation. For each
   trajectory: path length, speed, jerk, smoothness, idle share, spectral spread, working volume, turning and use of the
@@ -26,15 +27,15 @@ from typing import Annotated, Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
-from scipy.ndimage import gaussian_filter1d
-from scipy.signal import find_peaks
 from torch import Tensor
 
 from aqakit.backbones.parts.base import Backbone
+from aqakit.backbones.parts.motion import angular_speed_of, is_idle, peaks, ratio, smoothness, spectral_spread, speed_of
 from aqakit.backbones.parts.tables import described, exercise, statistics
 from aqakit.errors import DataError, OptionError
+from aqakit.recordings import clips as plans
 from aqakit.recordings import signals
-from aqakit.recordings.clips import Uniform
+from aqakit.recordings.clips import ClipPlan, Uniform
 
 PAPER = (
     "Fard et al., Automated robot-assisted surgical skill evaluation: Predictive analytics approach, IJMRCAS 2018. "
@@ -50,12 +51,6 @@ Array = NDArray[np.float64]
 
 _SHORTEST = 4
 """Rows of the shortest window; the third difference needs four."""
-
-_IDLE = 0.1
-"""Idle means slower than this share of the window's 95 % quantile of speed."""
-
-_TREMOR, _RISE = 0.2, 0.02
-"""Smoothing of the speed in seconds, and the least prominence of a movement's peak as a share of the highest speed."""
 
 
 @dataclass(frozen=True)
@@ -87,6 +82,7 @@ class Kinematics(Backbone):
         self,
         *,
         windows: int,
+        plan: ClipPlan | None = None,
         whole: bool,
         features: Group,
         layout: Literal["jigsaws", "channels"],
@@ -94,7 +90,7 @@ class Kinematics(Backbone):
         rate: float,
     ) -> None:
         super().__init__()
-        self.windows, self.whole, self.features, self.layout = windows, whole, features, layout
+        self.windows, self.plan, self.whole, self.features, self.layout = windows, plan, whole, features, layout
         self.channels, self.rate = channels, rate
         names = tuple(self._measure(np.zeros((1, _SHORTEST, channels))))
         self.names = names + tuple(f"whole {name}" for name in names if whole)
@@ -107,11 +103,13 @@ class Kinematics(Backbone):
         Raises:
             DataError: the recording cannot be read, is shorter than four rows or has another number of columns.
         """
-        signal = self._rows(path, window)
-        clips = Uniform(self.windows, max(len(signal) // self.windows, _SHORTEST)).clips(len(signal))
-        found = self._vectors(signal[clips])
+        signal = self._rows(path)
+        inside = signals.cut(signal, window, path)
+        if len(inside) < _SHORTEST:
+            raise DataError(f"{path}: {len(inside)} rows are too few to measure motion; at least {_SHORTEST}")
+        found = self._windows(inside) if self.plan is None else self._planned(signal, window, self.plan)
         if self.whole:
-            found = np.hstack([found, self._vectors(signal[None]).repeat(len(clips), axis=0)])
+            found = np.hstack([found, self._vectors(inside[None]).repeat(len(found), axis=0)])
         yield from found
 
     def forward(self, clips: Tensor) -> Tensor:
@@ -119,24 +117,37 @@ class Kinematics(Backbone):
         return clips.float()
 
     def fingerprint(self) -> dict[str, Any]:
-        """Return windows, groups, layout and rate; ``whole`` only if it is set, so that older caches stay valid."""
-        keys = ["windows", "features", "layout", "channels", "rate"] + ["whole"] * self.whole
-        return {"version": 1} | {key: getattr(self, key) for key in keys}
+        """Return windows or plan, groups, layout and rate; ``whole`` only if set, so that older caches stay valid."""
+        keys = ["features", "layout", "channels", "rate"] + ["whole"] * self.whole
+        clips = {"windows": self.windows} if self.plan is None else {"plan": self.plan.fingerprint()}
+        return {"version": 1} | clips | {key: getattr(self, key) for key in keys}
+
+    def _windows(self, signal: NDArray[np.float32]) -> NDArray[np.float32]:
+        """(T, C) → (N, D), of windows of equal length."""
+        return self._vectors(
+            signal[Uniform(self.windows, max(len(signal) // self.windows, _SHORTEST)).clips(len(signal))]
+        )
+
+    def _planned(
+        self, signal: NDArray[np.float32], window: tuple[int, int] | None, plan: ClipPlan
+    ) -> NDArray[np.float32]:
+        """(T, C) → (N, D), of all rows from the first to the last of each clip, and at least four."""
+        spans = plan.spans(window or (0, len(signal) - 1), len(signal))
+        first = np.minimum(spans[:, 0], max(len(signal) - _SHORTEST, 0))
+        last = np.maximum(spans[:, 1], first + _SHORTEST - 1)
+        return np.concatenate([self._vectors(signal[None, a : b + 1]) for a, b in zip(first, last, strict=True)])
 
     def _vectors(self, x: NDArray[np.float32]) -> NDArray[np.float32]:
         """(N, L, C) windows → (N, D)."""
         return np.stack(list(self._measure(x.astype(np.float64)).values()), axis=1).astype(np.float32)
 
-    def _rows(self, path: Path, window: tuple[int, int] | None) -> NDArray[np.float32]:
+    def _rows(self, path: Path) -> NDArray[np.float32]:
         signal = signals.kinematics(path)  # (T, C)
         if signal.shape[1] != self.channels:
             raise DataError(
                 f"{path} has {signal.shape[1]} columns, but the backbone kinematics expects {self.channels}; "
                 f"give it channels={signal.shape[1]}"
             )
-        signal = signals.cut(signal, window, path)
-        if len(signal) < _SHORTEST:
-            raise DataError(f"{path}: {len(signal)} rows are too few to measure motion; at least {_SHORTEST}")
         return signal
 
     def _measure(self, x: Array) -> dict[str, Array]:
@@ -161,7 +172,7 @@ def invariants(x: Array, trajectories: tuple[Trajectory, ...], rate: float) -> d
         for name, value in _trajectory(x, one, rate).items():
             found[f"{one.name}.{name}"] = value
     if len(trajectories) == 2:
-        found |= _together(*(_speed(x[..., one.position], rate) for one in trajectories))
+        found |= _together(*(speed_of(x[..., one.position], rate) for one in trajectories))
     return found | {"duration": np.full(len(x), np.sqrt(x.shape[1] / rate))}
 
 
@@ -172,11 +183,11 @@ def movements(x: Array, trajectories: tuple[Trajectory, ...], rate: float) -> di
     """
     found: dict[str, Array] = {}
     for one in trajectories:
-        count = _peaks(_speed(x[..., one.position], rate), rate)
+        count = peaks(speed_of(x[..., one.position], rate), rate)
         found[f"{one.name}.movements"] = np.sqrt(count)
         found[f"{one.name}.movement rate"] = count * rate / x.shape[1]
         if one.rotation is not None:
-            found[f"{one.name}.turns"] = np.sqrt(_peaks(_angular_speed(x[..., one.rotation], rate), rate))
+            found[f"{one.name}.turns"] = np.sqrt(peaks(angular_speed_of(x[..., one.rotation], rate), rate))
     if len(trajectories) == 2:
         left, right = (x[..., one.position] for one in trajectories)
         apart = np.linalg.norm(left - right, axis=-1)  # (N, L)
@@ -186,81 +197,35 @@ def movements(x: Array, trajectories: tuple[Trajectory, ...], rate: float) -> di
 
 def _trajectory(x: Array, one: Trajectory, rate: float) -> dict[str, Array]:
     position = x[..., one.position]  # (N, L, k)
-    speed = _speed(position, rate)
+    speed = speed_of(position, rate)
     slow, fast = np.quantile(speed, [0.25, 0.95], axis=1)
     jerk = np.linalg.norm(np.diff(position, n=3, axis=1), axis=-1).mean(1) * rate**3
     found = {
         "path": np.sqrt(speed.sum(1) / rate),
         "slow": np.sqrt(slow),
         "fast": np.sqrt(fast),
-        "unevenness": _ratio(speed.std(1), speed.mean(1)),
+        "unevenness": ratio(speed.std(1), speed.mean(1)),
         "jerk": np.sqrt(jerk),
         "smoothness": smoothness(speed, rate),
-        "idle": _idle(speed).mean(1),
+        "idle": is_idle(speed).mean(1),
         "spectral spread": spectral_spread(speed, rate),
         "volume": np.sqrt(np.sqrt(position.var(1).sum(-1))),
     }
     if one.rotation is not None:
-        found["turning"] = np.sqrt(_angular_speed(x[..., one.rotation], rate).mean(1))
+        found["turning"] = np.sqrt(angular_speed_of(x[..., one.rotation], rate).mean(1))
     if one.gripper is not None:
         grip = np.abs(np.diff(x[..., one.gripper], axis=1))
-        found |= {"gripping": np.sqrt(grip.sum(1)), "gripper idle": _idle(grip).mean(1)}
+        found |= {"gripping": np.sqrt(grip.sum(1)), "gripper idle": is_idle(grip).mean(1)}
     return found
-
-
-def smoothness(speed: Array, rate: float) -> Array:
-    """Log dimensionless jerk of speed profiles (N, L): −ln(1 + D³/v² ∫ v̈² dt), with duration D and peak v.
-
-    The published measure does not add 1 and is infinite for perfectly even motion; this one is then 0.
-    """
-    duration = speed.shape[1] / rate
-    jerk = np.square(np.diff(speed, n=2, axis=1)).sum(1) * rate**3
-    return -np.log1p(_ratio(duration**3 * jerk, speed.max(1) ** 2))
-
-
-def spectral_spread(speed: Array, rate: float) -> Array:
-    """Standard deviation, in Hz, of the power spectrum of speed profiles (N, L) without their means."""
-    power = np.square(np.abs(np.fft.rfft(speed - speed.mean(1, keepdims=True))))  # (N, L // 2 + 1)
-    frequency = np.fft.rfftfreq(speed.shape[1], 1 / rate)
-    centre = _ratio(power @ frequency, power.sum(1))
-    return np.sqrt(_ratio((power * np.square(frequency - centre[:, None])).sum(1), power.sum(1)))
 
 
 def _together(left: Array, right: Array) -> Mapping[str, Array]:
     a, b = (v - v.mean(1, keepdims=True) for v in (left, right))
     return {
-        "correlation": _ratio((a * b).sum(1), np.sqrt(np.square(a).sum(1) * np.square(b).sum(1))),
-        "balance": _ratio(left.mean(1) - right.mean(1), left.mean(1) + right.mean(1)),
-        "both moving": (~_idle(left) & ~_idle(right)).mean(1),
+        "correlation": ratio((a * b).sum(1), np.sqrt(np.square(a).sum(1) * np.square(b).sum(1))),
+        "balance": ratio(left.mean(1) - right.mean(1), left.mean(1) + right.mean(1)),
+        "both moving": (~is_idle(left) & ~is_idle(right)).mean(1),
     }
-
-
-def _speed(position: Array, rate: float) -> Array:
-    speed: Array = np.linalg.norm(np.diff(position, axis=1), axis=-1) * rate
-    return speed
-
-
-def _idle(speed: Array) -> NDArray[np.bool_]:
-    return speed <= _IDLE * np.quantile(speed, 0.95, axis=1, keepdims=True)
-
-
-def _angular_speed(rotation: Array, rate: float) -> Array:
-    """(N, L, 9) rotation matrices → (N, L − 1) rad/s: the trace of RᵢᵀRᵢ₊₁ is 1 + 2 cos of the angle."""
-    trace = (rotation[:, :-1] * rotation[:, 1:]).sum(-1)
-    speed: Array = np.arccos(np.clip((trace - 1) / 2, -1, 1)) * rate
-    return speed
-
-
-def _peaks(speed: Array, rate: float) -> Array:
-    """Count movements, (N, L) → (N,), after smoothing away tremor and noise with a Gaussian kernel."""
-    smooth = gaussian_filter1d(speed, _TREMOR * rate, axis=1)
-    counts = [len(find_peaks(row, prominence=_RISE * row.max())[0]) for row in smooth]
-    return np.array(counts, dtype=np.float64)
-
-
-def _ratio(above: Array, below: Array) -> Array:
-    """Divide; the result is 0 where the divisor is not positive, which means no motion."""
-    return np.divide(above, below, out=np.zeros_like(above), where=below > 0)
 
 
 def _trajectories(layout: str, channels: int) -> tuple[Trajectory, ...]:
@@ -271,7 +236,13 @@ def _trajectories(layout: str, channels: int) -> tuple[Trajectory, ...]:
 
 def build(
     *,
-    windows: Annotated[int, Field(gt=0, description="number of equal windows; 1 for the whole recording")] = 5,
+    windows: Annotated[
+        int | None, Field(gt=0, description="number of equal windows; 1 for the whole recording (5)")
+    ] = None,
+    plan: Annotated[
+        str | None,
+        Field(description="clip plan instead of equal windows: gestures, or such as sliding/frames=60/step=30"),
+    ] = None,
     whole: Annotated[
         bool, Field(description="append the measures of the whole recording to those of each window")
     ] = False,
@@ -288,10 +259,20 @@ def build(
     """Build the backbone.
 
     Raises:
-        OptionError: the layout is jigsaws, and the number of columns is not 76.
+        OptionError: the layout is jigsaws, and the number of columns is not 76; or there are both windows and a plan.
     """
+    if plan is not None and windows is not None:
+        raise OptionError(f"kinematics: plan={plan} divides the recording; leave out windows={windows}")
     if layout == "auto":
         layout = "jigsaws" if channels == JIGSAWS_COLUMNS else "channels"
     if layout == "jigsaws" and channels != JIGSAWS_COLUMNS:
         raise OptionError(f"kinematics: the jigsaws layout has {JIGSAWS_COLUMNS} columns, but channels is {channels}")
-    return Kinematics(windows=windows, whole=whole, features=features, layout=layout, channels=channels, rate=rate)
+    return Kinematics(
+        windows=windows or 5,
+        plan=plans.parse(plan) if plan else None,
+        whole=whole,
+        features=features,
+        layout=layout,
+        channels=channels,
+        rate=rate,
+    )

@@ -60,7 +60,7 @@ class Pose(VideoBackbone):
         self.order, self.layout = order, layout
         self._model = _open(model)
         self.content = hashlib.blake2b(model.read_bytes(), digest_size=16).hexdigest()
-        frames = plan.clips(1).shape[1]
+        frames = plan.size
         self._at_once = _AT_ONCE if self._model.inputs[0].partial_shape[0].is_dynamic else 1
         joints = self._joints(torch.zeros(self._at_once, 3, size, size), model).shape[1]
         self.shape = (joints, 2 * frames) if layout == "joints" else (joints * 2 * frames,)

@@ -59,6 +59,7 @@ class Skeleton(Backbone):
     """
 
     reads = "skeleton"
+    plan: ClipPlan
 
     def __init__(
         self,
@@ -75,7 +76,7 @@ class Skeleton(Backbone):
         super().__init__()
         self.plan, self.joints, self.dimensions, self.order = plan, joints, dimensions, order
         self.features, self.centre, self.layout, self.noise = features, centre, layout, noise
-        width = dimensions * (plan.clips(1).shape[1] if features == "coordinates" else 5)
+        width = dimensions * (plan.size if features == "coordinates" else 5)
         self.shape = (joints, width) if layout == "joints" else (joints * width,)
 
     def read(self, path: Path, window: tuple[int, int] | None = None) -> Iterator[Array]:
@@ -176,7 +177,7 @@ def build(
     if order is not None and len(LAYOUTS[order].joints) != joints:
         raise OptionError(f"skeleton: {order} has {len(LAYOUTS[order].joints)} joints, but joints={joints}; set joints")
     table = plans.parse(plan)
-    if features == "motion" and table.clips(1).shape[1] < _SHORTEST:
+    if features == "motion" and table.size < _SHORTEST:
         raise OptionError(f"skeleton: the features motion need clips of at least {_SHORTEST} frames")
     return Skeleton(
         plan=table,

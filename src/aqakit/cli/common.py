@@ -27,6 +27,10 @@ KindOption = Annotated[str | None, typer.Option(help="What was declared, such as
 StepsOption = Annotated[
     str | None, typer.Option(help="Declared steps, joined by >: 'forward > 2.5 somersaults pike > entry head first'.")
 ]
+SegmentsFile = Annotated[
+    Path | None,
+    typer.Option("--segments", help="Named parts of the recording: lines of first and last frame, from 1, and name."),
+]
 LayoutOption = Annotated[
     str | None, typer.Option(help="Which joint is which, such as coco17, if the file does not tell.")
 ]

@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
-from aqakit import explanation, training
-from aqakit.cli.common import JsonFile, KindOption, StepsOption, steps_of
+from aqakit import explanation, recordings, training
+from aqakit.cli.common import JsonFile, KindOption, SegmentsFile, StepsOption, steps_of
 from aqakit.report import tables
 
 
@@ -18,21 +18,29 @@ def explain(
     difficulty: Annotated[float | None, typer.Option(help="Declared difficulty, for a run with target total.")] = None,
     kind: KindOption = None,
     steps: StepsOption = None,
+    segments: SegmentsFile = None,
     json: JsonFile = None,
 ) -> None:
     """Explain a score: how many points each clip adds, and what each group of named measures adds.
 
-    Also say in words which measures cost points, and list the training videos most similar to the recording.
+    Also say in words which measures cost points, and list the training videos most similar to the recording. With
+    --segments, clips have the names of the parts that they are in, and what each part adds is said.
     """
     loaded = training.run.load(run)
-    listed = steps_of(steps)
-    found = explanation.contributions.explain(loaded, recording, difficulty=difficulty, kind=kind, steps=listed)
-    said = explanation.measures.explain(loaded, recording, difficulty=difficulty, kind=kind, steps=listed)
+    listed, named = steps_of(steps), recordings.segments.read(segments) if segments else ()
+    found = explanation.contributions.explain(
+        loaded, recording, difficulty=difficulty, kind=kind, steps=listed, segments=named
+    )
+    said = explanation.measures.explain(
+        loaded, recording, difficulty=difficulty, kind=kind, steps=listed, segments=named
+    )
     with tables.beside(json):
         unit = loaded.labels.scale.unit
         title = f"{recording}: {found.prediction:.2f} {unit}, {found.baseline:.2f} if every clip were average"
         notes = ["points: added to the score by the clip.", *found.notes]
-        tables.show([vars(clip) for clip in found.clips], title=title, notes=notes)
+        tables.show([vars(clip) for clip in found.clips], title=title, notes=notes, hide=() if named else ("name",))
+        if found.parts:
+            tables.show([{"parts": part.sentence, "clips": part.clips, "error": part.error} for part in found.parts])
         if said:
             tables.show(said.rows(), title=f"measures, against {said.compared} better recordings: {said.baseline:.2f}")
             tables.show([{"in words": sentence} for sentence in said.sentences])

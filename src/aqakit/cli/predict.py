@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from aqakit import recordings as reading
 from aqakit import training
-from aqakit.cli.common import CsvFile, JsonFile, KindOption, StepsOption, complain, steps_of
+from aqakit.cli.common import CsvFile, JsonFile, KindOption, SegmentsFile, StepsOption, complain, steps_of
 from aqakit.errors import OptionError
 from aqakit.report import tables
 from aqakit.system.output import is_replaceable, is_standard_output
@@ -16,7 +18,7 @@ from aqakit.system.output import is_replaceable, is_standard_output
 if TYPE_CHECKING:
     from aqakit.training.exported import Exported
     from aqakit.training.journal import Journal
-    from aqakit.types import ScoreScale
+    from aqakit.types import ScoreScale, Segment
 
 
 def predict(
@@ -28,6 +30,7 @@ def predict(
     difficulty: Annotated[float | None, typer.Option(help="Declared difficulty, for a run with target total.")] = None,
     kind: KindOption = None,
     steps: StepsOption = None,
+    segments: SegmentsFile = None,
     repetitions: Annotated[
         bool, typer.Option("--repetitions", help="Find the repetitions in each recording, and score each of them.")
     ] = False,
@@ -56,6 +59,9 @@ def predict(
         raise OptionError("give recordings to score, or --manifest FILE")
     if is_standard_output(json) and is_standard_output(csv):
         raise OptionError("only one of --json and --csv can go to standard output")
+    if segments and len(recordings or ()) != 1:
+        raise OptionError("--segments names the parts of one recording; list several in a manifest, column segments")
+    named = reading.segments.read(segments) if segments else ()
     given = recordings or manifest
     assert given is not None
     if training.exported.is_exported(run):
@@ -64,7 +70,7 @@ def predict(
                 "an exported network scores whole recordings in this process; --repetitions, --calibrate-person, "
                 "--workers, --cluster, --kind and --steps need the run folder"
             )
-        _predict_exported(training.exported.Exported(run), given, difficulty, json, csv)
+        _predict_exported(training.exported.Exported(run), given, difficulty, named, json, csv)
         return
     loaded = training.run.load(run)
     shift = training.scoring.person(loaded, calibrate_person, difficulty) if calibrate_person else None
@@ -77,6 +83,7 @@ def predict(
         difficulty,
         kind=kind,
         steps=steps_of(steps),
+        segments=named,
         repetitions=repetitions,
         shift=shift,
         workers=workers,
@@ -92,9 +99,14 @@ def predict(
 
 
 def _predict_exported(
-    model: Exported, given: list[Path] | Path, difficulty: float | None, json: Path | None, csv: Path | None
+    model: Exported,
+    given: list[Path] | Path,
+    difficulty: float | None,
+    named: Sequence[Segment],
+    json: Path | None,
+    csv: Path | None,
 ) -> None:
-    rows, failed = model.score(given, difficulty)
+    rows, failed = model.score(given, difficulty, named)
     if rows:
         title = f"{model.about['method']}, scores in {model.scale.unit}"
         scoring = training.scoring

@@ -6,7 +6,7 @@ columns ``id``, ``path``, ``score`` (empty if unlabelled) and, optionally,
 - ``video``, ``signal``, ``skeleton``, ``features``: recordings by kind; the kind of ``path`` follows from its suffix:
   joints in CSV, TXT, NPY or NPZ need the column ``skeleton``;
 - ``start``, ``end``: first and last frame of the action; ``action``, ``group``, ``caption``;
-- ``kind``, ``step_list``, ``boundaries``: what was declared, and where phases change;
+- ``kind``, ``step_list``, ``boundaries``, ``segments``: what was declared, where phases change, and named parts;
 - ``difficulty``, ``judge_1`` … ``judge_J``: the values the score is computed from;
 - ``split``: ``train``, ``validation`` (never trained on: recalibrates the intervals, may choose the epoch) or ``test``;
 - any other column of whole numbers: an attribute, such as ``somersaults``. Other columns are left aside.
@@ -34,7 +34,7 @@ from aqakit.datasets.parts.declared import declared, shares, steps
 from aqakit.datasets.parts.sheet import Row, Sheet, listed
 from aqakit.datasets.parts.splits import five_fold, leave_one_group_out
 from aqakit.errors import DataError, OptionError
-from aqakit.recordings import skeletons
+from aqakit.recordings import segments, skeletons
 from aqakit.scores.rules import RULES
 from aqakit.system import terminal
 from aqakit.system.files import at_home
@@ -48,7 +48,7 @@ CITATION = "your own recordings"
 KINDS = ("video", "signal", "skeleton", "features")
 COLUMNS = (
     "id", "path", *KINDS, "score", "start", "end", "action", "group", "split", "difficulty", "caption", "kind",
-    "step_list", "boundaries",
+    "step_list", "boundaries", "segments",
 )  # fmt: skip
 ALIASES = {
     "id": ("name", "sample", "sample_id", "clip", "clip_id"),
@@ -226,6 +226,7 @@ def _sample(row: Row, sheet: Sheet, judges: Sequence[str], attributes: Sequence[
         kind=row.cells.get("kind") or None,
         steps=sheet.cell(row, "step_list", steps) or (),
         boundaries=sheet.cell(row, "boundaries", lambda text: shares(sheet.with_point(text))) or (),
+        segments=sheet.cell(row, "segments", segments.parse) or (),
     )
 
 

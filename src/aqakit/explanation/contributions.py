@@ -2,10 +2,11 @@
 
 The contribution of a clip is its Shapley value (Shapley 1953): what it adds to the predicted score, averaged over all
 orders in which the clips may be added. The mean clip stands in for a clip that is not added yet: the mean of the
-training videos' clips at that position if all have the same number of clips, else of all their clips. (Masking instead
-would change the number of clips, which methods with a fixed number cannot handle, and an empty video would have no
-answer.) So a contribution says how much better or worse than usual that moment was, in points of the sport. The
-contributions add up to the prediction minus the prediction for a video of mean clips. The declared difficulty is kept.
+training videos' clips at that position if all have the same number of clips, else of all their clips; for clips that
+are named segments (``plan=gestures``), the mean of those of the same name. (Masking instead would change the number of
+clips, which methods with a fixed number cannot handle, and an empty video would have no answer.) So a contribution says
+how much better or worse than usual that moment was, in points of the sport. The contributions add up to the prediction
+minus the prediction for a video of mean clips. The declared difficulty is kept.
 
 Up to :data:`EXACT` clips the values are exact. For more clips they are means over random orders, each used forwards and
 backwards (Mitchell et al. 2022), with a fixed seed; they still add up exactly, and their standard errors are given.
@@ -25,13 +26,14 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from aqakit.backbones.parts.base import Backbone
+from aqakit.explanation.parts import Part, clip_names, parts
 from aqakit.features import keys
 from aqakit.recordings.video import Report
 from aqakit.scores.distributions import ScoreDistribution
 from aqakit.training.run import Run
 from aqakit.training.summary import Exemplar
 from aqakit.training.trust import Provenance, Trust
-from aqakit.types import Batch, Floats, Sample, Stream
+from aqakit.types import Batch, Floats, Sample, Segment, Stream
 
 Coalitions = NDArray[np.bool_]
 
@@ -63,13 +65,17 @@ class Attribution:
 
 @dataclass(frozen=True)
 class Contribution:
-    """A clip with its frames from ``first`` to ``last``, the points that it adds, and their standard error."""
+    """A clip with its frames from ``first`` to ``last``, the points that it adds, and their standard error.
+
+    ``name`` is that of the named segments which have at least half of its frames; empty if none have.
+    """
 
     clip: int
     first: int
     last: int
     points: float
     error: float
+    name: str = ""
 
 
 @dataclass(frozen=True)
@@ -84,6 +90,7 @@ class Explanation:
         provenance: whether the recording is like the training videos.
         trust: how far the scores of the run can be trusted; None if unknown.
         reading: how well the recording could be read.
+        parts: what the clips of each name add together, the costliest first; empty without named segments.
     """
 
     prediction: float
@@ -93,6 +100,7 @@ class Explanation:
     provenance: Provenance = field(default_factory=Provenance)
     trust: Trust | None = None
     reading: Report = field(default_factory=Report)
+    parts: tuple[Part, ...] = ()
 
     @property
     def notes(self) -> list[str]:
@@ -118,6 +126,7 @@ def explain(
     window: tuple[int, int] | None = None,
     kind: str | None = None,
     steps: Sequence[str] = (),
+    segments: Sequence[Segment] = (),
     count: int = 3,
     evaluations: int = EVALUATIONS,
     seed: int = 0,
@@ -131,6 +140,7 @@ def explain(
         window: first and last frame of the action.
         kind: what was declared, such as a dive number.
         steps: the steps that were declared.
+        segments: named parts of the recording, by which clips are named.
         count: number of exemplars.
         evaluations: approximate number of coalitions to evaluate, if there are too many to evaluate all.
         seed: for the choice of coalitions.
@@ -138,18 +148,41 @@ def explain(
     Raises:
         RunError: the run was made before runs stored what this needs.
     """
-    sample = run.sample(recording, difficulty, window, kind, steps)
+    sample = run.sample(recording, difficulty, window, kind, steps, segments)
     reports: list[Report] = []
     video = run.embed([sample], reports)
-    found = attribute(
-        run.assessor.predict_embedded, video, run.training_summary.mean_clip, evaluations=evaluations, seed=seed
-    )
+    usual = usual_clips(run, sample)
+    found = attribute(run.assessor.predict_embedded, video, usual, evaluations=evaluations, seed=seed)
     spans = clip_frames(run, sample, len(found.values))
-    numbers = zip(range(len(spans)), *spans.T.tolist(), found.values.tolist(), found.errors.tolist(), strict=True)
-    clips = tuple(Contribution(*one) for one in numbers)
-    exemplars = tuple(run.training_summary.nearest(video, count))
-    provenance = run.provenance(sample, video)
-    return Explanation(found.prediction, found.baseline, clips, exemplars, provenance, run.trust, reports[0])
+    names, points, errors = names_of(run, sample, spans), found.values.tolist(), found.errors.tolist()
+    numbers = zip(*spans.T.tolist(), points, errors, names, strict=True)
+    return Explanation(
+        found.prediction,
+        found.baseline,
+        clips=tuple(Contribution(k, *one) for k, one in enumerate(numbers)),
+        exemplars=tuple(run.training_summary.nearest(video, count)),
+        provenance=run.provenance(sample, video),
+        trust=run.trust,
+        reading=reports[0],
+        parts=tuple(parts(names, points, errors, run.labels)),
+    )
+
+
+def names_of(run: Run, sample: Sample, spans: NDArray[np.int64]) -> list[str]:
+    """Return the names of clips with these frames, (N, 2) from :func:`clip_frames`; empty where there is none."""
+    first = next(iter(run.backbones.values()))
+    return clip_names(spans, sample.segments if first.reads != "features" else ())  # these have no frames
+
+
+def usual_clips(run: Run, sample: Sample) -> Mapping[str, Tensor]:
+    """Return the mean clips that stand in for those of a sample, by stream: see :meth:`TrainingSummary.usual`.
+
+    Raises:
+        RunError: the run was made before runs stored what this needs.
+    """
+    if run.recipe.windows:
+        return run.training_summary.mean_clip
+    return run.training_summary.usual({name: one.clip_names(sample) for name, one in run.backbones.items()})
 
 
 @torch.inference_mode()
@@ -204,7 +237,7 @@ def clip_frames(run: Run, sample: Sample, count: int) -> NDArray[np.int64]:
     """Return the first and last frame (or row of a signal) of each clip, (count, 2), as the first backbone reads it."""
     name, backbone = next(iter(run.backbones.items()))
     path = keys.source(sample, name, backbone)
-    spans = _spans(backbone, sample.window, keys.length(path, backbone, None, sample.rate), count)
+    spans = _spans(backbone.reader(sample), sample.window, keys.length(path, backbone, None, sample.rate), count)
     shares = [spans[k * len(spans) // count : -(-(k + 1) * len(spans) // count)] for k in range(count)]
     return np.array([[share[:, 0].min(), share[:, 1].max()] for share in shares])
 
@@ -255,9 +288,7 @@ def _sampled(worth: Callable[[Coalitions], Floats], players: int, evaluations: i
 def _spans(backbone: Backbone, window: tuple[int, int] | None, length: int, count: int) -> NDArray[np.int64]:
     """First and last frame (N, 2) of each clip of a plan; equal shares of the recording if there is no plan."""
     first, last = window or (0, length - 1)
-    plan = getattr(backbone, "plan", None)
-    if plan is not None:
-        table = plan.within((first, last), max(last + 1, length))
-        return np.stack([table.min(1), table.max(1)], axis=1)
+    if backbone.plan is not None:
+        return backbone.plan.spans((first, last), max(last + 1, length))
     ends = first + np.arange(count + 1) * (last - first + 1) // count
     return np.stack([ends[:-1], np.maximum(ends[1:] - 1, ends[:-1])], axis=1)

@@ -35,7 +35,7 @@ from aqakit.explanation.better import FEWEST, Better, mean_of, named
 from aqakit.explanation.contributions import EVALUATIONS, Attribution
 from aqakit.features import keys
 from aqakit.training.run import Run
-from aqakit.types import Batch, Sample
+from aqakit.types import Batch, Sample, Segment
 
 RANGE = (0.1, 0.9)
 """Quantiles of the better recordings that are given as a range."""
@@ -116,6 +116,7 @@ def explain(
     window: tuple[int, int] | None = None,
     kind: str | None = None,
     steps: Sequence[str] = (),
+    segments: Sequence[Segment] = (),
     evaluations: int = EVALUATIONS,
     seed: int = 0,
 ) -> Findings | None:
@@ -128,6 +129,7 @@ def explain(
         window: first and last frame of the action.
         kind: what was declared, such as a dive number.
         steps: the steps that were declared.
+        segments: named parts of the recording.
         evaluations: approximate number of coalitions to evaluate, if there are too many to evaluate all.
         seed: for the choice of coalitions.
 
@@ -136,7 +138,7 @@ def explain(
     """
     if not named(run):
         return None
-    sample = run.sample(recording, difficulty, window, kind, steps)
+    sample = run.sample(recording, difficulty, window, kind, steps, segments)
     return findings(run, sample, run.embed([sample]), evaluations=evaluations, seed=seed)
 
 

@@ -59,7 +59,7 @@ def occlusion(
     path, clips = keys.source(sample, name, backbone), run.features(sample, name)
     if not 0 <= clip < len(clips):
         raise OptionError(f"{path}: has {len(clips)} clips, numbered from 0, and no clip {clip}")
-    pixels = next(islice(backbone.read(path, window, rate=sample.rate), clip, None))
+    pixels = next(islice(backbone.reader(sample).read(path, window, rate=sample.rate), clip, None))
     changed = _greyed(pixels, cells, moments)
     before = run.assessor.predict_embedded(run.collate([sample], {name: [clips]})).mean
     change = [_seen_as(run, sample, clips, clip, part) - before for part in _chunks(changed)]

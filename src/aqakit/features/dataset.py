@@ -179,4 +179,4 @@ def _elsewhere(
 
 
 def _is_short(sample: Sample, clips: Clips, backbone: Backbone) -> bool:
-    return isinstance(backbone, VideoBackbone) and backbone.plan.short(clips.length, sample.window)
+    return isinstance(backbone, VideoBackbone) and backbone.reader(sample).plan.short(clips.length, sample.window)

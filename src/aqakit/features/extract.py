@@ -178,6 +178,7 @@ def _read(
     sample: Sample, name: str, backbone: Backbone, cache: Path | None, engine: Engine
 ) -> Iterator[_Opened | np.ndarray]:
     """Yield the opened recording, then, if its features are not cached, its clips."""
+    backbone = backbone.reader(sample)
     path, content = source(sample, name, backbone), content_of(sample, name, backbone)
     file = None
     if cache is not None:
@@ -221,6 +222,7 @@ def pixels_of(sample: Sample, name: str, backbone: VideoBackbone, cache: Path, *
 
     They are shared by all backbones that read the same frames, whatever their weights.
     """
+    backbone = backbone.reader(sample)
     path, content = source(sample, name, backbone), content_of(sample, name, backbone, shift)
     file = cache_file(cache, content, sample, "pixels", {**backbone.reading(path), "shift": shift})
     stored = load(file)
@@ -255,16 +257,11 @@ def _is_whole(path: Path, report: Report) -> bool:
 
 
 def embed(
-    backbone: Backbone,
-    path: Path,
-    window: tuple[int, int] | None,
-    engine: Engine | None = None,
-    *,
-    rate: video.Rate = "stored",
-    report: Report | None = None,
+    backbone: Backbone, sample: Sample, name: str, engine: Engine | None = None, *, report: Report | None = None
 ) -> Tensor:
-    """Compute (N, *F) features of one recording, a bounded number of clips at a time."""
-    clips = _clips(backbone, path, window, rate, report or Report())
+    """Compute (N, *F) features of one sample with the backbone ``name``, a bounded number of clips at a time."""
+    path = source(sample, name, backbone)
+    clips = _clips(backbone.reader(sample), path, sample.window, sample.rate, report or Report())
     return _embed(path, clips, backbone, engine or engines.make())
 
 

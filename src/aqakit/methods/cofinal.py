@@ -25,8 +25,8 @@ Published training: SGD with learning rate 0.01 and weight decay 1e-4, cosine to
 
 Measured on 200 synthetic dives, 40 of them for testing (``synthetic_dives:count=200`` on ``skeleton:noise=0.03``, 30
 epochs, one seed): Spearman 0.923 (0.825 – 0.961), mean absolute error 5.77, CRPS 4.47; ``levels=10:steps=10`` 0.903,
-``gdlt`` 0.905, ``core`` 0.706; floors: SVR 0.645, mean of the kind 0.459, difficulty 0.411. It is the level that tells: the
-step of a single model is right in none of the test dives, and in 11 of 160 that it was trained on; with
+``gdlt`` 0.905, ``core`` 0.706; floors: SVR 0.645, mean of the kind 0.459, difficulty 0.411. It is the level that tells:
+the step of a single model is right in none of the test dives, and in 11 of 160 that it was trained on; with
 ``levels=10:steps=10``, in one test dive.
 """
 

@@ -2,3 +2,14 @@
 
 May import ``scores``, ``metrics`` and ``system``.
 """
+
+from typing import TYPE_CHECKING
+
+from aqakit.discovery import lazily
+
+if TYPE_CHECKING:
+    from aqakit.recordings import segments
+
+__all__ = ["segments"]
+
+__getattr__, __dir__ = lazily(__name__, {"segments": "segments"})

@@ -1,94 +1,22 @@
-"""Clip plans, which choose the frames of each clip: integer arithmetic on frame numbers, no input or output.
+"""Kinds of clip plans, the plans of the papers, and how they are written in an option.
 
 A plan maps the number of frames of a video into an (N, T) table of frame numbers, one row for each clip.
 """
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
 from aqakit import discovery
 from aqakit.errors import OptionError
-
-Frames = NDArray[np.int64]
-
-
-def spread(count: int, length: int) -> Frames:
-    """Return ``count`` frame numbers, evenly from first to last of ``length``, rounded down: ⌊i (L − 1) / (n − 1)⌋.
-
-    Frames repeat if ``count`` is greater than ``length``.
-
-    >>> spread(5, 9), spread(5, 3), spread(1, 9)
-    (array([0, 2, 4, 6, 8]), array([0, 0, 1, 1, 2]), array([0]))
-    """
-    return np.arange(count, dtype=np.int64) * (length - 1) // max(count - 1, 1)
-
-
-class ClipPlan(ABC):
-    """Base class: chooses the frames of each clip of a video."""
-
-    @abstractmethod
-    def _short(self, length: int) -> bool:
-        """Whether frames must be repeated for a video of this length."""
-
-    @abstractmethod
-    def _clips(self, length: int) -> Frames:
-        """(N, T) frame numbers in [0, length)."""
-
-    def _reach(self, window: tuple[int, int]) -> tuple[int, int]:
-        """Return the first frame that may be read for the window, and the number of frames."""
-        return window[0], window[1] - window[0] + 1
-
-    def short(self, length: int, window: tuple[int, int] | None = None) -> bool:
-        """Whether the video, or a window of it, is too short for the plan, so that frames are repeated."""
-        return self._short(self._reach(window or (0, length - 1))[1])
-
-    def clips(self, length: int, shift: int = 0) -> Frames:
-        """Return the (N, T) int64 frame numbers in [0, length).
-
-        Args:
-            length: number of frames of the video.
-            shift: number of frames to move all clips by (the papers' temporal augmentation); positions outside
-                the video repeat its first or last frame.
-        """
-        return self.within((0, length - 1), length, shift)
-
-    def within(self, window: tuple[int, int], length: int, shift: int = 0) -> Frames:
-        """Return the (N, T) int64 frame numbers of an action in the ``window`` (both ends included) of a video.
-
-        Raises:
-            ValueError: the window is empty or not inside the video.
-        """
-        first, last = window
-        if not 0 <= first <= last < length:
-            raise ValueError(f"the window {first}–{last} is not inside a video of {length} frames")
-        start, count = self._reach(window)
-        return np.clip(start + self._clips(count) + shift, 0, length - 1)
-
-    @property
-    def name(self) -> str:
-        """The plan as text that :func:`parse` reads."""
-        known = next((name for name, plan in PLANS.items() if plan == self), None)
-        return known or ":".join([_kind(self), *(f"{k}={v}" for k, v in self.fingerprint().items() if k != "kind")])
-
-    def fingerprint(self) -> dict[str, Any]:
-        """Return everything that determines which frames are read, as JSON values."""
-        return {"kind": _kind(self), **asdict(self)}  # type: ignore[call-overload]
-
-    def __post_init__(self) -> None:
-        for key, value in asdict(self).items():  # type: ignore[call-overload]
-            if isinstance(value, int) and value < 1:
-                raise OptionError(f"clip plan {_kind(self)}: {key} must be at least 1, not {value}")
-
-
-def _kind(plan: ClipPlan) -> str:
-    return type(plan).__name__.lower()
+from aqakit.recordings.clip_plan import ClipPlan as ClipPlan
+from aqakit.recordings.clip_plan import Frames as Frames
+from aqakit.recordings.clip_plan import spread as spread
+from aqakit.recordings.named_clips import Named
 
 
 @dataclass(frozen=True)
@@ -249,8 +177,9 @@ PLANS: Mapping[str, ClipPlan] = {
     "jigsaws": Starts(tuple(range(0, 145, 16)), _SIXTEEN, 160, "spread"),
     "jigsaws-linspace": Starts(tuple(range(0, 145, 16)), _SIXTEEN, 160, "spread", "linspace"),
     "action-net": Starts(tuple(range(0, 2080, 80)), tuple(range(0, 80, 5)), 2080, "centre"),
+    "gestures": Named(),
 }
-"""The clip plans of the papers.
+"""The clip plans of the papers, and ``gestures``: one clip for each gesture, or other named segment.
 
 - ``dae`` and ``usdl`` (Zhang et al. 2021; Tang et al. 2020): ten clips at 0, 10, …, 80, 87 of 103 frames.
 - ``core`` (Yu et al. 2021): the same, but with the last clip at 86, so that frame 102 is never used.
@@ -269,6 +198,7 @@ KINDS: Mapping[str, type[ClipPlan]] = {
     "sliding": Sliding,
     "segments": Segments,
     "every": Every,
+    "named": Named,
 }
 
 

@@ -20,11 +20,15 @@ from aqakit.types import Floats, ScoreScale
 
 
 class Part(NamedTuple):
-    """A range of frames of a recording, both ends included, and the points that it contributes to the score."""
+    """A range of frames of a recording, both ends included, and the points that it contributes to the score.
+
+    ``name`` is that of the named segment that it belongs to; empty if there is none.
+    """
 
     first: int
     last: int
     contribution: float
+    name: str = ""
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ from aqakit.errors import AqakitError, RunError, VideoError
 from aqakit.evaluation import floors
 from aqakit.evaluation.results import FoldResult, MethodResult
 from aqakit.explanation import measures
-from aqakit.explanation.contributions import attribute, clip_frames
+from aqakit.explanation.contributions import attribute, clip_frames, names_of, usual_clips
 from aqakit.recordings import video
 from aqakit.report.content import Case, Embedding, Part, TaskResult
 from aqakit.scores.distributions import Point
@@ -138,9 +138,10 @@ def _shown(case: Case, run: Run, prepared: PreparedData) -> Case:
         return case
     with torch.inference_mode():
         clips = run.assessor.embed(found.batch(torch.tensor([0])))
-        points = attribute(run.assessor.predict_embedded, clips, remembered.mean_clip).values
-    spans = clip_frames(run, sample, len(points)).tolist()
-    parts = tuple(Part(first, last, float(one)) for (first, last), one in zip(spans, points))
+        points = attribute(run.assessor.predict_embedded, clips, usual_clips(run, sample)).values
+    spans = clip_frames(run, sample, len(points))
+    names = names_of(run, sample, spans)
+    parts = tuple(Part(a, b, float(one), name) for (a, b), one, name in zip(spans.tolist(), points, names))
     similar = tuple((e.id, e.score) for e in remembered.nearest(clips))
     doubts = tuple(run.provenance(sample, clips).sentences())
     said = measures.findings(run, sample, clips)

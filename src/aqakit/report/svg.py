@@ -77,7 +77,8 @@ def timeline(parts: Sequence[Part], unit: str) -> str:
         height = 22 * abs(part.contribution) / top
         y = 24 - height if part.contribution >= 0 else 24
         colour = "blue" if part.contribution >= 0 else "orange"
-        told = f"frames {part.first} to {part.last}: {part.contribution:+.2f} {unit}"
+        named = f"{part.name}, " if part.name else ""
+        told = f"{named}frames {part.first} to {part.last}: {part.contribution:+.2f} {unit}"
         width = 300 / len(parts)
         bars.append(
             f'<rect x="{k * width + 1:.1f}" y="{y:.1f}" width="{width - 2:.1f}" height="{height:.1f}" '

@@ -42,6 +42,7 @@ class PreparedData:
         failures: id → error message, for samples that could not be read.
         fingerprint: hash of the labels and of everything that determines the features.
         doubts: id → what must be said of samples that could be read only in part.
+        names: id → names of the clips of each stream whose clips have names.
     """
 
     dataset: Dataset
@@ -50,6 +51,7 @@ class PreparedData:
     failures: Mapping[str, str]
     fingerprint: str
     doubts: Mapping[str, str] = field(default_factory=dict)
+    names: Mapping[str, Mapping[str, Sequence[str]]] = field(default_factory=dict)
 
     def subset(self, ids: Sequence[str]) -> BatchSource:
         """Return the readable samples among ``ids``, in that order."""
@@ -58,7 +60,7 @@ class PreparedData:
 
     def summarised(self, windows: int) -> PreparedData:
         """Return the same data with every video summarised in that many windows; cached features only."""
-        return replace(self, source=cast(CachedFeatures, self.source).summarised(windows))
+        return replace(self, source=cast(CachedFeatures, self.source).summarised(windows), names={})
 
     def labels_of(self, recipe: Recipe, split: RunSplit) -> LabelSpec:
         """Return the label description of a run: what the labels that it is trained with say, and nothing else."""
@@ -193,7 +195,12 @@ def prepare(
     facts = [{**asdict(s), "sources": sorted(s.sources)} for s in done.samples]  # kinds of recordings, not their paths
     made |= {"engine": engine.fingerprint(), "features": keys.FEATURE_VERSION}
     fingerprint = keys.digest([facts, made, done.contents])
-    return PreparedData(dataset, source, done.lengths, done.failures, fingerprint, done.doubts)
+    names = {} if recipe.windows else {s.id: _clip_names(s, backbones) for s in done.samples}
+    return PreparedData(dataset, source, done.lengths, done.failures, fingerprint, done.doubts, names)
+
+
+def _clip_names(sample: Sample, backbones: Mapping[str, Backbone]) -> dict[str, Sequence[str]]:
+    return {stream: names for stream, one in backbones.items() if (names := one.clip_names(sample))}
 
 
 def prepare_labels(dataset: Dataset) -> PreparedData:

@@ -97,7 +97,7 @@ def _belongs_inside(run: Run, backbone: Backbone) -> bool:
 
 def _planned(inside: dict[str, Backbone]) -> int | None:
     """The number of clips that all plans give for every video; None if it depends on the video."""
-    found = {len(one.plan.clips(length)) for one in inside.values() for length in (1, 300, 9001)}  # type: ignore[union-attr, operator]
+    found = {one.plan.number(length) for one in inside.values() for length in (1, 300, 9001)}  # type: ignore[union-attr]
     return found.pop() if len(found) == 1 else None
 
 
@@ -196,7 +196,7 @@ def _drawn(network: Network, name: str, backbone: Backbone, mask: Tensor, genera
 
 def _clip(backbone: Any) -> tuple[int, ...]:
     """(T, H, W, 3) of the pixels of a clip."""
-    return (backbone.plan.clips(300).shape[1], *backbone.pixels.shape, 3)
+    return (backbone.plan.size, *backbone.pixels.shape, 3)
 
 
 def _width(run: Run, backbone: Backbone) -> tuple[int, ...]:

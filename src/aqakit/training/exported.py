@@ -28,7 +28,7 @@ from aqakit.system.files import user_path
 from aqakit.system.progress import track
 from aqakit.training import batches, scoring
 from aqakit.training.assessor import check_difficulty
-from aqakit.types import Sample, ScoreScale
+from aqakit.types import Sample, ScoreScale, Segment
 
 FORMAT = 1
 """Version of what an exported file says about itself."""
@@ -126,10 +126,10 @@ class Exported:
         return found
 
     def _stream(self, sample: Sample, name: str, backbone: Backbone, report: Report) -> NDArray[Any]:
-        path = keys.source(sample, name, backbone)
         if isinstance(backbone, _Reader):
-            return np.stack([*backbone.read(path, sample.window, rate=sample.rate, report=report)])
-        found = extract.embed(backbone, path, sample.window, rate=sample.rate, report=report)
+            path, reader = keys.source(sample, name, backbone), backbone.reader(sample)
+            return np.stack([*reader.read(path, sample.window, rate=sample.rate, report=report)])
+        found = extract.embed(backbone, sample, name, report=report)
         found = extract.compact(found, backbone).float()
         return batches.stack([found], self.about["windows"]).features[0].numpy()
 
@@ -148,19 +148,22 @@ class Exported:
         return [Sample(id=str(path), sources={kinds[0]: user_path(path)}, rate=rate) for path in recordings]
 
     def score(
-        self, recordings: Sequence[Path] | Path, difficulty: float | None = None
+        self, recordings: Sequence[Path] | Path, difficulty: float | None = None, segments: Sequence[Segment] = ()
     ) -> tuple[list[dict[str, Any]], list[str]]:
         """Return a row for each recording that can be scored, and an error message for each that cannot.
 
         Args:
             recordings: files or folders of frames; or one manifest.
             difficulty: declared difficulty of the recordings that state none.
+            segments: named parts of the recordings that state none.
         """
         rows: list[dict[str, Any]] = []
         failed: list[str] = []
         for sample in track(self.samples(recordings), "scoring"):
             if sample.difficulty is None and difficulty is not None:
                 sample = replace(sample, difficulty=difficulty)
+            if segments and not sample.segments:
+                sample = replace(sample, segments=tuple(segments))
             try:
                 rows.append(self._row(sample))
             except AqakitError as error:

@@ -102,7 +102,7 @@ class LivePixels:
 
     def _view(self, sample: Sample, name: str, backbone: VideoBackbone, seen: Augmentation) -> View:
         pixels = self.pixels(sample, name)
-        table = backbone.clips_of(pixels.numbers, pixels.length, seen.shift, sample.window)
+        table = backbone.reader(sample).clips_of(pixels.numbers, pixels.length, seen.shift, sample.window)
         return View.of(pixels.frames, table, seen)
 
     def pixels(self, sample: Sample, name: str) -> Pixels:

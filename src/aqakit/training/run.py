@@ -37,7 +37,7 @@ from aqakit.training.ensemble import Ensemble
 from aqakit.training.recipe import assemble_members, make_engine
 from aqakit.training.summary import TrainingSummary
 from aqakit.training.trust import Provenance, Trust, check_range, is_among
-from aqakit.types import Batch, Description, Sample
+from aqakit.types import Batch, Description, Sample, Segment
 
 
 def load(folder: Path | str) -> Run:
@@ -123,7 +123,8 @@ class Run:
         found = {}
         for name in self.training_summary.pixels:
             path = keys.source(sample, name, self.backbones[name])
-            clips = cast(VideoBackbone, self.backbones[name]).read(path, sample.window, rate=sample.rate)
+            backbone = cast(VideoBackbone, self.backbones[name]).reader(sample)
+            clips = backbone.read(path, sample.window, rate=sample.rate)
             found[name] = torch.cat([appearance(torch.from_numpy(clip)[None]) for clip in clips]).mean(0, keepdim=True)
         return found
 
@@ -135,6 +136,7 @@ class Run:
         window: tuple[int, int] | None = None,
         kind: str | None = None,
         steps: Sequence[str] = (),
+        segments: Sequence[Segment] = (),
     ) -> ScoreDistribution:
         """Predict the score distribution of one recording, recalibrated if the run had validation data.
 
@@ -144,8 +146,9 @@ class Run:
             window: first and last frame of the action; None for the whole recording.
             kind: what was declared, such as a dive number.
             steps: the steps that were declared.
+            segments: named parts of the recording; required if these are the clips (``plan=gestures``).
         """
-        return self.predict_samples([self.sample(recording, difficulty, window, kind, steps)]).select(0)
+        return self.predict_samples([self.sample(recording, difficulty, window, kind, steps, segments)]).select(0)
 
     def sample(
         self,
@@ -154,6 +157,7 @@ class Run:
         window: tuple[int, int] | None = None,
         kind: str | None = None,
         steps: Sequence[str] = (),
+        segments: Sequence[Segment] = (),
     ) -> Sample:
         """Make a sample without a score from a recording; the arguments are those of :meth:`predict`."""
         self.check_declared(kind, steps)
@@ -162,7 +166,7 @@ class Run:
         paths = {kind: user_path(path) for kind, path in recording.items()}
         rate = self.recipe.data_options.get("rate", "stored")  # frames are counted as in training
         name = str(next(iter(paths.values())))
-        declared = {"difficulty": difficulty, "kind": kind, "steps": tuple(steps)}
+        declared = {"difficulty": difficulty, "kind": kind, "steps": tuple(steps), "segments": tuple(segments)}
         return Sample(id=name, sources=paths, window=window, rate=rate, **declared)  # type: ignore[arg-type]
 
     def check_declared(self, kind: str | None, steps: Sequence[str]) -> None:
@@ -257,8 +261,7 @@ class Run:
             report: is told how well the recording could be read.
         """
         backbone = self.backbones[name]
-        path = keys.source(sample, name, backbone)
-        found = extract.embed(backbone, path, sample.window, self.engine, rate=sample.rate, report=report)
+        found = extract.embed(backbone, sample, name, self.engine, report=report)
         # A live backbone was trained on exact features, others on those rounded by the cache.
         return found if self.assessor.live else extract.compact(found, backbone).float()
 

@@ -25,7 +25,7 @@ from aqakit.training.people import Shift
 from aqakit.training.run import Run
 from aqakit.training.run_files import LEVEL, decode_descriptions
 from aqakit.training.trust import Provenance
-from aqakit.types import Batch, Sample, ScoreScale
+from aqakit.types import Batch, Sample, ScoreScale, Segment
 
 Scored = tuple[dict[str, Any] | None, str]
 """The row of a recording; or None, and why it has none."""
@@ -56,6 +56,7 @@ def score_recordings(
     *,
     kind: str | None = None,
     steps: Sequence[str] = (),
+    segments: Sequence[Segment] = (),
     repetitions: bool = False,
     shift: Shift | None = None,
     workers: int = 0,
@@ -70,6 +71,7 @@ def score_recordings(
         difficulty: declared difficulty of the recordings that state none.
         kind: what was declared of those that state none, such as a dive number.
         steps: their declared steps.
+        segments: named parts of the recordings that state none.
         repetitions: find the repetitions in each recording, and score each of them.
         shift: of the person in the recordings; it is a column of the rows.
         workers: processes that share the work, each with the run in memory; 0: this one, or one a machine of a cluster.
@@ -81,7 +83,8 @@ def score_recordings(
     if repetitions:
         samples = _divided(run, samples, failed)
     run.check_declared(kind, steps)
-    told = [declare(s, difficulty=difficulty, kind=kind, steps=tuple(steps)) for s in samples]
+    given = {"difficulty": difficulty, "kind": kind, "steps": tuple(steps), "segments": tuple(segments)}
+    told = [declare(sample, **given) for sample in samples]
     journal = journal or Journal(None, None)
     rows = {s.id: row for s in told if (row := journal.get(s)) is not None}
     left = [s for s in told if s.id not in rows]

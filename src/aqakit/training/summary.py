@@ -27,10 +27,12 @@ from aqakit.training.assessor import Assessor
 from aqakit.training.batches import BatchSource, has_score, read_batches
 from aqakit.training.ensemble import Ensemble
 from aqakit.training.familiarity import Familiarity, familiar
+from aqakit.training.mean_clips import Mean, NamedMeans
 from aqakit.types import Batch, LabelSpec, Stream
 
 FILE = "exemplars.safetensors"
 _VIDEOS_AT_ONCE = 8
+_LISTS = ("ids", "groups", "scenes", "names")
 _FEWEST = 3  # training videos, or groups of them, that can be compared with each other
 
 
@@ -61,6 +63,7 @@ class TrainingSummary:
         scenes: group of each video, if all have one: the videos of a group look alike.
         difficulty: (n,) their declared difficulty, if all have one.
         declared: (n, P) the design of what was declared of them; P is 0 if nothing was, and in older runs.
+        named_clips: for each stream whose clips have names, the mean clip (*F) of each name.
     """
 
     ids: Sequence[str]
@@ -74,6 +77,7 @@ class TrainingSummary:
     scenes: Sequence[str] | None = None
     difficulty: Tensor | None = None
     declared: Tensor = field(default_factory=lambda: torch.empty(0, 0))
+    named_clips: Mapping[str, Mapping[str, Tensor]] = field(default_factory=dict)
 
     @classmethod
     @torch.no_grad()
@@ -86,6 +90,7 @@ class TrainingSummary:
         *,
         whole_groups: bool = False,
         validation: BatchSource | None = None,
+        names: Sequence[Mapping[str, Sequence[str]]] = (),
     ) -> TrainingSummary:
         """Compute the summary by embedding the training set once more, a few videos at a time.
 
@@ -96,15 +101,18 @@ class TrainingSummary:
             labels: describes the labels.
             whole_groups: whether the members of the run did not see whole groups.
             validation: videos that were not trained on; they are used if the backbones were trained in the run.
+            names: for each video of the training set, the names of the clips of each stream whose clips have names.
         """
         known = has_score(train)
-        usual: dict[str, _Mean] = {}
+        usual: dict[str, Mean] = {}
         pooled, profiles, pixels, kinds = _Rows(), _Rows(), _Rows(), _Rows()
+        named = NamedMeans(names)
         for seen, batch in _embedded(assessor.eval(), train, device):
             for name, stream in batch.streams.items():
                 pooled.add(name, pool(stream))
                 profiles.add(name, profile(stream))
-                usual.setdefault(name, _Mean()).add(stream)
+                usual.setdefault(name, Mean()).add(stream)
+            named.add(batch)
             kinds.add("declared", design(batch, labels))
             for name in assessor.live:
                 pixels.add(name, pool(looks(seen.streams[name])))
@@ -128,6 +136,7 @@ class TrainingSummary:
             groups if all(s.group for s in scored) else None,
             torch.tensor(degrees) if len(degrees) == len(scored) else None,
             kinds.joined(known)["declared"],
+            named.value(),
         )
 
     def save(self, folder: Path) -> None:
@@ -142,6 +151,9 @@ class TrainingSummary:
         tensors |= {"declared": self.declared} if self.declared.shape[1] else {}
         about = {"ids": json.dumps(list(self.ids)), "groups": json.dumps(self.groups)}
         about["scenes"] = json.dumps(self.scenes)
+        if self.named_clips:
+            tensors |= {f"named/{stream}": torch.stack([*one.values()]) for stream, one in self.named_clips.items()}
+            about["names"] = json.dumps({stream: list(one) for stream, one in self.named_clips.items()})
         storage.save(folder / FILE, tensors, about)
 
     @classmethod
@@ -153,7 +165,7 @@ class TrainingSummary:
         """
         try:
             tensors, header = storage.load(folder / FILE)
-            about = {name: json.loads(header[name]) for name in ("ids", "groups", "scenes") if name in header}
+            about = {name: json.loads(header[name]) for name in _LISTS if name in header}
             pooled, usual, profiles, held, pixels = (
                 storage.below(part, tensors) for part in ("pooled", "usual", "profile", "held", "pixels")
             )
@@ -165,13 +177,41 @@ class TrainingSummary:
             if {len(about["ids"])} != set(map(len, of_videos)) or not pooled.keys() == usual.keys():
                 raise ValueError("its parts do not fit together")
             groups, scenes = about.get("groups"), about.get("scenes")
+            named = {
+                stream: dict(zip(about["names"][stream], clips, strict=True))
+                for stream, clips in storage.below("named", tensors).items()
+            }
             return cls(
-                about["ids"], tensors["score"], pooled, usual, profiles, groups, held, pixels, scenes, degrees, declared
+                about["ids"],
+                tensors["score"],
+                pooled,
+                usual,
+                profiles,
+                groups,
+                held,
+                pixels,
+                scenes,
+                degrees,
+                declared,
+                named,
             )
         except FileNotFoundError:
             raise RunError(f"{folder}: has no {FILE}, so nothing can be explained; train the run again") from None
         except (OSError, DamagedError, KeyError, TypeError, ValueError) as error:
             raise RunError(f"{folder / FILE}: is damaged ({storage.reason(error)}); train the run again") from None
+
+    def usual(self, names: Mapping[str, Sequence[str]]) -> Mapping[str, Tensor]:
+        """Return the mean clip of each stream; for clips with names, that of each name in turn: (N, *F).
+
+        Args:
+            names: of the clips of a video, for each stream whose clips have names.
+        """
+        found = dict(self.mean_clip)
+        for stream, known in self.named_clips.items():
+            if names.get(stream):
+                other = self.mean_clip[stream].mean(0)
+                found[stream] = torch.stack([known.get(name, other) for name in names[stream]])
+        return found
 
     def nearest(self, video: Batch, count: int = 3) -> list[Exemplar]:
         """Return the training videos most similar to one video (B = 1), nearest first."""
@@ -238,31 +278,6 @@ class _Rows(dict[str, list[Tensor]]):
 
     def joined(self, known: Tensor | slice = slice(None)) -> dict[str, Tensor]:
         return {name: torch.cat(parts)[known] for name, parts in self.items()}
-
-
-class _Mean:
-    """Running mean clip of many videos: one per position while all videos have the same number of clips, else one."""
-
-    def __init__(self) -> None:
-        self.total: Tensor | None = None
-        self.count: Tensor = torch.empty(0)
-        self.even = True
-
-    def add(self, stream: Stream) -> None:
-        mask = stream.clips.reshape(*stream.clips.shape, *[1] * (stream.features.ndim - 2))
-        total = torch.where(mask, stream.features, 0.0).double().sum(0).cpu()  # (N, *F)
-        count = stream.clips.double().sum(0).cpu()
-        self.even &= bool(stream.clips.all()) and (self.total is None or len(total) == len(self.total))
-        if not self.even:
-            total, count = total.sum(0, keepdim=True), count.sum(0, keepdim=True)
-            if self.total is not None:
-                self.total, self.count = self.total.sum(0, keepdim=True), self.count.sum(0, keepdim=True)
-        self.total = total if self.total is None else self.total + total
-        self.count = count if not len(self.count) else self.count + count
-
-    def value(self) -> Tensor:
-        assert self.total is not None, "there is no training video"
-        return (self.total / self.count.reshape(-1, *[1] * (self.total.ndim - 1))).float()
 
 
 def _squares(known: Tensor, video: Tensor) -> Tensor:

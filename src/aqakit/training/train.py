@@ -93,7 +93,10 @@ def execute(
     if processes.is_first():
         whole, device = _groups(split, train) is not None, device_of(recipe.settings.device)
         held, labels = watched.get("validation"), prepared.dataset.labels
-        TrainingSummary.of(ensemble, train, device, labels, whole_groups=whole, validation=held).save(folder)
+        names = [prepared.names.get(sample.id, {}) for sample in train.samples]
+        TrainingSummary.of(ensemble, train, device, labels, whole_groups=whole, validation=held, names=names).save(
+            folder
+        )
         write_text(folder / run_files.TRAINING, json.dumps(trust.fingerprints(train.samples)))
         if split.parts:
             watched = {"held-out": prepared.subset([i for part in split.parts for i in part]), **watched}

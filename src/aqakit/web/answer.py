@@ -22,7 +22,7 @@ from aqakit.backbones.parts.base import Backbone
 from aqakit.backbones.parts.video import VideoBackbone
 from aqakit.errors import DataError
 from aqakit.explanation import measures
-from aqakit.explanation.contributions import Attribution, attribute, clip_frames
+from aqakit.explanation.contributions import Attribution, attribute, clip_frames, usual_clips
 from aqakit.features.engines import Engine
 from aqakit.recordings import video
 from aqakit.recordings.video import Rate, Report, VideoInfo
@@ -58,7 +58,7 @@ def answer(run: Run, path: Path, name: str, difficulty: float | None, limits: Li
     sample, reports = run.sample(path, difficulty), list[Report]()
     info = video.probe(path, sample.rate)
     limits.check(info)
-    with _telling(run, info, tell):
+    with _telling(run, sample, info, tell):
         batch = run.embed([sample], reports)
     with torch.inference_mode():
         said = run.assessor.describe_embedded(batch)
@@ -67,7 +67,7 @@ def answer(run: Run, path: Path, name: str, difficulty: float | None, limits: Li
     if not math.isfinite(score):
         raise DataError(f"{path}: the predicted score is not a number; the video is unlike those of the training set")
     remembered = TrainingSummary.load(run.folder) if (run.folder / summary.FILE).exists() else None
-    made = attribute(run.assessor.predict_embedded, batch, remembered.mean_clip) if remembered else None
+    made = attribute(run.assessor.predict_embedded, batch, usual_clips(run, sample)) if remembered else None
     return Answer(
         score=score,
         std=std,
@@ -89,9 +89,10 @@ def answer(run: Run, path: Path, name: str, difficulty: float | None, limits: Li
 
 
 @contextmanager
-def _telling(run: Run, info: VideoInfo, tell: Tell) -> Iterator[None]:
+def _telling(run: Run, sample: Sample, info: VideoInfo, tell: Tell) -> Iterator[None]:
     """Within this context, the run's engine reports every clip."""
-    total = sum(len(b.plan.clips(info.frames)) for b in run.backbones.values() if isinstance(b, VideoBackbone))
+    videos = [b.reader(sample) for b in run.backbones.values() if isinstance(b, VideoBackbone)]
+    total = sum(len(b.plan.clips(info.frames)) for b in videos)
     tell(0, total)
     engine = run.engine
     run.engine = _Telling(engine, total, tell)

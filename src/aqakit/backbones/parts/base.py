@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
+from copy import copy
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
 from torch import Tensor, nn
+
+from aqakit.recordings.clip_plan import ClipPlan
+from aqakit.types import Sample
 
 Reads = Literal["video", "signal", "skeleton", "features"]
 
@@ -21,11 +25,31 @@ class Backbone(nn.Module, ABC):
         shape: F, the shape of one clip's features.
         standardise: whether the features should be standardised with statistics of the training set, because their
             channels have different units.
+        plan: clip plan, if it has one.
     """
 
     reads: ClassVar[Reads]
     shape: tuple[int, ...]
     standardise: ClassVar[bool] = False
+    plan: ClipPlan | None = None
+
+    def reader(self, sample: Sample) -> Self:
+        """Return the backbone as it reads one sample: with the sample's named segments, if its clips are these.
+
+        Raises:
+            DataError: they are, and the sample has none.
+        """
+        plan = self.plan and self.plan.of(sample.segments, sample.id)
+        if plan is self.plan:
+            return self
+        told = copy(self)  # shares the network
+        told.plan = plan
+        return told
+
+    def clip_names(self, sample: Sample) -> tuple[str, ...]:
+        """Return the name of each clip of a sample, if its clips are named segments; else nothing."""
+        plan = self.reader(sample).plan
+        return plan.names(sample.window) if plan else ()
 
     @abstractmethod
     def read(self, path: Path, window: tuple[int, int] | None = None) -> Iterator[np.ndarray]:

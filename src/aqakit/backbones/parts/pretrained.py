@@ -67,7 +67,7 @@ class PretrainedVideo(VideoBackbone):
 
     def __init__(self, name: str, plan: ClipPlan, pixels: PixelRecipe, colours: str, *, fewest: int) -> None:
         super().__init__(plan, pixels, CONVENTIONS[colours])
-        frames, (height, width) = plan.clips(1).shape[1], pixels.shape
+        frames, (height, width) = plan.size, pixels.shape
         if frames < fewest:
             raise OptionError(f"{name} needs clips of at least {fewest} frames, but those of the plan have {frames}")
         self.name, self.clip = name, (frames, height, width, 3)

@@ -30,6 +30,7 @@ class VideoBackbone(Backbone):
     """
 
     reads = "video"
+    plan: ClipPlan
 
     def __init__(self, plan: ClipPlan, pixels: PixelRecipe, colours: Convention) -> None:
         super().__init__()

@@ -107,6 +107,7 @@ def check(dataset: Dataset) -> HealthReport:
         *_check_files(files),
         *_check_duplicates(dataset, files),
         *_check_windows(dataset.samples, files),
+        *_check_segments(dataset.samples, files),
         *_check_labels(dataset.samples, dataset.labels),
         *_check_release(dataset),
         *_check_judges(dataset.samples, dataset.labels),
@@ -209,6 +210,17 @@ def _check_windows(samples: Sequence[Sample], files: Mapping[Path, Recording]) -
         if not 0 <= first <= last < shortest:
             outside[sample.id] = f"{sample.id} (frames {first} to {last} of {shortest:g})"
     yield from finding("error", "windows", "windows outside their recording", outside, outside.values())
+
+
+def _check_segments(samples: Sequence[Sample], files: Mapping[Path, Recording]) -> Iterator[Finding]:
+    outside = {}
+    for sample in samples:
+        lengths = [files[path].length for kind, path in sample.sources.items() if kind != "features"]
+        shortest = min((length for length in lengths if length is not None), default=math.inf)
+        if sample.segments and not sample.segments[-1].last < shortest:
+            name, first, last = sample.segments[-1]
+            outside[sample.id] = f"{sample.id} ({name}, frames {first} to {last} of {shortest:g})"
+    yield from finding("error", "segments", "named segments outside their recording", outside, outside.values())
 
 
 def _check_labels(samples: Sequence[Sample], labels: LabelSpec) -> Iterator[Finding]:
