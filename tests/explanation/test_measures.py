@@ -14,6 +14,7 @@ from typer.testing import CliRunner
 import aqakit
 from aqakit.backbones.parts.named import Measure
 from aqakit.cli.app import app
+from aqakit.errors import OptionError
 from aqakit.explanation import better, measures, sentences
 from aqakit.explanation.better import Better, limits
 from aqakit.methods.parts.declared import PENALTY, design
@@ -252,3 +253,29 @@ def test_a_run_explains_a_recording_in_words(run, tmp_path):
     (told,) = json.loads((tmp_path / "said.json").read_text())
     assert told["measures"] == json.loads(json.dumps(found.to_json()))
     assert told["measures"]["sentences"] == found.sentences
+
+
+def test_words_compare_with_the_declared_kind(tmp_path):
+    """Full squats are deep and half squats are not: a half squat is not told to go deeper than half squats do."""
+    rng, lines = np.random.default_rng(2), ["id,skeleton,score,kind"]
+    for k in range(40):
+        half, good = k % 2, rng.uniform(0, 1)
+        np.save(tmp_path / f"{k}.npy", squat((30 if half else 80) + 20 * good, 60, rng))
+        lines.append(f"r{k},{k}.npy,{10 * good:.2f},{'half' if half else 'full'}")
+    (tmp_path / "my.csv").write_text("\n".join(lines) + "\n")
+    backbone = "movement:dimensions=2:toes=no:layout=h36m17:features=few"
+    made = aqakit.train("sparse", data="manifest", root=tmp_path / "my.csv", backbone=backbone, out=tmp_path / "run",
+                        cache=tmp_path / "cache", members=1, validation=0.0, penalty=0.02)  # fmt: skip
+    np.save(tmp_path / "new.npy", squat(50, 60, rng))  # a good half squat, or a very poor full one
+    half, full = (measures.explain(made, tmp_path / "new.npy", kind=kind) for kind in ("half", "full"))
+    assert half.sentences == [sentences.NOTHING]
+    assert full.sentences[0].startswith(("Knee", "Hip"))
+    assert half.prediction - full.prediction > 5
+    recording = str(tmp_path / "new.npy")
+    shown = CliRunner().invoke(app, ["predict", str(made.folder), recording])
+    assert "no kind is declared, which this run compares within" in " ".join(shown.output.split())
+    shown = CliRunner().invoke(app, ["predict", str(made.folder), recording, "--kind", "half"])
+    assert shown.exit_code == 0
+    assert "no kind is declared" not in " ".join(shown.output.split())
+    with pytest.raises(OptionError, match=r"has the kind 'halve'; did you mean 'half'\?"):
+        made.predict(tmp_path / "new.npy", kind="halve")

@@ -42,7 +42,8 @@ _BODY = {"searched": "frames_searched", "found": "frames_with_body"}
 """Columns of how well a video could be read, by attribute of its report."""
 
 DETAILS = (
-    "shift", "unfamiliar", "held_90", "held_out_samples", "worth", *_READING.values(), *_BODY.values(), "joints_seen",
+    "kind", "shift", "unfamiliar", "held_90", "held_out_samples", "worth", *_READING.values(), *_BODY.values(),
+    "joints_seen",
 )  # fmt: skip
 """Columns that are written to files but not printed; sentences say them."""
 
@@ -124,6 +125,7 @@ def _score(run: Run, shift: Shift | None, sample: Sample) -> Scored:
         answer = run.answer(video, shift.points if shift else None).select(0)
         row = _row(sample, answer, run.labels.scale) | _trusted(run, sample, video)
         row |= {"shift": shift.points} if shift else {}
+        row |= {"kind": sample.kind} if run.assessor.method.reads_kind else {}
         row |= reading(reports[0]) | _seen(run, sample)
         return row | next(decode_descriptions(run.describe(video), run.labels), {}), ""
     except AqakitError as error:
@@ -156,6 +158,9 @@ def doubts(run: Run, rows: Sequence[dict[str, Any]], shift: Shift | None = None)
         for row in rows
         if row.get("joints_seen", 1.0) < 1
     ]
+    if undeclared := [row["recording"] for row in rows if row.get("kind", "") is None]:
+        one = undeclared[0] if len(undeclared) == 1 else f"{len(undeclared)} recordings"
+        said.append(f"{one}: no kind is declared, which this run compares within; say it with --kind")
     return said + reading_doubts(rows)
 
 
