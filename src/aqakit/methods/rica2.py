@@ -24,6 +24,11 @@ their steps; a recording without them is refused. Where the public code and this
 
 Published settings: width 512; AdamW with learning rate 5e-4 (backbone ×0.3), no weight decay, batches of 8, 350 epochs,
 gradients clipped to 1. With ``draws=0`` a step is a point, and so is the answer: the published deterministic variant.
+
+Measured on 200 synthetic dives, 40 of them for testing (``synthetic_dives:count=200`` on ``skeleton:noise=0.03``, 30
+epochs, one seed): Spearman 0.771 (0.612 – 0.866), mean absolute error 10.55, CRPS 7.32, 90 % intervals hold 0.950;
+``core`` 0.706 (0.413 – 0.866), 12.08, 8.20, 0.875; floors: SVR 0.645, mean of the kind 0.459, difficulty 0.411. On 200
+other dives (``seed=1``): 0.780, with ``draws=0`` 0.794, with a hundredth of ``ranking`` and ``sparsity`` 0.734.
 """
 
 from pathlib import Path
