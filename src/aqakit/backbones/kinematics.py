@@ -31,6 +31,7 @@ from torch import Tensor
 
 from aqakit.backbones.parts.base import Backbone
 from aqakit.backbones.parts.motion import angular_speed_of, is_idle, peaks, ratio, smoothness, spectral_spread, speed_of
+from aqakit.backbones.parts.named import Measure
 from aqakit.backbones.parts.tables import described, exercise, statistics
 from aqakit.errors import DataError, OptionError
 from aqakit.recordings import clips as plans
@@ -121,6 +122,14 @@ class Kinematics(Backbone):
         keys = ["features", "layout", "channels", "rate"] + ["whole"] * self.whole
         clips = {"windows": self.windows} if self.plan is None else {"plan": self.plan.fingerprint()}
         return {"version": 1} | clips | {key: getattr(self, key) for key in keys}
+
+    def second(self, path: Path, measure: Measure, window: tuple[int, int] | None = None) -> float | None:
+        """Return None: no measure is of one moment."""
+        return None
+
+    def sides(self, path: Path, window: tuple[int, int] | None = None) -> dict[str, str]:
+        """Return nothing: sides are left and right."""
+        return {}
 
     def _windows(self, signal: NDArray[np.float32]) -> NDArray[np.float32]:
         """(T, C) → (N, D), of windows of equal length."""

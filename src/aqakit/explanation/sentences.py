@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 from aqakit.backbones.parts.named import Measure
 
@@ -11,10 +12,11 @@ TOO_FEW = "The run has too few training recordings to say which measures cost po
 
 SIDES = ("left", "right", "leading", "other")
 
+_ROOT = "√"
 _START = ", against the start"
 _ANGLE = " angle"
-_SHORT = {"degrees": "°", "degrees/s": "°/s", "share of the duration": " % of the duration"}
-_SHARE = "share of the duration"
+_SHARE = "share of "
+_SHORT = {"degrees": "°", "degrees/s": "°/s"}
 _EXTREME = {"lowest": "smallest", "highest": "largest"}
 
 
@@ -42,7 +44,12 @@ def sentence(
     ...                "lowest")
     >>> sentence(knee, 122.3, (84, 100.6), 3.42, 3.14, "points", {})
     'Right knee, smallest angle: 122° at 3.4 s; the better recordings reach 84 – 101°. Costs 3.1 points.'
+    >>> sentence(Measure("duration", "√s", "tempo", "longer"), 9, (4, 5), None, 2, "points", {})
+    'Duration: 81.0 s; the better recordings have 16.0 – 25.0 s. Costs 2.0 points.'
     """
+    if measure.unit.startswith(_ROOT):
+        measure = replace(measure, unit=measure.unit.removeprefix(_ROOT).strip("()"))
+        value, span = value**2, (span[0] ** 2, span[1] ** 2)
     at = "" if second is None else f" at {second:.1f} s"
     verb = "have" if second is None else "reach"
     low, high = span
@@ -81,16 +88,18 @@ def _what(measure: Measure) -> str:
 
 def _digits(unit: str, *values: float) -> int:
     """Decimals: none of degrees and per cent, else such that the values have three digits."""
-    if unit in _SHORT:
+    if unit in _SHORT or unit.startswith(_SHARE):
         return 0
     largest = max(map(abs, values))
     return 0 if largest >= 100 else 1 if largest >= 10 else 2
 
 
 def _number(value: float, measure: Measure, digits: int) -> str:
-    text = f"{100 * value if measure.unit == _SHARE else value:.{digits}f}"
+    text = f"{100 * value if measure.unit.startswith(_SHARE) else value:.{digits}f}"
     return text.replace("-", "−") if float(text) else text.replace("-", "")
 
 
 def _unit(measure: Measure) -> str:
+    if measure.unit.startswith(_SHARE):
+        return f" % of {measure.unit.removeprefix(_SHARE)}"
     return _SHORT.get(measure.unit, f" {measure.unit}" if measure.unit else "")
