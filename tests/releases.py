@@ -282,6 +282,33 @@ def write_fine_diving(root: Path, dives: int = 8) -> Path:
     return root
 
 
+LOGO_ACTIONS = [12] * 3 + [1] * 4 + [9] * 2 + [12] + [6] * 5 + [9] * 3
+"""Of each frame of a routine."""
+
+
+def write_logo(root: Path, numbers: int = 4) -> Path:
+    """Routines of three events, the last of each to test on, with features of one value."""
+    (root / "LOGO_Anno&Split").mkdir(parents=True)
+    (root / "features").mkdir()
+    keys = [
+        (event, n) for event in ("Worlds2019_free_final", "Worlds2019_tech_final", "Cup2021_tech") for n in range(4)
+    ]
+    dives = {
+        key: ["free" if "free" in key[0] else "tech", 70.5 + 2 * k, 0.0, [2, 6, 8, 9, 14, 17], LOGO_ACTIONS]
+        for k, key in enumerate(keys)
+    }
+    files = {
+        "anno_dict": dives,
+        "train_split3": [k for k in keys if k[1] < 3],
+        "test_split3": [k for k in keys if k[1] > 2],
+    }
+    for name, content in files.items():
+        (root / "LOGO_Anno&Split" / f"{name}.pkl").write_bytes(pickle.dumps(content))
+    for k, (event, n) in enumerate(keys):
+        np.save(root / "features" / f"{event}_{n}.npy", np.full((5 + k, 8), k, np.float32))
+    return root
+
+
 def write_fis_v(root: Path) -> Path:
     """Six programs to learn from and three to test on, with features."""
     (root / "features").mkdir(parents=True)

@@ -16,14 +16,18 @@ from aqakit.system.files import atomic_path, default_cache
 ENDINGS = ("npy", "npz", "safetensors", "pt")
 
 
-def find(folder: Path, given: Path | None, names: Sequence[str]) -> dict[str, Path]:
+def find(
+    folder: Path, given: Path | None, names: Sequence[str], others: Mapping[str, str] | None = None
+) -> dict[str, Path]:
     """Return the file of features of each sample that has one, to be read by the backbone ``precomputed``.
 
     Args:
         folder: of the data set, whose folder ``features`` is searched by default.
         given: another folder of files ``<name>.npy``; or one ``.pkl``, a dictionary of arrays (clips, width) by name,
-            each of which is written to a file of its own in the cache.
+            each of which is written to a file of its own in the cache. Names of several parts, such as an event and a
+            number, are joined by ``_``.
         names: of the samples.
+        others: other paths, without their endings, that the files of samples may have in the folder.
 
     Raises:
         DataError: what is given does not exist, holds none of the samples, or is no such dictionary.
@@ -34,7 +38,8 @@ def find(folder: Path, given: Path | None, names: Sequence[str]) -> dict[str, Pa
     if place.is_file():
         found = _split(place, _dictionary(place), names)
     else:
-        paths = {name: [place / f"{name}.{ending}" for ending in ENDINGS] for name in names}
+        also = others or {}
+        paths = {n: [place / f"{path}.{ending}" for path in (n, also.get(n, n)) for ending in ENDINGS] for n in names}
         found = {name: path for name, options in paths.items() for path in options if path.is_file()}
     if given is not None and not found:
         raise DataError(f"{given} has features of none of the samples, such as {names[0]}")
@@ -45,7 +50,11 @@ def _dictionary(file: Path) -> Mapping[str, Any]:
     loaded = pickles.load(file)
     if not isinstance(loaded, dict) or not all(isinstance(value, np.ndarray) for value in loaded.values()):
         raise DataError(f"{file} should hold a dictionary of arrays (clips, width) by name")
-    return {str(name): value for name, value in loaded.items()}
+    return {_name(key): value for key, value in loaded.items()}
+
+
+def _name(key: object) -> str:
+    return "_".join(map(str, key)) if isinstance(key, tuple) else str(key)
 
 
 def _split(file: Path, arrays: Mapping[str, Any], names: Sequence[str]) -> dict[str, Path]:
