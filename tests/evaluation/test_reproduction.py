@@ -163,10 +163,24 @@ def test_published_means_are_fisher_means_of_their_rows():
     for name, result in RESULTS.items():
         row = [result.published.get(task) for task in result.tasks]
         if len(row) > 1 and None not in row and "mean" in result.published and name != "aqa-7/core":
-            digits = 0.01 if name.startswith("jigsaws") else 0.0002  # how far they are printed
+            digits = 0.0006 if "percent" in name else 0.01 if name.startswith("jigsaws") else 0.0002  # as printed
             assert fisher_mean(row) == pytest.approx(result.published["mean"], abs=digits), name
             checked.append(name)
-    assert len(checked) == 11
+    assert len(checked) == 11 + 16
+
+
+def test_few_labels_are_as_many_as_the_name_says():
+    """The five tables of S4AQA, summed by hand: rows, and the sum of their figures without the means."""
+    told = {name: result for name, result in RESULTS.items() if name.endswith("-percent")}
+    expected = {"I": (18, 11.075), "II": (7, 8.255), "III": (5, 8.541), "IV": (8, 5.496), "V": (4, 4.953)}
+    for table, (rows, total) in expected.items():
+        of = [result.published for result in told.values() if result.source == f"S4AQA, Table {table}"]
+        figures = [figure for row in of for task, figure in row.items() if task != "mean"]
+        assert (len(of), sum(figures)) == (rows, pytest.approx(total))
+    for name, result in told.items():
+        share = re.search(r"(\d+)-percent", name)[1]
+        assert result.run.options["labels"] == f"random:{share}%"
+        assert result.system.endswith(f", {share} % of the labels")
 
 
 def test_list_is_the_table_of_the_papers(monkeypatch, capsys, tmp_path):
