@@ -95,6 +95,24 @@ def test_unlabelled_rows_leave_the_losses_finite(method, batch):
         assert all(p.grad.isfinite().all() for p in method.parameters() if p.grad is not None)
 
 
+def test_pairs_teach_every_method_that_learns_by_gradients(method, batch):
+    train = batch(unlabelled=8)
+    remembered(method, train).train()
+    pairs = train.select(torch.arange(24).roll(8))  # 12 better ones, then 12 worse ones; some have no score
+    noise = torch.full((12,), 10.0)
+    terms = method.pair_losses(pairs, torch.ones(12), noise)
+    none = method.pair_losses(pairs, torch.zeros(12), noise)
+    assert all(term.shape == () and term.isfinite() for term in terms.values())
+    parameters = [p for p in method.parameters() if p.requires_grad]
+    if not parameters:  # it is fitted at once, to the scores that pairs give
+        return
+    torch.stack(list(terms.values())).sum().backward()
+    assert all(p.grad.isfinite().all() for p in parameters if p.grad is not None)
+    assert any(p.grad.any() for p in parameters if p.grad is not None)
+    assert sum(none.values()) == 0
+    assert not terms.keys() & method.losses(train).keys()  # both are summed in a step
+
+
 def test_quantiles_are_ordered_and_the_mean_is_finite(method, batch):
     answer = remembered(method, batch()).eval().predict(batch(seed=1))
     assert answer.mean.shape == (24,)

@@ -20,7 +20,8 @@ from aqakit.methods import s3d
 from aqakit.training import batches
 from aqakit.training.batches import CachedFeatures, stack
 from aqakit.training.collating import collate
-from aqakit.training.data import PreparedData, RunSplit, prepare
+from aqakit.training.data import PreparedData, prepare
+from aqakit.training.folds import RunSplit
 from aqakit.training.long_videos import LONG, WINDOWS, settle
 from aqakit.training.recipe import Recipe, make_recipe
 from aqakit.training.run import Run

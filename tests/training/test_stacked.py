@@ -3,12 +3,12 @@
 import pytest
 import torch
 from torch import nn
-from torch.func import vmap
 
 from aqakit import discovery
 from aqakit.training import epoch, loop
-from aqakit.training.assessor import Assessor, Standardise
+from aqakit.training.assessor import Assessor, Losses, Standardise
 from aqakit.training.batches import CachedFeatures, share_memory
+from aqakit.training.comparisons import PairBatch
 from aqakit.training.settings import Settings
 from aqakit.training.stacked import Stacked, can_stack
 from aqakit.training.state import Member
@@ -36,24 +36,28 @@ def test_heads_without_branches_on_values_are_stacked():
     assert {"dae", "regression", "usdl"} <= set(stackable())
 
 
+@pytest.mark.parametrize("paired", [False, True])
 @pytest.mark.parametrize("name", stackable())
-def test_losses_and_gradients_are_those_of_each_model_alone(name):
+def test_losses_and_gradients_are_those_of_each_model_alone(name, paired):
     alone = models(name)
     data = batch(features=small(discovery.find("methods", name)))
     parts = [data.select(torch.arange(8 * k, 8 * k + 8)) for k in range(3)]
+    told = PairBatch(data, torch.linspace(0, 2, 12), torch.linspace(5, 20, 12)) if paired else None
+    own = [told and PairBatch(part, *(one[4 * k : 4 * k + 4] for one in (told.weight, told.noise)))
+           for k, part in enumerate(parts)]  # fmt: skip
     for model in alone:
         model.train().begin_epoch(9)
     losses, gradients = [], []
-    for model, part in zip(alone, parts, strict=True):
+    for model, part, pairs in zip(alone, parts, own, strict=True):
         torch.manual_seed(5)
-        terms = model.losses(part)
+        terms = Losses(model)(part, pairs)
         found = torch.autograd.grad(sum(terms.values()), list(model.parameters()))
         losses.append({n: float(v.detach()) for n, v in terms.items()})
         gradients.append(found)
     stacked = Stacked(alone)
-    stacked._losses = vmap(stacked._losses_of_one, in_dims=(0, 0, 0, None), randomness="same")
+    stacked._losses = stacked._for_all("same")
     torch.manual_seed(5)  # of dropout and noise
-    terms = stacked(data.replace(complete=True))
+    terms = stacked(data.replace(complete=True), told)
     sum(terms.values()).sum().backward()
     for k in range(3):
         assert {n: float(v[k].detach()) for n, v in terms.items()} == pytest.approx(losses[k], rel=1e-5)

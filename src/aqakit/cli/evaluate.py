@@ -7,15 +7,20 @@ from typing import Annotated
 
 import typer
 
-from aqakit import evaluation, training
+from aqakit import datasets, evaluation, training
 from aqakit.cli.common import JsonFile, show_descriptions
+from aqakit.errors import OptionError
 from aqakit.report import tables
+from aqakit.system.files import user_path
 
 
 def evaluate(
     run: Annotated[Path, typer.Argument(help="Folder of a finished run, or a CSV file of predictions.")],
     span: Annotated[
         float | None, typer.Option(min=0, help="For a CSV file: highest minus lowest possible score, for relative l2.")
+    ] = None,
+    pairs: Annotated[
+        Path | None, typer.Option(help="For a run: CSV of comparisons, better,worse by id, to judge its order by.")
     ] = None,
     json: JsonFile = None,
 ) -> None:
@@ -29,11 +34,14 @@ def evaluate(
     finished = evaluation.finished_run
     with tables.beside(json):
         if run.is_file():
+            if pairs is not None:
+                raise OptionError("--pairs is for the folder of a run; leave it out for a CSV file of predictions")
             rows, notes = finished.evaluate_file(run, span)
             tables.show(rows, title=run.name, notes=notes, hide=finished.DETAILS)
         else:
             loaded = training.run.load(run)
-            rows, notes = finished.evaluate_run(loaded)
+            told = None if pairs is None else datasets.pairs.read(user_path(pairs))
+            rows, notes = finished.evaluate_run(loaded, told)
             title = f"{loaded.recipe.method} on {loaded.recipe.data}"
             tables.show(rows, title=title, notes=notes, hide=finished.DETAILS)
             show_descriptions(loaded)

@@ -32,7 +32,7 @@ from aqakit import discovery
 from aqakit.datasets.parts import attributes as attributes_of
 from aqakit.datasets.parts.declared import declared, shares, steps
 from aqakit.datasets.parts.sheet import Row, Sheet, listed
-from aqakit.datasets.parts.splits import five_fold, leave_one_group_out
+from aqakit.datasets.parts.splits import five_fold, leave_one_group_out, testable
 from aqakit.errors import DataError, OptionError
 from aqakit.recordings import segments, skeletons
 from aqakit.scores.rules import RULES
@@ -148,9 +148,8 @@ def splits(samples: Sequence[Sample], root: Path | None, *, encoding: str | None
 
 def _given(action: str | None, trials: Sequence[Sample], parts: Mapping[str, str]) -> Split:
     train = tuple(s.id for s in trials if parts[s.id] == "train")
-    test, validation = (
-        tuple(s.id for s in trials if parts[s.id] == part and s.score is not None) for part in ("test", "validation")
-    )
+    judged = testable(trials)
+    test, validation = (tuple(s.id for s in judged if parts[s.id] == part) for part in ("test", "validation"))
     return Split(action or "split", train, test, validation)
 
 

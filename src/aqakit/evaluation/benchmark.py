@@ -19,8 +19,10 @@ from aqakit import discovery
 from aqakit.datasets.parts.loading import Dataset
 from aqakit.datasets.parts.loading import load as load_dataset
 from aqakit.errors import OptionError
+from aqakit.evaluation import order
+from aqakit.evaluation.judging import COLUMNS
 from aqakit.evaluation.selection import PUBLISHED, RULES
-from aqakit.evaluation.task import COLUMNS, TaskBenchmark
+from aqakit.evaluation.task import TaskBenchmark
 from aqakit.metrics import comparison
 from aqakit.metrics.accuracy import fisher_mean
 from aqakit.metrics.bootstrap import interval, resampled_units
@@ -133,6 +135,8 @@ def benchmark(
             f"{people.PROTOCOL}: of each test person {calibrate_person} right recordings are given, and judged in no "
             "row; rows of that name shift the person's answers by them."
         )
+    if any(row.get("pairs") for row in table.rows):
+        found.append(order.NOTE)
     table.notes = [*_notes(options, rules if methods else (), seeds, grouped), *found]
     return table
 
@@ -164,7 +168,7 @@ def _add(
     table.rows += rows
     table.draws |= {(bench.task, method): drawn for method, drawn in bench.draws.items()}
     table.runs |= {(bench.task, method): folders for method, folders in bench.runs.items()}
-    said = two_value_notes(bench.values)
+    said = two_value_notes(bench.judge.values)
     if bench.summarised:
         said = [*said, long_videos.note(f"long videos ({', '.join(bench.summarised)})")]
     return [*(f"{bench.task}: {note}" for note in said), *found]
@@ -172,9 +176,10 @@ def _add(
 
 def _same_columns(rows: Sequence[dict[str, Any]]) -> None:
     """Give all rows the columns that some tasks have."""
-    if any(TWO_VALUES[0] in row for row in rows):
-        for row in rows:
-            row |= {name: row.get(name) for name in TWO_VALUES}
+    for names in (TWO_VALUES, order.COLUMNS):
+        if any(names[0] in row for row in rows):
+            for row in rows:
+                row |= {name: row.get(name) for name in names}
 
 
 def _recipe(
@@ -221,7 +226,7 @@ def _add_means(table: Table) -> list[str]:
         own = [r for r in table.rows if (r["method"], r["rule"]) == (method, rule)]
         if len(own) < len(tasks) or any(r["spearman"] is None for r in own):
             continue
-        blank = [n for n in own[0] if n in (*COLUMNS, *TWO_VALUES, "folds", "low", "high", "group")]
+        blank = [n for n in own[0] if n in (*COLUMNS, *TWO_VALUES, *order.COLUMNS, "folds", "low", "high", "group")]
         row = {**own[0], **dict.fromkeys(blank), "task": MEAN}
         row["spearman"] = float(fisher_mean([r["spearman"] for r in own]))
         row["samples"] = sum(r["samples"] for r in own)

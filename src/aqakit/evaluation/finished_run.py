@@ -7,9 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 
+from aqakit.datasets.parts.pairs import Pair
 from aqakit.errors import DataError, OptionError
-from aqakit.evaluation import predictions
+from aqakit.evaluation import order, predictions
 from aqakit.metrics.accuracy import spearman, two_values
 from aqakit.metrics.bootstrap import Groups, bootstrap_interval, in_groups, resampled_units
 from aqakit.metrics.summary import evaluate, two_value_notes
@@ -25,6 +27,9 @@ DETAILS = (
 )  # fmt: skip
 """Columns that are written to files but not printed."""
 
+RANKS = ("samples", "spearman", "low", "high", "kendall", "pearson")
+"""Columns that do not depend on the units of the true scores."""
+
 _COLUMNS = (
     f"coverage and width of {LEVEL:.0%} intervals: points state no uncertainty, so they have none; relative l2 is × "
     "100, in the JSON also by the range of the true scores, as published code has it (relative_l2_papers); otherwise"
@@ -36,14 +41,28 @@ NOTHING_HELD_OUT = (
 )
 
 
-def evaluate_run(run: Run) -> tuple[list[dict[str, Any]], list[str]]:
-    """Return a row for each watched split, as predicted and recalibrated, and notes for the table."""
-    rows = []
+def evaluate_run(run: Run, pairs: Sequence[Pair] | None = None) -> tuple[list[dict[str, Any]], list[str]]:
+    """Return a row for each watched split, as predicted and recalibrated, and notes for the table.
+
+    Args:
+        run: a finished run.
+        pairs: comparisons to judge it by; those of its data set if None.
+
+    Raises:
+        OptionError: there are pairs, but none of two samples of the run's splits.
+    """
+    rows, ordered = [], order.of_run(run, run.pairs if pairs is None else pairs)
+    if pairs is not None and not ordered:
+        raise OptionError(f"none of the {len(pairs)} pairs is of two samples that {run.folder} was judged on")
     for split in run.splits():
-        rows.append(_row(run, split, recalibrated=False))
+        told = order.cells(ordered[split]) if split in ordered else {}
+        rows.append(_row(run, split, recalibrated=False) | told)
         if run.recalibration and split == "test":
             rows.append(_row(run, split, recalibrated=True))
-    return rows, _notes(run)
+    if order.ACROSS in ordered:
+        rows.append({"split": order.ACROSS, **order.cells(ordered[order.ACROSS])})
+    said = [order.NOTE] * bool(ordered) + [order.ACROSS_NOTE] * (order.ACROSS in ordered)
+    return rows, [*_notes(run), *said]
 
 
 def floors_of(run: Run) -> tuple[list[dict[str, Any]], list[str]]:
@@ -94,13 +113,16 @@ def examples(run: Run, count: int) -> list[str]:
 
 
 def _row(run: Run, split: str, *, recalibrated: bool) -> dict[str, Any]:
-    answer = run.prediction(split, recalibrated=recalibrated)
-    intervals = {"intervals": "recalibrated" if recalibrated else "as predicted"}
-    return {
-        "split": split,
-        **intervals,
-        **_judged(answer, run.truth(split), run.groups(split), run.labels.scale.span, _values(run)),
-    }
+    answer, true = run.prediction(split, recalibrated=recalibrated), run.truth(split)
+    row = {"split": split, "intervals": "recalibrated" if recalibrated else "as predicted", "samples": len(true)}
+    known = ~np.isnan(true)
+    if known.sum() < 2:
+        return row
+    groups = [group for group, k in zip(run.groups(split), known, strict=True) if k]
+    judged = _judged(answer.select(torch.from_numpy(known)), true[known], groups, run.labels.scale.span, _values(run))
+    if run.rated and split == "test":  # its scores are in other units
+        judged = {name: value for name, value in judged.items() if name in RANKS}
+    return row | judged
 
 
 def _judged(

@@ -10,20 +10,18 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from aqakit.datasets.parts.loading import Dataset
+from aqakit.errors import OptionError
 from aqakit.evaluation import floors, person
 from aqakit.evaluation.floors import Inputs
+from aqakit.evaluation.judging import Judge, Rows
 from aqakit.evaluation.selection import KEPT, RULES
-from aqakit.metrics import comparison
-from aqakit.metrics.accuracy import spearman, two_values
-from aqakit.metrics.bootstrap import in_groups, interval
-from aqakit.metrics.summary import TWO_VALUES, average, evaluate
+from aqakit.metrics.bootstrap import in_groups
 from aqakit.scores.distributions import Point, ScoreDistribution
 from aqakit.system.files import folder_name
 from aqakit.system.progress import track
-from aqakit.training import long_videos, people
+from aqakit.training import comparisons, long_videos, people
 from aqakit.training.batches import CachedFeatures
 from aqakit.training.data import PreparedData
 from aqakit.training.recipe import Recipe
@@ -31,13 +29,15 @@ from aqakit.training.run import Run
 from aqakit.training.train import execute
 from aqakit.types import Floats, Split
 
-Rows = NDArray[np.int64]
 
-COLUMNS = (
-    "kendall", "pearson", "mae", "rmse", "relative_l2", "relative_l2_papers", "nll", "crps", "coverage_90", "width_90",
-    "ece", "error_spread",
-)  # fmt: skip
-"""Metrics of the predictions of an honest rule; means over folds and seeds."""
+@dataclass(frozen=True)
+class Cell:
+    """What a floor is fitted on, training rows with their scores, which pairs may have rated; and its test rows."""
+
+    train: Rows
+    score: Floats
+    test: Rows
+    rated: bool
 
 
 @dataclass
@@ -73,20 +73,15 @@ class TaskBenchmark:
         return self.dataset.tasks[0] if len(self.dataset.tasks) == 1 else self.dataset.name
 
     @cached_property
-    def values(self) -> tuple[float, float] | None:
-        """The two values of the scores, if there are only two."""
-        return two_values(self._scores())
+    def judge(self) -> Judge:
+        """What judges predictions of its test samples."""
+        return Judge(self.prepared, self.folds, self.number, self.draws)
 
     @cached_property
     def grouped(self) -> bool:
         """Whether test samples share a group, so that intervals resample groups."""
         samples = [(f.name, s) for f in self.folds for s in self.prepared.subset(f.test).samples if s.score is not None]
         return in_groups([name for name, _ in samples], [s.group for _, s in samples])
-
-    @property
-    def columns(self) -> tuple[str, ...]:
-        """The metrics of its rows."""
-        return (*COLUMNS, *(TWO_VALUES if self.values else ()))
 
     @cached_property
     def folds(self) -> list[Split]:
@@ -113,9 +108,11 @@ class TaskBenchmark:
             self.summarised.append(shown)
         if self.calibrate:
             return [self._of_people(shown, runs, rules[0], shifted=shifted) for shifted in (False, True)]
+        if not self.judge.ranked and (bad := [name for name in rules if not RULES[name].honest]):
+            raise OptionError(f"rule {bad[0]} looks at test scores, and {self.task} has none; use held-out or last")
         rows = []
         for name in rules:
-            curves = np.stack([[_curve(run) for run in by_fold] for by_fold in runs])  # (seeds, folds, epochs)
+            curves = np.stack([[self._curve(run) for run in by_fold] for by_fold in runs])  # (seeds, folds, epochs)
             epochs = [RULES[name].choose(c) for c in curves]
             if name in KEPT:
                 picked = [[c[run.description["epoch"]] for c, run in zip(*pair)] for pair in zip(curves, runs)]
@@ -125,17 +122,17 @@ class TaskBenchmark:
             row = self._row(shown, name, by_seed)
             if RULES[name].honest:
                 answers = [[_answer(run, name) for run in by_fold] for by_fold in runs]
-                tested = [self._index(run.ids("test"), self._scores()) for run in runs[0]]
-                row |= self._judged(shown, answers, tested)
+                tested = [self.judge.rows(run.ids("test")) for run in runs[0]]
+                row |= self.judge.judged(shown, answers, tested, units=not runs[0][0].rated)
             rows.append(row)
         return rows
 
     def _of_people(self, label: str, runs: Sequence[Sequence[Run]], rule: str, *, shifted: bool) -> dict[str, Any]:
         """Return the row of a method on what is judged of each person, shifted by what is given or not."""
-        score, answers, tested = self._scores(), [], []
+        answers, tested = [], []
         for fold, run in zip(self.folds, runs[0], strict=True):
             left_out = self._not_judged(fold)
-            tested.append(self._index([i for i in run.ids("test") if i not in left_out], score))
+            tested.append(self.judge.scored([i for i in run.ids("test") if i not in left_out]))
         names = [[self.prepared.source.samples[i].id for i in rows] for rows in tested]
         for by_fold in runs:
             moved = [
@@ -148,9 +145,9 @@ class TaskBenchmark:
                     for run, ids, by in zip(by_fold, names, moved, strict=True)
                 ]
             )
-        by_seed = [[_ranked(score[t], a.mean.numpy()) for t, a in zip(tested, row, strict=True)] for row in answers]
+        by_seed = [[self.judge.rank(t, a.mean.numpy()) for t, a in zip(tested, row, strict=True)] for row in answers]
         label += f" ({people.PROTOCOL})" * shifted
-        return self._row(label, rule, np.array(by_seed)) | self._judged(label, answers, tested)
+        return self._row(label, rule, np.array(by_seed)) | self.judge.judged(label, answers, tested)
 
     def floors(self, recipe: Recipe | None) -> list[dict[str, Any]]:
         """Return one row for each floor that can be computed, fitted on the samples that the methods are trained on."""
@@ -169,33 +166,32 @@ class TaskBenchmark:
         cell = self._cell(recipe, self.seeds[0], self.folds[0].name)
         return long_videos.settle(cell, self.prepared, self.prepared.split(cell))[1]
 
-    def _floor(
-        self, label: str, answer: Any, inputs: Inputs, cells: Sequence[Sequence[tuple[Rows, Rows]]]
-    ) -> dict[str, Any]:
-        """Return the row of a floor; ``cells`` (seeds, folds) are its training and test rows."""
-        score = self._scores()
+    def _floor(self, label: str, answer: Any, inputs: Inputs, cells: Sequence[Sequence[Cell]]) -> dict[str, Any]:
+        """Return the row of a floor on its cells (seeds, folds)."""
         answers = [
-            [Point(torch.from_numpy(answer(inputs.rows(a), score[a], inputs.rows(b)))) for a, b in by_fold]
+            [Point(torch.from_numpy(answer(inputs.rows(c.train), c.score, inputs.rows(c.test)))) for c in by_fold]
             for by_fold in cells
         ]
-        truths = [score[test] for _, test in cells[0]]
-        by_seed = np.array([[_ranked(t, a.mean.numpy()) for t, a in zip(truths, row)] for row in answers])
-        return self._row(label, "–", by_seed) | self._judged(label, answers, [test for _, test in cells[0]])
+        tested = [cell.test for cell in cells[0]]
+        by_seed = np.array([[self.judge.rank(t, a.mean.numpy()) for t, a in zip(tested, row)] for row in answers])
+        judged = self.judge.judged(label, answers, tested, units=not cells[0][0].rated)
+        return self._row(label, "–", by_seed) | judged
 
-    def _fold_rows(self, recipe: Recipe | None, seed: int) -> list[tuple[Rows, Rows]]:
+    def _fold_rows(self, recipe: Recipe | None, seed: int) -> list[Cell]:
         """Return, for each fold, the labelled training rows of a run with that seed, and the test rows."""
-        score, found = self._scores(), []
+        found = []
         for fold in self.folds:
             known: Sequence[str] = fold.train
+            rated = comparisons.scores_of(self.prepared.subset(known).samples, self.dataset.pairs)
             if recipe:
-                known = self.prepared.split(self._cell(recipe, seed, fold.name)).labelled
+                split = self.prepared.split(self._cell(recipe, seed, fold.name))
+                known, rated = split.labelled, comparisons.ratings(split.pairs) if split.rated else {}
+            train = self.judge.rows(list(rated)) if rated else self.judge.scored(known)
+            score = np.array(list(rated.values())) if rated else self.judge.score[train]
             left_out = self._not_judged(fold)
-            found.append((self._index(known, score), self._index([i for i in fold.test if i not in left_out], score)))
+            test = self.judge.tested([i for i in fold.test if i not in left_out])
+            found.append(Cell(train, score, test, bool(rated)))
         return found
-
-    def _scores(self) -> Floats:
-        """Return (n,) scores, NaN where unlabelled."""
-        return np.array([np.nan if s.score is None else s.score for s in self.prepared.source.samples])
 
     def _runs(self, label: str, recipe: Recipe) -> list[list[Run]]:
         cells = [(seed, fold.name) for seed in self.seeds for fold in self.folds]
@@ -211,10 +207,9 @@ class TaskBenchmark:
         settings = replace(recipe.settings, seed=seed)
         return replace(recipe, fold=fold, protocol=self.protocol, settings=settings)
 
-    def _index(self, ids: Sequence[str], score: Floats) -> Rows:
-        """Return the rows of the scored samples among ``ids``, in that order."""
-        where = {s.id: i for i, s in enumerate(self.prepared.source.samples)}
-        return np.array([where[i] for i in ids if i in where and score[where[i]] == score[where[i]]])
+    def _curve(self, run: Run) -> Floats:
+        """Return (epochs,) Spearman on the test split."""
+        return self.judge.rank(self.judge.rows(run.ids("test")), np.stack([d.mean.numpy() for d in run.epochs("test")]))
 
     def _row(self, label: str, rule: str, by_seed: Floats) -> dict[str, Any]:
         """Return a row without metrics but Spearman; ``by_seed`` is Spearman (seeds, folds)."""
@@ -229,32 +224,14 @@ class TaskBenchmark:
             "samples": sum(
                 len(self.prepared.subset(f.test)) - len(self._not_judged(f)) for f in self.dataset.folds(self.protocol)
             ),
-            "spearman": float(by_seed.mean()) if np.isfinite(by_seed).all() else None,
+            "spearman": float(by_seed.mean()) if self.judge.ranked and np.isfinite(by_seed).all() else None,
             "low": None,
             "high": None,
             "group": None,
-            "folds": [float(v) for v in by_seed.mean(0)],
-            "spearman_by_fold_and_seed": by_seed.tolist(),
-            **dict.fromkeys(self.columns),
+            "folds": [float(v) for v in by_seed.mean(0)] if self.judge.ranked else None,
+            "spearman_by_fold_and_seed": by_seed.tolist() if self.judge.ranked else None,
+            **dict.fromkeys(self.judge.columns),
         }
-
-    def _judged(
-        self, label: str, answers: Sequence[Sequence[ScoreDistribution]], tested: Sequence[Rows]
-    ) -> dict[str, Any]:
-        """Return interval and metrics of predictions (seeds, folds) of an honest rule; metrics are means over both.
-
-        ``tested`` holds the rows of the test samples of each fold.
-        """
-        score, samples = self._scores(), self.prepared.source.samples
-        truths, groups = [score[rows] for rows in tested], [samples[i].group for rows in tested for i in rows]
-        fold = np.concatenate([np.full(len(t), i) for i, t in enumerate(truths)])
-        means = np.stack([np.concatenate([a.mean.numpy() for a in by_fold]) for by_fold in answers])  # (seeds, n)
-        drawn = comparison.resampled(spearman, np.concatenate(truths), means, fold, groups, seed=self.number)
-        self.draws[label] = drawn
-        low, high = interval(drawn)
-        span = float(np.nanmax(score) - np.nanmin(score))
-        found = average([evaluate(a, t, span, self.values) for by_fold in answers for a, t in zip(by_fold, truths)])
-        return {"low": low, "high": high} | {name: found[name] for name in self.columns}
 
 
 def _answer(run: Run, rule: str) -> ScoreDistribution:
@@ -267,13 +244,3 @@ def _answer(run: Run, rule: str) -> ScoreDistribution:
 def named(label: str, transductive: bool) -> str:
     """Return the name of a method in tables."""
     return f"{label} (transductive)" if transductive else label
-
-
-def _curve(run: Run) -> Floats:
-    """Return (epochs,) Spearman on the test split."""
-    means = np.stack([d.mean.numpy() for d in run.epochs("test")])
-    return np.nan_to_num(spearman(run.truth("test")[None], means))
-
-
-def _ranked(true: Floats, predicted: Floats) -> float:
-    return float(np.nan_to_num(spearman(true, predicted)))

@@ -32,7 +32,7 @@ from aqakit.errors import OptionError
 from aqakit.methods.parts.base import Method, mean_loss
 from aqakit.methods.parts.ed_tcn import EDTCN, fit_segmenter, stages_of
 from aqakit.methods.parts.heads import PointHead
-from aqakit.methods.parts.losses import squared_error
+from aqakit.methods.parts.losses import preference_nll, squared_error
 from aqakit.methods.parts.pooling import equal_shares
 from aqakit.methods.parts.support_vectors import CostOption, EpsilonOption, SupportVectors
 from aqakit.scores.distributions import Point
@@ -140,6 +140,10 @@ class S3D(Method):
             for k, answer in enumerate(self.answers(known), start=1)
         }
 
+    def pair_losses(self, pairs: Batch, weight: Tensor, noise: Tensor) -> dict[str, Tensor]:
+        """Thurstone's likelihood of the mean of the stage models, whatever the fusion, which is not learnt by steps."""
+        return {"pairs": (weight * preference_nll(self._mean(pairs), noise)).mean()}
+
     def answers(self, batch: Batch) -> list[Point]:
         """Return the B points of each stage model."""
         x = self._staged(batch).features
@@ -154,6 +158,9 @@ class S3D(Method):
         """Return B points."""
         if self.fusion is not None:
             return self.fusion.predict(self._staged(batch))
+        return self._mean(batch)
+
+    def _mean(self, batch: Batch) -> Point:
         return Point(torch.stack([answer.mean for answer in self.answers(batch)]).mean(0))
 
     def _staged(self, batch: Batch) -> Batch:

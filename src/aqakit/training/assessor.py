@@ -21,6 +21,7 @@ from aqakit.methods.parts.base import Method
 from aqakit.methods.parts.pooling import concatenate, standardised
 from aqakit.scores.distributions import ScoreDistribution
 from aqakit.system import configuration
+from aqakit.training.comparisons import PairBatch
 from aqakit.types import Batch, Description, FeatureSpec, LabelSpec, Sample, Stream
 
 Target = Literal["score", "total"]
@@ -79,6 +80,10 @@ class Assessor(nn.Module):
         terms = self.method.losses(self._read(batch))
         return {**terms, **self.method.pixel_losses(batch, self._read)} if self.live else terms
 
+    def pair_losses(self, pairs: PairBatch) -> dict[str, Tensor]:
+        """Return the method's losses of pairs."""
+        return self.method.pair_losses(self._read(pairs.videos), pairs.weight, pairs.noise)
+
     def predict(self, batch: Batch) -> ScoreDistribution:
         """Predict (B,) distributions of the score, whatever the target."""
         return self.predict_embedded(self.embed(batch))
@@ -134,9 +139,10 @@ class Losses(nn.Module):
         super().__init__()
         self.assessor = assessor
 
-    def forward(self, batch: Batch) -> dict[str, Tensor]:
-        """The loss terms of a batch."""
-        return self.assessor.losses(batch)
+    def forward(self, batch: Batch, pairs: PairBatch | None = None) -> dict[str, Tensor]:
+        """The loss terms of a batch, and those of pairs."""
+        terms = self.assessor.losses(batch)
+        return terms if pairs is None else terms | self.assessor.pair_losses(pairs)
 
 
 def _clips_at_once(backbone: nn.Module, clips: int) -> int:

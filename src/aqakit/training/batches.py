@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
+from dataclasses import replace
 from functools import partial
 from typing import Protocol
 
@@ -48,6 +49,9 @@ class BatchSource(Protocol):
 
     def with_labels(self, labels: LabelSpec) -> BatchSource:
         """Return the same samples with the classes and words of another label description."""
+
+    def with_scores(self, score: Mapping[str, float]) -> BatchSource:
+        """Return the same samples with other scores, by id; a sample that is not named keeps its own."""
 
 
 class CachedFeatures:
@@ -99,6 +103,12 @@ class CachedFeatures:
         streams = self.pool.streams if whole else self.all_rows.streams
         return CachedFeatures(self.samples, collate(self.samples, labels, streams))
 
+    def with_scores(self, score: Mapping[str, float]) -> CachedFeatures:
+        """Return the same samples with other scores, by id; the features stay in memory once."""
+        samples, pool = rescored(self.samples, score), self.pool.score.clone()
+        pool[self.rows] = _scores(samples)
+        return CachedFeatures(samples, self.pool.replace(score=pool), self.rows)
+
     def summarised(self, windows: int) -> CachedFeatures:
         """Return the same samples, each summarised in that many windows; worked out once, for all runs on them."""
         if windows not in self._summaries:
@@ -116,14 +126,15 @@ def share_memory(sources: Sequence[BatchSource]) -> bool:
     """Whether all are labelled rows of the same features in memory, so that :func:`joint_batch` can read them."""
     first = sources[0]
     return isinstance(first, CachedFeatures) and all(
-        isinstance(one, CachedFeatures) and one.pool is first.pool and one.complete for one in sources
+        isinstance(one, CachedFeatures) and one.pool.streams is first.pool.streams and one.complete for one in sources
     )
 
 
 def joint_batch(sources: Sequence[CachedFeatures], indices: Sequence[Tensor]) -> Batch:
     """Return the samples of each index (b,) from its source, those of the first source first."""
-    rows = torch.cat([source.rows[index] for source, index in zip(sources, indices, strict=True)])
-    return sources[0].pool.select(rows).replace(complete=True)
+    rows = [source.rows[index] for source, index in zip(sources, indices, strict=True)]
+    score = torch.cat([source.pool.score[own] for source, own in zip(sources, rows, strict=True)])
+    return sources[0].pool.select(torch.cat(rows)).replace(complete=True, score=score)
 
 
 class PartlyLabelled:
@@ -169,6 +180,10 @@ class PartlyLabelled:
         """Return the same samples with the classes and words of another label description."""
         return PartlyLabelled(self.source.with_labels(labels), self.known)
 
+    def with_scores(self, score: Mapping[str, float]) -> PartlyLabelled:
+        """Return the same samples with other scores, by id."""
+        return PartlyLabelled(self.source.with_scores(score), self.known)
+
 
 def read_batches(
     source: BatchSource,
@@ -203,7 +218,16 @@ def has_score(source: BatchSource) -> Tensor:
 
 def scores_of(sources: Sequence[BatchSource]) -> Tensor:
     """(n,) true scores of sources, one after another; NaN if unknown."""
-    return torch.tensor([math.nan if s.score is None else s.score for source in sources for s in source.samples])
+    return torch.cat([_scores(source.samples) for source in sources])
+
+
+def rescored(samples: Iterable[Sample], score: Mapping[str, float]) -> list[Sample]:
+    """Samples with other scores, by id; one that is not named keeps its own."""
+    return [replace(s, score=score[s.id]) if s.id in score else s for s in samples]
+
+
+def _scores(samples: Sequence[Sample]) -> Tensor:
+    return torch.tensor([math.nan if s.score is None else s.score for s in samples])
 
 
 def cached_features(extraction: Extraction, labels: LabelSpec, windows: int = 0) -> CachedFeatures:

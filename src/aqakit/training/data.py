@@ -10,22 +10,24 @@ from typing import cast
 
 import torch
 
-from aqakit import discovery
 from aqakit.backbones.parts.base import Backbone
 from aqakit.backbones.parts.building import build_backbones
 from aqakit.backbones.parts.video import VideoBackbone
+from aqakit.datasets.parts import pairs as pairs_of
 from aqakit.datasets.parts.loading import Dataset
 from aqakit.datasets.parts.loading import load as load_dataset
+from aqakit.datasets.parts.pairs import among
 from aqakit.datasets.parts.partial_labels import choose_labelled, without_column, without_labels
 from aqakit.datasets.parts.splits import train_validation_split
 from aqakit.errors import DataError, OptionError
 from aqakit.features import extract, keys
 from aqakit.features.engines import Engine
 from aqakit.features.extract import Extraction
-from aqakit.system.files import default_cache
-from aqakit.training import batches, live_pixels
-from aqakit.training.batches import BatchSource, CachedFeatures, PartlyLabelled
+from aqakit.system.files import default_cache, user_path
+from aqakit.training import batches, comparisons, live_pixels
+from aqakit.training.batches import BatchSource, CachedFeatures, PartlyLabelled, rescored
 from aqakit.training.collating import collate
+from aqakit.training.folds import RunSplit, choose_fold
 from aqakit.training.members import held_out_parts, members_for, straddles
 from aqakit.training.recipe import Recipe, assemble_run, make_engine
 from aqakit.types import LabelSpec, Sample, Split
@@ -65,15 +67,28 @@ class PreparedData:
     def labels_of(self, recipe: Recipe, split: RunSplit) -> LabelSpec:
         """Return the label description of a run: what the labels that it is trained with say, and nothing else."""
         labelled = set(split.labelled)
-        return _labels_of(self.dataset, recipe, [s for s in self.source.samples if s.id in labelled])
+        found = _labels_of(self.dataset, recipe, [s for s in self.source.samples if s.id in labelled])
+        return comparisons.rated_labels(found) if split.rated else found
 
     def with_labels(self, labels: LabelSpec) -> PreparedData:
         """Return the same data, described by other labels, such as those of :meth:`labels_of`."""
         return replace(self, dataset=replace(self.dataset, labels=labels), source=self.source.with_labels(labels))
 
+    def rated(self, split: RunSplit) -> PreparedData:
+        """Return the same data; if no training sample has a score, those that were compared have one from the pairs.
+
+        Held-out answers are judged by these scores, since they come from all pairs of the fold.
+        """
+        if not split.rated:
+            return self
+        pairs = among(self.dataset.pairs, [*split.labelled, *split.validation])
+        return replace(self, source=self.source.with_scores(comparisons.ratings(pairs)))
+
     def training_set(self, split: RunSplit) -> BatchSource:
         """Return the training samples; only the labelled ones keep their labels."""
         source, labelled = self.subset(split.train), set(split.labelled)
+        if split.rated:
+            source = source.with_scores(comparisons.ratings(split.pairs))
         kept = [s.id in labelled for s in source.samples]
         if any(s.score is not None and not k for s, k in zip(source.samples, kept, strict=True)):
             return PartlyLabelled(source, torch.tensor(kept))
@@ -85,19 +100,27 @@ class PreparedData:
         Raises:
             OptionError: the fold does not exist or has validation samples that the options do not fit, too many labels
                 are requested, or none is left to train on.
-            DataError: no training sample has a score and can be read.
+            DataError: no training sample can be read that has a score or was compared with another.
         """
-        readable = {s.id: s for s in self.source.samples}
         fold = choose_fold(self.dataset, recipe)
+        own = {s.id: s for s in self.source.samples}
+        learnt = [own[i] for i in (*fold.train, *fold.validation) if i in own]
+        scores = comparisons.scores_of(learnt, self.dataset.pairs, recipe.labels)
+        readable = own | {s.id: s for s in rescored(learnt, scores)}
         kept = [readable[i] for i in fold.train if i in readable]
         if not any(s.score is not None for s in kept):
             raise DataError(f"fold {fold.name}: no training sample has a score and can be read")
         labelled = set(_labelled(kept, recipe))
         shown = [s if s.id in labelled else without_labels(s) for s in kept]
         train, drawn = train_validation_split(shown, recipe.validation, recipe.settings.seed)
+        pairs = among(self.dataset.pairs, train)
+        if scores:  # a sample all of whose pairs are with validation samples has none
+            known = comparisons.compared(pairs)
+            train = [i for i in train if i not in scores or i in known]
         if not labelled & set(train):
             raise OptionError(f"validation {recipe.validation:g} leaves no scored sample to train on; hold out fewer")
-        test = [i for i in fold.test if i in readable and readable[i].score is not None]
+        judged = comparisons.compared(among(self.dataset.pairs, fold.test))
+        test = [i for i in fold.test if i in readable and (readable[i].score is not None or i in judged)]
         return RunSplit(
             fold=fold.name,
             train=[*train, *test] if recipe.transductive else train,
@@ -105,29 +128,9 @@ class PreparedData:
             validation=[*drawn, *(i for i in fold.validation if i in readable and readable[i].score is not None)],
             test=test,
             parts=_parts(recipe, fold, [readable[i] for i in train if i in labelled], [readable[i] for i in test]),
+            pairs=pairs,
+            rated=bool(scores),
         )
-
-
-def choose_fold(dataset: Dataset, recipe: Recipe) -> Split:
-    """Return the fold of a run; protocol ``all`` has one, with every sample to train on.
-
-    Raises:
-        OptionError: protocol or fold do not exist, or the fold has validation samples that the options do not fit.
-    """
-    if recipe.protocol == "all":
-        return Split("all", tuple(s.id for s in dataset.samples), ())
-    folds = {f.name: f for f in dataset.folds(recipe.protocol)}
-    name = recipe.fold or next(iter(folds))
-    if name not in folds:
-        raise OptionError(f"no fold {name!r}{discovery.nearest(name, folds)}")
-    if folds[name].validation and recipe.validation > 0:
-        raise OptionError(f"fold {name} has validation samples of its own; omit --validation")
-    if folds[name].validation and recipe.members > 1:
-        raise OptionError(
-            f"fold {name} has validation samples of its own, for a single model; omit --members, or list these samples "
-            "as train: several members hold out training samples themselves"
-        )
-    return folds[name]
 
 
 def _parts(recipe: Recipe, fold: Split, labelled: Sequence[Sample], test: Sequence[Sample]) -> list[list[str]]:
@@ -138,33 +141,6 @@ def _parts(recipe: Recipe, fold: Split, labelled: Sequence[Sample], test: Sequen
 
 def _labels_of(dataset: Dataset, recipe: Recipe, samples: Sequence[Sample]) -> LabelSpec:
     return without_column(dataset.labels_of(samples), recipe.labels)
-
-
-@dataclass(frozen=True)
-class RunSplit:
-    """Ids of the training, validation and test samples of one run.
-
-    Attributes:
-        fold: name of the fold.
-        train: training samples, labelled or not.
-        labelled: the training samples that keep their labels.
-        validation: samples held out from training, all of them with a score.
-        test: samples on which the run is evaluated.
-        parts: labelled samples that each member does not see; empty for a single member.
-    """
-
-    fold: str
-    train: Sequence[str]
-    labelled: Sequence[str]
-    validation: Sequence[str]
-    test: Sequence[str]
-    parts: Sequence[Sequence[str]] = ()
-
-    def without(self, part: Sequence[str]) -> RunSplit:
-        """The split of the member that does not see a part."""
-        out = set(part)
-        train, labelled = ([i for i in ids if i not in out] for ids in (self.train, self.labelled))
-        return replace(self, train=train, labelled=labelled, parts=())
 
 
 def prepare(
@@ -182,7 +158,8 @@ def prepare(
         AqakitError: data set, backbone and options do not fit together, or no sample can be read.
     """
     cache = cache or default_cache()
-    dataset = one_task(dataset or load_dataset(recipe.data, recipe.root, **recipe.data_options), recipe.task)
+    whole = dataset or load_dataset(recipe.data, recipe.root, **recipe.data_options)
+    dataset = one_task(_with_pairs(whole, recipe), recipe.task)
     fold = choose_fold(dataset, recipe)  # what does not exist or fit is refused before hours of reading videos
     backbones = build_backbones(recipe.backbones, recipe.settings.seed)
     labels = _labels_of(dataset, recipe, [s for s in dataset.samples if s.id in set(fold.train)])
@@ -194,13 +171,25 @@ def prepare(
     made: dict[str, object] = {name: backbone.fingerprint() for name, backbone in backbones.items()}
     facts = [{**asdict(s), "sources": sorted(s.sources)} for s in done.samples]  # kinds of recordings, not their paths
     made |= {"engine": engine.fingerprint(), "features": keys.FEATURE_VERSION}
-    fingerprint = keys.digest([facts, made, done.contents])
+    fingerprint = keys.digest([facts, made, done.contents, *([list(map(asdict, dataset.pairs))] * bool(dataset.pairs))])
     names = {} if recipe.windows else {s.id: _clip_names(s, backbones) for s in done.samples}
     return PreparedData(dataset, source, done.lengths, done.failures, fingerprint, done.doubts, names)
 
 
 def _clip_names(sample: Sample, backbones: Mapping[str, Backbone]) -> dict[str, Sequence[str]]:
     return {stream: names for stream, one in backbones.items() if (names := one.clip_names(sample))}
+
+
+def _with_pairs(dataset: Dataset, recipe: Recipe) -> Dataset:
+    """The data set with the comparisons of a recipe, if it names any."""
+    if recipe.pairs is not None:
+        if dataset.pairs:
+            raise OptionError(f"{dataset.name} has pairs of its own; leave out --pairs")
+        ids = [s.id for s in dataset.samples]
+        dataset = replace(dataset, pairs=tuple(pairs_of.read(user_path(recipe.pairs), ids=ids)))
+    if dataset.pairs and recipe.target == "total":
+        raise OptionError("pairs say which score is higher, and target total learns score ÷ difficulty; omit --target")
+    return dataset
 
 
 def prepare_labels(dataset: Dataset) -> PreparedData:

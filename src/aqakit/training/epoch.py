@@ -14,6 +14,7 @@ from aqakit.errors import RunError
 from aqakit.system import distributed, processes
 from aqakit.training.assessor import Assessor, Losses
 from aqakit.training.batches import BatchSource, CachedFeatures, has_score, joint_batch, read_batches, share_memory
+from aqakit.training.comparisons import PairBatch, PairRows
 from aqakit.training.optimizer import make_optimizer
 from aqakit.training.settings import Settings
 from aqakit.training.stacked import Stacked, can_stack
@@ -58,12 +59,15 @@ def train_epoch(state: ModelState, settings: Settings, epoch: int, device: torch
     # different in each process.
     generators = [torch.Generator().manual_seed(seed) for seed in seeds]
     torch.manual_seed(seeds[0] + 7919 * processes.rank())
-    pairs = zip(state.members, generators, strict=True)
-    batches = list(zip(*(_batches(one.train, settings, g, state.rows) for one, g in pairs), strict=True))
+    own = list(zip(state.members, generators, strict=True))
+    batches = list(zip(*(_batches(one.train, settings, g, state.rows) for one, g in own), strict=True))
+    told: Sequence[Sequence[PairRows]] = [()] * len(batches)
+    if all(one.pairs for one in state.members):
+        told = list(zip(*(_pairs(one.pairs, len(batches), settings, g) for one, g in own if one.pairs), strict=True))
     taken: dict[str, list[Tensor]] = {}  # read back once, since reading waits for the device
-    with closing(_read(state, batches, generators[0], device)) as steps:
-        for number, (batch, weight) in enumerate(steps, start=1):
-            terms = {name: weight * term for name, term in state.losses(batch).items()}
+    with closing(_read(state, batches, told, generators[0], device)) as steps:
+        for number, (batch, pairs, weight) in enumerate(steps, start=1):
+            terms = {name: weight * term for name, term in state.losses(batch, pairs).items()}
             state.scaler.scale(torch.stack(list(terms.values())).sum() / settings.accumulate).backward()
             if number % settings.accumulate == 0 or number == len(batches):
                 state.step(settings.clip_norm)
@@ -77,17 +81,41 @@ def train_epoch(state: ModelState, settings: Settings, epoch: int, device: torch
 
 
 def _read(
-    state: ModelState, batches: Sequence[Sequence[Tensor]], generator: torch.Generator, device: torch.device
-) -> Generator[tuple[Batch, float], None, None]:
-    """Yield the rows of each step, on the device, and the weight of their mean in the mean over processes."""
+    state: ModelState,
+    batches: Sequence[Sequence[Tensor]],
+    told: Sequence[Sequence[PairRows]],
+    generator: torch.Generator,
+    device: torch.device,
+) -> Generator[tuple[Batch, PairBatch | None, float], None, None]:
+    """Yield rows and pairs of each step, on the device, and the weight of the rows' mean in the mean over processes."""
     if isinstance(state.losses, Stacked):
         sources = [cast(CachedFeatures, member.train) for member in state.members]
-        for indices in batches:
-            yield joint_batch(sources, indices).to(device), 1.0
+        for indices, chosen in zip(batches, told, strict=True):
+            pairs = None
+            if chosen:
+                pairs = PairBatch.of(joint_batch(sources, [one.videos for one in chosen]).to(device), chosen)
+            yield joint_batch(sources, indices).to(device), pairs, 1.0
         return
     parts, weights = zip(*(distributed.shard(indices[0]) for indices in batches), strict=True)
-    with closing(read_batches(state.members[0].train, parts, device, generator)) as read:
-        yield from zip(read, weights, strict=True)
+    own = [[pairs.select(slice(processes.rank(), None, processes.size())) for pairs in chosen] for chosen in told]
+    rows = [torch.cat([part, *(pairs.videos for pairs in chosen)]) for part, chosen in zip(parts, own, strict=True)]
+    with closing(read_batches(state.members[0].train, rows, device, generator)) as read:
+        for batch, part, chosen, weight in zip(read, parts, own, weights, strict=True):
+            yield *(_parted(batch, len(part), chosen, weight) if chosen else (batch, None)), weight
+
+
+def _parted(batch: Batch, count: int, chosen: Sequence[PairRows], weight: float) -> tuple[Batch, PairBatch]:
+    """Part the first rows of a step from its pairs, whose mean has the same weight in all processes."""
+    rows = torch.arange(len(batch), device=batch.score.device)
+    pairs = PairBatch.of(batch.select(rows[count:]), chosen)
+    return batch.select(rows[:count]), pairs.times(1 / weight if weight else 1.0)
+
+
+def _pairs(pairs: PairRows, steps: int, settings: Settings, generator: torch.Generator) -> list[PairRows]:
+    """Return the pairs of each step of one epoch, as many in each."""
+    size = settings.batch_size * processes.size()
+    drawn = _cycle(torch.arange(len(pairs)), steps * size, generator)
+    return [pairs.select(numbers) for numbers in drawn.split(size)]
 
 
 def _batches(train: BatchSource, settings: Settings, generator: torch.Generator, rows: int = 0) -> Iterator[Tensor]:

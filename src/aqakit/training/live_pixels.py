@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
 from functools import partial
@@ -20,6 +21,7 @@ from aqakit.recordings.transforms import Shift
 from aqakit.system import processes
 from aqakit.system.prefetch import read_ahead
 from aqakit.system.progress import track
+from aqakit.training.batches import rescored
 from aqakit.training.collating import collate
 from aqakit.training.pixel_memory import PixelMemory
 from aqakit.training.pixel_stream import Augmentation, PixelStream, View
@@ -71,6 +73,12 @@ class LivePixels:
     def with_labels(self, labels: LabelSpec) -> LivePixels:
         """Return the same samples with the classes and words of another label description."""
         return self._like(self.samples, collate(self.samples, labels, {}))
+
+    def with_scores(self, score: Mapping[str, float]) -> LivePixels:
+        """Return the same samples with other scores, by id."""
+        samples = rescored(self.samples, score)
+        known = torch.tensor([math.nan if s.score is None else s.score for s in samples])
+        return self._like(samples, self.labels.replace(score=known))
 
     def _like(self, samples: Sequence[Sample], labels: Batch) -> LivePixels:
         more: dict[str, Any] = {"shift": self.shift, "flip": self.flip, "jitter": self.jitter, "memory": self.memory}

@@ -10,7 +10,8 @@ from dataclasses import replace
 
 from aqakit.training.assessor import build_method
 from aqakit.training.batches import BatchSource, CachedFeatures
-from aqakit.training.data import PreparedData, RunSplit
+from aqakit.training.data import PreparedData
+from aqakit.training.folds import RunSplit
 from aqakit.training.recipe import Recipe
 from aqakit.types import LabelSpec
 

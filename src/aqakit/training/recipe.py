@@ -54,6 +54,8 @@ class Recipe:
         scale_target: whether the last layers start at mean and spread of the training scores.
         validation: fraction of the training samples held out for epoch selection and recalibration.
         recalibrate: what is fitted on the held-out samples, a kind of :mod:`aqakit.scores.recalibration`.
+        pairs: a table of comparisons, as :func:`aqakit.datasets.parts.pairs.read` reads it; None for those of the data
+            set, if it has any.
         labels: which training samples keep their labels, in the format of
             :func:`aqakit.datasets.parts.partial_labels.choose_labelled`; if None, all.
         transductive: whether to train on the test samples too, without their labels.
@@ -84,6 +86,7 @@ class Recipe:
     scale_target: bool = False
     validation: float = 0.0
     recalibrate: recalibration.Name = "conformal"
+    pairs: str | None = None
     labels: str | None = None
     transductive: bool = False
     settings: Settings = field(default_factory=Settings)
@@ -219,6 +222,9 @@ def run_options(
     recalibrate: Annotated[
         recalibration.Name, Field(description="how intervals are recalibrated on the held-out samples")
     ] = "conformal",
+    pairs: Annotated[
+        str | None, Field(description="CSV of comparisons, better,worse[,weight] by id, to learn from: beside or alone")
+    ] = None,
     labels: Annotated[
         str | None,
         AfterValidator(lambda share: share and partial_labels.check_share(share)),

@@ -54,6 +54,8 @@ class Run:
         labels: scale, judges and the rest of the specification of the labels.
         assessor: the trained model, in evaluation mode, on the CPU.
         recalibration: fitted on the validation split; None if there was no such split.
+        pairs: comparisons of watched samples; none if the data set has none.
+        rated: whether it was trained on pairs alone, so that its scores are percentages and those of tests are not.
     """
 
     def __init__(self, folder: Path, description: Mapping[str, Any], assessor: Ensemble) -> None:
@@ -61,6 +63,7 @@ class Run:
         self.recipe = run_json.recipe_of(folder, description)
         self.labels = run_json.labels_of(folder, description)
         self.recalibration = run_files.load_recalibration(folder)
+        self.pairs, self.rated = run_files.read_pairs(folder), bool(description.get("rated"))
 
     @classmethod
     def load(cls, folder: Path | str) -> Run:

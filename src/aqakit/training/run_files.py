@@ -15,6 +15,7 @@ import torch
 from pydantic import TypeAdapter
 from torch import Tensor, nn
 
+from aqakit.datasets.parts.pairs import Pair
 from aqakit.errors import RunError, WeightsError
 from aqakit.metrics.description import evaluate as judge
 from aqakit.metrics.description import sentence
@@ -34,7 +35,7 @@ from aqakit.types import Description, LabelSpec, Sample
 
 WEIGHTS, CALIBRATED, TRAINING = "checkpoint.safetensors", "calibrated.safetensors", "training.json"
 EPOCHS, PREDICTIONS = "epochs.safetensors", "predictions.csv"
-DESCRIPTIONS, RECALIBRATION = "descriptions.json", "recalibration.json"
+DESCRIPTIONS, RECALIBRATION, PAIRS = "descriptions.json", "recalibration.json", "pairs.csv"
 
 _AGAIN = "restore it from a copy, or train the run again"
 
@@ -65,6 +66,29 @@ def predictions_csv(kept: Mapping[str, ScoreDistribution], watched: Mapping[str,
             true = "" if sample.score is None else sample.score
             writer.writerow([split, sample.id, true, *(f"{float(x):.9g}" for x in numbers), sample.group or ""])
     return text.getvalue()
+
+
+def pairs_csv(pairs: Sequence[Pair]) -> str:
+    """Return a CSV of comparisons of watched samples, in the format of :func:`aqakit.datasets.parts.pairs.read`."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["better", "worse", "weight"])
+    writer.writerows([pair.better, pair.worse, f"{pair.weight:g}"] for pair in pairs)
+    return text.getvalue()
+
+
+def read_pairs(folder: Path) -> list[Pair]:
+    """Read what :func:`pairs_csv` returned; empty if the run has no such file.
+
+    Raises:
+        RunError: it is damaged, or was changed after the run.
+    """
+    text = run_json.read_file(folder, PAIRS)
+    try:
+        rows = list(csv.DictReader(io.StringIO(text or "", newline=""), strict=True))
+        return [Pair(row["better"], row["worse"], float(row["weight"])) for row in rows]
+    except (csv.Error, KeyError, TypeError, ValueError):
+        raise RunError(f"{folder / PAIRS}: is damaged; {_AGAIN}") from None
 
 
 def descriptions_json(said: Mapping[str, Description], watched: Mapping[str, BatchSource], labels: LabelSpec) -> str:

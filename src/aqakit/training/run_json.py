@@ -53,6 +53,7 @@ class _Description(BaseModel):
     difficulty: tuple[float, float] | None = None
     trust: dict[str, Any] | None = None
     notes: list[str] = []
+    rated: bool = False
 
 
 def write(folder: Path, description: Mapping[str, Any], files: Sequence[str] = ()) -> None:

@@ -49,6 +49,9 @@ class Settings:
     labelled_share: Annotated[
         float, Field(gt=0, le=1, description="labelled fraction of each batch, if some videos are unlabelled")
     ] = 0.5
+    pairs_weight: Annotated[
+        float | None, Field(ge=0, description="weight of the losses of pairs, if there are pairs (1)")
+    ] = None
     freeze_norm: Annotated[bool, Field(description="freeze the batch-norm statistics of fine-tuned backbones")] = False
     select: Annotated[
         Literal["held-out", "last", "best-validation"],

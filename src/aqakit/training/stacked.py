@@ -7,7 +7,7 @@ it would learn alone.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.func import functional_call, vmap
 
 from aqakit.training.assessor import Assessor, Losses
+from aqakit.training.comparisons import PairBatch
 from aqakit.types import Batch, Stream
 
 _MOST_ON_CPU = 150_000
@@ -44,13 +45,23 @@ class Stacked(nn.Module):
                 one.data = row
             self.weights.append(stacked)
         self._shared, self._own = _buffers(models)
-        self._losses = vmap(self._losses_of_one, in_dims=(0, 0, 0, None), randomness="different")
+        self._losses = self._for_all("different")
 
-    def forward(self, batch: Batch) -> dict[str, Tensor]:
-        """The loss terms (K,) of the models for K × b rows: b rows of each, those of the first model first."""
-        weights = dict(zip(self._names, self.weights, strict=True))
-        terms: dict[str, Tensor] = self._losses(weights, self._own, _by_model(batch, len(self.models)), batch)
-        return terms
+    def forward(self, batch: Batch, pairs: PairBatch | None = None) -> dict[str, Tensor]:
+        """The loss terms (K,) of the models for K × b rows: b rows of each, those of the first model first.
+
+        Of pairs, there are K × 2 P rows and K × P weights in the same order.
+        """
+        weights, count = dict(zip(self._names, self.weights, strict=True)), len(self.models)
+        told: dict[str, Any] = {}
+        like = None if pairs is None else pairs.videos
+        if pairs is not None:
+            told = {"rows": _by_model(pairs.videos, count)}
+            told |= {name: getattr(pairs, name).unflatten(0, (count, -1)) for name in ("weight", "noise")}
+        return self._losses(weights, self._own, _by_model(batch, count), batch, told, like)
+
+    def _for_all(self, randomness: str) -> Callable[..., dict[str, Tensor]]:
+        return vmap(self._losses_of_one, in_dims=(0, 0, 0, None, 0, None), randomness=randomness)
 
     def clip_gradients(self, norm: float) -> None:
         """Scale the gradient of each model to at most ``norm``, as torch.nn.utils.clip_grad_norm_ does for one."""
@@ -69,12 +80,19 @@ class Stacked(nn.Module):
                 one.data = one.data.clone()
 
     def _losses_of_one(
-        self, weights: dict[str, Tensor], buffers: dict[str, Tensor], rows: Mapping[str, Any], like: Batch
+        self,
+        weights: dict[str, Tensor],
+        buffers: dict[str, Tensor],
+        rows: Mapping[str, Any],
+        like: Batch,
+        told: Mapping[str, Any],
+        told_like: Batch | None,
     ) -> dict[str, Tensor]:
         values = {f"assessor.{name}": value for name, value in {**weights, **self._shared, **buffers}.items()}
-        streams = {name: Stream(*pair) for name, pair in rows["streams"].items()}
-        batch = like.replace(**{**rows, "streams": streams})
-        terms: dict[str, Tensor] = functional_call(Losses(self.models[0]), values, (batch,))
+        pairs = None
+        if told_like is not None:
+            pairs = PairBatch(_rebuilt(told["rows"], told_like), told["weight"], told["noise"])
+        terms: dict[str, Tensor] = functional_call(Losses(self.models[0]), values, (_rebuilt(rows, like), pairs))
         return terms
 
 
@@ -100,6 +118,11 @@ def _buffers(models: Sequence[Assessor]) -> tuple[dict[str, Tensor], dict[str, T
         else:
             own[name] = torch.stack(values)
     return shared, own
+
+
+def _rebuilt(rows: Mapping[str, Any], like: Batch) -> Batch:
+    """The batch of one model from its part of :func:`_by_model`."""
+    return like.replace(**{**rows, "streams": {name: Stream(*one) for name, one in rows["streams"].items()}})
 
 
 def _by_model(batch: Batch, models: int) -> dict[str, Any]:

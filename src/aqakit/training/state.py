@@ -17,6 +17,7 @@ from aqakit.system import tensors as storage
 from aqakit.system.tensors import DamagedError
 from aqakit.training.assessor import Assessor
 from aqakit.training.batches import BatchSource
+from aqakit.training.comparisons import PairRows
 from aqakit.training.stacked import Stacked
 
 RESUME_FILE = "resume.safetensors"
@@ -51,12 +52,14 @@ class Member:
         train: its training samples, labelled and unlabelled.
         held_out: labelled samples that the other members are trained on; None for a single member.
         seed: of its batches and of everything random in it.
+        pairs: pairs of its training samples; None if there are none.
     """
 
     assessor: Assessor
     train: BatchSource
     held_out: BatchSource | None = None
     seed: int = 0
+    pairs: PairRows | None = None
 
 
 @dataclass

@@ -13,19 +13,20 @@ import av
 import numpy as np
 import torch
 
+from aqakit.datasets.parts.pairs import among
 from aqakit.errors import OptionError, RunError
 from aqakit.features import keys
-from aqakit.scores import recalibration
 from aqakit.scores.cross_conformal import CrossConformal
-from aqakit.scores.distributions import ScoreDistribution
 from aqakit.system import distributed, processes
 from aqakit.system.files import in_utf8, sweep, user_path, write_text
 from aqakit.system.numbers import duration
-from aqakit.training import long_videos, run_files, run_json, trust
+from aqakit.training import comparisons, long_videos, measured, run_files, run_json, trust
 from aqakit.training.assessor import Assessor, Target, check_difficulty, check_steps
-from aqakit.training.batches import BatchSource, has_score, scores_of
-from aqakit.training.data import PreparedData, RunSplit, prepare
+from aqakit.training.batches import BatchSource, has_score
+from aqakit.training.comparisons import PairRows
+from aqakit.training.data import PreparedData, prepare
 from aqakit.training.ensemble import Ensemble
+from aqakit.training.folds import RunSplit
 from aqakit.training.logs import EpochReport, Log, check_log, logged
 from aqakit.training.loop import describe, fit
 from aqakit.training.recipe import Recipe, assemble_members, make_recipe, member_seeds
@@ -58,19 +59,22 @@ def execute(
     _check_selection(recipe, split)
     recipe = replace(recipe, fold=split.fold, members=max(1, len(split.parts)))
     recipe, prepared, notes = long_videos.settle(recipe, prepared, split)
-    prepared = prepared.with_labels(prepared.labels_of(recipe, split))
+    prepared = prepared.with_labels(prepared.labels_of(recipe, split)).rated(split)
     fingerprint = _fingerprint(recipe, prepared, split)
     finished = (folder / run_json.FILE).exists() and _finished(folder, fingerprint)
     distributed.wait()  # no process writes before all have checked the folder
     if finished:
         return Run.load(folder)
-    description = {**_describe(recipe, prepared, fingerprint), "notes": notes}
+    ensemble = assemble_members(recipe, prepared.dataset.labels)
+    _check_pairs(recipe, split, ensemble)
+    notes += comparisons.notes(split.pairs, prepared.dataset.pairs, alone=split.rated)
+    rated = {"rated": True} if split.rated else {}
+    description = {**_describe(recipe, prepared, fingerprint), **rated, "notes": notes}
     if processes.is_first():
         folder.mkdir(parents=True, exist_ok=True)
         sweep(folder)
         run_json.write(folder, {**description, "status": "running"})
         report = logged(log, folder, report)
-    ensemble = assemble_members(recipe, prepared.dataset.labels)
     train = prepared.training_set(split)
     watched = {n: prepared.subset(ids) for n, ids in (("validation", split.validation), ("test", split.test)) if ids}
     for source in (train, *watched.values()):
@@ -91,7 +95,7 @@ def execute(
         time_limit=time_limit,
     )
     if processes.is_first():
-        whole, device = _groups(split, train) is not None, device_of(recipe.settings.device)
+        whole, device = measured.groups_of(split, train) is not None, device_of(recipe.settings.device)
         held, labels = watched.get("validation"), prepared.dataset.labels
         names = [prepared.names.get(sample.id, {}) for sample in train.samples]
         TrainingSummary.of(ensemble, train, device, labels, whole_groups=whole, validation=held, names=names).save(
@@ -110,11 +114,19 @@ def _members(recipe: Recipe, prepared: PreparedData, split: RunSplit, ensemble: 
     """The models of a run, each with the samples that it is trained on and those that it does not see."""
     assessors = cast(list[Assessor], list(ensemble.members))
     if not split.parts:
-        return [Member(assessors[0], prepared.training_set(split), seed=recipe.settings.seed)]
-    return [
-        Member(assessor, prepared.training_set(split.without(part)), prepared.subset(part), seed)
-        for assessor, part, seed in zip(assessors, split.parts, member_seeds(recipe), strict=True)
-    ]
+        train = prepared.training_set(split)
+        return [Member(assessors[0], train, seed=recipe.settings.seed, pairs=_pairs(recipe, split, train))]
+    members = []
+    for assessor, part, seed in zip(assessors, split.parts, member_seeds(recipe), strict=True):
+        own = split.without(part)
+        train = prepared.training_set(own)
+        members.append(Member(assessor, train, prepared.subset(part), seed, _pairs(recipe, own, train)))
+    return members
+
+
+def _pairs(recipe: Recipe, split: RunSplit, train: BatchSource) -> PairRows | None:
+    weight = recipe.settings.pairs_weight
+    return PairRows.of(split.pairs, train.samples, 1.0 if weight is None else weight)
 
 
 def train(
@@ -187,6 +199,20 @@ def _check_selection(recipe: Recipe, split: RunSplit) -> None:
         )
 
 
+def _check_pairs(recipe: Recipe, split: RunSplit, ensemble: Ensemble) -> None:
+    if recipe.pairs is not None and not split.pairs:
+        raise OptionError(f"{recipe.pairs} has no pair of two samples of the training set of fold {split.fold}")
+    if recipe.settings.pairs_weight is not None and not split.pairs:
+        raise OptionError("pairs_weight is for pairs, and there are none; leave it out, or give --pairs")
+    for part in split.parts:
+        split.without(part)  # which leaves each member some
+    fitted = not any(p.requires_grad for p in ensemble.parameters())
+    if split.pairs and fitted and not split.rated:
+        raise OptionError(
+            f"method {recipe.method} is fitted to scores at once, and cannot learn from pairs beside them; omit --pairs"
+        )
+
+
 def _check_source(source: BatchSource, target: Target) -> None:
     difficulty = torch.tensor([s.difficulty if s.difficulty is not None else float("nan") for s in source.samples])
     check_difficulty(difficulty, [s.id for s in source.samples], target)
@@ -227,69 +253,23 @@ def _write(
     told = {name: source for name, source in watched.items() if name != "held-out"}
     said = {name: describe(ensemble.to(device), source, device) for name, source in told.items()}
     write_text(folder / run_files.DESCRIPTIONS, run_files.descriptions_json(said, told, labels))
-    fitted = _recalibration(recipe, kept, watched, split)
+    fitted = measured.recalibrated(recipe, kept, watched, split)
     if fitted is not None:
         write_text(folder / run_files.RECALIBRATION, json.dumps(fitted.to_json()))
     if isinstance(fitted, CrossConformal):
         calibrated = {name: fitted.apply(answers, scale=labels.scale) for name, answers in history.answers.items()}
         run_files.write_distributions(folder / run_files.CALIBRATED, calibrated)
-    found = _trust(prepared, split, kept, watched, fitted)
+    found = measured.measure(prepared, split, kept, watched, fitted)
     done = {**description, "status": "finished", "epoch": history.best, "losses": history.losses}
     done["trust"] = found.to_json() if found else None
     done["notes"] = [*description["notes"], *history.notes]
     texts = [run_files.PREDICTIONS, run_files.DESCRIPTIONS, run_files.TRAINING]
-    run_json.write(folder, done, texts + [run_files.RECALIBRATION] * (fitted is not None))
+    texts += [run_files.RECALIBRATION] * (fitted is not None)
+    if pairs := among(prepared.dataset.pairs, [s.id for source in watched.values() for s in source.samples]):
+        write_text(folder / run_files.PAIRS, run_files.pairs_csv(pairs))
+        texts.append(run_files.PAIRS)
+    run_json.write(folder, done, texts)
     (folder / RESUME_FILE).unlink(missing_ok=True)
-
-
-def _recalibration(
-    recipe: Recipe, kept: Mapping[str, ScoreDistribution], watched: Mapping[str, BatchSource], split: RunSplit
-) -> recalibration.Recalibration | CrossConformal | None:
-    """What is fitted on the samples that were not trained on; None if there are none."""
-    name = "held-out" if split.parts else "validation"
-    if name not in watched:
-        return None
-    true = scores_of([watched[name]])
-    if not split.parts:
-        return recalibration.KINDS[recipe.recalibrate].fit(kept[name], true)
-    member = [k for k, part in enumerate(split.parts) for _ in part]
-    groups = _groups(split, watched[name])
-    return CrossConformal.fit(kept[name], true, member, recipe.recalibrate, len(set(groups)) if groups else None)
-
-
-def _groups(split: RunSplit, source: BatchSource) -> list[str] | None:
-    """The group of each held-out sample, in the order of the parts; None unless whole groups were held out."""
-    names = {s.id: s.group for s in source.samples}
-    parts = [{names[i] for i in part} for part in split.parts]
-    if not parts or None in set.union(*parts) or sum(map(len, parts)) != len(set.union(*parts)):
-        return None
-    return [str(names[i]) for part in split.parts for i in part]
-
-
-def _trust(
-    prepared: PreparedData,
-    split: RunSplit,
-    kept: Mapping[str, ScoreDistribution],
-    watched: Mapping[str, BatchSource],
-    fitted: recalibration.Recalibration | CrossConformal | None,
-) -> trust.Trust | None:
-    """How far the scores of a run can be trusted; None if nothing was held out from training."""
-    name = next((n for n in ("held-out", "validation", "test") if n in watched), None)
-    if name is None:
-        return None
-    known = has_score(watched[name])
-    samples = [s for s in watched[name].samples if s.score is not None]
-    if len(samples) < 2:
-        return None
-    score = {s.id: s.score for s in prepared.source.samples if s.score is not None}
-    labelled = [i for i in split.labelled if i in score]
-    seen = [([i for i in labelled if i not in set(part)], part) for part in split.parts]
-    lengths = {s.id: n for s, n in zip(prepared.source.samples, prepared.lengths, strict=True)}
-    floors = trust.Floors.of(seen or [(labelled, [s.id for s in samples])], score, lengths)
-    answer, true = kept[name].select(known), torch.tensor([score[s.id] for s in samples])
-    held = trust.held_by(fitted, answer, true, _groups(split, watched[name]) if split.parts else None)
-    groups = [s.group for s in samples]
-    return trust.measure(name, answer, true.double().numpy(), held.numpy(), floors, groups)
 
 
 def _finished(folder: Path, fingerprint: str) -> bool:

@@ -37,12 +37,18 @@ class Pair:
     weight: float = 1.0
 
 
-def read(file: Path, encoding: str | None = None) -> list[Pair]:
+def read(file: Path, encoding: str | None = None, ids: Iterable[str] | None = None) -> list[Pair]:
     """Read a table with the columns ``better`` and ``worse`` and, optionally, ``weight``.
+
+    Args:
+        file: CSV or ``.xlsx``.
+        encoding: of a CSV file; found out if None.
+        ids: what may be compared; anything if None.
 
     Raises:
         DataError: it cannot be read, or has errors; the message lists all of them with their lines.
     """
+    known = None if ids is None else set(ids)
     sheet = Sheet.read(file, ALIASES, encoding)
     for name in ("better", "worse"):
         if name not in sheet.columns:
@@ -55,6 +61,9 @@ def read(file: Path, encoding: str | None = None) -> list[Pair]:
             sheet.add_error(row.line, f"{'better' if not better else 'worse'} is empty")
         elif better == worse:
             sheet.add_error(row.line, f"{better!r} is compared with itself")
+        for name in (better, worse):
+            if name and known is not None and name not in known:
+                sheet.add_error(row.line, f"{name!r} is not the id of a sample")
         weight = sheet.number(row, "weight", positive)
         found.append(Pair(better, worse, 1.0 if weight is None else weight))
     sheet.raise_errors()

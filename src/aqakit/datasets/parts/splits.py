@@ -53,18 +53,24 @@ def _nearest(sizes: Sequence[int], wanted: int) -> list[int]:
     return chosen
 
 
+def testable(trials: Sequence[Sample]) -> list[Sample]:
+    """The samples with a score; all of them if none has one, since it may be known which of two is better."""
+    return [s for s in trials if s.score is not None] or list(trials)
+
+
 def leave_one_group_out(action: str | None, trials: Sequence[Sample]) -> Iterator[Split]:
     """Yield a fold for each group with a score, in order of appearance; none if there is only one such group."""
-    groups = list(dict.fromkeys(s.group for s in trials if s.group is not None and s.score is not None))
+    judged = testable(trials)
+    groups = list(dict.fromkeys(s.group for s in judged if s.group is not None))
     for group in groups if len(groups) > 1 else ():
         train = tuple(s.id for s in trials if s.group != group)
-        test = tuple(s.id for s in trials if s.group == group and s.score is not None)
+        test = tuple(s.id for s in judged if s.group == group)
         yield Split(f"{action}-{group}" if action else group, train, test)
 
 
 def five_fold(action: str | None, trials: Sequence[Sample]) -> Iterator[Split]:
     """Yield five folds of about equal size: fewer if there are fewer groups, none if there is only one."""
-    labelled = [s for s in trials if s.score is not None]
+    labelled = testable(trials)
     units = [_unit(s) for s in labelled]
     folds = min(5, len(set(units)))
     if folds < 2:

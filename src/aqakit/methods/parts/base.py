@@ -11,6 +11,7 @@ from pydantic import BeforeValidator, Field
 from torch import Tensor, nn
 
 from aqakit.methods.parts.heads import Units, mlp
+from aqakit.methods.parts.losses import preference_nll
 from aqakit.methods.parts.pooling import PoolingName
 from aqakit.methods.parts.pooling import build as build_pooling
 from aqakit.scores.distributions import ScoreDistribution
@@ -23,8 +24,8 @@ class Method(nn.Module, ABC):
     Attributes:
         epoch: Index of the current epoch, from 0; set by the training loop.
         remembers_unlabelled: Whether :meth:`remember` also receives the unlabelled training videos.
-        supports_vmap: Whether torch.vmap can compute :meth:`losses` of several models at once, for labelled batches:
-            what is computed depends on no value of a tensor, and no buffer changes.
+        supports_vmap: Whether torch.vmap can compute :meth:`losses` and :meth:`pair_losses` of several models at once,
+            for labelled batches: what is computed depends on no value of a tensor, and no buffer changes.
         needs_pixels: Whether the method, with its options, uses :meth:`pixel_losses`; cached features are then refused.
         needs_clips: Whether the method, with its options, needs the clips as the backbone gives them; long videos are
             then not summarised unless asked.
@@ -47,6 +48,16 @@ class Method(nn.Module, ABC):
     @abstractmethod
     def predict(self, batch: Batch) -> ScoreDistribution:
         """Predict (B,) scores from features, clips and what was declared, never from the score. Deterministic."""
+
+    def pair_losses(self, pairs: Batch, weight: Tensor, noise: Tensor) -> dict[str, Tensor]:
+        """Return named scalar losses of P pairs of which one was said to be better: Thurstone's likelihood by default.
+
+        Args:
+            pairs: 2 P videos, which need no score: the better one of each pair, then the worse ones in the same order.
+            weight: (P,) of each pair, 1 on average.
+            noise: (P,) standard deviation of a judge's comparison, in units of the target.
+        """
+        return {"pairs": (weight * preference_nll(self.predict(pairs), noise)).mean()}
 
     def pixel_losses(self, pixels: Batch, embed: Callable[[Batch], Batch]) -> dict[str, Tensor]:
         """Return additional losses on changed pixels; called alongside :meth:`losses`, only if backbones are trained.

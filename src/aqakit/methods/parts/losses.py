@@ -6,8 +6,10 @@ gives NaN.
 
 from __future__ import annotations
 
+import math
 from typing import Literal, TypeVar
 
+import torch
 from torch import Tensor
 
 from aqakit.scores.distributions import Binned, LocationScale, Normal, ScoreDistribution
@@ -118,6 +120,32 @@ def soft_label_kl(
 def crps(distribution: ScoreDistribution, score: Tensor) -> Tensor:
     """Continuous ranked probability score, in score units; for points, the absolute error."""
     return distribution.crps(score)
+
+
+def preference_nll(answer: ScoreDistribution, noise: Tensor) -> Tensor:
+    """−log Φ((μ_b − μ_w) / √(σ_b² + σ_w² + τ²)), in nats: that the better one is preferred (Thurstone 1927).
+
+    The difference of two answers is taken for normal, with their means and standard deviations; a point has none.
+
+    Args:
+        answer: 2 P predictions: the better one of each pair, then the worse ones in the same order.
+        noise: (P,) τ, the standard deviation of a judge's comparison, in score units.
+
+    >>> import torch
+    >>> from aqakit.scores.distributions import Point
+    >>> preference_nll(Point(torch.tensor([3.0, 1.0])), torch.tensor([2.0])).exp()  # 1 / Φ(1)
+    tensor([1.1886])
+    """
+    (better, worse), (first, second) = answer.mean.chunk(2), answer.std.chunk(2)
+    spread = (first.square() + second.square() + noise.square()).sqrt()
+    return -_log_ndtr((better - worse) / spread)
+
+
+def _log_ndtr(z: Tensor) -> Tensor:
+    """Return log Φ(z), as torch.special.log_ndtr, which torch.vmap does not know."""
+    below, above = z.clamp(max=0) / math.sqrt(2), z.clamp(min=0) / math.sqrt(2)
+    tail = torch.special.erfcx(-below).log() - math.log(2) - below.square()
+    return torch.where(z > 0, torch.log1p(-torch.erfc(above) / 2), tail)
 
 
 def _log_soft_labels(score: Tensor, centres: Tensor, sigma: float) -> Tensor:

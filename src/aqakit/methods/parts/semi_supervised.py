@@ -78,6 +78,10 @@ class Wrapped(Method):
         """Return the pixel losses of the base."""
         return self.base.pixel_losses(pixels, lambda changed: self.seen(embed(changed)))
 
+    def pair_losses(self, pairs: Batch, weight: Tensor, noise: Tensor) -> dict[str, Tensor]:
+        """Return the losses of the base for pairs."""
+        return self.base.pair_losses(self.seen(pairs), weight, noise)
+
     def predict(self, batch: Batch) -> ScoreDistribution:
         """Return the base's prediction."""
         return self.base.predict(self.seen(batch))
