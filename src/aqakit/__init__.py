@@ -29,9 +29,12 @@ __version__ = "0.1.0"
 
 __all__ = ["AqakitError", "Run", "ScoreDistribution", "Table", "benchmark", "load", "train", "write_report"]
 
+_ROOMS = ("datasets", "evaluation", "explanation", "metrics", "recordings", "report", "scores", "training")
+
 __getattr__, _names = lazily(
     __name__,
-    {
+    {room: room for room in _ROOMS}
+    | {
         "Run": "training.run:Run",
         "ScoreDistribution": "scores.distributions:ScoreDistribution",
         "Table": "evaluation.benchmark:Table",

@@ -7,10 +7,11 @@ import pytest
 import scipy.stats
 from typer.testing import CliRunner
 
+from aqakit import datasets
 from aqakit.cli.app import app
 from aqakit.errors import DataError, OptionError
 from aqakit.evaluation import predictions
-from aqakit.evaluation.finished_run import evaluate_file, evaluate_run
+from aqakit.evaluation.finished_run import evaluate_file, evaluate_run, evaluate_test
 from aqakit.scores.distributions import Normal, Point, Quantiles
 from tests.training.test_run import make_manifest, train
 
@@ -110,3 +111,64 @@ def test_a_runs_own_predictions_get_the_row_of_the_run(tmp_path):
     ours = next(row for row in evaluate_run(run)[0] if (row["split"], row["intervals"]) == ("test", "as predicted"))
     for name in ("samples", "spearman", "low", "high", "mae", "relative_l2", "crps", "nll", "coverage_80", "risk_area"):
         assert theirs[name] == pytest.approx(ours[name], rel=1e-4), name
+
+
+def dives(tmp_path):
+    """A data set of 12 dives, the last 6 of which are test samples; one of these has no score."""
+    score = {k: "" if k == 8 else 50 + 3 * k for k in range(12)}
+    rows = [f"d{k},d{k}.mp4,{score[k]},event-{k % 3},{'test' if k > 5 else 'train'}" for k in score]
+    for k in score:
+        (tmp_path / f"d{k}.mp4").touch()
+    (tmp_path / "dives.csv").write_text("\n".join(["id,path,score,group,split", *rows]) + "\n")
+    return datasets.load("manifest", tmp_path / "dives.csv")
+
+
+GUESSES = [70.0, 69, 78, 84, 80]  # of d6, d7, d9, d10 and d11
+
+
+def outsiders(tmp_path, name):
+    ids = ["d6", "d7", "d9", "d10", "d11"]
+    if name == "a.npy":
+        np.save(tmp_path / name, GUESSES)
+    elif name == "a.txt":
+        (tmp_path / name).write_text("\n".join(map(str, GUESSES)) + "\n\n")
+    elif name == "shuffled.csv":
+        pairs = sorted(zip(ids, GUESSES), reverse=True)
+        (tmp_path / name).write_text("\n".join(["id,mean", *(f"{i},{g}" for i, g in pairs)]))
+    else:
+        (tmp_path / name).write_text("\n".join(["mean,std", *(f"{g},4" for g in GUESSES)]))
+    return tmp_path / name
+
+
+@pytest.mark.parametrize("name", ["a.npy", "a.txt", "shuffled.csv", "ordered.csv"])
+def test_an_outsiders_predictions_of_the_test_samples_need_no_true_scores(tmp_path, name):
+    (row,), _ = evaluate_test(outsiders(tmp_path, name), dives(tmp_path))
+    true = np.array([68.0, 71, 77, 80, 83])
+    assert row["spearman"] == pytest.approx(scipy.stats.spearmanr(true, GUESSES).statistic)
+    assert row["mae"] == pytest.approx(np.abs(true - GUESSES).mean())
+    assert np.isfinite(row["coverage_90"]) == (name == "ordered.csv")
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "fault"),
+    [
+        ("a.csv", "mean\n1\n2\n", "has 2 predictions, but the split has 5 test samples with a score"),
+        ("a.csv", "id,mean\nd6,1\nd7,2\nd9,3\nd10,4\n", "1 of 5 test samples have no row: d11"),
+        ("a.csv", "id,mean\nd6,1\nd7,2\nd9,3\nd10,4\nd11,5\nd0,6\n", "'d0' is not among the 5 test samples"),
+        ("a.csv", "id,score\nd6,1\n", "there is no column 'mean'"),
+        ("a.txt", "1\n2\nthree\n4\n5\n", r"a\.txt:3: 'three' is not a number"),
+        ("a.txt", "1\n2\nnan\n4\n5\n", "prediction 3 is nan, not a finite number|not a number"),
+    ],
+)
+def test_predictions_that_are_not_those_of_the_test_samples_are_refused(tmp_path, name, text, fault):
+    (tmp_path / name).write_text(text)
+    with pytest.raises(DataError, match=fault):
+        evaluate_test(tmp_path / name, dives(tmp_path))
+
+
+def test_an_array_of_another_shape_and_folds_are_refused(tmp_path):
+    np.save(tmp_path / "a.npy", np.zeros((5, 2)))
+    with pytest.raises(DataError, match=r"one number for each test sample"):
+        evaluate_test(tmp_path / "a.npy", dives(tmp_path))
+    with pytest.raises(OptionError, match=r"has 3 folds; give one CSV file with the columns id, true, mean and fold"):
+        evaluate_test(tmp_path / "a.npy", dives(tmp_path), "leave-one-group-out")

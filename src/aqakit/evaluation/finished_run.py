@@ -9,9 +9,11 @@ from typing import Any
 import numpy as np
 import torch
 
+from aqakit.datasets.parts.loading import Dataset
 from aqakit.datasets.parts.pairs import Pair
 from aqakit.errors import DataError, OptionError
 from aqakit.evaluation import order, predictions
+from aqakit.evaluation.predictions import Predictions
 from aqakit.metrics.accuracy import spearman, two_values
 from aqakit.metrics.bootstrap import Groups, bootstrap_interval, in_groups, resampled_units
 from aqakit.metrics.summary import evaluate, two_value_notes
@@ -87,9 +89,37 @@ def evaluate_file(file: Path, span: float | None = None) -> tuple[list[dict[str,
         DataError: the file has faults, or some part has fewer than two true scores.
         OptionError: the span is not above 0.
     """
+    return _evaluate(file, predictions.read(file), span)
+
+
+def evaluate_test(
+    file: Path, dataset: Dataset, protocol: str | None = None, span: float | None = None
+) -> tuple[list[dict[str, Any]], list[str]]:
+    """Evaluate predictions of a data set's test samples, by id or in their order; returns rows and notes.
+
+    Args:
+        file: a table of predictions, or an array or list of them.
+        dataset: the data set.
+        protocol: name of the splits; the first if None.
+        span: as in :func:`evaluate_file`.
+
+    Raises:
+        DataError: as :func:`evaluate_file`; or the predictions are not those of the test samples.
+        OptionError: there is no such protocol, or it has several folds.
+    """
+    folds = dataset.folds(protocol)
+    if len(folds) > 1:
+        raise OptionError(
+            f"{dataset.name}: {protocol or 'its protocol'} has {len(folds)} folds; give one CSV file with the columns "
+            "id, true, mean and fold, without --data"
+        )
+    known = {sample.id: sample for sample in dataset.samples}
+    return _evaluate(file, [predictions.of_test(file, [known[name] for name in folds[0].test])], span)
+
+
+def _evaluate(file: Path, parts: Sequence[Predictions], span: float | None) -> tuple[list[dict[str, Any]], list[str]]:
     if span is not None and not span > 0:
         raise OptionError(f"span {span:g}: highest minus lowest possible score must be above 0")
-    parts = predictions.read(file)
     if short := [p.part or "the file" for p in parts if len(p.ids) < 2]:
         raise DataError(f"{file}: {', '.join(short)} has one row with a true score; nothing can be ranked")
     true = np.concatenate([p.true for p in parts])

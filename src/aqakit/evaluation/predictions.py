@@ -5,6 +5,9 @@ quantiles named by their level (``q05``, ``q50``, ``q975``); with quantiles ``st
 ``split`` or ``fold``, each split or fold is evaluated separately. A column ``group`` (an athlete, a surgeon) says which
 samples share their errors; intervals then resample whole groups. Rows without a true score and other columns are
 ignored.
+
+Predictions of the test samples of a data set need neither true scores nor groups, nor ids if they are in the order of
+the split: :func:`of_test`. These may also be an array ``.npy`` (n,), or a text file ``.txt`` of one number a line.
 """
 
 from __future__ import annotations
@@ -19,10 +22,12 @@ import torch
 
 from aqakit.datasets.parts.sheet import Row, Sheet, listed
 from aqakit.errors import DataError
+from aqakit.recordings import arrays
 from aqakit.scores.distributions import Normal, Point, Quantiles, ScoreDistribution
 from aqakit.system import terminal
 from aqakit.system.numbers import number
-from aqakit.types import Floats
+from aqakit.system.text import decode
+from aqakit.types import Floats, Sample
 
 _NEEDED = ("id", "true", "mean")
 _ALIASES = {
@@ -63,7 +68,7 @@ def read(file: Path) -> list[Predictions]:
     sheet = Sheet.read(file, _ALIASES)
     levels = _levels(sheet)
     sheet.raise_errors()
-    names = [*_NEEDED[1:], *(levels or [name for name in ("std",) if name in sheet.columns])]
+    names = [*_NEEDED[1:], *(levels or _std(sheet))]
     part = next((name for name in ("split", "fold") if name in sheet.columns), "")
     judged = [row for row in sheet.rows if row.cells["true"]]
     numbers = [_numbers(sheet, row, names) for row in judged]
@@ -83,9 +88,73 @@ def read(file: Path) -> list[Predictions]:
     return found
 
 
-def _levels(sheet: Sheet) -> dict[str, float]:
+def of_test(file: Path, tested: Sequence[Sample]) -> Predictions:
+    """Read predictions of test samples: by id, or in their order where there are no ids.
+
+    Raises:
+        DataError: as :func:`read`; or the ids, or their number, are not those of the samples that have a score.
+    """
+    judged = [sample for sample in tested if sample.score is not None]
+    ids = [sample.id for sample in judged]
+    true, groups = np.array([sample.score for sample in judged], float), [sample.group for sample in judged]
+    if file.suffix in (".npy", ".txt"):
+        found: ScoreDistribution = Point(torch.from_numpy(_one_column(file)))
+    else:
+        sheet = Sheet.read(file, {name: aliases for name, aliases in _ALIASES.items() if name != "true"})
+        levels = _levels(sheet, ("mean",))
+        sheet.raise_errors()
+        numbers = [_numbers(sheet, row, ["mean", *(levels or _std(sheet))], first=1) for row in sheet.rows]
+        rows = sheet.rows
+        if "id" in sheet.columns:
+            _check_ids(sheet, rows, "")
+            line = {row.cells["id"]: k for k, row in enumerate(rows)}
+            for row in rows:
+                if row.cells["id"] not in ids:
+                    sheet.add_error(row.line, f"{row.cells['id']!r} is not among the {len(ids)} test samples")
+            if missing := [name for name in ids if name not in line]:
+                sheet.add_error(1, f"{len(missing)} of {len(ids)} test samples have no row: {listed(missing[:5])}")
+            sheet.raise_errors()
+            numbers = [numbers[line[name]] for name in ids]
+        sheet.raise_errors()
+        found = _distribution(np.array(numbers).reshape(len(numbers), -1), levels)
+    if len(found.mean) != len(ids):
+        raise DataError(
+            f"{file}: has {len(found.mean)} predictions, but the split has {len(ids)} test samples with a score"
+        )
+    return Predictions("test", ids, true, found, groups)
+
+
+def _one_column(file: Path) -> Floats:
+    """Read (n,) numbers of an array, or of a text file of one number a line."""
+    if file.suffix == ".npy":
+        array = arrays.numpy_array(file, "")
+        if array.ndim == 2 and array.shape[1] == 1:
+            array = array[:, 0]
+        if array.ndim != 1 or not np.issubdtype(array.dtype, np.number):
+            raise DataError(f"{file}: should be one number for each test sample, (n,), not {array.shape} {array.dtype}")
+        values = array.astype(np.float64)
+    else:
+        lines = enumerate(decode(file.read_bytes())[0].splitlines(), start=1)
+        values = np.array([_line(file, k, text) for k, text in lines if text.strip()])
+    if len(wrong := np.flatnonzero(~np.isfinite(values))):
+        raise DataError(f"{file}: prediction {wrong[0] + 1} is {values[wrong[0]]}, not a finite number")
+    return values
+
+
+def _line(file: Path, k: int, text: str) -> float:
+    try:
+        return number(text.strip())
+    except ValueError:
+        raise DataError(f"{file}:{k}: {text.strip()!r} is not a number; write one prediction a line") from None
+
+
+def _std(sheet: Sheet) -> list[str]:
+    return [name for name in ("std",) if name in sheet.columns]
+
+
+def _levels(sheet: Sheet, needed: Sequence[str] = _NEEDED) -> dict[str, float]:
     """Return the quantile columns and their levels, in increasing order."""
-    for name in _NEEDED:
+    for name in needed:
         if name not in sheet.columns:
             sheet.add_error(1, f"there is no column {name!r}; the columns are: {listed(sheet.columns)}")
     matched = {name: _QUANTILE.fullmatch(name) for name in sheet.columns}
@@ -102,8 +171,8 @@ def _levels(sheet: Sheet) -> dict[str, float]:
     return dict(sorted(levels.items(), key=lambda item: item[1]))
 
 
-def _numbers(sheet: Sheet, row: Row, names: Sequence[str]) -> list[float]:
-    """Return the cells of the named columns as numbers; the first two are the true score and the mean."""
+def _numbers(sheet: Sheet, row: Row, names: Sequence[str], first: int = 2) -> list[float]:
+    """Return the cells of the named columns as numbers; quantiles follow the ``first`` ones, true score and mean."""
     for name in names:
         if not row.cells[name]:
             sheet.add_error(row.line, f"{name} is empty")
@@ -111,7 +180,7 @@ def _numbers(sheet: Sheet, row: Row, names: Sequence[str]) -> list[float]:
     known = [np.nan if value is None else value for value in values]
     if "std" in names and known[-1] < 0:
         sheet.add_error(row.line, f"std {known[-1]:g} is negative")
-    if "std" not in names and bool((np.diff(known[2:]) < 0).any()):
+    if "std" not in names and bool((np.diff(known[first:]) < 0).any()):
         sheet.add_error(row.line, "a quantile is below that of a lower level")
     return known
 
