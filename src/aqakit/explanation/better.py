@@ -27,7 +27,7 @@ FEWEST = 8
 BEST = 0.1
 """Share of the training recordings, the best ones, that show what is noise; they have the fewest faults."""
 
-QUIET = 0.8
+QUIET = 0.9
 """Share of the best of which nothing is said."""
 
 LEAST = 0.05

@@ -13,7 +13,7 @@ for what a group has not added yet; their 10 % and 90 % quantiles are the range 
 
 *Noise* is how the same values come out for the best tenth of the training recordings. A group is worth a sentence if
 its cost is more than a multiple of the spread of its values there, and of that of all groups together. The multiple is
-such that 80 % of the best have no group beyond it (they have faults too). The measure that is named must also be
+such that 90 % of the best have no group beyond it (they have faults too). The measure that is named must also be
 outside the range.
 """
 
