@@ -17,6 +17,7 @@ from aqakit.methods import (
     end_to_end_ranking,
     mscadc,
     musdl,
+    raan,
     regression,
     tsn,
     usdl,
@@ -241,6 +242,34 @@ def test_end_to_end_ranking(data: Batch) -> None:
     pairs = [(i, j) for i in range(len(true)) for j in range(len(true)) if true[i] > true[j]]
     hinge = np.mean([max(0.0, 0.1 - (wanted[i] - wanted[j]) / QUARTER) for i, j in pairs])
     agree(method.losses(data)["ranking"], hinge, WITHIN)
+
+
+def test_raan(data: Batch) -> None:
+    """Attention to pros and cons; hinges on every pair: leads of branches, of filters, and of pros over cons."""
+    method, state = at_random(raan.build(FEATURES, LABELS, attention_width=8))
+    true, (n, k) = array(data.score), (len(data), 3)
+    said, overlap = {name: np.zeros((n, k)) for name in ("pros", "cons")}, np.zeros(n)
+    plain = 2 * np.tanh(linear(means(data), state, "plain")[:, 0])
+    for row, video in enumerate(of(data)):
+        for name, scores in said.items():
+            filters = [f"branches.{name}.filters.{f}" for f in range(k)]
+            hidden = [relu(linear(video, state, f"{one}.0")) for one in filters]
+            a = np.array([softmax(linear(h, state, f"{one}.2")[:, 0]) for h, one in zip(hidden, filters)])
+            scores[row] = 2 * np.tanh(linear(a @ video, state, f"branches.{name}.score")[:, 0])
+            overlap[row] += np.sqrt(((a @ a.T - np.eye(k)) ** 2).sum())
+    pros, cons = said["pros"], said["cons"]
+    agree(method.predict(data).mean, CENTRE + QUARTER * (pros.mean(1) + cons.mean(1)) / 2, WITHIN)
+    wanted = dict.fromkeys(("ranking", "diversity", "disparity", "rank_aware"), 0.0)
+    pairs = [(i, j) for i in range(n) for j in range(n) if true[i] > true[j]]
+    for i, j in pairs:
+        lead = plain[i] - plain[j]
+        leads = [pros[i].mean() - pros[j].mean(), cons[i].mean() - cons[j].mean(), lead]
+        wanted["ranking"] += sum(max(0.0, 1 - one) for one in leads)
+        wanted["diversity"] += 0.1 * (overlap[i] + overlap[j])
+        wanted["disparity"] += sum(max(0.0, 0.05 - ((one[i] - one[j]).min() - lead)) for one in (pros, cons))
+        wanted["rank_aware"] += max(0.0, 0.15 - ((pros[i] - cons[j]).min() - lead))
+    for name, loss in method.losses(data).items():
+        agree(loss, wanted[name] / len(pairs), WITHIN)
 
 
 def test_c3d_lstm(data: Batch) -> None:
