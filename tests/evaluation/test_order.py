@@ -11,10 +11,11 @@ from typer.testing import CliRunner
 import aqakit
 from aqakit.cli.app import app
 from aqakit.datasets.parts.pairs import Pair
-from aqakit.errors import OptionError
+from aqakit.errors import OptionError, RunError
 from aqakit.evaluation import order
 from aqakit.evaluation.benchmark import benchmark
 from aqakit.evaluation.finished_run import evaluate_run
+from aqakit.report.write import write_report
 from tests.releases import write_skill_pairs
 from tests.training.test_comparisons import ordered, without_scores, write_pairs
 from tests.training.test_run import BACKBONE, make_manifest
@@ -90,6 +91,8 @@ def test_data_without_a_score_are_benchmarked_by_pairs(folder):
     shares = [order.of_run(run, run.pairs)["test"].share for run in runs]
     assert svr["in_order"] == pytest.approx(np.mean(shares))  # both folds have three pairs
     assert order.NOTE in table.notes
+    with pytest.raises(RunError, match="has no test scores in its own units"):
+        write_report([runs[0].folder], folder / "report.html")
     with pytest.raises(OptionError, match="rule best-test looks at test scores, and tie_tie has none"):
         benchmark("skill_pairs", task="tie_tie", rules=["best-test"], **given)
 

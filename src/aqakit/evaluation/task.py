@@ -93,7 +93,10 @@ class TaskBenchmark:
         """Test samples given as known to be right, by person; none unless people are calibrated."""
         if not self.calibrate:
             return {}
-        top = max(s.score for s in self.prepared.subset(fold.train).samples if s.score is not None)
+        known = [s.score for s in self.prepared.subset(fold.train).samples if s.score is not None]
+        if not known:
+            raise OptionError(f"calibrate_person needs scores, and {self.task} has none")
+        top = max(known)
         return person.known_right(self.prepared.subset(fold.test).samples, top, self.calibrate)
 
     def _not_judged(self, fold: Split) -> set[str]:

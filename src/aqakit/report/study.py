@@ -147,13 +147,22 @@ def _open(folders: Sequence[Path]) -> tuple[list[Run], list[str]]:
                 raise
             notes.append(f"Left out: {error}.")
             continue
-        if "test" in run.splits():
-            runs.append(run)
+        if why := _unfit(run):
+            notes.append(f"Left out: {folder} {why}.")
         else:
-            notes.append(f"Left out: {folder} was trained on every scored sample, so it has no test samples.")
+            runs.append(run)
     if not runs:
         raise RunError(" ".join(notes) or "no run was given")
     return runs, notes
+
+
+def _unfit(run: Run) -> str:
+    """Why a report cannot compare a run with others by its errors; empty if it can."""
+    if "test" not in run.splits():
+        return "was trained on every scored sample, so it has no test samples"
+    if run.rated or np.isnan(run.truth("test")).any():
+        return "has no test scores in its own units; aqakit evaluate judges it by pairs"
+    return ""
 
 
 def _below(folder: Path) -> list[Path]:
