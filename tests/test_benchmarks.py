@@ -19,7 +19,7 @@ from tests.releases import write_kimore_tables, write_ui_prmd
 SCRIPTS = Path(__file__).parents[1] / "benchmarks"
 ELSEWHERE = {"familiarity"}  # by tests of what it measures
 TESTED = {"defaults", "exercises", "explanation", "extraction", "heads", "pose", "pose_estimator", "startup"}
-TESTED |= {"finetune", "semi_supervised_step", "video_memory", "words", *ELSEWHERE}
+TESTED |= {"finetune", "larger_than_memory", "semi_supervised_step", "video_memory", "words", *ELSEWHERE}
 
 
 def load(name: str) -> ModuleType:
@@ -103,6 +103,14 @@ def test_heads(run):
     printed, rows = run(load("heads"), "--videos", 40, "--clips", 2, "--width", 16, "--members", 3, "--epochs", 3)
     assert [row["loop"] for row in rows] == ["by hand", "by hand, fused optimiser", "one member", "3 members"]
     assert all(row["s/epoch"] > 0 for row in rows)
+    assert "40 videos" in printed
+
+
+@pytest.mark.slow
+def test_larger_than_memory(run):
+    printed, rows = run(load("larger_than_memory"), "--videos", 40, "--clips", 2, "--width", 16, "--epochs", 2)
+    assert [row["features"] for row in rows] == ["in memory", "in a file"]
+    assert all(row["s/epoch"] > 0 and row["peak MiB"] > 0 for row in rows)
     assert "40 videos" in printed
 
 

@@ -7,7 +7,7 @@ J the number of judges and L the number of tokens of the longest caption.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, ClassVar, Literal, NamedTuple, Self
@@ -169,6 +169,24 @@ class Stream:
     features: Tensor
     clips: Tensor
 
+    @property
+    def shape(self) -> torch.Size:
+        """Shape (B, N, *F) of the features, which need not be in memory."""
+        return self.features.shape
+
+    @property
+    def counts(self) -> Tensor:
+        """(B,) clips of each video."""
+        return self.clips.sum(1)
+
+    def read(self) -> Stream:
+        """Return the stream in memory."""
+        return self
+
+    def videos(self) -> Iterator[Tensor]:
+        """Yield the features (N_i, *F) of each video."""
+        return (video[clips] for video, clips in zip(self.features, self.clips, strict=True))
+
     def select(self, index: Tensor) -> Stream:
         """Return the rows of ``index`` (b,), without the clips that are padding in all of them."""
         clips = self.clips[index]  # (b, N)
@@ -281,14 +299,15 @@ class Batch:
             **{n: rows(getattr(self, n)) for n in self.ROWS},
         )
 
+    def read(self) -> Batch:
+        """Return the batch with its features in memory."""
+        return self.replace(streams={n: s.read() for n, s in self.streams.items()})
+
     @staticmethod
     def cat(batches: Sequence[Batch]) -> Batch:
         """Concatenate batches that have the same streams and labels."""
         first = batches[0]
-        videos = {
-            n: [f[c] for b in batches for f, c in zip(b.streams[n].features, b.streams[n].clips, strict=True)]
-            for n in first.streams
-        }
+        videos = {n: [video for b in batches for video in b.streams[n].videos()] for n in first.streams}
         return Batch(
             streams={n: Stream.stack(v) for n, v in videos.items()},
             attributes={n: torch.cat([b.attributes[n] for b in batches]) for n in first.attributes},

@@ -171,7 +171,7 @@ def _add(
     said = two_value_notes(bench.judge.values)
     if bench.summarised:
         said = [*said, long_videos.note(f"long videos ({', '.join(bench.summarised)})")]
-    return [*(f"{bench.task}: {note}" for note in said), *found]
+    return [*(f"{bench.task}: {note}" for note in [*said, *bench.notes]), *found]
 
 
 def _same_columns(rows: Sequence[dict[str, Any]]) -> None:

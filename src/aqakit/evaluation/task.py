@@ -50,6 +50,7 @@ class TaskBenchmark:
         draws: resampled Spearman of each method with an honest rule, and of each floor.
         runs: run folders of each method.
         summarised: methods of which a run summarised long videos without being told to.
+        notes: what else a reader must know.
     """
 
     prepared: PreparedData
@@ -61,6 +62,7 @@ class TaskBenchmark:
     draws: dict[str, Floats] = field(default_factory=dict)
     runs: dict[str, list[Path]] = field(default_factory=dict)
     summarised: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
 
     @property
     def dataset(self) -> Dataset:
@@ -155,7 +157,9 @@ class TaskBenchmark:
     def floors(self, recipe: Recipe | None) -> list[dict[str, Any]]:
         """Return one row for each floor that can be computed, fitted on the samples that the methods are trained on."""
         source = self._read(recipe).source
-        features = source.all_rows if isinstance(source, CachedFeatures) else None
+        features = source.all_rows if isinstance(source, CachedFeatures) and source.in_memory else None
+        if isinstance(source, CachedFeatures) and not source.in_memory:
+            self.notes.append("no floor learns from features, since they do not fit in memory")
         lengths = np.array(self.prepared.lengths, dtype=float)
         inputs = floors.Inputs.of(features, source.samples, lengths, self.dataset.labels.rule)
         seeds = self.seeds if recipe and (recipe.labels or recipe.validation) else range(1)

@@ -8,7 +8,7 @@ features computed differently are never used by mistake.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import astuple, dataclass, field
 from functools import partial
@@ -96,7 +96,8 @@ class Extraction:
     """Features of many samples.
 
     Attributes:
-        streams: for each backbone, features (N_i, *F) of every sample that could be read by all of them.
+        streams: for each backbone, features (N_i, *F) of every sample that could be read by all of them, unless they
+            were kept elsewhere.
         samples: those samples, in the same order.
         lengths: number of frames of each recording, as the first backbone reads it.
         contents: hashes of what the backbones read of each sample.
@@ -121,7 +122,11 @@ class Extraction:
 
 
 def extract(
-    samples: Sequence[Sample], backbones: Mapping[str, Backbone], cache: Path | None, engine: Engine | None = None
+    samples: Sequence[Sample],
+    backbones: Mapping[str, Backbone],
+    cache: Path | None,
+    engine: Engine | None = None,
+    keep: Callable[[str, Tensor], None] | None = None,
 ) -> Extraction:
     """Extract features of every sample with every backbone; unreadable samples are listed in ``failures``.
 
@@ -130,14 +135,16 @@ def extract(
         backbones: backbones by stream name.
         cache: folder of the cache, or None for no caching.
         engine: runs the networks; if None, PyTorch in float32.
+        keep: called with the name of the backbone and the features of each sample; if None, they stay in the result.
     """
     done = Extraction({name: [] for name in backbones})
+    keep = keep or (lambda name, features: done.streams[name].append(features))
     for sample, found in iter_features(samples, backbones, cache, engine):
         if isinstance(found, AqakitError):
             done.failures[sample.id] = str(found)
             continue
         for name, clips in found.items():
-            done.streams[name].append(clips.features)
+            keep(name, clips.features)
         done.add(sample, next(iter(found.values())).length, list(found.values()))
     return done
 

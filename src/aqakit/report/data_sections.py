@@ -87,7 +87,8 @@ def _changed(result: TaskResult, samples: Mapping[str, Sample]) -> Iterator[str]
 def _floors(result: TaskResult, prepared: PreparedData) -> Iterator[MethodResult]:
     """Yield the floors on the folds of the runs, fitted on the samples that the runs were trained on."""
     samples = list(prepared.source.samples)
-    features = prepared.source.all_rows if isinstance(prepared.source, CachedFeatures) else None
+    source = prepared.source
+    features = source.all_rows if isinstance(source, CachedFeatures) and source.in_memory else None
     lengths = np.array(prepared.lengths, dtype=float)
     inputs = floors.Inputs.of(features, samples, lengths, prepared.dataset.labels.rule)
     judged = {(f.fold, f.seed if _differs(f) else 0): f for m in result.methods for f in m.folds}

@@ -25,7 +25,7 @@ def atomic_path(file: Path) -> Iterator[Path]:
     Raises:
         OSError: the file cannot be written, for example because the disk is full; the error names ``file``.
     """
-    temporary = file.with_name(f".{file.name}.{_host()}.{os.getpid()}-{secrets.token_hex(4)}")
+    temporary = temporary_path(file)
     try:
         temporary.touch()
         mode = temporary.stat().st_mode & 0o777  # as the umask wants it; some libraries make files for their owner only
@@ -39,6 +39,11 @@ def atomic_path(file: Path) -> Iterator[Path]:
     finally:
         with suppress(OSError):
             temporary.unlink(missing_ok=True)
+
+
+def temporary_path(file: Path) -> Path:
+    """Return a new name beside ``file``, which :func:`sweep` knows."""
+    return file.with_name(f".{file.name}.{_host()}.{os.getpid()}-{secrets.token_hex(4)}")
 
 
 def sweep(folder: Path, pattern: str = ".*") -> None:

@@ -7,7 +7,7 @@ target of the run is.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Literal, cast
 
@@ -22,6 +22,7 @@ from aqakit.methods.parts.pooling import concatenate, standardised
 from aqakit.scores.distributions import ScoreDistribution
 from aqakit.system import configuration
 from aqakit.training.comparisons import PairBatch
+from aqakit.training.moments import Moments
 from aqakit.types import Batch, Description, FeatureSpec, LabelSpec, Sample, Stream
 
 Target = Literal["score", "total"]
@@ -67,8 +68,8 @@ class Assessor(nn.Module):
         """Let the method start at mean and spread of its target, from labelled training samples."""
         self.method.start(train.replace(score=train.score / train.difficulty) if self.target == "total" else train)
 
-    def fit_scaling(self, train: Batch) -> None:
-        """Fit mean and standard deviation of the standardised streams, on training features only."""
+    def fit_scaling(self, train: Iterable[Batch]) -> None:
+        """Fit mean and standard deviation of the standardised streams, on all training features and no others."""
         self.scaling.fit(train)
 
     def remember(self, train: Batch) -> None:
@@ -161,13 +162,15 @@ class Standardise(nn.Module):
             self.register_buffer(f"{name}_mean", torch.zeros(shape))
             self.register_buffer(f"{name}_spread", torch.ones(shape))
 
-    def fit(self, train: Batch) -> None:
-        """Fit mean and standard deviation on the clips that are not padding."""
-        for name in self.names:
-            stream = train.streams[name]
-            clips = stream.shown()  # (n, *F)
-            spread = clips.std(0, correction=0)
-            getattr(self, f"{name}_mean").copy_(clips.mean(0))
+    def fit(self, train: Iterable[Batch]) -> None:
+        """Fit mean and standard deviation on the clips that are not padding, in one pass over some videos at a time."""
+        moments = {name: Moments() for name in self.names}
+        for batch in train:
+            for name, found in moments.items():
+                found.add(batch.streams[name].shown())
+        for name, found in moments.items():
+            spread = found.spread()
+            getattr(self, f"{name}_mean").copy_(found.mean)
             # a constant channel carries no information: it becomes zero, not infinite
             getattr(self, f"{name}_spread").copy_(torch.where(spread > 1e-8, spread, torch.inf))
 

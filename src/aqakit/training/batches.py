@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from aqakit.datasets.parts.partial_labels import without_labels
-from aqakit.features.extract import Extraction
+from aqakit.features.packed import PackedStream, Videos
 from aqakit.methods.parts.pooling import summarise
 from aqakit.system.prefetch import read_ahead
 from aqakit.training.collating import collate
@@ -36,7 +36,14 @@ class BatchSource(Protocol):
     def ahead(self) -> int:
         """How many batches are worth reading in advance; 0 if reading takes no time."""
 
+    @property
+    def all_rows(self) -> Batch:
+        """All samples as one batch; features in a file are read when they are asked for, if they fit in memory."""
+
     def __len__(self) -> int: ...
+
+    def labels_of(self, index: Tensor) -> Batch:
+        """Return the labels of the samples of ``index`` (b,), as a batch without streams."""
 
     def batch(self, index: Tensor, generator: torch.Generator | None = None) -> Batch:
         """Return the samples of ``index`` (b,); with a generator, augmented at random."""
@@ -55,39 +62,51 @@ class BatchSource(Protocol):
 
 
 class CachedFeatures:
-    """Features in memory: every batch is a selection of the rows of one large batch.
+    """Features in memory, or in one file: every batch is a selection of the rows of one large batch.
 
     Args:
         samples: n samples.
-        pool: features and labels, in memory once for all subsets.
+        pool: features and labels, held once for all subsets.
         rows: (n,) the row of each sample in ``pool``; without it, the n samples are the rows.
-    """
 
-    ahead = 0
+    Attributes:
+        in_memory: whether no feature is in a file.
+    """
 
     def __init__(self, samples: Sequence[Sample], pool: Batch, rows: Tensor | None = None) -> None:
         self.samples, self.pool = samples, pool
         self.rows = torch.arange(len(samples)) if rows is None else rows
         self.complete = bool(pool.labelled[self.rows].all())
+        self.in_memory = not any(isinstance(stream, PackedStream) for stream in pool.streams.values())
         self._summaries: dict[int, CachedFeatures] = {}
 
     def __len__(self) -> int:
         return len(self.samples)
 
     @property
+    def ahead(self) -> int:
+        """How many batches are read in advance: one, if they are in a file."""
+        return 0 if self.in_memory else 1
+
+    @property
     def at_once(self) -> int:
         """How many samples to predict at once, by their size."""
-        numbers = sum(stream.features[0].numel() for stream in self.pool.streams.values()) if len(self.pool) else 0
+        numbers = sum(math.prod(stream.shape[1:]) for stream in self.pool.streams.values())
         return max(_VIDEOS_AT_ONCE, _NUMBERS_AT_ONCE // max(1, numbers))
 
     @property
     def all_rows(self) -> Batch:
-        """All samples as one batch."""
-        return self.batch(torch.arange(len(self)))
+        """All samples as one batch; features in a file are read when they are asked for, if they fit in memory."""
+        return self.pool.select(self.rows).replace(complete=self.complete)
+
+    def labels_of(self, index: Tensor) -> Batch:
+        """Return the labels of the samples of ``index`` (b,), as a batch without streams."""
+        return self.pool.replace(streams={}).select(self.rows[index]).replace(complete=self.complete)
 
     def batch(self, index: Tensor, generator: torch.Generator | None = None) -> Batch:
         """Return the samples of ``index`` (b,); cached features are never augmented."""
-        return self.pool.select(self.rows[index]).replace(complete=self.complete)
+        found = self.pool.select(self.rows[index]).replace(complete=self.complete)
+        return found if self.in_memory else found.read()
 
     def prepare(self, index: Tensor, generator: torch.Generator | None = None) -> Callable[[], Batch]:
         """Return the function that selects the samples of ``index`` (b,)."""
@@ -104,7 +123,7 @@ class CachedFeatures:
         return CachedFeatures(self.samples, collate(self.samples, labels, streams))
 
     def with_scores(self, score: Mapping[str, float]) -> CachedFeatures:
-        """Return the same samples with other scores, by id; the features stay in memory once."""
+        """Return the same samples with other scores, by id; the features are held once."""
         samples, pool = rescored(self.samples, score), self.pool.score.clone()
         pool[self.rows] = _scores(samples)
         return CachedFeatures(samples, self.pool.replace(score=pool), self.rows)
@@ -113,17 +132,13 @@ class CachedFeatures:
         """Return the same samples, each summarised in that many windows; worked out once, for all runs on them."""
         if windows not in self._summaries:
             rows = self.all_rows
-            videos = {
-                name: [video[clips] for video, clips in zip(s.features, s.clips, strict=True)]
-                for name, s in rows.streams.items()
-            }
-            found = {name: stack(one, windows) for name, one in videos.items()}
+            found = {name: _summarised(stream, windows) for name, stream in rows.streams.items()}
             self._summaries[windows] = CachedFeatures(self.samples, rows.replace(streams=found))
         return self._summaries[windows]
 
 
 def share_memory(sources: Sequence[BatchSource]) -> bool:
-    """Whether all are labelled rows of the same features in memory, so that :func:`joint_batch` can read them."""
+    """Whether all are labelled rows of the same features, so that :func:`joint_batch` can read them."""
     first = sources[0]
     return isinstance(first, CachedFeatures) and all(
         isinstance(one, CachedFeatures) and one.pool.streams is first.pool.streams and one.complete for one in sources
@@ -134,7 +149,8 @@ def joint_batch(sources: Sequence[CachedFeatures], indices: Sequence[Tensor]) ->
     """Return the samples of each index (b,) from its source, those of the first source first."""
     rows = [source.rows[index] for source, index in zip(sources, indices, strict=True)]
     score = torch.cat([source.pool.score[own] for source, own in zip(sources, rows, strict=True)])
-    return sources[0].pool.select(torch.cat(rows)).replace(complete=True, score=score)
+    found = sources[0].pool.select(torch.cat(rows)).replace(complete=True, score=score)
+    return found if sources[0].in_memory else found.read()
 
 
 class PartlyLabelled:
@@ -160,8 +176,17 @@ class PartlyLabelled:
         """That of the source."""
         return self.source.ahead
 
+    @property
+    def all_rows(self) -> Batch:
+        """That of the source, without the hidden labels."""
+        return self.source.all_rows.unlabelled(~self.known)
+
     def __len__(self) -> int:
         return len(self.source)
+
+    def labels_of(self, index: Tensor) -> Batch:
+        """Return the labels of the samples of ``index`` (b,) without the hidden ones."""
+        return self.source.labels_of(index).unlabelled(~self.known[index])
 
     def batch(self, index: Tensor, generator: torch.Generator | None = None) -> Batch:
         """Return a batch of the source without the hidden labels."""
@@ -195,13 +220,19 @@ def read_batches(
 
     What is random is drawn here, in order: batches do not depend on how far the threads are.
     """
-    reads = (source.prepare(index, generator) for index in indices)
-    if not source.ahead:
+    return in_advance((source.prepare(index, generator) for index in indices), source.ahead, device)
+
+
+def in_advance(
+    reads: Iterable[Callable[[], Batch]], ahead: int, device: torch.device | str
+) -> Generator[Batch, None, None]:
+    """Yield what is read, on a device, while threads read the next ``ahead`` batches."""
+    if not ahead:
         for read in reads:
             yield read().to(device)
         return
     pin = torch.device(device).type == "cuda"
-    with closing(read_ahead((partial(_once, one, pin) for one in reads), threads=source.ahead, depth=1)) as opened:
+    with closing(read_ahead((partial(_once, one, pin) for one in reads), threads=ahead, depth=1)) as opened:
         for batch in opened:
             yield next(batch).to(device)
 
@@ -230,12 +261,25 @@ def _scores(samples: Sequence[Sample]) -> Tensor:
     return torch.tensor([math.nan if s.score is None else s.score for s in samples])
 
 
-def cached_features(extraction: Extraction, labels: LabelSpec, windows: int = 0) -> CachedFeatures:
-    """Collate the readable samples of an extraction; if ``windows`` > 0, each is summarised in that many windows."""
-    streams = {name: stack(videos, windows) for name, videos in extraction.streams.items()}
-    return CachedFeatures(extraction.samples, collate(extraction.samples, labels, streams))
+def cached_features(samples: Sequence[Sample], labels: LabelSpec, videos: Mapping[str, Videos]) -> CachedFeatures:
+    """Collate samples with the features that were collected of each stream."""
+    return CachedFeatures(samples, collate(samples, labels, {name: one.stream() for name, one in videos.items()}))
 
 
-def stack(videos: Sequence[Tensor], windows: int) -> Stream:
+def summary(windows: int) -> Callable[[Tensor], Tensor]:
+    """Return what summarises the features (N, *F) of a video in that many windows; 0 to leave them as they are."""
+    return partial(summarise, windows=windows) if windows else lambda video: video
+
+
+def stack(videos: Iterable[Tensor], windows: int) -> Stream:
     """Stack features (N_i, *F) of several videos into one stream; if ``windows`` > 0, summarise each video first."""
-    return Stream.stack([summarise(video, windows) for video in videos] if windows else videos)
+    return Stream.stack([summary(windows)(video) for video in videos])
+
+
+def _summarised(stream: Stream, windows: int) -> Stream:
+    if not isinstance(stream, PackedStream):
+        return stack(stream.videos(), windows)
+    found = stream.like(summary(windows))
+    for video in stream.videos():
+        found.append(video)
+    return found.stream()

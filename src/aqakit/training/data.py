@@ -20,7 +20,7 @@ from aqakit.datasets.parts.pairs import among
 from aqakit.datasets.parts.partial_labels import choose_labelled, without_column, without_labels
 from aqakit.datasets.parts.splits import train_validation_split
 from aqakit.errors import DataError, OptionError
-from aqakit.features import extract, keys
+from aqakit.features import extract, keys, packed
 from aqakit.features.engines import Engine
 from aqakit.features.extract import Extraction
 from aqakit.system.files import default_cache, user_path
@@ -216,9 +216,12 @@ def _cached(
         raise OptionError("--summarise works on vectors, and a backbone outputs maps; omit --summarise")
     if recipe.shift or recipe.flip or recipe.jitter:
         raise OptionError("shift, flip and jitter augment pixels; give --finetune, or omit them")
-    done = extract.extract(dataset.samples, backbones, cache, engine)
+    videos = packed.collected(backbones, cache, batches.summary(recipe.windows))
+    done = extract.extract(
+        dataset.samples, backbones, cache, engine, keep=lambda name, features: videos[name].append(features)
+    )
     _check_any(dataset, done)
-    return batches.cached_features(done, dataset.labels, recipe.windows), done
+    return batches.cached_features(done.samples, dataset.labels, videos), done
 
 
 def _live(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import closing
+from functools import partial
 from typing import cast
 
 import torch
@@ -13,7 +14,15 @@ from torch import Tensor, nn
 from aqakit.errors import RunError
 from aqakit.system import distributed, processes
 from aqakit.training.assessor import Assessor, Losses
-from aqakit.training.batches import BatchSource, CachedFeatures, has_score, joint_batch, read_batches, share_memory
+from aqakit.training.batches import (
+    BatchSource,
+    CachedFeatures,
+    has_score,
+    in_advance,
+    joint_batch,
+    read_batches,
+    share_memory,
+)
 from aqakit.training.comparisons import PairBatch, PairRows
 from aqakit.training.optimizer import make_optimizer
 from aqakit.training.settings import Settings
@@ -90,11 +99,16 @@ def _read(
     """Yield rows and pairs of each step, on the device, and the weight of the rows' mean in the mean over processes."""
     if isinstance(state.losses, Stacked):
         sources = [cast(CachedFeatures, member.train) for member in state.members]
-        for indices, chosen in zip(batches, told, strict=True):
-            pairs = None
-            if chosen:
-                pairs = PairBatch.of(joint_batch(sources, [one.videos for one in chosen]).to(device), chosen)
-            yield joint_batch(sources, indices).to(device), pairs, 1.0
+        wanted = (
+            rows
+            for indices, chosen in zip(batches, told, strict=True)
+            for rows in (indices, [pairs.videos for pairs in chosen])[: 2 if chosen else 1]
+        )
+        reads = (partial(joint_batch, sources, rows) for rows in wanted)
+        with closing(in_advance(reads, sources[0].ahead, device)) as read:
+            for chosen in told:
+                batch = next(read)
+                yield batch, PairBatch.of(next(read), chosen) if chosen else None, 1.0
         return
     parts, weights = zip(*(distributed.shard(indices[0]) for indices in batches), strict=True)
     own = [[pairs.select(slice(processes.rank(), None, processes.size())) for pairs in chosen] for chosen in told]

@@ -80,6 +80,15 @@ class LivePixels:
         known = torch.tensor([math.nan if s.score is None else s.score for s in samples])
         return self._like(samples, self.labels.replace(score=known))
 
+    def labels_of(self, index: Tensor) -> Batch:
+        """Return the labels of the samples of ``index`` (b,), as a batch without streams."""
+        return self.labels.select(index)
+
+    @property
+    def all_rows(self) -> Batch:
+        """All samples as one batch of pixels."""
+        return self.batch(torch.arange(len(self)))
+
     def _like(self, samples: Sequence[Sample], labels: Batch) -> LivePixels:
         more: dict[str, Any] = {"shift": self.shift, "flip": self.flip, "jitter": self.jitter, "memory": self.memory}
         return LivePixels(samples, labels, self.backbones, self.cache, **more)

@@ -50,7 +50,7 @@ def typical_clips(source: BatchSource) -> float:
     """Median number of clips of the videos, in the stream where they have most; 0 without cached features."""
     if not isinstance(source, CachedFeatures) or not len(source):
         return 0
-    counts = [stream.clips[source.rows].sum(1).tolist() for stream in source.pool.streams.values()]
+    counts = [stream.counts[source.rows].tolist() for stream in source.pool.streams.values()]
     return max(map(statistics.median, counts), default=0)
 
 
@@ -59,7 +59,7 @@ def _can_be_summarised(recipe: Recipe, prepared: PreparedData) -> bool:
     if not isinstance(prepared.source, CachedFeatures):
         return False
     streams = prepared.source.pool.streams.items()
-    shapes = {name: tuple(stream.features.shape[2:]) for name, stream in streams}
+    shapes = {name: tuple(stream.shape[2:]) for name, stream in streams}
     return all(len(shape) == 1 for shape in shapes.values()) and not _needs_clips(
         recipe, shapes, prepared.dataset.labels
     )

@@ -228,12 +228,12 @@ def describe(assessor: Assessor | Ensemble, source: BatchSource, device: torch.d
 
 def _remember(assessor: Assessor, train: BatchSource, device: torch.device) -> None:
     """Fit the standardisation, and fill the memory of a method that has one, from the training set only."""
-    forgetful = type(assessor.method).remember is Method.remember
-    if not assessor.scaling.names and forgetful:
-        return
-    everything = _embedded(assessor.eval(), train, device)
-    assessor.fit_scaling(everything)
-    if not forgetful:
+    if assessor.scaling.names:
+        chunks = torch.arange(len(train)).split(train.at_once)
+        with closing(read_batches(train, chunks, device)) as batches:
+            assessor.fit_scaling(batches)
+    if type(assessor.method).remember is not Method.remember:
+        everything = _embedded(assessor.eval(), train, device)
         all_of_it = assessor.method.remembers_unlabelled
         assessor.remember(everything if all_of_it else everything.labelled_rows())
 
@@ -242,7 +242,7 @@ def _remember(assessor: Assessor, train: BatchSource, device: torch.device) -> N
 def _embedded(assessor: Assessor, source: BatchSource, device: torch.device) -> Batch:
     """Return all samples of a source with their features; live features are computed a few videos at a time."""
     if not assessor.live:
-        return source.batch(torch.arange(len(source))).to(device)
+        return source.all_rows.to(device)
     chunks = torch.arange(len(source)).split(source.at_once)
     with closing(read_batches(source, chunks, device)) as batches:
         return Batch.cat([assessor.embed(batch) for batch in batches])

@@ -34,6 +34,7 @@ FILE = "exemplars.safetensors"
 _VIDEOS_AT_ONCE = 8
 _LISTS = ("ids", "groups", "scenes", "names")
 _FEWEST = 3  # training videos, or groups of them, that can be compared with each other
+_MOST = 10_000  # scored training videos that are kept; of more, a random choice
 
 
 @dataclass(frozen=True)
@@ -50,7 +51,7 @@ class TrainingSummary:
     """Summary of the training videos of a run.
 
     Attributes:
-        ids: ids of the n videos that have a score.
+        ids: ids of the n videos that have a score; of more than 10,000 such videos, n = 10,000 at random.
         score: (n,) their scores.
         mean_features: for each stream, the features of these videos, averaged over clips: (n, D).
         mean_clip: for each stream, the mean clip of all training videos: (N, *F), one for each position, if all have N
@@ -103,39 +104,41 @@ class TrainingSummary:
             validation: videos that were not trained on; they are used if the backbones were trained in the run.
             names: for each video of the training set, the names of the clips of each stream whose clips have names.
         """
-        known = has_score(train)
+        kept = _drawn(has_score(train))
         usual: dict[str, Mean] = {}
         pooled, profiles, pixels, kinds = _Rows(), _Rows(), _Rows(), _Rows()
         named = NamedMeans(names)
-        for seen, batch in _embedded(assessor.eval(), train, device):
+        for chosen, (seen, batch) in zip(
+            kept.split(_VIDEOS_AT_ONCE), _embedded(assessor.eval(), train, device), strict=True
+        ):
             for name, stream in batch.streams.items():
-                pooled.add(name, pool(stream))
-                profiles.add(name, profile(stream))
+                pooled.add(name, pool(stream), chosen)
+                profiles.add(name, profile(stream), chosen)
                 usual.setdefault(name, Mean()).add(stream)
             named.add(batch)
-            kinds.add("declared", design(batch, labels))
+            kinds.add("declared", design(batch, labels), chosen)
             for name in assessor.live:
-                pixels.add(name, pool(looks(seen.streams[name])))
+                pixels.add(name, pool(looks(seen.streams[name])), chosen)
         held = _Rows()
         if assessor.live and validation is not None and len(validation) >= _FEWEST:
             for _, batch in _embedded(assessor, validation, device):
                 for name, stream in batch.streams.items():
                     held.add(name, profile(stream))
-        scored = [s for s in train.samples if s.score is not None]
+        scored = [train.samples[row] for row in kept.nonzero().squeeze(1).tolist()]
         groups = [str(s.group) for s in scored]
         degrees = [s.difficulty for s in scored if s.difficulty]
         return cls(
             [s.id for s in scored],
             torch.tensor([s.score for s in scored]),
-            pooled.joined(known),
+            pooled.joined(),
             {name: mean.value() for name, mean in usual.items()},
-            {} if assessor.live and not held else profiles.joined(known),
+            {} if assessor.live and not held else profiles.joined(),
             groups if whole_groups else None,
             held.joined(),
-            pixels.joined(known),
+            pixels.joined(),
             groups if all(s.group for s in scored) else None,
             torch.tensor(degrees) if len(degrees) == len(scored) else None,
-            kinds.joined(known)["declared"],
+            kinds.joined()["declared"],
             named.value(),
         )
 
@@ -273,11 +276,18 @@ def _vectors(stream: Stream) -> Tensor:
 class _Rows(dict[str, list[Tensor]]):
     """Vectors of a few videos at a time, for each stream."""
 
-    def add(self, name: str, vectors: Tensor) -> None:
-        self.setdefault(name, []).append(vectors.cpu())
+    def add(self, name: str, vectors: Tensor, rows: Tensor | slice = slice(None)) -> None:
+        self.setdefault(name, []).append(vectors.cpu()[rows])
 
-    def joined(self, known: Tensor | slice = slice(None)) -> dict[str, Tensor]:
-        return {name: torch.cat(parts)[known] for name, parts in self.items()}
+    def joined(self) -> dict[str, Tensor]:
+        return {name: torch.cat(parts) for name, parts in self.items()}
+
+
+def _drawn(known: Tensor) -> Tensor:
+    """(n,) bool: the known rows, or some of them if they are too many to be kept."""
+    rows = known.nonzero().squeeze(1)
+    rows = rows[torch.randperm(len(rows), generator=torch.Generator().manual_seed(0))][:_MOST]
+    return torch.zeros_like(known).index_fill(0, rows, True)
 
 
 def _squares(known: Tensor, video: Tensor) -> Tensor:

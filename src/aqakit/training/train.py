@@ -83,7 +83,7 @@ def execute(
     members = _members(recipe, prepared, split, ensemble)
     if recipe.scale_target:
         for member in members:
-            member.assessor.start(member.train.batch(has_score(member.train).nonzero().squeeze(1)))
+            member.assessor.start(member.train.labels_of(has_score(member.train).nonzero().squeeze(1)))
     history = fit(
         members,
         watched,
