@@ -127,8 +127,8 @@ def test_the_page_about_serving_runs_as_it_is_written(client, run, videos, tmp_p
     capsys.readouterr()
     monkeypatch.setattr(httpx, "Client", lambda **options: client)  # a server that is there
     client.app.state.hub.cards["dives"] = client.app.state.hub.cards["tiny"]
-    client.app.state.hub.scorer.runs["dives"] = run.folder
-    client.app.state.hub.scorer._worker.kill()  # the next one knows the run
+    client.app.state.hub.scorers[0].runs["dives"] = run.folder
+    client.app.state.hub.scorers[0]._worker.kill()  # the next one knows the run
     (block,) = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
     exec(block, {})
     assert f"{float(run.predict(videos[5]).mean):.1f}" in capsys.readouterr().out

@@ -1,6 +1,7 @@
 """What became of a video is never lost, whatever the disk, the database or the worker does, and health says so."""
 
 import sqlite3
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -56,7 +57,7 @@ def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
 def put(hub: Hub, name: str = "a") -> str:
     job_id = new_id()
     hub.jobs.add(name, "run", None, 1, job_id=job_id)
-    hub.scorer.wake()
+    hub.scorers[0].wake()
     return job_id
 
 
@@ -112,8 +113,9 @@ def test_a_result_that_was_never_stored_is_scored_again_after_a_restart(
         broken.setattr(Jobs, "finish", refuse)
         job = put(hub)
         until(lambda: hub.health().status == "degraded")
-        hub.scorer.stop()
-        assert not hub.scorer.is_alive()
+        hub.scorers[0].halt()
+        hub.scorers[0].join(timeout=10)
+        assert not hub.scorers[0].is_alive()
         assert hub.health().status == "degraded"
     again = Jobs(tmp_path / "kept" / "jobs.sqlite")
     again.recover()
@@ -134,7 +136,7 @@ def test_a_worker_that_does_not_start_fails_no_video_and_health_says_so(
 ) -> None:
     with monkeypatch.context() as broken:
         broken.setattr(FakeWorker, "starts", False)
-        hub.scorer._worker.kill()  # type: ignore[union-attr]
+        hub.scorers[0]._worker.kill()  # type: ignore[union-attr]
         until(lambda: hub.health().status == "degraded")
         assert "does not start (exit code 1)" in str(hub.health().problem)
         job = put(hub)
@@ -154,8 +156,8 @@ def test_expired_videos_go_even_if_the_disk_is_too_full_to_say_so(hub: Hub, monk
 
     monkeypatch.setattr(Jobs, "expire", refuse)
     monkeypatch.setattr(scorers, "TIDY_EVERY", -1.0)
-    hub.scorer.limits = Limits(keep=-1)
-    hub.scorer.wake()
+    hub.scorers[0].limits = Limits(keep=-1)
+    hub.scorers[0].wake()
     until(lambda: not (hub.videos / job).exists())
 
 
@@ -164,3 +166,31 @@ def test_health_waits_for_nobody(hub: Hub) -> None:
         started = time.perf_counter()
         assert hub.health().waiting == 0
         assert time.perf_counter() - started < 0.1
+
+
+def test_two_workers_score_two_videos_at_the_same_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    both = threading.Barrier(2, timeout=10)
+
+    class Together(FakeWorker):
+        """Answers only while another one is asked, too."""
+
+        def ask(self, job: Job, path: Path) -> Answers:
+            both.wait()
+            yield from super().ask(job, path)
+
+    monkeypatch.setattr(scorers, "Worker", Together)
+    monkeypatch.setattr(FakeWorker, "deaths", {}, raising=False)
+    with Hub.open(tmp_path / "kept", {"run": tmp_path}, {}, Limits(workers=2)) as hub:
+        made = [put(hub, name) for name in "abcd"]
+        until(lambda: {one.status for job in made if (one := hub.jobs.get(job))} == {"finished"})
+        assert hub.health().status == "ok"
+    assert not any(scorer.is_alive() for scorer in hub.scorers)
+
+
+def test_a_video_with_which_two_workers_died_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(scorers, "Worker", FakeWorker)
+    monkeypatch.setattr(FakeWorker, "deaths", {"deadly": 2}, raising=False)
+    with Hub.open(tmp_path / "kept", {"run": tmp_path}, {}, Limits(workers=2)) as hub:
+        job = put(hub, "deadly")
+        until(lambda: hub.score(job).status == "failed")
+        assert FakeWorker.deaths["deadly"] == 0

@@ -179,7 +179,7 @@ def test_the_page_needs_nothing_from_elsewhere_and_may_run_nothing_inline(client
 
 
 def test_what_is_deleted_is_gone(client, folder, videos):
-    scorer = client.app.state.hub.scorer
+    scorer = client.app.state.hub.scorers[0]
     done = ended(client, send(client, videos[0]).json())
     os.kill(scorer.worker_id, signal.SIGSTOP)  # so that the next ones are being scored, and waiting
     jobs = [done, *(send(client, path).json() for path in videos[:2])]
@@ -213,7 +213,7 @@ def test_runs_limits_and_health_are_told(client):
 
 @pytest.mark.slow
 def test_a_worker_killed_in_mid_video_is_replaced_and_the_video_tried_once_more(client, videos):
-    scorer = client.app.state.hub.scorer
+    scorer = client.app.state.hub.scorers[0]
     first = ended(client, send(client, videos[1]).json())  # so that the worker is ready
     os.kill(scorer.worker_id, signal.SIGSTOP)  # so that it surely is in mid-video
     job = send(client, videos[1]).json()

@@ -25,6 +25,9 @@ def serve(
     name: Annotated[
         list[str] | None, typer.Option(help="Another name by which visitors reach this machine; repeatable.")
     ] = None,
+    workers: Annotated[
+        int, typer.Option(min=1, help="Processes that score videos at the same time, each with the runs in memory.")
+    ] = 1,
     hours: Annotated[float, typer.Option(min=0, help="Hours for which an uploaded video is kept.")] = 24,
 ) -> None:
     """Serve a web page that scores uploaded videos.
@@ -38,5 +41,5 @@ def serve(
     if token is None:  # an empty variable counts as none for Typer
         token = os.environ.get("AQAKIT_TOKEN")
     kept = folder or default_cache() / "serve"
-    options = {"token": token, "megabytes": megabytes, "hours": hours, "names": name or ()}
+    options = {"token": token, "megabytes": megabytes, "hours": hours, "names": name or (), "workers": workers}
     web.serve(folders, host=host, port=port, folder=kept, **options)

@@ -37,7 +37,8 @@ class Hub:
                 file.unlink()
         self.jobs.recover()
         self.uploads = Uploads(self.jobs, self.videos, limits)
-        self.scorer = Scorer(self.jobs, self.videos, runs, limits)
+        lost: set[str] = set()
+        self.scorers = [Scorer(self.jobs, self.videos, runs, limits, k, lost) for k in range(limits.workers)]
 
     @classmethod
     @contextmanager
@@ -64,7 +65,8 @@ class Hub:
                 raise _unusable(folder, error) from None
             except sqlite3.Error as error:
                 raise OptionError(f"{folder}: the queue cannot be written ({error})") from None
-            hub.scorer.start()
+            for scorer in hub.scorers:
+                scorer.start()
             try:
                 yield hub
             finally:
@@ -73,14 +75,17 @@ class Hub:
             os.close(lock)
 
     def close(self) -> None:
-        """Stop the worker and close the queue; a second time, do nothing."""
-        self.scorer.stop()
+        """Stop the workers and close the queue; a second time, do nothing."""
+        for scorer in self.scorers:
+            scorer.halt()
+        for scorer in self.scorers:
+            scorer.join(timeout=10)
         self.jobs.close()
 
     def health(self) -> Health:
         """Return whether videos are scored and scores are stored; this waits for nothing."""
-        problem = self.scorer.problem
-        if not self.scorer.is_alive():
+        problem = next((scorer.problem for scorer in self.scorers if scorer.problem), "")
+        if not all(scorer.is_alive() for scorer in self.scorers):
             problem = "the thread that scores videos has ended; restart the server"
         waiting = self.jobs.usage.waiting
         return Health(status="degraded" if problem else "ok", waiting=waiting, problem=problem or None)
@@ -96,7 +101,8 @@ class Hub:
         job = self.jobs.get(job_id)
         if job is None:
             raise HTTPException(404, _GONE)
-        done = self.scorer.progress.get(job_id) if job.status == "scoring" else None
+        seen = [scorer.progress.get(job_id) for scorer in self.scorers] if job.status == "scoring" else []
+        done = next(filter(None, seen), None)
         return Score(
             **{name: getattr(job, name) for name in Score.model_fields if hasattr(job, name)},
             waiting=self.jobs.waiting(),
@@ -124,7 +130,8 @@ class Hub:
         shown = "".join(c for c in name if c.isprintable()) or "video"
         async with self.uploads.receive(body, promised, self.videos / job_id, client) as size:
             await run_in_threadpool(self.jobs.add, shown, run, difficulty, size, job_id=job_id, client=client)
-        self.scorer.wake()
+        for scorer in self.scorers:
+            scorer.wake()
         return self.score(job_id)
 
 

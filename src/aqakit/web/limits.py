@@ -14,7 +14,7 @@ MEGABYTE = 2**20
 
 @dataclass(frozen=True)
 class Limits:
-    """Limits on uploads, videos and the worker.
+    """Limits on uploads, videos and the workers.
 
     Attributes:
         upload: bytes of a video.
@@ -29,7 +29,8 @@ class Limits:
         frames: frames of a video.
         pixels: pixels of a frame, width × height.
         seconds: time to score one video, including loading the run.
-        memory: bytes of data of the worker process.
+        memory: bytes of data of a worker process.
+        workers: number of these.
         keep: seconds after which a video is removed; its score stays.
         forget: seconds after which the score is removed too.
     """
@@ -47,6 +48,7 @@ class Limits:
     pixels: int = 4096 * 2304
     seconds: float = 600.0
     memory: int = 6_000 * MEGABYTE
+    workers: int = 1
     keep: float = 24 * 3600.0
     forget: float = 30 * 24 * 3600.0
 

@@ -1,9 +1,10 @@
-"""The server thread that passes videos one by one to the worker process, and replaces it when it dies."""
+"""A server thread that passes videos one by one to its worker process, and replaces it when it dies."""
 
 from __future__ import annotations
 
 import json
 import logging
+import math
 import os
 import queue
 import signal
@@ -39,17 +40,21 @@ class Scorer(threading.Thread):
         videos: folder of the uploaded files, each under the id of its job.
         runs: run folders by name.
         limits: limits of one video.
+        number: of this thread among those of the server; the first one removes old videos.
+        lost: jobs with which a worker of any thread died.
     """
 
-    def __init__(self, jobs: Jobs, videos: Path, runs: Mapping[str, Path], limits: Limits) -> None:
-        super().__init__(name="scorer", daemon=True)
+    def __init__(
+        self, jobs: Jobs, videos: Path, runs: Mapping[str, Path], limits: Limits, number: int, lost: set[str]
+    ) -> None:
+        super().__init__(name=f"scorer {number}", daemon=True)
         self.jobs, self.videos, self.runs, self.limits = jobs, videos, dict(runs), limits
         self.progress: dict[str, tuple[int, int]] = {}
         self.problem = ""
         self._wake, self._stopped = threading.Event(), threading.Event()
         self._worker: Worker | None = None
-        self._tidied = 0.0
-        self._lost = ""  # the job with which a worker died
+        self._tidied = 0.0 if number == 0 else math.inf
+        self._lost = lost
 
     @property
     def worker_id(self) -> int | None:
@@ -60,16 +65,15 @@ class Scorer(threading.Thread):
         """Signal that there is a video in the queue."""
         self._wake.set()
 
-    def stop(self) -> None:
-        """Stop the worker and the thread; the video being scored is scored again after the next start."""
+    def halt(self) -> None:
+        """Stop the worker and let the thread end; the video being scored is scored again after the next start."""
         self._stopped.set()
         self._wake.set()
         if self._worker:
             self._worker.kill()
-        self.join(timeout=10)
 
     def run(self) -> None:
-        """Score videos until :meth:`stop`."""
+        """Score videos until :meth:`halt`."""
         while not self._stopped.is_set():
             try:
                 self._step()
@@ -137,9 +141,11 @@ class Scorer(threading.Thread):
                 self.progress = {job.id: (message["done"], message["total"])}
         if worker.failure and not self._stopped.is_set():
             log.warning("job %s: %s", job.id, worker.failure)
-        again = self._stopped.is_set() or (worker.died and job.id != self._lost)  # perhaps killed for another's memory
+        again = self._stopped.is_set() or (
+            worker.died and job.id not in self._lost
+        )  # perhaps killed for another's memory
         if worker.failure and again:
-            self._lost = job.id
+            self._lost.add(job.id)
             self._keep(self.jobs.release, job)
         elif worker.failure:
             self._keep(self.jobs.fail, job, f"{job.name}: {worker.failure}")

@@ -45,6 +45,7 @@ def serve(
     megabytes: int,
     hours: float,
     names: Sequence[str] = (),
+    workers: int = 1,
 ) -> None:
     """Serve finished runs that read videos, until the process is stopped.
 
@@ -57,6 +58,7 @@ def serve(
         megabytes: size of the largest video accepted.
         hours: time after which an uploaded video is removed.
         names: further names under which visitors reach the server.
+        workers: number of processes that score videos at the same time.
 
     Raises:
         RunError, WeightsError: a run cannot be loaded.
@@ -66,7 +68,7 @@ def serve(
     with closing_all(listen(host, port)) as sockets:
         runs = named(folders)
         cards = {name: card(name, path) for name, path in runs.items()}
-        limits = Limits(upload=megabytes * MEGABYTE, keep=hours * 3600)
+        limits = Limits(upload=megabytes * MEGABYTE, keep=hours * 3600, workers=workers)
         with Hub.open(folder, runs, cards, limits) as hub:  # before the start, so that a mistake is one sentence
             hosts = accepted(host, names, token)
             app = create_app(folder, runs, cards, limits=limits, token=token, hosts=hosts, opened=hub)

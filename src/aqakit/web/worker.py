@@ -33,7 +33,7 @@ def main(runs: dict[str, str], limits: Limits) -> None:
     say = _sayer()
     confine(limits.memory)
     if "OMP_NUM_THREADS" not in os.environ:
-        torch.set_num_threads(max(1, (os.cpu_count() or 2) - 1))
+        torch.set_num_threads(max(1, ((os.cpu_count() or 2) - 1) // limits.workers))
     load = lru_cache(maxsize=4)(lambda name: Run.load(runs[name]))
     say(ready=True)
     for line in sys.stdin:
