@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -91,6 +92,20 @@ def test_evaluate_prints_as_predicted_and_recalibrated(monkeypatch, capsys, trai
         ("test", "recalibrated"),
     ]
     assert "spearman" in capsys.readouterr().out
+
+
+def test_evaluate_writes_both(monkeypatch, capsys, trained, tmp_path):
+    tex, text = tmp_path / "t.tex", tmp_path / "t.md"
+    assert aqakit(monkeypatch, "evaluate", trained / "run", "--latex", tex, "--markdown", text) == 0
+    assert len(re.findall(r"^\|", text.read_text(), re.MULTILINE)) == 5
+    assert all(word in tex.read_text() for word in ("rule: held-out", "members: 1", "fold: fold-1", "seed: 0"))
+    capsys.readouterr()
+    assert aqakit(monkeypatch, "evaluate", trained / "run", "--latex", "-") == 0
+    assert capsys.readouterr().out == tex.read_text()
+    assert aqakit(monkeypatch, "evaluate", trained / "run", "--latex", "-", "--json", "-") == 2
+    assert aqakit(monkeypatch, "evaluate", trained / "run", "--latex", tmp_path / "none" / "t.tex") == 2
+    assert "there is no folder" in capsys.readouterr().err
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["t.md", "t.tex"]
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")

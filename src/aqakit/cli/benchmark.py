@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from aqakit import evaluation, report, system, training
+from aqakit.cli import outputs
 from aqakit.cli.lazy import Command, command_of
 from aqakit.cli.options import BACKBONE, given_only, names, option, run_and_loop, with_signature, with_weights
 from aqakit.errors import OptionError
-from aqakit.report import tables
+from aqakit.report.output import Output
 from aqakit.system import processes, terminal
 from aqakit.system.files import user_path
 
@@ -33,26 +34,25 @@ def command(completing: bool) -> Command:
 def _benchmark(**given: Any) -> None:
     if processes.size() > 1:
         raise OptionError("benchmark runs in one process; use torchrun for train only")
+    output = outputs.taken(given)
     values = given_only(given)
     values["backbones"] = with_weights(values.pop("backbone", []), values.pop("weights", None))
     values["methods"] = names(values.pop("methods", ""))
     values["rules"] = names(values.pop("rules", "held-out"))
-    json = values.pop("json", None)
     several = "," in values.get("labels", "") or not _SWEEP.isdisjoint(values)
-    file = user_path(json) if json else None
-    with tables.beside(file):
-        rows = _sweep(**values) if several else _show(evaluation.benchmark.benchmark(**values))
-    tables.write(rows, file, "json")
+    with output.beside():
+        rows = _sweep(output, **values) if several else _show(output, evaluation.benchmark.benchmark(**values))
+    output.write(rows)
 
 
 def _sweep(
-    *, labels: str | None = None, figures: str | None = None, out: str | None = None, **values: Any
+    output: Output, *, labels: str | None = None, figures: str | None = None, out: str | None = None, **values: Any
 ) -> list[dict[str, Any]]:
     sweep = evaluation.sweep
     with evaluation.benchmark.folder_of(out) as folder:  # the figures read the run folders
         found = sweep.sweep(labels=(labels or sweep.EVERY).split(","), out=folder, **values)
         for table in found.tables:
-            _show(table)
+            _show(output, table)
         if figures:
             traces = report.semi_supervised.traces(found)
             for file in report.sweep_figures.write(found, traces, user_path(figures)):
@@ -60,8 +60,8 @@ def _sweep(
     return found.rows
 
 
-def _show(table: Table) -> list[dict[str, Any]]:
-    tables.show(table.rows, title=table.title, notes=table.notes, hide=table.details)
+def _show(output: Output, table: Table) -> list[dict[str, Any]]:
+    output.show(table.rows, title=table.title, notes=table.notes, hide=table.details, metrics=table.metrics)
     return table.rows
 
 
@@ -98,7 +98,7 @@ def _parameters(completing: bool) -> list[inspect.Parameter]:
             min=0,
         ),
         option("out", "folder for the runs, to resume later (a temporary one)", "--out", "-o"),
-        option("json", "write the table as JSON; - for standard output", "--json"),
+        *outputs.parameters(),
         option("figures", "folder for figures as PNG and SVG: labels, representations, losses, grid", "--figures"),
     ]
     without = {p.name for p in own} | {"fold", "seed", "select"}

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from aqakit import evaluation
-from aqakit.datasets.parts import declared
+from aqakit import datasets, evaluation
 from aqakit.errors import OptionError
 from aqakit.report import tables
 from aqakit.system import terminal
@@ -44,7 +44,7 @@ def steps_of(text: str | None) -> tuple[str, ...]:
         OptionError: a step is empty.
     """
     try:
-        return declared.steps(text) if text else ()
+        return datasets.declared.steps(text) if text else ()
     except ValueError as error:
         raise OptionError(f"--steps {error}") from None
 
@@ -54,13 +54,13 @@ def complain(sentence: str) -> None:
     errors.print(sentence, style="red", soft_wrap=True)
 
 
-def show_descriptions(run: Run) -> None:
-    """Print the accuracy of the attributes and captions of a run, if it predicts any."""
+def show_descriptions(run: Run, show: Callable[..., None] = tables.show) -> None:
+    """Show the accuracy of the attributes and captions of a run, if it predicts any."""
     finished = evaluation.finished_run
     if rows := finished.describe_run(run):
         notes = ["Attributes: accuracy. Captions: BLEU and ROUGE-L from 0 to 1, CIDEr-D from 0 to 10."]
         notes += finished.examples(run, 3)
-        tables.show(rows, title="attributes and captions", notes=notes)
+        show(rows, title="attributes and captions", notes=notes)
 
 
 def print_epoch(epochs: int) -> EpochReport:

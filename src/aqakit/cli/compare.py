@@ -7,9 +7,10 @@ from typing import Annotated
 
 import typer
 
-from aqakit.cli.common import FigureFile, JsonFile, LayoutOption, RateOption
+from aqakit.cli.common import FigureFile, LayoutOption, RateOption
 from aqakit.explanation import comparison
-from aqakit.report import motion_figures, tables
+from aqakit.report import motion_figures
+from aqakit.report.output import Output
 
 _SHOWN = ("channel", "unit", "mean", "largest", "at_a", "at_b", "a", "b")
 
@@ -21,7 +22,8 @@ def compare(
     rate: RateOption = None,
     rows: Annotated[int, typer.Option(min=1, help="Number of rows to print.")] = 10,
     figure: FigureFile = None,
-    json: JsonFile = None,
+    *,
+    output: Output,
 ) -> None:
     """Compare two recordings of a movement: where they differ, and by how much.
 
@@ -34,7 +36,7 @@ def compare(
     notes = ["differences: b − a. mean: of all moments. at a, at b: seconds.", *found.notes]
     if more > 0:
         notes.append(f"{more} more channels differ less; --rows shows them, --json has all.")
-    with tables.beside(json):
-        tables.show(shown, title=f"{a.name} and {b.name}", notes=notes)
+    with output.beside():
+        output.show(shown, title=f"{a.name} and {b.name}", notes=notes)
     motion_figures.write(figure, motion_figures.side_by_side(found, (a.name, b.name)) if figure else None)
-    tables.write([found.to_json()], json, "json")
+    output.write([found.to_json()])

@@ -8,13 +8,14 @@ from typing import Annotated
 import typer
 
 from aqakit import report
-from aqakit.cli.common import JsonFile, print_epoch
-from aqakit.report import tables
+from aqakit.cli.common import print_epoch
+from aqakit.report.output import Output
 
 
 def demo(
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the run and the figure.")] = Path("demo"),
-    json: JsonFile = None,
+    *,
+    output: Output,
 ) -> None:
     """Train, evaluate and predict on rendered dives.
 
@@ -22,6 +23,6 @@ def demo(
     one file. Needs no data. Write the run and demo.png to a folder.
     """
     result = report.demo.demo(out, print_epoch(report.demo.SETTINGS["epochs"]))
-    with tables.beside(json):
-        tables.show(result.rows, title=result.title, notes=result.notes)
-    tables.write(result.rows, json, "json")
+    with output.beside():
+        output.show(result.rows, title=result.title, notes=result.notes)
+    output.write(result.rows)

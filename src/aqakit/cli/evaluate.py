@@ -8,9 +8,9 @@ from typing import Annotated
 import typer
 
 from aqakit import datasets, discovery, evaluation, training
-from aqakit.cli.common import JsonFile, show_descriptions
+from aqakit.cli.common import show_descriptions
 from aqakit.errors import OptionError
-from aqakit.report import tables
+from aqakit.report.output import Output
 from aqakit.system.files import user_path
 
 
@@ -28,7 +28,8 @@ def evaluate(
     pairs: Annotated[
         Path | None, typer.Option(help="For a run: CSV of comparisons, better,worse by id, to judge its order by.")
     ] = None,
-    json: JsonFile = None,
+    *,
+    output: Output,
 ) -> None:
     """Evaluate a run on its validation and test splits.
 
@@ -42,7 +43,7 @@ def evaluate(
     and may be a .npy array or a .txt file of one number a line.
     """
     finished = evaluation.finished_run
-    with tables.beside(json):
+    with output.beside():
         if run.is_file():
             if pairs is not None:
                 raise OptionError("--pairs is for the folder of a run; leave it out for a CSV file of predictions")
@@ -52,7 +53,7 @@ def evaluate(
                 name, options = discovery.parse_spec(data)
                 known = datasets.load(name, root, **options)
                 rows, notes = finished.evaluate_test(run, known, protocol, span)
-            tables.show(rows, title=run.name, notes=notes, hide=finished.DETAILS)
+            output.show(rows, title=run.name, notes=notes, hide=finished.DETAILS)
         else:
             if data is not None:
                 raise OptionError("--data is for a file of predictions; the folder of a run knows its data set")
@@ -60,6 +61,6 @@ def evaluate(
             told = None if pairs is None else datasets.pairs.read(user_path(pairs))
             rows, notes = finished.evaluate_run(loaded, told)
             title = f"{loaded.recipe.method} on {loaded.recipe.data}"
-            tables.show(rows, title=title, notes=notes, hide=finished.DETAILS)
-            show_descriptions(loaded)
-    tables.write(rows, json, "json")
+            output.show(rows, title=title, notes=notes, hide=finished.DETAILS, facts=finished.facts_of(loaded))
+            show_descriptions(loaded, output.show)
+    output.write(rows)

@@ -8,8 +8,8 @@ from typing import Annotated
 import typer
 
 from aqakit import explanation, recordings, training
-from aqakit.cli.common import JsonFile, KindOption, SegmentsFile, StepsOption, steps_of
-from aqakit.report import tables
+from aqakit.cli.common import KindOption, SegmentsFile, StepsOption, steps_of
+from aqakit.report.output import Output
 
 
 def explain(
@@ -19,7 +19,8 @@ def explain(
     kind: KindOption = None,
     steps: StepsOption = None,
     segments: SegmentsFile = None,
-    json: JsonFile = None,
+    *,
+    output: Output,
 ) -> None:
     """Explain a score: how many points each clip adds, and what each group of named measures adds.
 
@@ -34,15 +35,15 @@ def explain(
     said = explanation.measures.explain(
         loaded, recording, difficulty=difficulty, kind=kind, steps=listed, segments=named
     )
-    with tables.beside(json):
+    with output.beside():
         unit = loaded.labels.scale.unit
         title = f"{recording}: {found.prediction:.2f} {unit}, {found.baseline:.2f} if every clip were average"
         notes = ["points: added to the score by the clip.", *found.notes]
-        tables.show([vars(clip) for clip in found.clips], title=title, notes=notes, hide=() if named else ("name",))
+        output.show([vars(clip) for clip in found.clips], title=title, notes=notes, hide=() if named else ("name",))
         if found.parts:
-            tables.show([{"parts": part.sentence, "clips": part.clips, "error": part.error} for part in found.parts])
+            output.show([{"parts": part.sentence, "clips": part.clips, "error": part.error} for part in found.parts])
         if said:
-            tables.show(said.rows(), title=f"measures, against {said.compared} better recordings: {said.baseline:.2f}")
-            tables.show([{"in words": sentence} for sentence in said.sentences])
-        tables.show([vars(exemplar) for exemplar in found.exemplars], title="nearest in training")
-    tables.write([found.to_json() | ({"measures": said.to_json()} if said else {})], json, "json")
+            output.show(said.rows(), title=f"measures, against {said.compared} better recordings: {said.baseline:.2f}")
+            output.show([{"in words": sentence} for sentence in said.sentences])
+        output.show([vars(exemplar) for exemplar in found.exemplars], title="nearest in training")
+    output.write([found.to_json() | ({"measures": said.to_json()} if said else {})])

@@ -10,6 +10,7 @@ from typing import Any
 import typer
 from typer.core import TyperCommand, TyperGroup
 
+from aqakit.cli.outputs import with_output
 from aqakit.system.files import user_path
 
 Command = TyperCommand | TyperGroup
@@ -42,7 +43,7 @@ def lazy_group(lines: Callable[[], Mapping[str, str]], load: Load) -> type[Typer
 def command_of(function: Callable[..., None], name: str, help: str | None = None) -> Command:  # noqa: A002
     """Make a typer command from a function."""
     app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
-    app.command(name, help=help)(at_home(function))
+    app.command(name, help=help)(at_home(with_output(function)))
     made: Any = typer.main.get_command(app)
     return made
 

@@ -10,9 +10,10 @@ import typer
 
 from aqakit import recordings as reading
 from aqakit import training
-from aqakit.cli.common import CsvFile, JsonFile, KindOption, SegmentsFile, StepsOption, complain, steps_of
+from aqakit.cli.common import CsvFile, KindOption, SegmentsFile, StepsOption, complain, steps_of
 from aqakit.errors import OptionError
 from aqakit.report import tables
+from aqakit.report.output import Output
 from aqakit.system.output import is_replaceable, is_standard_output
 
 if TYPE_CHECKING:
@@ -46,8 +47,9 @@ def predict(
     cluster: Annotated[
         str | None, typer.Option(help="Ray cluster to use: host:port, or auto for the one on this machine.")
     ] = None,
-    json: JsonFile = None,
     csv: CsvFile = None,
+    *,
+    output: Output,
 ) -> None:
     """Predict the scores of recordings with a finished run.
 
@@ -57,8 +59,7 @@ def predict(
     """
     if (manifest is None) == (not recordings):
         raise OptionError("give recordings to score, or --manifest FILE")
-    if is_standard_output(json) and is_standard_output(csv):
-        raise OptionError("only one of --json and --csv can go to standard output")
+    printing = output.beside(csv=csv)
     if segments and len(recordings or ()) != 1:
         raise OptionError("--segments names the parts of one recording; list several in a manifest, column segments")
     named = reading.segments.read(segments) if segments else ()
@@ -70,13 +71,13 @@ def predict(
                 "an exported network scores whole recordings in this process; --repetitions, --calibrate-person, "
                 "--workers, --cluster, --kind and --steps need the run folder"
             )
-        _predict_exported(training.exported.Exported(run), given, difficulty, named, json, csv)
+        _predict_exported(training.exported.Exported(run), given, difficulty, named, output, csv)
         return
     loaded = training.run.load(run)
     shift = training.scoring.person(loaded, calibrate_person, difficulty) if calibrate_person else None
-    output = next((file for file in (csv, json) if file is not None and not is_standard_output(file)), None)
+    kept = next((file for file in (csv, output.json) if file is not None and not is_standard_output(file)), None)
     work = [loaded.description["fingerprint"], shift and shift.points]
-    journal = training.journal.Journal.beside(output if output and is_replaceable(output) else None, work)
+    journal = training.journal.Journal.beside(kept if kept and is_replaceable(kept) else None, work)
     rows, failed = training.scoring.score_recordings(
         loaded,
         given,
@@ -93,9 +94,9 @@ def predict(
     if rows:
         title = f"{loaded.recipe.method}, scores in {loaded.labels.scale.unit}"
         scoring = training.scoring
-        with tables.beside(json, csv):
-            tables.show(rows, title=title, notes=scoring.doubts(loaded, rows, shift), hide=scoring.DETAILS)
-    _finish(rows, failed, loaded.labels.scale, json, csv, journal)
+        with printing:
+            output.show(rows, title=title, notes=scoring.doubts(loaded, rows, shift), hide=scoring.DETAILS)
+    _finish(rows, failed, loaded.labels.scale, output, csv, journal)
 
 
 def _predict_exported(
@@ -103,7 +104,7 @@ def _predict_exported(
     given: list[Path] | Path,
     difficulty: float | None,
     named: Sequence[Segment],
-    json: Path | None,
+    output: Output,
     csv: Path | None,
 ) -> None:
     rows, failed = model.score(given, difficulty, named)
@@ -111,21 +112,21 @@ def _predict_exported(
         title = f"{model.about['method']}, scores in {model.scale.unit}"
         scoring = training.scoring
         notes = [training.exported.MISSING, *scoring.reading_doubts(rows)]
-        with tables.beside(json, csv):
-            tables.show(rows, title=title, notes=notes, hide=scoring.DETAILS)
-    _finish(rows, failed, model.scale, json, csv)
+        with output.beside(csv=csv):
+            output.show(rows, title=title, notes=notes, hide=scoring.DETAILS)
+    _finish(rows, failed, model.scale, output, csv)
 
 
 def _finish(
     rows: list[dict[str, Any]],
     failed: list[str],
     scale: ScoreScale,
-    json: Path | None,
+    output: Output,
     csv: Path | None,
     journal: Journal | None = None,
 ) -> None:
     """Write the rows, and say what could not be scored."""
-    tables.write(rows, json, "json")
+    output.write(rows)
     tables.write(rows, csv, "csv")
     if journal:
         journal.remove()

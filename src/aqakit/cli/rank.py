@@ -11,10 +11,11 @@ from typing import Annotated, Any
 import numpy as np
 import typer
 
-from aqakit.cli.common import CsvFile, JsonFile
+from aqakit.cli.common import CsvFile
 from aqakit.datasets.parts import pairs
 from aqakit.datasets.parts.pairs import Pair
 from aqakit.report import tables
+from aqakit.report.output import Output
 from aqakit.scores import paired_comparison
 from aqakit.scores.paired_comparison import PairedScale
 from aqakit.system.files import user_path, write_text
@@ -27,8 +28,9 @@ def rank(
     out: Annotated[
         Path | None, typer.Option("--out", "-o", help="Write a manifest: the ids with their scores, to train on.")
     ] = None,
-    json: JsonFile = None,
     csv: CsvFile = None,
+    *,
+    output: Output,
 ) -> None:
     """Make a scale from comparisons: which of two was better.
 
@@ -41,9 +43,9 @@ def rank(
     better, worse = [number[p.better] for p in known], [number[p.worse] for p in known]
     scale = paired_comparison.fit(len(names), better, worse, [p.weight for p in known])
     rows = _rows(names, known, scale)
-    with tables.beside(json, csv):
-        tables.show(rows, title=f"{comparisons.name}: {len(known)} comparisons", notes=_notes(names, known, scale))
-    tables.write(rows, json, "json")
+    with output.beside(csv=csv):
+        output.show(rows, title=f"{comparisons.name}: {len(known)} comparisons", notes=_notes(names, known, scale))
+    output.write(rows)
     tables.write(rows, csv, "csv")
     if out is not None:
         write_text(user_path(out), _manifest(rows))

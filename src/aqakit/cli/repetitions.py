@@ -7,9 +7,10 @@ from typing import Annotated
 
 import typer
 
-from aqakit.cli.common import FigureFile, JsonFile, LayoutOption, RateOption, complain
+from aqakit.cli.common import FigureFile, LayoutOption, RateOption, complain
 from aqakit.recordings import repetitions as finding
-from aqakit.report import motion_figures, tables
+from aqakit.report import motion_figures
+from aqakit.report.output import Output
 
 
 def repetitions(
@@ -17,7 +18,8 @@ def repetitions(
     layout: LayoutOption = None,
     rate: RateOption = None,
     figure: FigureFile = None,
-    json: JsonFile = None,
+    *,
+    output: Output,
 ) -> None:
     """Find the repetitions of an exercise in a long recording.
 
@@ -25,10 +27,10 @@ def repetitions(
     """
     found = finding.find(recording, layout=layout, rate=rate)
     rows = found.rows()
-    with tables.beside(json):
-        tables.show(rows, title=f"{recording.name}: {len(rows)} repetitions", notes=list(found.notes))
+    with output.beside():
+        output.show(rows, title=f"{recording.name}: {len(rows)} repetitions", notes=list(found.notes))
     motion_figures.write(figure, motion_figures.repetitions(found, recording.name) if figure else None)
-    tables.write(rows, json, "json")
+    output.write(rows)
     if not rows:
         complain(f"{recording}: no repetition found; the posture never comes back, or nothing moves")
         raise typer.Exit(1)

@@ -9,9 +9,8 @@ from typing import Annotated, Any
 import typer
 
 from aqakit import evaluation
-from aqakit.cli.common import JsonFile
 from aqakit.errors import OptionError
-from aqakit.report import tables
+from aqakit.report.output import Output
 
 
 def reproduce(
@@ -24,7 +23,8 @@ def reproduce(
     epochs: Annotated[int | None, typer.Option(min=1, help="Number of epochs, for a quick trial.")] = None,
     seeds: Annotated[int | None, typer.Option(min=1, help="Number of seeds, starting at 0.")] = None,
     out: Annotated[Path | None, typer.Option("--out", "-o", help="Folder for the runs, to resume later.")] = None,
-    json: JsonFile = None,
+    *,
+    output: Output,
 ) -> None:
     """Reproduce a published result.
 
@@ -32,14 +32,14 @@ def reproduce(
     """
     if listing == (name is not None):
         raise OptionError("give a recipe, or --list to see all recipes")
-    with tables.beside(json):
+    with output.beside():
         if name is None:
             rows: Sequence[Mapping[str, Any]] = evaluation.reproduction.listing()
-            tables.show(rows, title="published results", hide=("source", "by_task", "runs_here", "notes", "data_set"))
+            output.show(rows, title="published results", hide=("source", "by_task", "runs_here", "notes", "data_set"))
         else:
             table = evaluation.reproduction.reproduce(
                 name, root=root, videos=videos, weights=weights, task=task, epochs=epochs, seeds=seeds, out=out
             )
             rows = table.rows
-            tables.show(rows, title=table.title, notes=table.notes, hide=table.details)
-    tables.write(rows, json, "json")
+            output.show(rows, title=table.title, notes=table.notes, hide=table.details)
+    output.write(rows)

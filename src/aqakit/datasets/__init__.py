@@ -21,15 +21,16 @@ from typing import TYPE_CHECKING
 from aqakit.discovery import lazily
 
 if TYPE_CHECKING:
-    from aqakit.datasets.parts import health, pairs
+    from aqakit.datasets.parts import declared, health, pairs
     from aqakit.datasets.parts.loading import Dataset, load
 
-__all__ = ["Dataset", "health", "load", "pairs"]
+__all__ = ["Dataset", "declared", "health", "load", "pairs"]
 
 __getattr__, __dir__ = lazily(
     __name__,
     {
         "Dataset": "parts.loading:Dataset",
+        "declared": "parts.declared",
         "health": "parts.health",
         "load": "parts.loading:load",
         "pairs": "parts.pairs",

@@ -48,6 +48,7 @@ class Table:
         title: what was compared, and on which data.
         notes: notes on how to read the rows.
         details: columns that are written to files but not printed.
+        metrics: the metric in each column that does not have its name.
         draws: resampled Spearman of honest rows, by (task, method); all methods of a task share the resamples.
         runs: run folders by (task, method); they are deleted if the benchmark was given no folder.
     """
@@ -63,8 +64,11 @@ class Table:
         "ece",
         "error_spread",
         "optimistic",
+        "data",
+        "members",
         "spearman_by_fold_and_seed",
     )
+    metrics: Mapping[str, str] = field(default_factory=dict)
     draws: dict[tuple[str, str], Floats] = field(default_factory=dict, repr=False)
     runs: dict[tuple[str, str], list[Path]] = field(default_factory=dict, repr=False)
 

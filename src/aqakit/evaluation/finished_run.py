@@ -130,6 +130,18 @@ def _evaluate(file: Path, parts: Sequence[Predictions], span: float | None) -> t
     return rows, notes
 
 
+def facts_of(run: Run) -> dict[str, Any]:
+    """Return how the numbers of a run were made, for the caption of a table."""
+    recipe = run.recipe
+    return {
+        "protocol": recipe.protocol or "usual",
+        "fold": recipe.fold,
+        "rule": recipe.settings.select,
+        "seed": recipe.settings.seed,
+        "members": recipe.members,
+    }
+
+
 def describe_run(run: Run) -> list[dict[str, Any]]:
     """Return metrics of attributes and captions for each watched split; empty if there are neither."""
     judged = {split: found["judged"] for split, found in run_files.read_descriptions(run.folder).items()}

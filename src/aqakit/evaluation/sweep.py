@@ -205,7 +205,7 @@ def _summary(shares: Sequence[str], tables: Sequence[Table]) -> Table:
     )
     own = [f"{share}: {note}" for share, found in zip(shares, notes) for note in found if note not in shared]
     title = f"{tables[0].title}, {tables[0].rows[0]['protocol']}: Spearman by share of labels"
-    return Table(rows, title, [columns, *shared, *own])
+    return Table(rows, title, [columns, *shared, *own], metrics=dict.fromkeys(shares, "spearman"))
 
 
 def _add_ablations(

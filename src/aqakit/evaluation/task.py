@@ -124,7 +124,7 @@ class TaskBenchmark:
                 by_seed = np.array(picked)
             else:
                 by_seed = np.stack([c[:, e].mean(1) for c, e in zip(curves, epochs)])
-            row = self._row(shown, name, by_seed)
+            row = self._row(shown, name, by_seed, _members(runs))
             if RULES[name].honest:
                 answers = [[_answer(run, name) for run in by_fold] for by_fold in runs]
                 tested = [self.judge.rows(run.ids("test")) for run in runs[0]]
@@ -152,7 +152,7 @@ class TaskBenchmark:
             )
         by_seed = [[self.judge.rank(t, a.mean.numpy()) for t, a in zip(tested, row, strict=True)] for row in answers]
         label += f" ({people.PROTOCOL})" * shifted
-        return self._row(label, rule, np.array(by_seed)) | self.judge.judged(label, answers, tested)
+        return self._row(label, rule, np.array(by_seed), _members(runs)) | self.judge.judged(label, answers, tested)
 
     def floors(self, recipe: Recipe | None) -> list[dict[str, Any]]:
         """Return one row for each floor that can be computed, fitted on the samples that the methods are trained on."""
@@ -218,16 +218,18 @@ class TaskBenchmark:
         """Return (epochs,) Spearman on the test split."""
         return self.judge.rank(self.judge.rows(run.ids("test")), np.stack([d.mean.numpy() for d in run.epochs("test")]))
 
-    def _row(self, label: str, rule: str, by_seed: Floats) -> dict[str, Any]:
+    def _row(self, label: str, rule: str, by_seed: Floats, members: int | None = None) -> dict[str, Any]:
         """Return a row without metrics but Spearman; ``by_seed`` is Spearman (seeds, folds)."""
         honest = rule not in RULES or RULES[rule].honest
         return {
             "method": label,
+            "data": self.dataset.name,
             "task": self.task,
             "protocol": self.protocol + f"+{people.PROTOCOL}" * bool(self.calibrate),
             "rule": rule if honest else f"{rule} (optimistic)",
             "optimistic": not honest,
             "seeds": len(by_seed) if rule in RULES else None,
+            "members": members,
             "samples": sum(
                 len(self.prepared.subset(f.test)) - len(self._not_judged(f)) for f in self.dataset.folds(self.protocol)
             ),
@@ -246,6 +248,12 @@ def _answer(run: Run, rule: str) -> ScoreDistribution:
     if rule == "last" and run.description["epoch"] != len(answers := run.epochs("test")) - 1:
         return answers[-1]
     return run.prediction("test", recalibrated=bool(run.recipe.members > 1))
+
+
+def _members(runs: Sequence[Sequence[Run]]) -> int | None:
+    """Return how many members each run has; None if folds differ in it."""
+    found = {run.recipe.members for by_fold in runs for run in by_fold}
+    return found.pop() if len(found) == 1 else None
 
 
 def named(label: str, transductive: bool) -> str:

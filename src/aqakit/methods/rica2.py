@@ -1,4 +1,4 @@
-"""RICA²: the declared steps of an action, joined as a rubric joins them.
+"""RICA²: declared steps, joined as a rubric joins them.
 
 A query for each declared step attends to the clips of a video, and a network says a normal distribution of what the
 step showed. Draws of all steps are averaged within the stages of the action (take-off, flight, entry), pass one MLP,

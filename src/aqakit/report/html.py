@@ -21,33 +21,25 @@ from aqakit.evaluation.selection import RULES
 from aqakit.metrics.bootstrap import resampled_units
 from aqakit.metrics.summary import TWO_VALUES, two_value_notes
 from aqakit.report import calibration, curves, document, figures, gallery, svg, training_curves
+from aqakit.report.columns import TITLES
 from aqakit.report.content import Case, Study, TaskResult
 from aqakit.report.gallery import Shown
 from aqakit.report.tables import Row, text
 from aqakit.system.output import write_output
 
-_COLUMNS = {
-    "method": "method",
+_TITLES = TITLES | {
     "intervals": "uncertainty",
-    "spearman": "Spearman ρ",
     "interval": "95 % interval",
-    "group": "group",
-    "kendall": "Kendall τ",
-    "mae": "MAE",
-    "relative_l2": "R-ℓ2×100",
-    "accuracy": "accuracy",
-    "auc": "AUC",
-    "crps": "CRPS",
-    "nll": "NLL",
-    "coverage_90": "90 % coverage",
-    "width_90": "90 % width",
-    "ece": "ECE",
-    "error_spread": "error–spread ρ",
     "rule": "epoch",
-    "seeds": "seeds",
-    "folds": "folds",
     "samples": "test samples",
 }
+_COLUMNS = {
+    name: _TITLES.get(name, name)
+    for name in (
+        "method", "intervals", "spearman", "interval", "group", "kendall", "mae", "relative_l2", "accuracy", "auc",
+        "crps", "nll", "coverage_90", "width_90", "ece", "error_spread", "rule", "seeds", "folds", "samples",
+    )
+}  # fmt: skip
 
 
 def write(study: Study, file: Path, *, folder: Path | None = None) -> None:

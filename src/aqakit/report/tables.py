@@ -15,32 +15,72 @@ from typing import Any
 from rich.table import Table
 
 from aqakit.errors import OptionError
+from aqakit.report.narrow import Grid, fit, total, widths
 from aqakit.system.output import is_standard_output, write_output
 from aqakit.system.terminal import console as new_console
 
 Row = Mapping[str, Any]
 
+_MORE = "A wider terminal, a pipe or a file has them."
 
-def show(rows: Sequence[Row], *, title: str = "", notes: Sequence[str] = (), hide: Sequence[str] = ()) -> None:
+
+def show(
+    rows: Sequence[Row],
+    *,
+    title: str = "",
+    notes: Sequence[str] = (),
+    hide: Sequence[str] = (),
+    wide: bool | None = None,
+) -> None:
     """Print rows to standard output, with all columns that occur in a row except the hidden ones.
 
-    If standard output is not a terminal, there is room for 200 characters beside the first column, which holds names,
-    so that nothing is cut off.
+    No number is folded. In a terminal that is too narrow, the columns that matter least are left out and named below,
+    or the table is turned. If standard output is not a terminal, there is room for 200 characters beside the first
+    column, which holds names, so that nothing is cut off.
+
+    Args:
+        rows: the rows.
+        title: printed above them.
+        notes: sentences below them.
+        hide: columns that are not printed.
+        wide: print all columns even if they do not fit; None if the user has no say.
     """
-    names = [n for n in dict.fromkeys(n for row in rows for n in row) if n not in hide]
-    longest = max((len(text(row.get(names[0]))) for row in rows), default=0) if names else 0
-    console = new_console(width=None if sys.stdout.isatty() else 200 + longest)
+    grid, room = _grid(rows, hide), _room(rows)
+    shown, left_out = fit(grid, room) if not wide and sys.stdout.isatty() else (grid, [])
+    width = max(room, total(shown.natural() if wide else shown.least()))
     table = Table(header_style="bold", box=None, pad_edge=False)
-    for name in names:
-        number = any(isinstance(row.get(name), int | float) for row in rows)
-        table.add_column(name.replace("_", " "), justify="right" if number else "left", overflow="fold")
-    for row in rows:
-        table.add_row(*(text(row.get(name)) for name in names))
+    for name, number, letters in zip(shown.names, shown.numbers, widths(shown, width)):
+        table.add_column(name.replace("_", " "), justify="right" if number else "left", overflow="fold", width=letters)
+    for cells in zip(*shown.columns):
+        table.add_row(*cells)
+    console = new_console(width=room)
     if title:
         console.print(title, style="bold", soft_wrap=True)
-    console.print(table)
-    for sentence in notes:
+    new_console(width=width, height=25).print(table)  # without a height, a dumb terminal has 80 columns for rich
+    for sentence in [*([_missing(rows, left_out, wide)] if left_out else []), *notes]:
         console.print(sentence, style="dim")
+
+
+def _room(rows: Sequence[Row]) -> int:
+    """Letters in a line."""
+    if sys.stdout.isatty():
+        return new_console().width
+    return 200 + max((len(text(next(iter(row.values()), ""))) for row in rows), default=0)
+
+
+def _grid(rows: Sequence[Row], hide: Sequence[str]) -> Grid:
+    names = [n for n in dict.fromkeys(n for row in rows for n in row) if n not in hide]
+    names = [n for n in names if not any(is_nested(row.get(n)) for row in rows)]
+    columns = tuple(tuple(text(row.get(name)) for row in rows) for name in names)
+    numbers = tuple(any(isinstance(row.get(name), int | float) for row in rows) for name in names)
+    return Grid(tuple(names), columns, numbers)
+
+
+def _missing(rows: Sequence[Row], names: Sequence[str], wide: bool | None) -> str:
+    """Say which columns are not shown, with their values where all rows have the same."""
+    values = {name: {text(row.get(name)) for row in rows} for name in names}
+    said = [f"{n.replace('_', ' ')}{f' ({v.pop()})' if len(v) == 1 else ''}" for n, v in values.items()]
+    return f"Not shown for want of room: {', '.join(said)}. {_MORE if wide is None else '--wide shows all.'}"
 
 
 def note(sentence: str) -> None:
@@ -78,9 +118,23 @@ def write(rows: Sequence[Row], file: Path | None, kind: str) -> None:
     """Write rows as ``json`` or ``csv``; to standard output if the file is ``-``, not at all if it is None."""
     if file is None:
         return
-    if not is_standard_output(file) and not file.parent.is_dir():
-        raise OptionError(f"{file}: there is no folder {file.parent} to write to")
+    check_files(**{kind: file})
     write_output(file, as_json(rows) if kind == "json" else as_csv(rows))
+
+
+def check_files(**files: Path | None) -> None:
+    """Check the files that options of these names are given, before any work is done for them.
+
+    Raises:
+        OptionError: two are standard output, or the folder of one is missing.
+    """
+    known = {name: file for name, file in files.items() if file is not None}
+    streams = [f"--{name}" for name, file in known.items() if is_standard_output(file)]
+    if len(streams) > 1:
+        raise OptionError(f"only one of {' and '.join(streams)} can go to standard output")
+    for file in known.values():
+        if not is_standard_output(file) and not file.parent.is_dir():
+            raise OptionError(f"{file}: there is no folder {file.parent} to write to")
 
 
 @contextmanager
@@ -103,6 +157,11 @@ def as_csv(rows: Sequence[Row]) -> str:
     writer.writeheader()
     writer.writerows(rows)
     return out.getvalue()
+
+
+def is_nested(value: object) -> bool:
+    """Whether a value is no cell: named values, or lists in a list."""
+    return isinstance(value, dict) or (isinstance(value, list) and any(isinstance(v, list | dict) for v in value))
 
 
 def _plain(value: Any) -> Any:
