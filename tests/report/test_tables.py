@@ -13,7 +13,7 @@ from markdown_it import MarkdownIt
 
 from aqakit.cli.app import COMMANDS, _load
 from aqakit.evaluation.benchmark import Table
-from aqakit.evaluation.task import COLUMNS
+from aqakit.evaluation.judging import COLUMNS
 from aqakit.metrics.summary import TWO_VALUES
 from aqakit.report import latex, markdown, tables
 from aqakit.report.best import LETTERS, OVERLAP, best

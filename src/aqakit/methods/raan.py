@@ -1,4 +1,4 @@
-"""RAAN: which of two videos is better, by attention to pros and cons.
+"""RAAN: which of two shows more skill, by pros and cons.
 
 Two branches look for what speaks for skill and what speaks against it (Doughty et al. 2019). Each has three attention
 filters over time (Linear–ReLU–Linear, softmax over the clips) and scores what each filter attends to by 2·tanh of a

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 
-HIGHER = ("spearman", "kendall", "pearson", "accuracy", "auc", "error_spread")
+HIGHER = ("spearman", "kendall", "pearson", "accuracy", "auc", "in_order", "error_spread")
 LOWER = ("mae", "rmse", "relative_l2", "relative_l2_papers", "nll", "crps", "ece", "risk_area")
 
 _COVERAGE = re.compile(r"coverage_(\d+)")

@@ -14,6 +14,7 @@ TITLES: dict[str, str] = {
     "relative_l2_papers": "R-ℓ2×100 (papers)",
     "accuracy": "accuracy",
     "auc": "AUC",
+    "in_order": "pairs in order",
     "crps": "CRPS",
     "nll": "NLL",
     "coverage_90": "90 % coverage",
@@ -26,6 +27,7 @@ TITLES: dict[str, str] = {
 ENDS: Mapping[str, tuple[str, str]] = {
     "spearman": ("low", "high"),
     "ours": ("low", "high"),
+    "in_order": ("in_order_low", "in_order_high"),
     "score": ("low_90", "high_90"),
     "difference": ("from", "to"),
 }
@@ -35,10 +37,11 @@ SETTINGS = ("protocol", "rule", "seeds", "members")
 """How the numbers were made: what is the same for all methods is said in the caption."""
 
 ORDER: Sequence[Sequence[str]] = (
-    ("spearman",), ("ours",), ("score",), ("published",), ("difference",), ("mean",), ("largest",), ("task",),
-    ("rule",), ("split",), ("intervals",), ("module",), ("labels",), ("low", "high"), ("low_90", "high_90"),
-    ("from", "to"), ("std",), ("group",), ("mae",), ("relative_l2",), ("crps",), ("coverage_90", "width_90"),
-    ("accuracy", "auc"), ("kendall",), ("seeds",), ("samples",), ("nll",), ("ece",), ("unit",),
+    ("spearman",), ("ours",), ("score",), ("in_order",), ("published",), ("difference",), ("mean",), ("largest",),
+    ("task",), ("rule",), ("split",), ("intervals",), ("module",), ("labels",), ("low", "high"), ("low_90", "high_90"),
+    ("in_order_low", "in_order_high"), ("from", "to"), ("std",), ("group",), ("mae",), ("relative_l2",), ("crps",),
+    ("coverage_90", "width_90"), ("accuracy", "auc"), ("kendall",), ("seeds",), ("samples",), ("nll",), ("ece",),
+    ("unit",),
 )  # fmt: skip
 """The columns that stay longest in a narrow terminal, after the first one of a table; others go first, from the right.
 

@@ -144,7 +144,7 @@ def _on_intervals(rows: Sequence[Row], names: Sequence[str]) -> Iterator[str]:
 def _on_bold(name: str, metric: str, found: bool, how: str) -> Iterator[str]:
     """What else is bold in a column, as an end of the sentence on bold numbers."""
     if found and how:
-        yield f", and of Spearman what {how}"
+        yield f", and of {TITLES.get(metric, metric)} what {how}"
     if found and metric.startswith("coverage"):
         yield "; a coverage is best nearest to its level"
 
