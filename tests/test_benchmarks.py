@@ -13,12 +13,13 @@ import pytest
 
 import aqakit
 from aqakit.training import members
+from aqakit.types import Sample
 from tests.blazepose import Squares, write_squares
 from tests.releases import write_kimore_tables, write_ui_prmd
 
 SCRIPTS = Path(__file__).parents[1] / "benchmarks"
 ELSEWHERE = {"familiarity"}  # by tests of what it measures
-TESTED = {"defaults", "exercises", "explanation", "extraction", "heads", "pose", "pose_estimator", "startup"}
+TESTED = {"defaults", "exercises", "explanation", "extraction", "heads", "pairs", "pose", "pose_estimator", "startup"}
 TESTED |= {"finetune", "larger_than_memory", "semi_supervised_step", "video_memory", "words", *ELSEWHERE}
 
 
@@ -162,6 +163,25 @@ def test_finetune(run):
     assert all(row["ratio"] > 0 for row in rows if row["part"] != "loader: published")
     assert rows[0]["cpu_ms_per_video"] < rows[0]["with_gathering"]
     assert "videos_per_s" in printed
+
+
+@pytest.mark.slow
+def test_pairs(run):
+    words = ["--methods", "regression", "--train", 16, "--test", 6, "--pairs", "60", "--seeds", 2, "--few", 8]
+    printed, rows = run(load("pairs"), *words, "--set", "epochs=2")
+    assert [row["learnt from"] for row in rows] == ["scores", "60 pairs", "8 scores", "8 scores, 60 pairs"]
+    assert rows[0]["of scores"] == 1
+    assert all(row["low"] <= row["spearman"] <= row["high"] for row in rows)
+    assert "10% of the pairs wrong" in printed
+
+
+def test_pairs_are_drawn_once_and_a_share_is_wrong(tmp_path):
+    dives = [Sample(str(k), {}, score=float(k % 20)) for k in range(40)]
+    file = load("pairs").draw(tmp_path, dives, 200, 0.1, 0)
+    rows = [tuple(map(int, line.split(","))) for line in file.read_text().splitlines()[1:]]
+    assert len({frozenset(row) for row in rows}) == 200
+    assert sum(a % 20 < b % 20 for a, b in rows) == 20
+    assert not any(a % 20 == b % 20 for a, b in rows)
 
 
 @pytest.mark.slow
