@@ -25,6 +25,7 @@ from aqakit.evaluation.results import FoldResult, MethodResult
 from aqakit.evaluation.selection import RULES
 from aqakit.report import calibration, curves, html, svg
 from aqakit.report.content import Part, Study, TaskResult
+from aqakit.report.merging import collect
 from aqakit.report.study import CASES, build_study, cases
 from aqakit.scores.distributions import Normal
 from aqakit.training import run_json
@@ -83,6 +84,28 @@ def made(tmp_path_factory):
         html.write(study, folder / "report.html")
     page = Page((folder / "report.html").read_text(encoding="utf-8"))
     return folder, table, study, page
+
+
+def test_runs_are_merged_into_the_numbers_of_the_benchmark(made):
+    folder, table, _, _ = made
+    found, _ = collect([folder / "bench"], protocol="five-fold")
+    known = {row["method"]: row for row in table.rows}
+    assert [one.method for one in found] == ["dae", "regression"]
+    for one in found:
+        for name in (
+            "task",
+            "protocol",
+            "rule",
+            "seeds",
+            "members",
+            "samples",
+            "spearman",
+            "low",
+            "high",
+            "mae",
+            "crps",
+        ):
+            assert one.row[name] == pytest.approx(known[one.method][name]), name
 
 
 def numbers(page):

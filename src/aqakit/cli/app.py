@@ -18,7 +18,7 @@ from aqakit.system import processes, progress, terminal
 
 COMMANDS = (
     "demo", "check", "pose", "extract", "rank", "train", "predict", "evaluate", "explain", "repetitions", "compare",
-    "report", "export", "serve", "benchmark", "reproduce", "methods", "datasets", "backbones", "weights",
+    "report", "export", "serve", "benchmark", "table", "reproduce", "methods", "datasets", "backbones", "weights",
 )  # fmt: skip
 """In the order of a typical workflow."""
 

@@ -66,6 +66,7 @@ class Table:
         "optimistic",
         "data",
         "members",
+        "labels",
         "spearman_by_fold_and_seed",
     )
     metrics: Mapping[str, str] = field(default_factory=dict)
@@ -132,6 +133,8 @@ def benchmark(
             found += _add(table, bench, chosen, rules, floors)
             grouped |= bench.grouped
     _same_columns(table.rows)
+    for row in table.rows:
+        row["labels"] = options.get("labels")
     if task == "all":
         found += _add_means(table)
     if calibrate_person:

@@ -185,7 +185,7 @@ def _cells(method: str) -> dict[str, dict[str, float]]:
 
 def _full(shares: Sequence[str], tables: Sequence[Table]) -> Iterator[dict[str, Any]]:
     for share, table in zip(shares, tables):
-        yield from ({"table": "methods", "labels": share, **row} for row in table.rows)
+        yield from ({"table": "methods", **row, "labels": share} for row in table.rows)
 
 
 def _summary(shares: Sequence[str], tables: Sequence[Table]) -> Table:

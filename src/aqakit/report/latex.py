@@ -9,7 +9,8 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from aqakit.report.typeset import Cell, Typeset
+from aqakit.report.tables import Cell
+from aqakit.report.typeset import Typeset
 
 _SHRUNK = r"\resizebox{\ifdim\width>\textwidth\textwidth\else\width\fi}{!}{%"
 """Makes what follows as wide as the text if it is wider; it ends with a brace."""
@@ -75,7 +76,7 @@ def _table(table: Typeset) -> str:
             r"\begin{table}",
             r"  \centering",
             f"  \\caption{{{_marked('. '.join(table.caption))}.}}",
-            f"  \\label{{tab:{_label(table.title)}}}",
+            f"  \\label{{tab:{_label(table)}}}",
             f"  {_SHRUNK}",
             f"  \\begin{{tabular}}{{{''.join('r' if number else 'l' for number in table.numbers)}}}",
             r"    \toprule",
@@ -112,5 +113,6 @@ def _marked(text: str) -> str:
     return escape(text).replace("optimistic", r"\emph{optimistic}")
 
 
-def _label(title: str) -> str:
+def _label(table: Typeset) -> str:
+    title = table.title or "".join(table.caption[:1])
     return re.sub(r"[^a-z0-9]+", "-", title.lower()).strip("-")[:40] or "results"

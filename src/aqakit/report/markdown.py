@@ -9,7 +9,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 
-from aqakit.report.typeset import Cell, Typeset
+from aqakit.report.tables import Cell
+from aqakit.report.typeset import Typeset
 
 _SPECIAL = re.compile(r"([\\`*_{}\[\]<>#|~&$^@!])")
 _UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]+")

@@ -55,6 +55,8 @@ class Output:
         hide: Sequence[str] = (),
         facts: Mapping[str, Any] | None = None,
         metrics: Mapping[str, str] | None = None,
+        caption: Sequence[str] = (),
+        bold: str = "",
     ) -> None:
         """Print a table, and keep it for :meth:`write`.
 
@@ -65,11 +67,17 @@ class Output:
             hide: columns that only a wide table has.
             facts: what is true of all rows, for the caption: protocol, rule, seed, members.
             metrics: the metric in each column that does not have its name.
+            caption: sentences on cells that are set already, the first of which stands for a title.
+            bold: a sentence on what is bold in them.
         """
         hidden = () if self.wide else tuple(hide)
-        tables.show(rows, title=title, notes=notes, hide=hidden, wide=self.wide)
+        settings = "; ".join(f"{name}: {value}" for name, value in (facts or {}).items() if value)
+        said = [f"{sentence}." for sentence in [*caption[1:], settings] if sentence] if caption else []
+        tables.show(rows, title=title or "".join(caption[:1]), notes=[*said, *notes], hide=hidden, wide=self.wide)
         if self.latex or self.markdown:
-            self._shown.append(typeset(rows, title=title, notes=notes, hide=hidden, facts=facts, metrics=metrics))
+            more = [*caption, *([bold] if bold else [])]
+            made = typeset(rows, title=title, notes=notes, hide=hidden, facts=facts, metrics=metrics, caption=more)
+            self._shown.append(made)
 
     def write(self, rows: Sequence[Row]) -> None:
         """Write the rows as JSON, and the tables that were shown in the other formats."""

@@ -9,6 +9,7 @@ import math
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext, redirect_stdout
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,18 @@ from aqakit.system.terminal import console as new_console
 Row = Mapping[str, Any]
 
 _MORE = "A wider terminal, a pipe or a file has them."
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A cell in plain text: a value, the interval that stands behind it, and whether the value is bold."""
+
+    text: str
+    interval: str = ""
+    bold: bool = False
+
+    def __str__(self) -> str:
+        return f"{self.text} {self.interval}" if self.interval else self.text
 
 
 def show(
@@ -72,7 +85,7 @@ def _grid(rows: Sequence[Row], hide: Sequence[str]) -> Grid:
     names = [n for n in dict.fromkeys(n for row in rows for n in row) if n not in hide]
     names = [n for n in names if not any(is_nested(row.get(n)) for row in rows)]
     columns = tuple(tuple(text(row.get(name)) for row in rows) for name in names)
-    numbers = tuple(any(isinstance(row.get(name), int | float) for row in rows) for name in names)
+    numbers = tuple(any(isinstance(row.get(name), int | float | Cell) for row in rows) for name in names)
     return Grid(tuple(names), columns, numbers)
 
 

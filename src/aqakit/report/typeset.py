@@ -12,7 +12,7 @@ from typing import Any
 from aqakit.metrics.direction import arrow
 from aqakit.report.best import best, is_optimistic
 from aqakit.report.columns import ENDS, SETTINGS, TITLES
-from aqakit.report.tables import Row, is_nested, text
+from aqakit.report.tables import Cell, Row, is_nested, text
 
 _SAID = ("task", *SETTINGS)
 """Columns that are in the caption instead if all methods have the same value."""
@@ -21,15 +21,6 @@ _INSIDE = ("optimistic", "folds")
 """Columns that only a wide table has: the rule says the first, and the second repeats Spearman by fold."""
 
 _NOT_METHODS = ("floor:", "ceiling:")
-
-
-@dataclass(frozen=True)
-class Cell:
-    """A cell in plain text: a value, the interval that stands behind it, and whether the value is bold."""
-
-    text: str
-    interval: str = ""
-    bold: bool = False
 
 
 @dataclass(frozen=True)
@@ -63,6 +54,7 @@ def typeset(
     hide: Sequence[str] = (),
     facts: Mapping[str, Any] | None = None,
     metrics: Mapping[str, str] | None = None,
+    caption: Sequence[str] = (),
 ) -> Typeset:
     """Set the rows of a table.
 
@@ -73,6 +65,7 @@ def typeset(
         hide: columns that are left out.
         facts: what is true of all rows and in none of them, for the caption: protocol, rule, seeds, members.
         metrics: the metric in each column that does not have its name.
+        caption: further sentences, on cells that are set already (:class:`Cell`).
     """
     names, said = _columns(rows, hide)
     metrics = dict(metrics or {})
@@ -81,16 +74,17 @@ def typeset(
         chosen, how = best(rows, name, metrics.get(name))
         columns.append([_cell(row, name, k in chosen) for k, row in enumerate(rows)])
         told |= dict.fromkeys(_on_bold(name, metrics.get(name, name), bool(chosen), how))
-    caption = [*([title] if title else []), *_settings({**(facts or {}), **said}), *_on_intervals(rows, names)]
-    if any(cell.bold for column in columns for cell in column):
-        caption.append("Bold: the best of each column" + "".join(told))
+    start, made = [title] if title else [], _settings({**(facts or {}), **said})
+    sentences = [*start, *caption[:1], *made, *caption[1:], *_on_intervals(rows, names)]
+    if told:
+        sentences.append("Bold: the best of each column" + "".join(told))
     return Typeset(
         title=title,
         titles=tuple(_title(name, metrics.get(name, name)) for name in names),
         numbers=tuple(any(_is_number(row.get(name)) for row in rows) for name in names),
         rows=tuple(zip(*columns)),
         breaks=tuple(_breaks(rows)),
-        caption=tuple(caption),
+        caption=tuple(sentences),
         notes=tuple(notes),
     )
 
@@ -113,11 +107,14 @@ def _shared(rows: Sequence[Row], name: str) -> Any:
 
 
 def _cell(row: Row, name: str, bold: bool) -> Cell:
+    value = row.get(name)
+    if isinstance(value, Cell):
+        return value
     interval = ""
     if name in ENDS:
         low, high = (row.get(end) for end in ENDS[name])
         interval = f"[{text(low)}, {text(high)}]" if low is not None and high is not None else ""
-    return Cell(text(row.get(name)), interval if "–" not in interval else "", bold)
+    return Cell(text(value), interval if "–" not in interval else "", bold)
 
 
 def _title(name: str, metric: str) -> str:
@@ -143,6 +140,8 @@ def _on_intervals(rows: Sequence[Row], names: Sequence[str]) -> Iterator[str]:
 
 def _on_bold(name: str, metric: str, found: bool, how: str) -> Iterator[str]:
     """What else is bold in a column, as an end of the sentence on bold numbers."""
+    if found:
+        yield ""
     if found and how:
         yield f", and of {TITLES.get(metric, metric)} what {how}"
     if found and metric.startswith("coverage"):
@@ -156,4 +155,4 @@ def _breaks(rows: Sequence[Row]) -> Iterator[int]:
 
 
 def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
+    return isinstance(value, int | float | Cell) and not isinstance(value, bool)
