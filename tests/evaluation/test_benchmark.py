@@ -25,8 +25,9 @@ from tests.training.test_run import BACKBONE, make_manifest
 CURVES = np.array([[0.1, 0.9, 0.3, 0.5], [0.3, 0.5, 0.5, 0.1]])  # (folds, epochs)
 
 
-def reported(rule: str, curves: np.ndarray) -> float:
-    return float(curves[:, RULES[rule].choose(curves)].mean())
+def reported(rule: str, curves: np.ndarray, epochs: np.ndarray | None = None) -> float:
+    epochs = np.arange(curves.shape[1]) if epochs is None else epochs
+    return float(curves[:, RULES[rule].choose(curves, epochs)].mean())
 
 
 def test_rules_by_hand():
@@ -39,6 +40,21 @@ def test_windows_of_ten_by_hand():
     curves = np.array([[0.0] * 5 + [0.5] * 10 + [0.1] * 5])
     assert reported("best-ten-consecutive", curves) == pytest.approx(0.5)
     assert reported("last-ten", curves) == pytest.approx(0.3)
+
+
+@pytest.mark.parametrize("every", [2, 3, 7, 10, 40])
+def test_windows_are_of_epochs_also_if_only_some_were_evaluated(every):
+    """Every window of ten epochs in a row, tried one by one."""
+    epochs = np.array([epoch for epoch in range(50) if (epoch + 1) % every == 0 or epoch == 49])
+    curves = np.random.default_rng(every).uniform(-1, 1, (3, len(epochs)))
+    means = dict(zip(epochs.tolist(), curves.mean(0).tolist()))
+    whole = [range(first, first + 10) for first in means if first + 9 <= 49] or [range(50)]
+    windows = [np.mean([means[epoch] for epoch in window if epoch in means]) for window in whole]
+    assert reported("best-ten-consecutive", curves, epochs) == pytest.approx(max(windows))
+    last = np.mean([mean for epoch, mean in means.items() if epoch >= 40])
+    assert reported("last-ten", curves, epochs) == pytest.approx(last)
+    assert reported("best-test", curves, epochs) == pytest.approx(max(means.values()))
+    assert reported("last", curves, epochs) == means[49]
 
 
 def test_optimistic_rules_say_so_and_are_never_below_the_honest_one():

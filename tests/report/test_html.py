@@ -349,11 +349,11 @@ def test_risk_at_full_coverage_is_the_mean_absolute_error():
 
 def test_without_validation_its_rule_has_no_number():
     test = np.array([0.1, 0.9, 0.4])
-    one = method([1.0, 2.0], [1.0, 2.0], [1.0, 1.0], curves={"test": test})
+    one = method([1.0, 2.0], [1.0, 2.0], [1.0, 1.0], curves={"test": test}, epochs=np.array([1, 3, 4]))
     rows = {r["rule"]: (r["spearman"], r["first"], r["last"]) for r in curves.by_rule(one)}
     assert rows["best-validation"] == (None, None, None)
-    assert rows["best-test"] == (0.9, 2, 2)
-    assert rows["last-ten"] == (pytest.approx(test.mean()), 1, 3)
+    assert rows["best-test"] == (0.9, 4, 4)
+    assert rows["last-ten"] == (pytest.approx(test.mean()), 2, 5)
 
 
 def test_tasks_are_averaged_by_fisher():

@@ -249,6 +249,7 @@ def _add_means(table: Table) -> list[str]:
 
 
 def _notes(options: Mapping[str, Any], rules: Sequence[str], seeds: int, grouped: bool) -> list[str]:
+    every = int(options.get("evaluate_every", 1))
     return [
         *label_notes(options.get("labels"), bool(options.get("transductive"))),
         "spearman: arithmetic mean over folds, then over seeds.",
@@ -259,6 +260,7 @@ def _notes(options: Mapping[str, Any], rules: Sequence[str], seeds: int, grouped
         "relative l2: by the range of all scores; in the JSON also by that of the test scores of each fold, as "
         "published code has it (relative_l2_papers).",
         *(f"{name}: {RULES[name].meaning}." for name in rules),
+        *([f"epochs: one in {every} was evaluated, and the last; rules choose among these."] if every > 1 else []),
     ]
 
 

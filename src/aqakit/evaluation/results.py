@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from aqakit.evaluation.selection import Epochs
 from aqakit.metrics import calibration, comparison
 from aqakit.metrics.accuracy import spearman, two_values
 from aqakit.metrics.bootstrap import in_groups, interval
@@ -33,8 +34,9 @@ class FoldResult:
         true: (n,) their true scores.
         answer: (n,) distributions, as predicted.
         recalibrated: (n,) the distributions recalibrated on validation samples; None if there are none.
-        curves: for each watched split, Spearman after each epoch (epochs,); 0 where it is undefined.
-        stds: (epochs, n) predicted standard deviations of the test samples after each epoch.
+        curves: for each watched split, Spearman after each evaluated epoch (E,); 0 where it is undefined.
+        epochs: (E,) these epochs, counted from 0.
+        stds: (E, n) predicted standard deviations of the test samples after each of them.
         losses: (epochs,) mean training loss of each epoch, its terms added.
         facts: provenance of the result, as JSON values: recipe, versions, fingerprint.
         command: the command that reproduces it; empty if unknown.
@@ -49,6 +51,7 @@ class FoldResult:
     answer: ScoreDistribution
     recalibrated: ScoreDistribution | None = None
     curves: Mapping[str, Floats] = field(default_factory=dict)
+    epochs: Epochs = field(default_factory=lambda: np.empty(0, np.int64))
     stds: Floats = field(default_factory=lambda: np.empty((0, 0)))
     losses: Floats = field(default_factory=lambda: np.empty(0))
     facts: Mapping[str, Any] = field(default_factory=dict)
@@ -163,14 +166,19 @@ class MethodResult:
         """Return the row as predicted and, if every fold is recalibrated, the recalibrated row."""
         return [self.row(span, recalibrated=r) for r in ((False, True) if self.recalibrated else (False,))]
 
+    @property
+    def epochs(self) -> Epochs:
+        """The evaluated epochs (E,), counted from 0, the same for all folds and seeds."""
+        return self.folds[0].epochs
+
     def curve(self, split: str) -> Floats:
-        """Return Spearman (folds × seeds, epochs); empty if some run did not watch the split."""
+        """Return Spearman (folds × seeds, E); empty if some run did not watch the split."""
         kept = [f.curves[split] for f in self.folds if split in f.curves]
         return np.stack(kept) if len(kept) == len(self.folds) else np.empty((0, 0))
 
     @property
     def stds(self) -> Floats:
-        """Predicted standard deviations (epochs, n) of the test samples of all folds and seeds; empty without them."""
+        """Predicted standard deviations (E, n) of the test samples of all folds and seeds; empty without them."""
         return np.concatenate([f.stds for f in self.folds], axis=1) if self._epochs("stds") else np.empty((0, 0))
 
     @property

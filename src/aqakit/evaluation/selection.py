@@ -13,8 +13,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from aqakit.types import Floats
+
+Epochs = NDArray[np.int64]
+"""Numbers of epochs."""
 
 
 @dataclass(frozen=True)
@@ -23,37 +27,50 @@ class Rule:
 
     Attributes:
         honest: whether it selects without test scores.
-        choose: (folds, epochs) test Spearman → the epochs whose mean over folds is reported.
+        choose: (folds, E) test Spearman after each evaluated epoch, and the numbers (E,) of these → the columns whose
+            mean over folds is reported.
         meaning: one phrase for the notes of a table.
     """
 
     honest: bool
-    choose: Callable[[Floats], slice]
+    choose: Callable[[Floats, Epochs], slice]
     meaning: str
 
 
-def _best_window(width: int) -> Callable[[Floats], slice]:
-    def choose(curves: Floats) -> slice:
-        mean = curves.mean(0)
-        size = min(width, len(mean))
-        start = int(np.convolve(mean, np.ones(size) / size, mode="valid").argmax())
-        return slice(start, start + size)
+def _last(curves: Floats, epochs: Epochs) -> slice:
+    return slice(-1, None)
+
+
+def _last_ten(curves: Floats, epochs: Epochs) -> slice:
+    return slice(int(np.searchsorted(epochs, epochs[-1] - 9)), None)
+
+
+def _best_window(width: int) -> Callable[[Floats, Epochs], slice]:
+    """Of the evaluated epochs among ``width`` in a row, or among all if there are fewer."""
+
+    def choose(curves: Floats, epochs: Epochs) -> slice:
+        mean, size = curves.mean(0), min(width, int(epochs[-1] - epochs[0]) + 1)
+        if len(epochs) == epochs[-1] - epochs[0] + 1:
+            start = int(np.convolve(mean, np.ones(size) / size, mode="valid").argmax())
+            return slice(start, start + size)
+        starts = np.flatnonzero(epochs + size - 1 <= epochs[-1])
+        ends = np.searchsorted(epochs, epochs[starts] + size)
+        best = int(np.argmax([mean[start:end].mean() for start, end in zip(starts, ends)]))
+        return slice(int(starts[best]), int(ends[best]))
 
     return choose
 
 
 RULES: Mapping[str, Rule] = {
-    "last": Rule(True, lambda curves: slice(-1, None), "the last epoch"),
+    "last": Rule(True, _last, "the last epoch"),
     "held-out": Rule(
         True,
-        lambda curves: slice(-1, None),
+        _last,
         "the epoch with the best answers on held-out training samples; for a single model the last",
     ),
-    "best-validation": Rule(
-        True, lambda curves: slice(-1, None), "the epoch that ranks held-out training samples best"
-    ),
+    "best-validation": Rule(True, _last, "the epoch that ranks held-out training samples best"),
     "best-test": Rule(False, _best_window(1), "optimistic: the epoch that ranks the test samples best"),
-    "last-ten": Rule(False, lambda curves: slice(-10, None), "optimistic: the mean of the last ten test epochs"),
+    "last-ten": Rule(False, _last_ten, "optimistic: the mean of the last ten test epochs"),
     "best-ten-consecutive": Rule(False, _best_window(10), "optimistic: the best ten test epochs in a row"),
 }
 

@@ -118,12 +118,12 @@ class TaskBenchmark:
         rows = []
         for name in rules:
             curves = np.stack([[self._curve(run) for run in by_fold] for by_fold in runs])  # (seeds, folds, epochs)
-            epochs = [RULES[name].choose(c) for c in curves]
+            epochs = np.array(runs[0][0].evaluated("test"))
             if name in KEPT:
-                picked = [[c[run.description["epoch"]] for c, run in zip(*pair)] for pair in zip(curves, runs)]
-                by_seed = np.array(picked)
+                kept = [[run.description["epoch"] for run in by_fold] for by_fold in runs]
+                by_seed = np.take_along_axis(curves, np.searchsorted(epochs, kept)[..., None], axis=2)[..., 0]
             else:
-                by_seed = np.stack([c[:, e].mean(1) for c, e in zip(curves, epochs)])
+                by_seed = np.stack([c[:, RULES[name].choose(c, epochs)].mean(1) for c in curves])
             row = self._row(shown, name, by_seed, _members(runs))
             if RULES[name].honest:
                 answers = [[_answer(run, name) for run in by_fold] for by_fold in runs]
@@ -245,8 +245,8 @@ class TaskBenchmark:
 
 def _answer(run: Run, rule: str) -> ScoreDistribution:
     """The answers of the epoch that a rule names; calibrated if members held samples out and this epoch was kept."""
-    if rule == "last" and run.description["epoch"] != len(answers := run.epochs("test")) - 1:
-        return answers[-1]
+    if rule == "last" and run.description["epoch"] != run.evaluated("test")[-1]:
+        return run.epochs("test")[-1]
     return run.prediction("test", recalibrated=bool(run.recipe.members > 1))
 
 

@@ -2,24 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
-from numpy.typing import NDArray
 
 from aqakit.evaluation.results import MethodResult
-from aqakit.evaluation.selection import RULES
+from aqakit.evaluation.selection import RULES, Epochs
 from aqakit.report.figures import BLUE, GREEN, GREY, ORANGE, plain
 from aqakit.types import Floats
 
 OPTIMISTIC = "optimistic"
-
-Epochs = NDArray[np.int64]
-
 _SHAPES = {
     "last": "o",
     "held-out": "P",
@@ -51,10 +46,10 @@ def by_rule(method: MethodResult) -> list[dict[str, Any]]:
 
 
 def learning(figure: Figure, method: MethodResult) -> None:
-    """Plot Spearman after each epoch: each fold and seed, their mean, validation, and a mark for each rule."""
+    """Plot Spearman by epoch: each fold and seed, their mean, validation, and a mark for each rule."""
     axes = figure.subplots()
     test, validation = method.curve("test"), method.curve("validation")
-    epochs = np.arange(1, test.shape[1] + 1)
+    epochs = method.epochs + 1
     axes.plot(epochs, test.T, color=GREY, lw=0.5, alpha=0.5)
     axes.plot(epochs, test.mean(0), color=BLUE, lw=1.8, label="test, mean over folds and seeds")
     if validation.size:
@@ -85,18 +80,18 @@ def _used(method: MethodResult, seed: int, rule: str) -> tuple[float, Epochs] | 
     folds = [f.curves for f in method.folds if f.seed == seed]
     if not all("test" in curves for curves in folds):
         return None
-    test = np.stack([curves["test"] for curves in folds])  # (folds, epochs)
+    test = np.stack([curves["test"] for curves in folds])  # (folds, E)
     if rule == "held-out":
         kept = [f.facts["epoch"] for f in method.folds if f.seed == seed and "held-out" in f.curves]
-        return (float(test[np.arange(len(test)), kept].mean()), np.array(kept)) if len(kept) == len(test) else None
+        return _of_each(test, np.searchsorted(method.epochs, kept), method.epochs) if len(kept) == len(test) else None
     if rule != "best-validation":
-        chosen = RULES[rule].choose(test)
-        return float(test[:, chosen].mean()), np.arange(test.shape[1])[chosen]
+        chosen = RULES[rule].choose(test, method.epochs)
+        return float(test[:, chosen].mean()), method.epochs[chosen]
     if not all("validation" in curves for curves in folds):
         return None
-    return _validated(test, [curves["validation"] for curves in folds])
+    return _of_each(test, np.array([curves["validation"].argmax() for curves in folds]), method.epochs)
 
 
-def _validated(test: Floats, validation: Sequence[Floats]) -> tuple[float, Epochs]:
-    best = np.array([curve.argmax() for curve in validation])
-    return float(test[np.arange(len(test)), best].mean()), best
+def _of_each(test: Floats, chosen: Epochs, epochs: Epochs) -> tuple[float, Epochs]:
+    """One column of each fold."""
+    return float(test[np.arange(len(test)), chosen].mean()), epochs[chosen]

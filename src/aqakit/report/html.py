@@ -91,6 +91,7 @@ def data(study: Study) -> dict[str, Any]:
             "groups": task.letters,
             "rules": [row for method in task.compared for row in curves.by_rule(method)],
             "predictions": {method.label: method.points._asdict() for method in task.compared},
+            "epochs": {m.label: m.epochs + 1 for m in task.compared},
             "curves": {m.label: {s: m.curve(s) for s in ("test", "validation")} for m in task.compared},
             "training": training_curves.data(task),
             "runs": [{"command": f.command, **f.facts} for method in task.compared for f in method.folds],

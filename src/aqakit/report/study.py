@@ -254,6 +254,7 @@ def _fold(run: Run) -> FoldResult:
         answer=run.prediction("test"),
         recalibrated=run.prediction("test", recalibrated=True) if run.recalibration else None,
         curves={split: _curve(run, split) for split in run.splits()},
+        epochs=np.array(run.evaluated("test")),
         stds=np.stack([answer.std.numpy() for answer in run.epochs("test")]),
         losses=np.array([sum(terms.values()) for terms in run.description["losses"]]),
         facts={name: run.description[name] for name in keep if name in run.description},

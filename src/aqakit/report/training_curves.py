@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
 
 from aqakit.evaluation.results import MethodResult
+from aqakit.evaluation.selection import Epochs
 from aqakit.report.content import Study, TaskResult
 from aqakit.report.figures import BLUE, SERIES, plain
 from aqakit.types import Floats
@@ -25,7 +26,7 @@ _FEW = 1000  # an axis that spans less has ticks at 2 and 5 as well
 
 
 def spread_quantiles(method: MethodResult) -> Floats:
-    """Return quantiles (epochs, 5) at ``LEVELS`` of the predicted standard deviations of all test samples.
+    """Return quantiles (E, 5) at ``LEVELS`` of the standard deviations predicted of all test samples, by epoch.
 
     The samples of all folds and seeds count alike. Empty for points (also for mixtures of points, whose spread is only
     that between the members of an ensemble), for a single epoch, and for files of predictions.
@@ -54,7 +55,7 @@ def spread(label: str, tasks: Sequence[TaskResult]) -> Figure:
     figure, panels = _panels(len(tasks), legend=0.3)
     for axes, task in zip(panels, tasks):
         (method,) = (m for m in task.compared if m.label == label)
-        _ranges(axes, spread_quantiles(method))
+        _ranges(axes, method.epochs + 1, spread_quantiles(method))
         _dress(axes, task.name if len(tasks) > 1 else "", f"predicted std ({task.scale.unit})")
     _legend(figure, panels, columns=3)
     return figure
@@ -74,9 +75,9 @@ def losses(tasks: Sequence[TaskResult]) -> Figure:
     return figure
 
 
-def _ranges(axes: Axes, quantiles: Floats) -> None:
-    """Plot quantiles (epochs, 5) as two bands around the median."""
-    epochs, (low, lower, median, upper, high) = np.arange(1, len(quantiles) + 1), quantiles.T
+def _ranges(axes: Axes, epochs: Epochs, quantiles: Floats) -> None:
+    """Plot quantiles (E, 5) after some epochs as two bands around the median."""
+    low, lower, median, upper, high = quantiles.T
     axes.fill_between(epochs, low, high, color=BLUE, alpha=0.18, lw=0, label="middle 90 % of the samples")
     axes.fill_between(epochs, lower, upper, color=BLUE, alpha=0.35, lw=0, label="middle 50 %")
     axes.plot(epochs, median, color=BLUE, lw=1.6, label="median")

@@ -226,20 +226,25 @@ def read_batches(
 def in_advance(
     reads: Iterable[Callable[[], Batch]], ahead: int, device: torch.device | str
 ) -> Generator[Batch, None, None]:
-    """Yield what is read, on a device, while threads read the next ``ahead`` batches."""
+    """Yield what is read, on a device, while threads read the next ``ahead`` batches; one thread does so in turn."""
     if not ahead:
         for read in reads:
             yield read().to(device)
         return
     pin = torch.device(device).type == "cuda"
-    with closing(read_ahead((partial(_once, one, pin) for one in reads), threads=ahead, depth=1)) as opened:
-        for batch in opened:
-            yield next(batch).to(device)
+    # a thread for each batch would cost as much as a small batch
+    parts: Iterable[Sequence[Callable[[], Batch]]] = [list(reads)] if ahead == 1 else ([read] for read in reads)
+    work = (partial(_read, part, pin) for part in parts)
+    with closing(read_ahead(work, threads=ahead if ahead > 1 else 0, depth=1)) as opened:
+        for batches in opened:
+            for batch in batches:
+                yield batch.to(device)
 
 
-def _once(read: Callable[[], Batch], pin: bool) -> Iterator[Batch]:
-    batch = read()
-    yield batch.replace(streams={n: s.pinned() for n, s in batch.streams.items()}) if pin else batch
+def _read(reads: Sequence[Callable[[], Batch]], pin: bool) -> Iterator[Batch]:
+    for read in reads:
+        batch = read()
+        yield batch.replace(streams={n: s.pinned() for n, s in batch.streams.items()}) if pin else batch
 
 
 def has_score(source: BatchSource) -> Tensor:

@@ -48,11 +48,11 @@ def fit(
     report: Callable[[int, dict[str, float]], None] = lambda epoch, losses: None,
     time_limit: float | None = None,
 ) -> History:
-    """Train the members of a run in place, epoch by epoch together, and return the predictions of every epoch.
+    """Train the members of a run in place, epoch by epoch together, and return losses and predictions.
 
     Args:
         members: one model or several; they hold the weights of the selected epoch, common to all, afterwards.
-        watched: splits to predict after each epoch; ``validation``, if present, may select the epoch.
+        watched: splits to predict after each epoch, or every few; ``validation``, if present, may select the epoch.
         settings: the options of the loop.
         scale: of the scores; training that leaves it is stopped.
         folder: folder for checkpoints; None for no checkpoints.
@@ -72,7 +72,7 @@ def fit(
         _remember(member.assessor, member.train, device)
     history = History(predictions={name: [] for name in _predicted(members, watched)})
     if not any(p.requires_grad for p in members[0].assessor.parameters()):
-        _predict_all(history, members, watched, device)
+        _predict_all(history, members, watched, device, 0)
         history.best = 0
     else:
         state = TrainingState(make_states(members, settings), history, fingerprint)
@@ -100,28 +100,33 @@ def _train(
         distributed.broadcast(member.assessor.state_dict().values())
     saved = time.monotonic()
     for epoch in range(start, settings.epochs):
-        if settings.patience and state.stale(epoch - 1) >= settings.patience:
+        if settings.patience and state.stale() >= settings.patience:
             history.notes.append(f"stopped after epoch {epoch}: {settings.patience} epochs in a row were no better")
             break
         history.losses.append(_mean([train_epoch(one, settings, epoch, device) for one in state.states]))
         _settle(members, device)
-        _predict_all(history, members, watched, device)
-        _check_scale(history, scale, epoch)
-        state.keep_best(_value(history, members, watched, settings), epoch)
+        if settings.evaluates(epoch):
+            _predict_all(history, members, watched, device, epoch)
+            _check_scale(history, scale, epoch)
+            state.keep_best(_value(history, members, watched, settings), epoch)
         report(epoch, history.losses[-1])
         over = epoch + 1 < settings.epochs and distributed.any_of(time.monotonic() > deadline)
         due = over or time.monotonic() - saved > _SECONDS_BETWEEN_CHECKPOINTS
         if folder and due and processes.is_first():
             state.save(folder / RESUME_FILE, epoch)
             saved = time.monotonic()
-        if over:
-            where = f"after epoch {epoch + 1} of {settings.epochs}"
-            raise TimeLimitError(f"the time limit was reached {where}; the same command goes on there")
+        _check_time(over, epoch, settings)
     state.restore_best()
     for one in state.states:
         if isinstance(one.losses, Stacked):
             one.losses.separate()
     history.notes += _notes(state, settings)
+
+
+def _check_time(over: bool, epoch: int, settings: Settings) -> None:
+    if over:
+        where = f"after epoch {epoch + 1} of {settings.epochs}"
+        raise TimeLimitError(f"the time limit was reached {where}; the same command goes on there")
 
 
 def _settle(members: Sequence[Member], device: torch.device) -> None:
@@ -154,8 +159,9 @@ def _predicted(members: Sequence[Member], watched: Mapping[str, BatchSource]) ->
 
 
 def _predict_all(
-    history: History, members: Sequence[Member], watched: Mapping[str, BatchSource], device: torch.device
+    history: History, members: Sequence[Member], watched: Mapping[str, BatchSource], device: torch.device, epoch: int
 ) -> None:
+    history.epochs.append(epoch)
     held_out = [predict(one.assessor, one.held_out, device) for one in members if one.held_out is not None]
     if held_out:
         history.predictions["held-out"].append(type(held_out[0]).cat(held_out))

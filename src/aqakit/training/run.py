@@ -1,7 +1,7 @@
 """Load a finished run and predict with it.
 
 A run folder contains ``run.json`` (recipe, labels, data fingerprint, versions), ``checkpoint.safetensors`` (the
-weights), ``epochs.safetensors`` (predictions of every epoch on every watched split), ``predictions.csv`` and
+weights), ``epochs.safetensors`` (predictions on every watched split by epoch), ``predictions.csv`` and
 ``descriptions.json`` (scores, and attributes and captions if any, of the selected epoch), ``exemplars.safetensors`` (a
 summary of the training videos, to explain new ones) and, if there was a validation split, ``recalibration.json``.
 During training it also contains ``resume.safetensors``, from which a killed run resumes with bit-identical results.
@@ -269,9 +269,17 @@ class Run:
         return found if self.assessor.live else extract.compact(found, backbone).float()
 
     def epochs(self, split: str) -> list[ScoreDistribution]:
-        """Return the predictions of every epoch on a watched split, in the order of :meth:`truth`."""
+        """Return the predictions after each evaluated epoch on a watched split, in the order of :meth:`truth`."""
+        return list(self._by_epoch(split).values())
+
+    def evaluated(self, split: str) -> list[int]:
+        """Return the epochs, counted from 0, of :meth:`epochs`: all, or every few (``evaluate_every``)."""
+        return list(self._by_epoch(split))
+
+    def _by_epoch(self, split: str) -> dict[int, ScoreDistribution]:
         found = run_files.read_epochs(self.folder / run_files.EPOCHS, split)
-        if {len(one.mean) for one in found} != {len(self.ids(split))} or len(found) <= self.description["epoch"]:
+        lengths = {len(one.mean) for one in found.values()}
+        if lengths != {len(self.ids(split))} or self.description["epoch"] not in found:
             raise RunError(
                 f"{self.folder}: {run_files.EPOCHS} and {run_files.PREDICTIONS} do not belong together; train again"
             )
@@ -295,7 +303,7 @@ class Run:
 
     def prediction(self, split: str, *, recalibrated: bool = False) -> ScoreDistribution:
         """Return the (n,) distributions of the selected epoch on a watched split."""
-        answer = self.epochs(split)[self.description["epoch"]]
+        answer = self._by_epoch(split)[self.description["epoch"]]
         if not recalibrated or not self.recalibration:
             return answer
         if isinstance(self.recalibration, CrossConformal):

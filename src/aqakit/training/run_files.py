@@ -25,7 +25,7 @@ from aqakit.scores.distributions import ScoreDistribution, restore
 from aqakit.scores.recalibration import Recalibration
 from aqakit.system import tensors as storage
 from aqakit.system.numbers import is_number
-from aqakit.system.tensors import DamagedError, Tensors
+from aqakit.system.tensors import DamagedError
 from aqakit.training import run_json
 from aqakit.training.batches import BatchSource
 from aqakit.training.collating import collate
@@ -44,14 +44,20 @@ LEVEL = 0.9
 
 
 def write_epochs(file: Path, history: History) -> None:
-    """Write the stacked predictions of every epoch as ``split/tensor``; the header holds the kinds of distribution."""
+    """Write the stacked predictions of the evaluated epochs as ``split/tensor``.
+
+    The header holds the kinds of distribution and, unless all epochs were evaluated, which ones were.
+    """
     tensors: dict[str, Tensor] = {}
     for split, distributions in history.predictions.items():
         by_epoch = [d.tensors() for d in distributions]
         for name in by_epoch[0]:
             tensors[f"{split}/{name}"] = torch.stack([t[name] for t in by_epoch]).contiguous()
     kinds = {split: distributions[0].kind for split, distributions in history.predictions.items()}
-    storage.save(file, tensors, {"kinds": json.dumps(kinds)})
+    about = {"kinds": json.dumps(kinds)}
+    if history.epochs != list(range(len(history.epochs))):
+        about["epochs"] = json.dumps(history.epochs)
+    storage.save(file, tensors, about)
 
 
 def predictions_csv(kept: Mapping[str, ScoreDistribution], watched: Mapping[str, BatchSource]) -> str:
@@ -251,21 +257,24 @@ def read_distributions(file: Path) -> dict[str, ScoreDistribution]:
         RunError: the file is missing or damaged.
     """
     with _reading(file):
-        kinds, tensors = _stored(file)
+        tensors, header = storage.load(file)
+        kinds = dict(json.loads(header["kinds"]))
         return {split: restore(kind, storage.below(split, tensors)) for split, kind in kinds.items()}
 
 
-def read_epochs(file: Path, split: str) -> list[ScoreDistribution]:
-    """Read the predictions of every epoch on a split, as :func:`write_epochs` wrote them.
+def read_epochs(file: Path, split: str) -> dict[int, ScoreDistribution]:
+    """Read the predictions on a split by epoch, counted from 0, as :func:`write_epochs` wrote them.
 
     Raises:
         RunError: the file is missing or damaged, or has no such split.
     """
     with _reading(file):
-        kinds, tensors = _stored(file)
-        found = storage.below(split, tensors)
+        tensors, header = storage.load(file)
+        kind, found = json.loads(header["kinds"])[split], storage.below(split, tensors)
         (count,) = {len(tensor) for tensor in found.values()}
-        return [restore(kinds[split], {name: t[e] for name, t in found.items()}) for e in range(count)]
+        epochs = json.loads(header["epochs"]) if "epochs" in header else range(count)
+        rows = [restore(kind, {name: t[number] for name, t in found.items()}) for number in range(count)]
+        return dict(zip(epochs, rows, strict=True))
 
 
 @contextmanager
@@ -277,8 +286,3 @@ def _reading(file: Path) -> Iterator[None]:
         raise RunError(f"{file}: is missing; {_AGAIN}") from None
     except (OSError, DamagedError, KeyError, TypeError, ValueError) as error:
         raise RunError(f"{file}: is damaged ({storage.reason(error)}); {_AGAIN}") from None
-
-
-def _stored(file: Path) -> tuple[dict[str, str], Tensors]:
-    tensors, header = storage.load(file)
-    return dict(json.loads(header["kinds"])), tensors

@@ -57,6 +57,9 @@ class Settings:
         Literal["held-out", "last", "best-validation"],
         Field(description="which epoch's weights the run keeps; held-out: the last one, for a single member"),
     ] = "held-out"
+    evaluate_every: Annotated[
+        int, Field(gt=0, description="epochs between two predictions of the watched splits; the last is always one")
+    ] = 1
     patience: Annotated[
         int | None, Field(gt=0, description="stop after so many epochs without a better one, by the rule of select")
     ] = None
@@ -64,6 +67,10 @@ class Settings:
     compile: Annotated[bool, Field(description="compile fine-tuned backbones with torch.compile")] = False
     seed: Annotated[int, Field(ge=0, description="random seed")] = 0
     device: Annotated[str, Field(description="auto, cpu, cuda, cuda:1 …")] = "auto"
+
+    def evaluates(self, epoch: int) -> bool:
+        """Whether the watched splits are predicted after an epoch, counted from 0."""
+        return (epoch + 1) % self.evaluate_every == 0 or epoch + 1 == self.epochs
 
     def check(self) -> None:
         """Check options that belong together.

@@ -25,22 +25,29 @@ RESUME_FILE = "resume.safetensors"
 
 @dataclass
 class History:
-    """Losses and predictions of every epoch.
+    """Losses of every epoch, and predictions of those after which the model was evaluated.
 
     Attributes:
         losses: mean of each named loss term over members, by epoch.
-        predictions: predicted distributions by epoch, for each watched split, and of the training samples by the
-            members that did not see them (``held-out``).
+        epochs: which epochs were evaluated, counted from 0.
+        predictions: predicted distributions after each of these, for each watched split, and of the training samples by
+            the members that did not see them (``held-out``).
         answers: the answers of each member to each watched split, in the selected epoch.
         best: epoch whose weights the run keeps, counted from 0.
         notes: what a reader must know of how the epoch was selected.
     """
 
     losses: list[dict[str, float]] = field(default_factory=list)
+    epochs: list[int] = field(default_factory=list)
     predictions: dict[str, list[ScoreDistribution]] = field(default_factory=dict)
     answers: dict[str, list[ScoreDistribution]] = field(default_factory=dict)
     best: int = -1
     notes: list[str] = field(default_factory=list)
+
+    def kept(self) -> dict[str, ScoreDistribution]:
+        """Return the predictions after the epoch whose weights the run keeps, for each split."""
+        number = self.epochs.index(self.best)
+        return {name: distributions[number] for name, distributions in self.predictions.items()}
 
 
 @dataclass(frozen=True)
@@ -123,9 +130,9 @@ class TrainingState:
     best_value: tuple[float, ...] | None = None
     best_weights: list[dict[str, Tensor]] | None = None
 
-    def stale(self, epoch: int) -> int:
-        """Number of epochs since the best one."""
-        return epoch - self.history.best
+    def stale(self) -> int:
+        """Number of epochs from the best one to the last one that was evaluated; −1 before the first."""
+        return self.history.epochs[-1] - self.history.best if self.history.epochs else -1
 
     def keep_best(self, value: tuple[float, ...] | None, epoch: int) -> None:
         """Keep the weights of an epoch if its value is the highest so far; without values, those of the last epoch."""
@@ -149,6 +156,7 @@ class TrainingState:
             "epoch": epoch,
             "states": [state.state_dict() for state in self.states],
             "losses": self.history.losses,
+            "evaluated": self.history.epochs,
             "predictions": {n: [(d.kind, d.tensors()) for d in ds] for n, ds in self.history.predictions.items()},
             "best": (self.history.best, self.best_value, self.best_weights),
         }
@@ -185,7 +193,7 @@ class TrainingState:
             own.load_state_dict(stored)
         found = state["predictions"].items()
         self.history.predictions = {n: [restore(kind, t) for kind, t in ds] for n, ds in found}
-        self.history.losses = state["losses"]
+        self.history.losses, self.history.epochs = state["losses"], state["evaluated"]
         self.history.best, self.best_value, self.best_weights = state["best"]
 
     def _models(self) -> list[Assessor]:

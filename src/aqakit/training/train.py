@@ -247,7 +247,7 @@ def _write(
     labels = prepared.dataset.labels
     run_files.write_epochs(folder / run_files.EPOCHS, history)
     run_files.save_weights(ensemble, folder / run_files.WEIGHTS)
-    kept = {name: distributions[history.best] for name, distributions in history.predictions.items()}
+    kept = history.kept()
     write_text(folder / run_files.PREDICTIONS, run_files.predictions_csv(kept, watched))
     device = device_of(recipe.settings.device)
     told = {name: source for name, source in watched.items() if name != "held-out"}
