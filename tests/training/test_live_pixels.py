@@ -174,7 +174,7 @@ def weights(of: Assessor) -> Tensor:
 def trained(samples: list[Sample], tmp_path: Path) -> Callable[..., tuple[Tensor, list[dict[str, float]]]]:
     """Train a backbone and a head from pixels; the weights and the losses of every epoch."""
 
-    def run(ahead: int, folder: Path | None = None, stop: int | None = None):
+    def run(ahead: int, folder: Path | None = None, stop: int | None = None, **options: object):
         torch.manual_seed(0)
         backbone = overlapping("c3d_small")
         method = discovery.find("methods", "dae").build(FeatureSpec({"c": backbone.shape}), LABELS, dropout=0.2)
@@ -186,7 +186,7 @@ def trained(samples: list[Sample], tmp_path: Path) -> Callable[..., tuple[Tensor
             if epoch == stop:
                 raise StoppedError
 
-        settings = Settings(epochs=3, batch_size=2, learning_rate=1e-2, seed=1)
+        settings = Settings(epochs=3, batch_size=2, learning_rate=1e-2, seed=1, **options)
         history = fit([Member(model, source, seed=1)], {"test": source}, settings, folder=folder, report=report)
         return weights(model), history.losses
 
@@ -210,3 +210,25 @@ def test_reading_ahead_changes_no_bit_of_a_run_nor_of_one_that_was_stopped(
     resumed, after = trained(2, folder)
     assert torch.equal(resumed, expected)
     assert after == losses
+
+
+@pytest.mark.slow
+def test_a_compiled_backbone_that_was_stopped_goes_on_to_the_same_bits(
+    trained: Callable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("aqakit.training.loop._SECONDS_BETWEEN_CHECKPOINTS", -1.0)
+    compiled = []
+    monkeypatch.setattr(
+        torch.nn.Module, "compile", lambda self, own=torch.nn.Module.compile: compiled.append(self) or own(self)
+    )
+    expected, losses = trained(2, compile=True)
+    folder = tmp_path / "run"
+    folder.mkdir()
+    with pytest.raises(StoppedError):
+        trained(2, folder, 1, compile=True)
+    resumed, after = trained(2, folder, compile=True)
+    assert len(compiled) == 3
+    assert torch.equal(resumed, expected)
+    assert after == losses
+    plain, _ = trained(2)
+    torch.testing.assert_close(expected, plain, rtol=1e-2, atol=1e-3)

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from aqakit import discovery
 from aqakit.errors import RunError
 from aqakit.system import distributed
+from aqakit.training import assessor as assessor_module
 from aqakit.training import epoch, loop
 from aqakit.training.assessor import Assessor, Standardise
 from aqakit.training.batches import CachedFeatures
@@ -173,6 +174,29 @@ def test_a_training_step_of_many_clips_is_one_pass_for_batch_norm():
             model.embed(videos).streams["test"].features.flatten(0, 1), whole.eval()(pixels.flatten(0, 1))
         )
     assert passes == [64, 36] * 2  # in chunks, where none depends on another
+
+
+@pytest.mark.parametrize("clips", [40, 80, 160])
+def test_batch_norm_sees_the_same_clips_however_many_fit_in_memory(clips, monkeypatch):
+    """The features, gradients and running statistics of a step differ by nothing."""
+    generator = torch.Generator().manual_seed(clips)
+    pixels = torch.randint(0, 256, (clips // 5, 5, 4, 16, 16, 3), generator=generator, dtype=torch.uint8)
+    videos = batch(videos=clips // 5)
+    videos = videos.replace(streams={"test": Stream(pixels, torch.ones(clips // 5, 5, dtype=torch.bool))})
+    found = []
+    for limit in (16, 64, 1000):
+        monkeypatch.setattr(assessor_module, "_CLIPS_AT_ONCE", limit)
+        torch.manual_seed(0)
+        live = discovery.find("backbones", "c3d_small").build(size=16, frames=4, width=2)
+        model = assessor("regression")
+        model.live["test"] = live
+        features = model.train().embed(videos).streams["test"].features
+        features.square().sum().backward()
+        gradients = [weight.grad for weight in live.parameters()]
+        found.append([features.detach(), *gradients, *live.buffers()])
+    assert any(isinstance(module, nn.modules.batchnorm._BatchNorm) for module in live.modules())
+    for other in found[1:]:
+        assert all(map(torch.equal, found[0], other))
 
 
 def test_divergence_is_a_sentence():

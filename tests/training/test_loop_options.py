@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 from torch import nn
+from torch.optim.lr_scheduler import MultiStepLR, StepLR
 
 import aqakit
 from aqakit.cli.common import print_epoch
@@ -19,6 +20,7 @@ from aqakit.training.optimizer import make_optimizer
 from aqakit.training.recipe import make_recipe
 from aqakit.training.settings import Settings
 from aqakit.training.state import History, Member, ModelState, TrainingState
+from tests.training.test_loop import assessor, source
 from tests.training.test_run import write_rows
 
 
@@ -45,6 +47,50 @@ def test_multi_step_lowers_the_rate_at_its_milestones():
     assert found == pytest.approx(
         [0.8 * 0.1 ** sum(epoch >= m for m in (1, 4)) for epoch in range(6) for _ in range(3)]
     )
+
+
+@pytest.mark.parametrize(
+    ("options", "schedule"),
+    [
+        ({"schedule": "step", "decay_every": 2}, lambda one: StepLR(one, 2, 0.1)),
+        ({"schedule": "step", "decay_every": 3, "rate_decay": 0.5}, lambda one: StepLR(one, 3, 0.5)),
+        ({"schedule": "step", "decay_every": 9}, lambda one: StepLR(one, 9, 0.1)),
+        ({"schedule": "multi-step", "milestones": (2, 3, 6)}, lambda one: MultiStepLR(one, [2, 3, 6], 0.1)),
+        (
+            {"schedule": "multi-step", "milestones": (1, 99), "rate_decay": 0.3},
+            lambda one: MultiStepLR(one, [1, 99], 0.3),
+        ),
+    ],
+)
+def test_step_and_multi_step_are_torchs_taken_once_an_epoch(options, schedule):
+    """Our schedules advance with every step, those of most code once an epoch: the rates of all steps are the same."""
+    torchs = torch.optim.SGD([nn.Parameter(torch.zeros(()))], lr=0.8)
+    rule, expected = schedule(torchs), []
+    for _ in range(8):
+        expected += [torchs.param_groups[0]["lr"]] * 5
+        torchs.step()
+        rule.step()
+    assert rates(40, epochs=8, **options) == expected
+
+
+@pytest.mark.parametrize(
+    "options", [{"schedule": "step", "decay_every": 1}, {"schedule": "multi-step", "milestones": (1,)}]
+)
+def test_a_schedule_counts_steps_not_batches_if_gradients_are_accumulated(options, monkeypatch):
+    seen = []
+    monkeypatch.setattr(
+        ModelState, "step", lambda self, *given, own=ModelState.step: own(self, *given) or seen.append(self.optimizer)
+    )
+    taken = []
+    data, model = source(0, videos=20), assessor("regression")
+    settings = Settings(epochs=3, batch_size=4, accumulate=2, learning_rate=1.0, **options)
+    loop.fit(
+        [Member(model, data)], {}, settings,
+        report=lambda epoch, losses: taken.append((len(seen), seen[-1].param_groups[0]["lr"])),
+    )  # fmt: skip
+    rates_after = [0.1, 0.01, 0.001] if options["schedule"] == "step" else [0.1, 0.1, 0.1]
+    assert [count for count, _ in taken] == [3, 6, 9]  # five batches make three steps
+    assert [rate for _, rate in taken] == pytest.approx(rates_after)
 
 
 @pytest.mark.parametrize(
