@@ -151,6 +151,7 @@ def test_the_command_prints_clips_and_exemplars(run):
     assert "nearest in training" in shown.stdout
     (found,) = json.loads(CliRunner().invoke(app, [*given, "--json", "-"]).stdout)
     again = explain(run, recording, difficulty=2.0)
+    assert found.pop("measures")["sentences"]
     assert found == json.loads(json.dumps(again.to_json()))
 
 

@@ -93,6 +93,7 @@ def test_clips_are_named_and_parts_add_up(run: Run, manifest: Path, tmp_path: Pa
     assert segments.read(file) == tuple(named)
     given = [str(run.folder), str(recording), "--segments", str(file), "--json", "-"]
     (told,) = json.loads(CliRunner().invoke(app, ["explain", *given]).stdout)
+    assert told.pop("measures")["compared"] > 0
     assert told == json.loads(json.dumps(found.to_json()))
     (row,) = json.loads(CliRunner().invoke(app, ["predict", *given]).stdout)
     assert row["score"] == pytest.approx(float(run.predict(recording, segments=named).mean))

@@ -301,7 +301,7 @@ def test_rocket() -> None:
 def test_sparse() -> None:
     """The conditions of Karush, Kuhn and Tucker: a measure of weight 0 is pulled by less than the penalty."""
     train, test, penalty = batch(videos=60), batch(videos=12, seed=1), 0.05
-    method = sparse.build(FEATURES, LABELS, penalty=penalty)
+    method = sparse.build(FEATURES, LABELS, penalty=penalty, declared=False)
     method.remember(train)
     x, y = means(train), array(train.score)
     scaled, size = StandardScaler().fit_transform(x), y.std()
