@@ -91,20 +91,22 @@ def test_runs_are_merged_into_the_numbers_of_the_benchmark(made):
     found, _ = collect([folder / "bench"], protocol="five-fold")
     known = {row["method"]: row for row in table.rows}
     assert [one.method for one in found] == ["dae", "regression"]
+    names = (
+        "data",
+        "task",
+        "protocol",
+        "rule",
+        "seeds",
+        "members",
+        "samples",
+        "spearman",
+        "low",
+        "high",
+        "mae",
+        "crps",
+    )
     for one in found:
-        for name in (
-            "task",
-            "protocol",
-            "rule",
-            "seeds",
-            "members",
-            "samples",
-            "spearman",
-            "low",
-            "high",
-            "mae",
-            "crps",
-        ):
+        for name in names:
             assert one.row[name] == pytest.approx(known[one.method][name]), name
 
 

@@ -130,7 +130,8 @@ def _of_runs(folders: Sequence[Path]) -> tuple[list[Result], list[str]]:
     for task in study.tasks:
         for method in task.compared:
             made: Mapping[str, Any] = method.folds[0].facts["recipe"]
-            row = method.row(task.span, recalibrated=method.recalibrated)
+            calibrated = method.recalibrated and made["members"] > 1  # as in a benchmark
+            row = method.row(task.span, recalibrated=calibrated)
             row |= {"data": made["data"], "task": made["task"] or made["data"], "labels": made["labels"]}
             row |= {"protocol": task.protocol, "members": made["members"], "rule": made["settings"]["select"]}
             row["group"] = task.letters.get(method.label)
