@@ -60,6 +60,7 @@ def _fold(seed: int, *, loss: float = 1.0, spread: bool = True) -> FoldResult:
         tuple(map(str, range(SAMPLES))),
         np.arange(SAMPLES, dtype=float),
         Normal(torch.zeros(SAMPLES), torch.ones(SAMPLES)) if spread else Point(torch.zeros(SAMPLES)),
+        epochs=np.arange(EPOCHS),
         stds=stds,
         losses=drawn.uniform(0.5, 1, EPOCHS) * loss,
     )

@@ -29,6 +29,8 @@ def test_pages_are_cleared_once():
     found = subprocess.run([sys.executable, "-c", FAULTS], capture_output=True, text=True, check=True)
     plain, done, kept = found.stdout.split()
     assert done == "True"
+    if int(plain) < 20 * 2**22 * 8 / 2**16:
+        pytest.skip("the system clears huge pages here, of which there are few")
     assert int(kept) < int(plain) / 5
 
 
