@@ -22,7 +22,7 @@ def extract(
     backbone: Annotated[list[str], typer.Option(help=BACKBONE.capitalize() + ".")],
     root: Annotated[Path | None, typer.Option(help="Folder of the data set; for manifest, the CSV file.")] = None,
     weights: Annotated[str | None, typer.Option(help="Weights for the backbone that takes them.")] = None,
-    engine: Annotated[str, typer.Option(help="Inference engine: torch or openvino.")] = "torch",
+    engine: Annotated[str, typer.Option(help="Inference engine: auto, torch or openvino.")] = "auto",
     precision: Annotated[str, typer.Option(help="Precision: float32, bfloat16 or int8.")] = "float32",
     calibration: Annotated[Path | None, typer.Option(help="A representative recording, for int8.")] = None,
     workers: Annotated[int, typer.Option(min=0, help="Number of worker processes; 0: only this one.")] = 0,

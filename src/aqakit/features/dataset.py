@@ -94,7 +94,7 @@ def extract_dataset(
     *,
     root: Path | str | None = None,
     backbones: Sequence[str],
-    engine: str = "torch",
+    engine: str = "auto",
     precision: str = "float32",
     calibration: Path | None = None,
     cache: Path | None = None,
@@ -108,7 +108,7 @@ def extract_dataset(
         data: name of a data set, or name:option=value.
         root: its folder; for manifest the CSV file.
         backbones: each as name or name:option=value.
-        engine: ``torch`` or ``openvino``.
+        engine: ``auto``, ``torch`` or ``openvino``; see :func:`aqakit.features.engines.make`.
         precision: ``float32``, ``bfloat16`` or ``int8``.
         calibration: a representative recording to calibrate int8.
         cache: folder of the cache; if None, the default one.

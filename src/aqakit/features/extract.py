@@ -62,14 +62,15 @@ class Clips:
 
 @dataclass(frozen=True)
 class _Opened:
-    """A recording, the hash of what is read of it, the cache file of its features, its length, and what was cached.
+    """A recording, the hash of what is read of it, cache files of its features, its length, and what was cached.
 
-    The report is complete when all clips have been read.
+    There is a file for the fingerprint of each engine that may compute them. The report is complete when all clips have
+    been read.
     """
 
     path: Path
     content: str
-    file: Path | None
+    files: Mapping[str, Path]
     length: int
     report: Report
     stored: Tensor | None = None
@@ -187,16 +188,17 @@ def _read(
     """Yield the opened recording, then, if its features are not cached, its clips."""
     backbone = backbone.reader(sample)
     path, content = source(sample, name, backbone), content_of(sample, name, backbone)
-    file = None
+    files: dict[str, Path] = {}
     if cache is not None:
-        options = {**backbone.fingerprint(), **backbone.fingerprint_of(path), **engine.fingerprint()}
-        file = cache_file(cache, content, sample, name, options)
-    stored = load(file) if file else None
+        options = {**backbone.fingerprint(), **backbone.fingerprint_of(path)}
+        for one in engine.choices(backbone):
+            files[one.name] = cache_file(cache, content, sample, name, options | one.fingerprint())
+    stored = next((found for file in files.values() if (found := load(file)) is not None), None)
     if stored is not None:
         report = Report(*stored["report"].tolist())
-        yield _Opened(path, content, file, int(stored["length"]), report, stored["features"])
+        yield _Opened(path, content, files, int(stored["length"]), report, stored["features"])
         return
-    opened = _Opened(path, content, file, length(path, backbone, sample.window, sample.rate), Report())
+    opened = _Opened(path, content, files, length(path, backbone, sample.window, sample.rate), Report())
     yield opened
     yield from _clips(backbone, path, sample.window, sample.rate, opened.report)
 
@@ -215,12 +217,15 @@ def _finish(items: Iterator[_Opened | np.ndarray], backbone: Backbone, engine: E
     report = opened.report
     if opened.stored is not None:
         return Clips(opened.stored.float(), opened.length, fresh=False, content=opened.content, report=report)
-    computed = _embed(opened.path, cast(Iterator[np.ndarray], items), backbone, engine)
+    computed, used = _embed(opened.path, cast(Iterator[np.ndarray], items), backbone, engine)
     if not bool(computed.isfinite().all()):
         raise DataError(f"{opened.path}: the backbone gives features that are not finite; check recording and weights")
     features = compact(computed, backbone)
-    if opened.file and _is_whole(opened.path, report):
-        save(opened.file, {"features": features, "length": torch.tensor(opened.length), "report": _tensor(report)})
+    if opened.files and _is_whole(opened.path, report):
+        save(
+            opened.files[used.name],
+            {"features": features, "length": torch.tensor(opened.length), "report": _tensor(report)},
+        )
     return Clips(features.float(), opened.length, fresh=True, content=opened.content, report=report)
 
 
@@ -269,16 +274,19 @@ def embed(
     """Compute (N, *F) features of one sample with the backbone ``name``, a bounded number of clips at a time."""
     path = source(sample, name, backbone)
     clips = _clips(backbone.reader(sample), path, sample.window, sample.rate, report or Report())
-    return _embed(path, clips, backbone, engine or engines.make())
+    return _embed(path, clips, backbone, engine or engines.make())[0]
 
 
-def _embed(path: Path, clips: Iterator[np.ndarray], backbone: Backbone, engine: Engine) -> Tensor:
-    parts = []
+def _embed(path: Path, clips: Iterator[np.ndarray], backbone: Backbone, engine: Engine) -> tuple[Tensor, Engine]:
+    """Compute the features of one recording, all by the engine that is returned beside them."""
+    parts: list[Tensor] = []
     while chunk := list(islice(clips, _CLIPS_AT_ONCE)):
-        parts.append(engine.embed(backbone, np.stack(chunk)))
+        stacked = np.stack(chunk)
+        engine = engine if parts else engine.choose(backbone, stacked)
+        parts.append(engine.embed(backbone, stacked))
     if not parts:
         raise DataError(f"{path}: no clip could be read from it")
-    return torch.cat(parts)
+    return torch.cat(parts), engine
 
 
 def compact(features: Tensor, backbone: Backbone) -> Tensor:

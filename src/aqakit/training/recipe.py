@@ -194,7 +194,7 @@ def run_options(
         Literal["auto", "yes", "no"],
         Field(description="standardise feature channels, fitted on the training set; auto: measures and summaries"),
     ] = "auto",
-    engine: Annotated[engines.Name, Field(description="inference engine for frozen backbones")] = "torch",
+    engine: Annotated[engines.Name, Field(description="inference engine for frozen backbones")] = "auto",
     precision: Annotated[
         engines.Precision, Field(description="precision of the backbones; int8 distorts features: measure first")
     ] = "float32",
@@ -249,7 +249,8 @@ def label_notes(labels: str | None, transductive: bool) -> list[str]:
 def make_engine(recipe: Recipe) -> Engine:
     """Make the engine that runs the frozen backbones of a recipe."""
     calibration = user_path(recipe.calibration) if recipe.calibration else None
-    return engines.make(recipe.engine, recipe.precision, calibration)
+    name = "torch" if recipe.finetune and recipe.engine == "auto" else recipe.engine
+    return engines.make(name, recipe.precision, calibration)
 
 
 def assemble_members(recipe: Recipe, labels: LabelSpec) -> Ensemble:
