@@ -1,6 +1,9 @@
 """Features that do not fit in memory: the run is the one that it would be in memory, to the bit."""
 
 import csv
+import os
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -120,6 +123,38 @@ def test_of_many_training_videos_some_are_remembered(folder, tmp_path, monkeypat
     assert kept.score.tolist() == pytest.approx([truth[name] for name in kept.ids])
     first = np.load(folder / f"{kept.ids[0][1:]}.npy").mean(0)
     assert kept.mean_features["precomputed"][0].numpy() == pytest.approx(first, abs=1e-5)
+
+
+@pytest.mark.slow
+def test_with_torchrun_all_processes_read_one_file(folder, tmp_path):
+    def torchrun(out, limit):
+        command = [
+            sys.executable,
+            "-m",
+            "torch.distributed.run",
+            "--standalone",
+            "--nproc-per-node",
+            "2",
+            "-m",
+            "aqakit",
+        ]
+        command += ["train", "regression", "--data", "manifest", "--root", folder / "videos.csv", "--backbone"]
+        command += ["precomputed:width=6", "--epochs", "2", "--batch-size", "3"]
+        command += ["--members", "1", "--protocol", "five-fold", "-o", tmp_path / out]
+        surroundings = {
+            **os.environ,
+            packed.LIMIT: limit,
+            "OMP_NUM_THREADS": "1",
+            "AQAKIT_CACHE": str(tmp_path / "cache"),
+        }
+        done = subprocess.run(list(map(str, command)), capture_output=True, text=True, env=surroundings, check=False)
+        assert done.returncode == 0, done.stderr
+        return [(tmp_path / out / name).read_bytes() for name in FILES[:3]]
+
+    inside = torchrun("inside", "1000")
+    assert not list((tmp_path / "cache" / packed.FOLDER).glob("*"))
+    assert torchrun("outside", "0") == inside
+    assert len(list((tmp_path / "cache" / packed.FOLDER).glob("*"))) == 1
 
 
 def rows(folder):

@@ -219,7 +219,9 @@ def test_a_compiled_backbone_that_was_stopped_goes_on_to_the_same_bits(
     monkeypatch.setattr("aqakit.training.loop._SECONDS_BETWEEN_CHECKPOINTS", -1.0)
     compiled = []
     monkeypatch.setattr(
-        torch.nn.Module, "compile", lambda self, own=torch.nn.Module.compile: compiled.append(self) or own(self)
+        torch.nn.Module,
+        "compile",
+        lambda self, own=torch.nn.Module.compile, **how: compiled.append(self) or own(self, **how),
     )
     expected, losses = trained(2, compile=True)
     folder = tmp_path / "run"

@@ -140,7 +140,7 @@ def _settle(members: Sequence[Member], device: torch.device) -> None:
 def _compile(members: Sequence[Member]) -> None:
     for member in members:
         for backbone in member.assessor.live.values():
-            backbone.compile()
+            backbone.compile(dynamic=False)  # else a smaller last batch changes the kernels of the batches after it
 
 
 @contextmanager
