@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from queue import Empty, Queue
 from threading import Thread
 from typing import Generic, TypeVar
@@ -40,6 +41,23 @@ def read_ahead(reads: Iterable[Read[T]], *, threads: int, depth: int) -> Generat
             reader.tell()
         for reader in running:
             reader.close()
+
+
+def call_ahead(calls: Iterable[Callable[[], T]], *, threads: int) -> Generator[T, None, None]:
+    """Yield what each of ``calls`` returns, in order, while ``threads`` threads run the next ones.
+
+    An exception in a call is raised where its result is due. Closing this generator drops calls that have not begun.
+    """
+    pool, waiting = ThreadPoolExecutor(threads), deque[Future[T]]()
+    try:
+        for call in calls:
+            waiting.append(pool.submit(call))
+            if len(waiting) > threads:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+    finally:
+        pool.shutdown(wait=False, cancel_futures=True)
 
 
 class _End:

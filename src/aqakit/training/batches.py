@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import replace
 from functools import partial
@@ -15,7 +15,7 @@ from torch import Tensor
 from aqakit.datasets.parts.partial_labels import without_labels
 from aqakit.features.packed import PackedStream, Videos
 from aqakit.methods.parts.pooling import summarise
-from aqakit.system.prefetch import read_ahead
+from aqakit.system.prefetch import call_ahead
 from aqakit.training.collating import collate
 from aqakit.types import Batch, LabelSpec, Sample, Stream
 
@@ -226,25 +226,20 @@ def read_batches(
 def in_advance(
     reads: Iterable[Callable[[], Batch]], ahead: int, device: torch.device | str
 ) -> Generator[Batch, None, None]:
-    """Yield what is read, on a device, while threads read the next ``ahead`` batches; one thread does so in turn."""
+    """Yield what is read, on a device, while as many threads read the next ``ahead`` batches."""
     if not ahead:
         for read in reads:
             yield read().to(device)
         return
     pin = torch.device(device).type == "cuda"
-    # a thread for each batch would cost as much as a small batch
-    parts: Iterable[Sequence[Callable[[], Batch]]] = [list(reads)] if ahead == 1 else ([read] for read in reads)
-    work = (partial(_read, part, pin) for part in parts)
-    with closing(read_ahead(work, threads=ahead if ahead > 1 else 0, depth=1)) as opened:
-        for batches in opened:
-            for batch in batches:
-                yield batch.to(device)
+    with closing(call_ahead((partial(_read, read, pin) for read in reads), threads=ahead)) as batches:
+        for batch in batches:
+            yield batch.to(device)
 
 
-def _read(reads: Sequence[Callable[[], Batch]], pin: bool) -> Iterator[Batch]:
-    for read in reads:
-        batch = read()
-        yield batch.replace(streams={n: s.pinned() for n, s in batch.streams.items()}) if pin else batch
+def _read(read: Callable[[], Batch], pin: bool) -> Batch:
+    batch = read()
+    return batch.replace(streams={n: s.pinned() for n, s in batch.streams.items()}) if pin else batch
 
 
 def has_score(source: BatchSource) -> Tensor:
