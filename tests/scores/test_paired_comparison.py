@@ -122,21 +122,22 @@ def test_mistakes_are_said():
 
 @pytest.mark.slow
 def test_chosen_comparisons_tell_more_than_random_ones():
-    """Kendall's τ of 200 random comparisons of 30 items is reached by 72 % as many chosen ones on average."""
-    ratios = []
+    """Mean Kendall's τ of 200 random comparisons of 30 items, 9 % of them wrong, and of chosen ones."""
+    random, chosen = [], []
     for seed in range(12):
-        truth, better, worse = simulated(30, 200, seed, spread=2.0)
-        goal = kendalltau(paired.fit(30, better, worse).strength, truth).statistic
+        truth, better, worse = simulated(30, 200, seed, spread=4.0)
+        random.append(kendalltau(paired.fit(30, better, worse).strength, truth).statistic)
         rng = np.random.default_rng([seed, 1])
-        won, lost = list(better[:15]), list(worse[:15])
-        while True:
-            found = paired.fit(30, won, lost)
-            if kendalltau(found.strength, truth).statistic >= goal or len(won) >= 200:
-                break
-            i, j = found.next_pair()
+        won, lost, found = list(better[:15]), list(worse[:15]), []
+        while len(won) < 140:
+            i, j = (scale := paired.fit(30, won, lost)).next_pair()
+            found.append(kendalltau(scale.strength, truth).statistic)
             first = rng.random() < expit(truth[i] - truth[j])
             won.append(i if first else j)
             lost.append(j if first else i)
-        ratios.append(len(won) / 200)
-    print(f"chosen comparisons needed, as a share of random ones: {np.mean(ratios):.2f} {np.round(ratios, 2)}")
-    assert np.mean(ratios) <= 0.8
+        chosen.append(found)
+    means, goal = np.mean(chosen, 0), np.mean(random)
+    assert means.max() >= goal
+    share = (15 + int((means >= goal).argmax())) / 200
+    print(f"mean τ {goal:.3f} is reached by {share:.2f} as many chosen comparisons")
+    assert share <= 0.65
