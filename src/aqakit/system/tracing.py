@@ -19,6 +19,9 @@ _QUESTIONS: tuple[Callable[..., Any], ...] = (
 )  # fmt: skip
 """What turns a value of a tensor into a value of Python."""
 
+_MOST_OPERATIONS = 5_000
+"""Operations of a module that is traced; five members of a usual head have 1,000 to 2,000."""
+
 
 def trace(module: nn.Module, inputs: Sequence[Tensor], open_axes: Sequence[Sequence[int]]) -> ExportedProgram:
     """Trace a module whose Python code may ask for values of tensors, such as whether the edges of bins increase.
@@ -32,7 +35,8 @@ def trace(module: nn.Module, inputs: Sequence[Tensor], open_axes: Sequence[Seque
         open_axes: for each input, the axes whose size stays open.
 
     Raises:
-        Exception: of many kinds, if the module cannot be traced.
+        ValueError: its operations are too many.
+        Exception: of many other kinds, if the module cannot be traced.
     """
     sizes = tuple(dict.fromkeys(axes, Dim.DYNAMIC) for axes in open_axes)
     answers: list[Any] = []
@@ -47,13 +51,16 @@ def trace(module: nn.Module, inputs: Sequence[Tensor], open_axes: Sequence[Seque
 
 
 class _Recorded(TorchFunctionMode):
-    """Notes the answers to questions."""
+    """Notes the answers to questions, and counts operations: tracing takes seconds for a thousand."""
 
     def __init__(self, answers: list[Any]) -> None:
         super().__init__()
-        self.answers = answers
+        self.answers, self.operations = answers, 0
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        self.operations += 1
+        if self.operations > _MOST_OPERATIONS:
+            raise ValueError(f"it computes in more than {_MOST_OPERATIONS:,} steps, too many for a network file")
         found = func(*args, **(kwargs or {}))
         if func in _QUESTIONS:
             self.answers.append(found)
