@@ -38,7 +38,7 @@ def aqakit(*words: str, **environment: str) -> subprocess.CompletedProcess[str]:
     [
         "--help", "-h", "--version", "methods", "datasets", "backbones", "weights", "train --help", "predict -h",
         "evaluate --help", "check --help", "report --help", "serve --help", "demo --help", "pose --help",
-        "export --help",
+        "export --help", "new --help",
     ],
 )  # fmt: skip
 def test_help_and_listings_load_nothing_heavy(words):

@@ -177,7 +177,7 @@ def test_latex_is_compiled(tmp_path):
 def test_every_command_with_results_writes_them_for_print(name):
     flags = {flag for one in _load(name, completing=True).params for flag in one.opts}
     files = {"--json", "--latex", "--markdown", "--wide"} & flags
-    listings = ("check", "pose", "methods", "datasets", "backbones")
+    listings = ("new", "check", "pose", "methods", "datasets", "backbones")
     assert files in (({"--json"},) if name in listings else (set(), {"--json", "--latex", "--markdown", "--wide"}))
 
 

@@ -17,8 +17,9 @@ from aqakit.errors import AqakitError
 from aqakit.system import processes, progress, terminal
 
 COMMANDS = (
-    "demo", "check", "pose", "extract", "rank", "train", "predict", "evaluate", "explain", "repetitions", "compare",
-    "report", "export", "serve", "benchmark", "table", "reproduce", "methods", "datasets", "backbones", "weights",
+    "demo", "new", "check", "pose", "extract", "rank", "train", "predict", "evaluate", "explain", "repetitions",
+    "compare", "report", "export", "serve", "benchmark", "table", "reproduce", "methods", "datasets", "backbones",
+    "weights",
 )  # fmt: skip
 """In the order of a typical workflow."""
 

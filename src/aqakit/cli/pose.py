@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from aqakit import recordings
 from aqakit.backbones.parts import blazepose
 from aqakit.cli.common import JsonFile, complain
 from aqakit.errors import AqakitError, OptionError
@@ -25,7 +26,7 @@ _NETWORKS, _SMOOTH = ("full", "lite", "heavy"), ("none", "one-euro", "savitzky-g
 
 
 def pose(
-    videos: Annotated[list[Path], typer.Argument(help="Videos, or folders of numbered pictures.")],
+    videos: Annotated[list[Path], typer.Argument(help="Videos, folders of them or of numbered pictures, patterns.")],
     out: Annotated[Path, typer.Option("-o", "--out", help="CSV file of the joints; of several videos, a folder.")],
     overlay: Annotated[
         Path | None, typer.Option(help="MP4 with the joints drawn into the video; of several videos, a folder.")
@@ -50,6 +51,7 @@ def pose(
     _check(network, _NETWORKS, "network")
     _check(smooth, _SMOOTH, "smooth")
     who = blazepose.tracks.Subject.parse(subject)
+    videos = recordings.listing.expand(videos, "video")
     tables_, overlays = _targets(videos, out, ".csv"), _targets(videos, overlay, ".mp4")
     nets, cores = _open(weights, network, threads)
     rows, failed = [], []

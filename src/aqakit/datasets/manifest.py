@@ -34,7 +34,7 @@ from aqakit.datasets.parts.declared import declared, shares, steps
 from aqakit.datasets.parts.sheet import Row, Sheet, listed
 from aqakit.datasets.parts.splits import five_fold, leave_one_group_out, testable
 from aqakit.errors import DataError, OptionError
-from aqakit.recordings import segments, skeletons
+from aqakit.recordings import listing, segments, skeletons
 from aqakit.scores.rules import RULES
 from aqakit.system import terminal
 from aqakit.system.files import at_home
@@ -63,7 +63,7 @@ ALIASES = {
 }
 """Names that people give to the columns, read as these if the columns themselves are missing."""
 ENDINGS = {
-    "video": re.compile(r".*\.(mp4|m4v|mov|avi|mkv|webm|gif|mpe?g|ts|wmv|flv|3gp)", re.IGNORECASE),
+    "video": listing.ENDINGS["video"],
     "signal": re.compile(r".*\.(txt(\.gz)?|csv|npy|npz)", re.IGNORECASE),
     "skeleton": re.compile(r".*\.(bvh|trc|skeleton|json)(\.gz)?", re.IGNORECASE),
     "features": re.compile(r".*\.(pt|safetensors)", re.IGNORECASE),

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 from aqakit.discovery import lazily
 
 if TYPE_CHECKING:
-    from aqakit.recordings import segments
+    from aqakit.recordings import listing, segments
 
-__all__ = ["segments"]
+__all__ = ["listing", "segments"]
 
-__getattr__, __dir__ = lazily(__name__, {"segments": "segments"})
+__getattr__, __dir__ = lazily(__name__, {"listing": "listing", "segments": "segments"})

@@ -18,7 +18,8 @@ MOST_CELLS, MOST_COLUMNS = 2_000_000, 1000
 
 Record = tuple[int, list[str]]
 
-_MISSING = {"", "-", "–", "—", "na", "n/a", "n.a.", "#n/a"}
+MISSING = {"", "-", "–", "—", "na", "n/a", "n.a.", "#n/a"}
+"""What stands in a cell without a value, in lower case."""
 _ZIP, _OLD_WORKBOOK = b"PK\x03\x04", b"\xd0\xcf\x11\xe0"
 
 
@@ -117,5 +118,5 @@ def _limited(path: Path, rows: Iterable[Record]) -> list[Record]:
             raise DataError(f"{path} has more than {MOST_CELLS} cells, the limit for a table")
         stripped = [cell.strip() for cell in cells]
         if any(stripped):
-            kept.append((line, ["" if cell.lower() in _MISSING else cell for cell in stripped]))
+            kept.append((line, ["" if cell.lower() in MISSING else cell for cell in stripped]))
     return kept

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from aqakit.backbones.parts.blazepose import detection, tracks
 from aqakit.backbones.parts.blazepose.detection import Candidate
-from aqakit.backbones.parts.blazepose.following import Follower, Frame, Sees
+from aqakit.backbones.parts.blazepose.following import PRESENT, Follower, Frame, Sees
 from aqakit.backbones.parts.blazepose.networks import JOINTS, SIZE, Seen
 from aqakit.backbones.parts.blazepose.regions import Image, Region, letterbox
 from aqakit.backbones.parts.blazepose.tracks import Subject, Track
@@ -130,6 +130,22 @@ def find(
     if not person.seen.any():
         raise DataError(f"{path}: bodies are found in it, but no joints; is a whole person in view, and large enough?")
     return person
+
+
+def shows_person(path: Path, networks: Sees, looks: int = 3) -> bool:
+    """Whether a body is seen in one of a few frames of a video, so that it is worth while to follow it.
+
+    Raises:
+        VideoError: the video cannot be read.
+    """
+    info = video.probe(path)
+    size, _, _ = letterbox(info.height, info.width, 2 * SIZE)
+    numbers = [(2 * k + 1) * info.frames // (2 * looks) for k in range(looks)]
+    return any(
+        networks.joints(picture, one.region).presence >= PRESENT
+        for _, picture in video.stream(path, numbers, size=min(size, (info.height, info.width)))
+        for one in networks.candidates(picture, LEAST)[:1]
+    )
 
 
 def _window(info: video.VideoInfo, window: tuple[int, int] | None) -> range:
