@@ -27,6 +27,7 @@ def place(tmp_path, monkeypatch):
         "manifest.csv",
         "run/run.json",
         "run/x.mp4",
+        "cover.jpg",
     ):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_bytes(b"")
@@ -47,6 +48,9 @@ def test_a_folder_stands_for_the_recordings_in_it(place):
 def test_a_folder_that_is_a_recording_stays_one(place):
     assert expand([place / "frames"], "video") == [place / "frames"]
     assert expand([place / "walk"], "skeleton") == [place / "walk"]
+    Image.new("RGB", (4, 4)).save(place / "frames" / "2.png")
+    (place / "frames" / "masks").mkdir()
+    assert expand([place / "frames"], "video") == [place / "frames"]
     (place / "frames" / "a.mp4").write_bytes(b"")
     assert expand([place / "frames"], "video") == [place / "frames" / "a.mp4"]
     (frames := place / "several").mkdir()
@@ -55,7 +59,7 @@ def test_a_folder_that_is_a_recording_stays_one(place):
     assert expand([frames], "skeleton") == [frames / "1.json", frames / "2.json"]
 
 
-@pytest.mark.parametrize("pattern", ["*.mp4", "b?.MP4", "**/*.mov", "[b]*", "sub/*"])
+@pytest.mark.parametrize("pattern", ["*.mp4", "b?.MP4", "**/*.mov", "[bc]1?.*", "sub/*"])
 def test_a_pattern_is_read_as_a_shell_does(place, pattern):
     shell = subprocess.run(
         f"shopt -s globstar; ls -d {pattern}", shell=True, executable="/bin/bash", capture_output=True
@@ -65,7 +69,9 @@ def test_a_pattern_is_read_as_a_shell_does(place, pattern):
 
 def test_a_file_whose_name_looks_like_a_pattern_is_that_file(place):
     (place / "a[1].mp4").write_bytes(b"")
-    assert expand(["a[1].mp4", "absent.mp4"], "video") == [Path("a[1].mp4"), Path("absent.mp4")]
+    (place / "a1.mp4").write_bytes(b"")
+    assert expand(["a[1].mp4", "absent[1].mp4"], "video") == [Path("a[1].mp4"), Path("absent[1].mp4")]
+    assert expand(["a[1].*"], "video") == [Path("a[1].mp4")]
 
 
 @pytest.mark.parametrize(

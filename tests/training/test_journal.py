@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import time
 from pathlib import Path
@@ -92,8 +93,13 @@ def test_a_killed_command_goes_on_where_it_stopped(run, files, tmp_path):
     part.write_text("".join(json.dumps(line) + "\n" for line in marked))
     assert CliRunner().invoke(app, words).exit_code == 0
     assert b"123.25" in table.read_bytes()
-    assert table.read_bytes().splitlines()[2:] == whole.splitlines()[2:]
+    assert undated(table.read_bytes()).splitlines()[2:] == undated(whole).splitlines()[2:]
     assert not part.exists()
+
+
+def undated(table: bytes) -> bytes:
+    """The rows without the times of scoring, which differ."""
+    return re.sub(rb"\d{4}-\d\d-\d\dT[\d:+-]+", b"", table)
 
 
 @pytest.mark.slow

@@ -89,7 +89,7 @@ def test_predict_says_what_was_done(run, folder, tmp_path):
     assert "protocol calibrated-person: scores are shifted by" in " ".join(found.output.split())
     (row,) = json.loads(file.read_text())
     plain = float(run.answer(run.embed(of_person(run, folder, person, (5,)))).mean)
-    assert row["score"] == pytest.approx(plain + row["shift"], abs=1e-6)
+    assert row["score"] == pytest.approx(plain + row["shift"], abs=1e-3)
     assert row["shift"] != 0
 
 

@@ -212,7 +212,7 @@ def test_an_older_run_says_nothing(run, tmp_path):
     (old / "run.json").write_text(json.dumps(description))
     loaded = aqakit.load(old)
     rows, _ = score_recordings(loaded, [run.folder.parent / "0.npy"], 35)
-    assert set(rows[0]) == {"recording", "score", "std", "low_90", "high_90"}
+    assert set(rows[0]) == {"recording", "score", "std", "low_90", "high_90", "difficulty", "run", "date"}
     assert doubts(loaded, rows) == []
 
 

@@ -24,7 +24,9 @@ if TYPE_CHECKING:
 
 def predict(
     run: Annotated[Path, typer.Argument(help="Folder of a finished run, or a file that aqakit export wrote.")],
-    recordings: Annotated[list[Path] | None, typer.Argument(help="Videos, folders of frames, or signals.")] = None,
+    recordings: Annotated[
+        list[Path] | None, typer.Argument(help="Recordings, folders of them, or patterns such as 'films/*.mp4'.")
+    ] = None,
     manifest: Annotated[
         Path | None, typer.Option(help="CSV file of recordings, in the format of the data set manifest.")
     ] = None,
@@ -60,8 +62,10 @@ def predict(
     if (manifest is None) == (not recordings):
         raise OptionError("give recordings to score, or --manifest FILE")
     printing = output.beside(csv=csv)
-    if segments and len(recordings or ()) != 1:
-        raise OptionError("--segments names the parts of one recording; list several in a manifest, column segments")
+    if segments and manifest:
+        raise OptionError(
+            "--segments names the parts of one recording; in a manifest, they stand in the column segments"
+        )
     named = reading.segments.read(segments) if segments else ()
     given = recordings or manifest
     assert given is not None
@@ -95,7 +99,7 @@ def predict(
         title = f"{loaded.recipe.method}, scores in {loaded.labels.scale.unit}"
         scoring = training.scoring
         with printing:
-            output.show(rows, title=title, notes=scoring.doubts(loaded, rows, shift), hide=scoring.DETAILS)
+            output.show(rows, title=title, notes=scoring.doubts(loaded, rows, shift), hide=_hidden(rows))
     _finish(rows, failed, loaded.labels.scale, output, csv, journal)
 
 
@@ -113,8 +117,12 @@ def _predict_exported(
         scoring = training.scoring
         notes = [training.exported.MISSING, *scoring.reading_doubts(rows)]
         with output.beside(csv=csv):
-            output.show(rows, title=title, notes=notes, hide=scoring.DETAILS)
+            output.show(rows, title=title, notes=notes, hide=_hidden(rows))
     _finish(rows, failed, model.scale, output, csv)
+
+
+def _hidden(rows: Sequence[dict[str, Any]]) -> tuple[str, ...]:
+    return *training.scoring.DETAILS, *training.rows.unprinted(rows)
 
 
 def _finish(
@@ -126,8 +134,9 @@ def _finish(
     journal: Journal | None = None,
 ) -> None:
     """Write the rows, and say what could not be scored."""
-    output.write(rows)
-    tables.write(rows, csv, "csv")
+    written = training.rows.rounded(rows, scale)
+    output.write(written)
+    tables.write(written, csv, "csv")
     if journal:
         journal.remove()
     for sentence in (*training.scoring.off_scale(rows, scale), *failed):

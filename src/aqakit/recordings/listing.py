@@ -34,6 +34,7 @@ SHOWN: Mapping[str, str] = {
 }
 """What a person is told of each kind."""
 
+_PATTERN = re.compile(r"[*?]")
 _OURS = ("run.json", "manifest.csv", "manifest.xlsx")
 """Files by which a folder of a run, and lists of recordings, are known."""
 
@@ -42,8 +43,9 @@ def expand(given: Iterable[Path | str], kind: str) -> list[Path]:
     """Return recordings in the order in which they were given, each once.
 
     Args:
-        given: recordings, folders of them, and patterns with ``*``, ``?``, ``[…]`` or ``**``, which a shell expands
-            only outside quotes. What is neither a folder nor a pattern is returned even if it is not there.
+        given: recordings, folders of them, and patterns with ``*``, ``?`` or ``**``, and maybe ``[…]`` beside these,
+            which a shell expands only outside quotes. What is neither a folder nor a pattern is returned even if it is
+            not there.
         kind: what is looked for in folders, a key of :data:`ENDINGS`.
 
     Raises:
@@ -54,16 +56,22 @@ def expand(given: Iterable[Path | str], kind: str) -> list[Path]:
 
 
 def _expanded(path: Path, kind: str) -> list[Path]:
-    if not path.exists() and glob.has_magic(str(path)):
-        matches = sorted(map(Path, glob.glob(str(path), recursive=True)), key=natural)  # noqa: PTH207  keeps ./ and ~
-        if not matches:
-            raise DataError(f"{path}: no file matches this pattern; is it right, seen from {Path.cwd()}?")
-        return [one for match in matches for one in _expanded(match, kind)]
+    if not path.exists() and _PATTERN.search(str(path)):
+        return [one for match in _matches(path) for one in _expanded(match, kind)]
     if not path.is_dir() or is_one(path, kind):
         return [path]
     if inside := [one for one in walk(path) if may_be(one, kind)]:
         return inside
     raise DataError(f"{path} is a folder without {SHOWN[kind]}; give the folder that holds the recordings")
+
+
+def _matches(pattern: Path) -> list[Path]:
+    """Return what matches a pattern: with brackets as letters of a name, as in those of downloads, else as a choice."""
+    literal = re.sub(r"\[", "[[]", str(pattern))
+    found = glob.glob(literal, recursive=True) or glob.glob(str(pattern), recursive=True)  # noqa: PTH207  not of a folder
+    if not found:
+        raise DataError(f"{pattern}: no file matches this pattern; is it right, seen from {Path.cwd()}?")
+    return sorted(map(Path, found), key=natural)
 
 
 def walk(folder: Path, above: frozenset[Path] = frozenset()) -> Iterator[Path]:
@@ -93,12 +101,15 @@ def may_be(path: Path, kind: str) -> bool:
 
 
 def is_one(folder: Path, kind: str) -> bool:
-    """Whether a folder is one recording of a kind, not a folder of recordings."""
+    """Whether a folder is one recording of a kind, not a folder of recordings.
+
+    A single picture beside folders, or pictures beside videos, are no recording.
+    """
     if kind == "video":
         inside = _listed(folder)
-        return not any(one.is_dir() or ENDINGS["video"].fullmatch(one.name) for one in inside) and any(
-            one.name.lower().endswith(PICTURES) for one in inside
-        )
+        pictures = sum(one.name.lower().endswith(PICTURES) for one in inside)
+        films = any(ENDINGS["video"].fullmatch(one.name) for one in inside)
+        return not films and (pictures > 1 or (pictures == 1 and not any(one.is_dir() for one in inside)))
     return kind == "skeleton" and skeletons.is_folder(folder) and _is_frame(frames_in(folder))
 
 

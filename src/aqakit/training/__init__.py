@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 from aqakit.discovery import lazily
 
 if TYPE_CHECKING:
-    from aqakit.training import export, exported, journal, recipe, run, scoring, settings, starting, train
+    from aqakit.training import export, exported, journal, recipe, rows, run, scoring, settings, starting, train
 
-__all__ = ["export", "exported", "journal", "recipe", "run", "scoring", "settings", "starting", "train"]
+__all__ = ["export", "exported", "journal", "recipe", "rows", "run", "scoring", "settings", "starting", "train"]
 
 __getattr__, __dir__ = lazily(__name__, {name: name for name in __all__})

@@ -22,12 +22,14 @@ from aqakit.datasets.parts.loading import load as load_dataset
 from aqakit.errors import AqakitError, OptionError, RunError
 from aqakit.features import extract, keys
 from aqakit.recordings.clips import KINDS, ClipPlan, Starts
+from aqakit.recordings.listing import expand
 from aqakit.recordings.transforms import Convention, PixelRecipe
 from aqakit.recordings.video import Report
 from aqakit.system.files import user_path
 from aqakit.system.progress import track
 from aqakit.training import batches, scoring
 from aqakit.training.assessor import check_difficulty
+from aqakit.training.rows import origin
 from aqakit.types import Sample, ScoreScale, Segment
 
 FORMAT = 1
@@ -145,7 +147,7 @@ class Exported:
         kinds = sorted({one["reads"] for one in self.about["streams"]})
         if len(kinds) > 1:
             raise OptionError(f"{self.file}: this network reads a {' and a '.join(kinds)}; score a manifest with both")
-        return [Sample(id=str(path), sources={kinds[0]: user_path(path)}, rate=rate) for path in recordings]
+        return [Sample(id=str(path), sources={kinds[0]: path}, rate=rate) for path in expand(recordings, kinds[0])]
 
     def score(
         self, recordings: Sequence[Path] | Path, difficulty: float | None = None, segments: Sequence[Segment] = ()
@@ -153,13 +155,15 @@ class Exported:
         """Return a row for each recording that can be scored, and an error message for each that cannot.
 
         Args:
-            recordings: files or folders of frames; or one manifest.
+            recordings: files, folders of frames or of recordings, and patterns; or one manifest.
             difficulty: declared difficulty of the recordings that state none.
             segments: named parts of the recordings that state none.
         """
         rows: list[dict[str, Any]] = []
         failed: list[str] = []
-        for sample in track(self.samples(recordings), "scoring"):
+        samples = self.samples(recordings)
+        scoring.check_segments(segments, samples)
+        for sample in track(samples, "scoring"):
             if sample.difficulty is None and difficulty is not None:
                 sample = replace(sample, difficulty=difficulty)
             if segments and not sample.segments:
@@ -175,7 +179,7 @@ class Exported:
         found = self.compute(self.read(sample, reports))
         columns = {"score": "mean", "std": "std", "low_90": "low", "high_90": "high"}
         row = {column: float(found[name][0]) for column, name in columns.items()}
-        return {"recording": sample.id, **row, **scoring.reading(reports[0])}
+        return {"recording": sample.id, **row, **origin(sample, self.file), **scoring.reading(reports[0])}
 
 
 class _Reader(VideoBackbone):

@@ -11,10 +11,11 @@ from typing import Any
 
 from aqakit.datasets.parts.declared import declare
 from aqakit.datasets.parts.loading import load as load_dataset
-from aqakit.errors import AqakitError, DataError
+from aqakit.errors import AqakitError, DataError, OptionError
 from aqakit.features.cluster import map_distributed
 from aqakit.recordings import repetitions as finding
 from aqakit.recordings import skeletons
+from aqakit.recordings.listing import expand
 from aqakit.recordings.skeletons import LAYOUTS
 from aqakit.recordings.video import Report
 from aqakit.scores.distributions import ScoreDistribution
@@ -22,6 +23,7 @@ from aqakit.system.progress import track
 from aqakit.training import people
 from aqakit.training.journal import Journal
 from aqakit.training.people import Shift
+from aqakit.training.rows import origin
 from aqakit.training.run import Run
 from aqakit.training.run_files import LEVEL, decode_descriptions
 from aqakit.training.trust import Provenance
@@ -68,7 +70,8 @@ def score_recordings(
 
     Args:
         run: a finished run.
-        recordings: files or folders of frames; or one manifest, a CSV that lists them with window and difficulty.
+        recordings: files, folders of frames or of recordings, and patterns; or one manifest, a CSV that lists them with
+            window and difficulty.
         difficulty: declared difficulty of the recordings that state none.
         kind: what was declared of those that state none, such as a dive number.
         steps: their declared steps.
@@ -80,6 +83,7 @@ def score_recordings(
         journal: keeps the rows as they are made, and has those that a killed command made.
     """
     samples = _manifest(run, recordings) if isinstance(recordings, Path) else _samples(run, recordings)
+    check_segments(segments, samples)
     failed: list[str] = []
     if repetitions:
         samples = _divided(run, samples, failed)
@@ -123,7 +127,7 @@ def _score(run: Run, shift: Shift | None, sample: Sample) -> Scored:
         reports: list[Report] = []
         video = run.embed([sample], reports)
         answer = run.answer(video, shift.points if shift else None).select(0)
-        row = _row(sample, answer, run.labels.scale) | _trusted(run, sample, video)
+        row = _row(sample, answer, run.labels.scale) | origin(sample, run.folder) | _trusted(run, sample, video)
         row |= {"shift": shift.points} if shift else {}
         row |= {"kind": sample.kind} if run.assessor.method.reads_kind else {}
         row |= reading(reports[0]) | _seen(run, sample)
@@ -235,9 +239,18 @@ def _repetitions(run: Run, sample: Sample) -> list[Sample]:
     ]
 
 
+def check_segments(segments: Sequence[Segment], samples: Sequence[Sample]) -> None:
+    """Check that segments that are given once are for one recording.
+
+    Raises:
+        OptionError: there are several.
+    """
+    if segments and len(samples) != 1:
+        raise OptionError(f"segments are the parts of one recording, and {len(samples)} are to be scored")
+
+
 def _samples(run: Run, recordings: Sequence[Path]) -> list[Sample]:
-    run.only_input()
-    return [run.sample(path) for path in recordings]
+    return [run.sample(path) for path in expand(recordings, run.only_input())]
 
 
 def _manifest(run: Run, file: Path) -> Sequence[Sample]:
