@@ -151,6 +151,20 @@ def explain(
     sample = run.sample(recording, difficulty, window, kind, steps, segments)
     reports: list[Report] = []
     video = run.embed([sample], reports)
+    return of_embedded(run, sample, video, reports[0], count=count, evaluations=evaluations, seed=seed)
+
+
+def of_embedded(
+    run: Run,
+    sample: Sample,
+    video: Batch,
+    reading: Report,
+    *,
+    count: int = 3,
+    evaluations: int = EVALUATIONS,
+    seed: int = 0,
+) -> Explanation:
+    """Explain the score of one embedded video (B = 1), which was read as ``reading`` says; else as :func:`explain`."""
     usual = usual_clips(run, sample)
     found = attribute(run.assessor.predict_embedded, video, usual, evaluations=evaluations, seed=seed)
     spans = clip_frames(run, sample, len(found.values))
@@ -163,7 +177,7 @@ def explain(
         exemplars=tuple(run.training_summary.nearest(video, count)),
         provenance=run.provenance(sample, video),
         trust=run.trust,
-        reading=reports[0],
+        reading=reading,
         parts=tuple(parts(names, points, errors, run.labels)),
     )
 

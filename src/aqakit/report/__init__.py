@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 from aqakit.discovery import lazily
 
 if TYPE_CHECKING:
-    from aqakit.report import demo, merging, pivot, semi_supervised, sweep_figures, write
+    from aqakit.report import demo, merging, one_page, pivot, score_sheet, semi_supervised, sweep_figures, write
 
-__all__ = ["demo", "merging", "pivot", "semi_supervised", "sweep_figures", "write"]
+__all__ = ["demo", "merging", "one_page", "pivot", "score_sheet", "semi_supervised", "sweep_figures", "write"]
 
 __getattr__, __dir__ = lazily(__name__, {name: name for name in __all__})

@@ -67,10 +67,7 @@ def filmstrip(figure: Figure, frames: Sequence[np.ndarray]) -> None:
 
 def curve(axes: Axes, answer: ScoreDistribution, true: float | None, unit: str) -> None:
     """Plot the density of one predicted score with its central 50 % and 90 % intervals, and the true score if known."""
-    # smoothed quantiles: all distributions have them, and steps between conformal levels carry no information
-    quantiles = answer.quantile(torch.linspace(0.002, 0.998, 499)).double().numpy()
-    grid = np.linspace(quantiles[0], quantiles[-1], 400)
-    density = gaussian_kde(quantiles, bw_method=0.35)(grid) if np.ptp(quantiles) else np.zeros_like(grid)
+    grid, density = smooth_density(answer)
     axes.plot(grid, density, color=BLUE, lw=1.8)
     for level, alpha in ((0.9, 0.18), (0.5, 0.3)):
         low, high = (float(end) for end in answer.interval(level))
@@ -86,6 +83,17 @@ def curve(axes: Axes, answer: ScoreDistribution, true: float | None, unit: str) 
     axes.set_ylim(0, 1.45 * max(density.max(), 1e-9))  # room for the legend
     axes.legend(fontsize=8, frameon=False, loc="upper left", ncols=2)
     plain(axes)
+
+
+def smooth_density(answer: ScoreDistribution) -> tuple[Floats, Floats]:
+    """Return the density of a distribution of batch shape () as a curve, 400 scores and the density at each.
+
+    It is made of smoothed quantiles: all distributions have them, and steps between conformal levels carry no
+    information.
+    """
+    quantiles = answer.quantile(torch.linspace(0.002, 0.998, 499)).double().numpy()
+    grid = np.linspace(quantiles[0], quantiles[-1], 400)
+    return grid, gaussian_kde(quantiles, bw_method=0.35)(grid) if np.ptp(quantiles) else np.zeros_like(grid)
 
 
 def against_truth(axes: Axes, predicted: ScoreDistribution, truth: np.ndarray, unit: str) -> None:

@@ -1,0 +1,54 @@
+"""All that a run says of one recording, whose features are computed once: its score, the clips and the measures."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from aqakit.explanation import contributions, measures
+from aqakit.explanation.contributions import Explanation
+from aqakit.explanation.measures import Findings
+from aqakit.recordings.video import Report
+from aqakit.scores.distributions import ScoreDistribution
+from aqakit.training.run import Run
+from aqakit.types import Sample, Segment
+
+
+@dataclass(frozen=True)
+class Whole:
+    """A score and what made it.
+
+    Attributes:
+        sample: the recording.
+        answer: its calibrated score, of batch shape ().
+        explanation: by clips.
+        findings: by named measures; None if the run reads none.
+    """
+
+    sample: Sample
+    answer: ScoreDistribution
+    explanation: Explanation
+    findings: Findings | None
+
+
+def explain(
+    run: Run,
+    recording: Path | str | Mapping[str, Path | str],
+    *,
+    difficulty: float | None = None,
+    window: tuple[int, int] | None = None,
+    kind: str | None = None,
+    steps: Sequence[str] = (),
+    segments: Sequence[Segment] = (),
+) -> Whole:
+    """Score and explain one recording; the arguments and errors are those of :func:`contributions.explain`."""
+    sample = run.sample(recording, difficulty, window, kind, steps, segments)
+    reports: list[Report] = []
+    video = run.embed([sample], reports)
+    return Whole(
+        sample,
+        run.answer(video).select(0),
+        contributions.of_embedded(run, sample, video, reports[0]),
+        measures.findings(run, sample, video),
+    )
