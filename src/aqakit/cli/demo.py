@@ -13,14 +13,17 @@ from aqakit.report.output import Output
 
 
 def demo(
-    out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the run and the figure.")] = Path("demo"),
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the run, the figure and a sample.")] = Path(
+        "demo"
+    ),
     *,
     output: Output,
 ) -> None:
     """Train, evaluate and predict on rendered dives.
 
     Render dives, train on their pixels, evaluate on held-out dives and score
-    one file. Needs no data. Write the run and demo.png to a folder.
+    one file. Needs no data. Write the run, demo.png and sample.mp4 to a
+    folder, and print the command that scores the sample.
     """
     result = report.demo.demo(out, print_epoch(report.demo.SETTINGS["epochs"]))
     with output.beside():

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shlex
+import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +18,7 @@ from aqakit.metrics.accuracy import spearman
 from aqakit.recordings import video
 from aqakit.report import figures
 from aqakit.scores.distributions import ScoreDistribution
+from aqakit.system.files import atomic_path
 from aqakit.training.data import PreparedData, prepare
 from aqakit.training.recipe import make_recipe
 from aqakit.training.run import Run
@@ -37,6 +40,8 @@ SETTINGS: dict[str, Any] = {
     "schedule": "one-cycle",
 }
 
+RUN, SAMPLE = "run", "sample.mp4"
+
 
 @dataclass(frozen=True)
 class Demo:
@@ -48,7 +53,7 @@ class Demo:
 
 
 def demo(out: Path, report: Callable[[int, dict[str, float]], None]) -> Demo:
-    """Run the demo and write ``run/`` and ``demo.png`` to a folder.
+    """Run the demo and write ``run/``, ``demo.png`` and ``sample.mp4``, an unseen dive, to a folder.
 
     Args:
         out: the folder; a second call reuses the finished run there.
@@ -56,7 +61,7 @@ def demo(out: Path, report: Callable[[int, dict[str, float]], None]) -> Demo:
     """
     recipe = make_recipe("dae", **SETTINGS)
     prepared = prepare(recipe)
-    run = execute(recipe, prepared, out / "run", report=report)
+    run = execute(recipe, prepared, out / RUN, report=report)
     samples = {s.id: s for s in prepared.source.samples}
     test = [samples[i] for i in run.ids("test")]
     answer = run.prediction("test", recalibrated=True)
@@ -120,8 +125,17 @@ def _notes(
         f"{low:.1f} – {high:.1f}; the judges gave {sample.score:.1f}.",
         *(f"{said[0].upper()}{said[1:]}." for said in (run.trust.sentences() if run.trust else [])),
         *(f"{path.name}: {said}." for said in run.provenance(sample, run.embed([sample])).sentences()),
-        f"Figure: {out / 'demo.png'}. To score a video: aqakit predict {out / 'run'} VIDEO --difficulty 3.0",
+        f"Figure: {out / 'demo.png'}. To score {path.name}, which no model has seen, from its copy beside the run:",
+        leave_sample(sample, out),
     ]
+
+
+def leave_sample(sample: Sample, out: Path) -> str:
+    """Copy the video of a sample to the folder of the demo, and return the command that scores it there."""
+    file = out / SAMPLE
+    with atomic_path(file) as temporary:
+        shutil.copyfile(sample.sources["video"], temporary)
+    return shlex.join(["aqakit", "predict", str(out / RUN), str(file), "--difficulty", f"{sample.difficulty:g}"])
 
 
 def _figure(run: Run, sample: Sample, answer: ScoreDistribution, score: np.ndarray) -> Any:
