@@ -166,7 +166,7 @@ def test_the_whole_pipeline_on_stand_in_frames(tmp_path: Path, by_event: Path, l
     rows, _ = evaluate_run(run)
     assert len(run.truth("test")) == 3
     assert all(np.isfinite(row["mae"]) for row in rows)
-    assert run.predict(next((root / "frames").iterdir())).mean.isfinite().all()
+    assert np.isfinite(run.predict(next((root / "frames").iterdir())).mean)
 
 
 def test_a_dive_of_its_own_comes_first_and_videos_may_be_elsewhere(release: Path, tmp_path: Path) -> None:

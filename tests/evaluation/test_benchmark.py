@@ -193,7 +193,7 @@ def test_labels_of_two_values_get_accuracy_and_auc(bench, tmp_path):
 
 def test_best_validation_needs_validation_samples(bench):
     _, _, options = bench
-    with pytest.raises(OptionError, match="--validation"):
+    with pytest.raises(OptionError, match=r"give validation=0\.2"):
         benchmark("manifest", methods=["regression"], rules=["best-validation"], **options)
     more = {**options, "out": None, "validation": 0.2}
     row = benchmark("manifest", methods=["regression"], rules=["best-validation"], **more).rows[0]
@@ -203,7 +203,7 @@ def test_best_validation_needs_validation_samples(bench):
 
 def test_a_method_that_does_not_fit_is_refused_before_anything_is_read_or_trained(bench, tmp_path):
     options = {**bench[2], "out": tmp_path / "out", "cache": tmp_path / "cache"}
-    with pytest.raises(OptionError, match="method s4l with these options needs pixels: give --finetune"):
+    with pytest.raises(OptionError, match="method s4l with these options needs pixels: give finetune=True"):
         benchmark("manifest", methods=["regression", "s4l:question=rotation"], **options)
     assert not [p for p in tmp_path.rglob("*") if p.is_file()]
 

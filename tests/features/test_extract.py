@@ -130,7 +130,7 @@ def test_int8_is_near_and_depends_on_its_calibration(samples: list[Sample]) -> N
 
 def test_what_int8_needs_is_said(samples: list[Sample]) -> None:
     path = samples[0].sources["video"]
-    with pytest.raises(OptionError, match="--calibration FILE"):
+    with pytest.raises(OptionError, match="recording, calibration=, belong"):
         engines.make("openvino", "int8")
     with pytest.raises(OptionError, match="belong together"):
         engines.make("openvino", "float32", path)

@@ -120,7 +120,7 @@ def test_a_target_without_the_difficulty_does_without_it():
 
 def test_a_video_without_its_difficulty_is_a_mistake():
     blind = BATCH.replace(difficulty=torch.tensor([2.0, torch.nan, 2.0]))
-    with pytest.raises(DataError, match=r"declared difficulty, but 1 of 3 videos have none; give --difficulty"):
+    with pytest.raises(DataError, match=r"declared difficulty, but 1 of 3 videos have none; give difficulty="):
         panel_of("m", LABELS).point(torch.zeros(3, 7), blind)
 
 

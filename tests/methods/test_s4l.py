@@ -152,6 +152,6 @@ def test_a_scheme_around_it_asks_too():
 
 def test_turned_pixels_need_live_backbones():
     backbone = {"c3d_small": c3d_small.build(size=16, frames=2, width=2)}
-    with pytest.raises(OptionError, match="method s4l with these options needs pixels: give --finetune"):
+    with pytest.raises(OptionError, match="method s4l with these options needs pixels: give finetune=True"):
         assemble("s4l", {"question": "rotation"}, backbone, LABELS)
     assert assemble("s4l", {"question": "rotation"}, backbone, LABELS, finetune=True).live

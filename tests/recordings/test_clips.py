@@ -143,7 +143,7 @@ def test_named_segments_are_clips_inside_them(data):
 
 def test_what_named_segments_need_is_said():
     plan = clips.Named(4)
-    with pytest.raises(DataError, match=r"dive 7: .* there are none; give them \(--segments"):
+    with pytest.raises(DataError, match=r"dive 7: .* there are none; give them \(segments="):
         plan.of([], "dive 7")
     with pytest.raises(DataError, match="none are given"):
         plan.clips(100)

@@ -145,9 +145,9 @@ def test_the_validation_rows_of_the_file_are_the_validation_set(manifest, tmp_pa
 
 def test_validation_rows_and_other_held_out_samples_do_not_go_together(manifest, tmp_path):
     file = changed(manifest, "validated.csv", split_column)
-    with pytest.raises(OptionError, match="has validation samples of its own; omit --validation"):
+    with pytest.raises(OptionError, match="has validation samples of its own; omit validation="):
         train(file, tmp_path / "run", validation=0.2)
-    with pytest.raises(OptionError, match="for a single model; omit --members"):
+    with pytest.raises(OptionError, match="for a single model; omit members="):
         train(file, tmp_path / "run", members=4)
     assert not (tmp_path / "run").exists()
 

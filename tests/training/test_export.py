@@ -27,7 +27,7 @@ def rows_agree(run, exported, files, difficulty=None):
     tolerance = 1e-4 * run.labels.scale.span
     for row, file in zip(rows, files, strict=True):
         answer, scale = run.predict(file, difficulty=difficulty), run.labels.scale
-        low, high = (float(end.clamp(scale.low, scale.high)) for end in answer.interval(0.9))
+        low, high = (min(max(end, scale.low), scale.high) for end in answer.interval(0.9))
         wanted = {"score": float(answer.mean), "std": float(answer.std), "low_90": low, "high_90": high}
         assert {name: row[name] for name in wanted} == pytest.approx(wanted, abs=tolerance)
 

@@ -119,7 +119,7 @@ def test_what_cannot_be_calibrated_is_refused(run, folder):
         people.level_of(train(folder, "single", members=1))
     with pytest.raises(AqakitError, match="name no groups"):
         people.level_of(train(folder, "alone", "alone.csv"))
-    with pytest.raises(AqakitError, match="--parts group"):
+    with pytest.raises(AqakitError, match="parts='group'"):
         people.level_of(train(folder, "samples", parts="sample"))
     options = {"root": folder / "alone.csv", "backbones": [BACKBONE], "cache": folder / "c", "calibrate_person": 2}
     with pytest.raises(AqakitError, match="names no group"):

@@ -74,7 +74,7 @@ def test_a_run_is_written_loaded_and_predicts_what_it_wrote(manifest, tmp_path):
     name = run.ids("test")[0]
     answer = loaded.predict(manifest.parent / f"{int(name[1:])}.npy")
     kept = run.prediction("test", recalibrated=True).select(0)
-    torch.testing.assert_close(answer.mean, kept.mean, rtol=1e-4, atol=1e-4)
+    assert answer.mean == pytest.approx(float(kept.mean), rel=1e-4, abs=1e-4)
     low, high = answer.interval(0.9)
     assert low < answer.mean < high
 
@@ -124,7 +124,7 @@ def test_protocol_all_learns_from_everything(manifest, tmp_path):
     run = train(manifest, tmp_path / "run", protocol="all", validation=0.0)
     assert run.splits() == ["held-out"]
     assert len(run.ids("held-out")) == 30
-    assert run.predict(manifest.parent / "0.npy").mean.isfinite()
+    assert run.predict(manifest.parent / "0.npy").std > 0
 
 
 def test_two_backbones_of_one_name_are_two_streams(manifest, tmp_path):
@@ -228,7 +228,7 @@ def test_a_sample_without_a_group_may_be_validated_on():
 
 
 def test_the_best_validation_epoch_needs_validation_samples(manifest, tmp_path):
-    with pytest.raises(OptionError, match="--validation"):
+    with pytest.raises(OptionError, match=r"give validation=0\.2"):
         train(manifest, tmp_path / "run", select="best-validation", validation=0.0)
     assert not (tmp_path / "run").exists()
     assert train(manifest, tmp_path / "run", select="best-validation", validation=0.2).splits() == [

@@ -14,7 +14,7 @@ from aqakit.cli.common import complain
 from aqakit.cli.lazy import Command, command_of, lazy_group
 from aqakit.discovery import docstring_line
 from aqakit.errors import AqakitError
-from aqakit.system import processes, progress, terminal
+from aqakit.system import processes, progress, terminal, wording
 
 COMMANDS = (
     "demo", "new", "check", "pose", "extract", "rank", "train", "predict", "evaluate", "explain", "repetitions",
@@ -53,11 +53,13 @@ def _version(wanted: bool) -> None:
 
 @app.callback()
 def _app(
+    context: typer.Context,
     version: Annotated[
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version and exit.")
     ] = False,
 ) -> None:
     """Score how well an action is performed: train, compare and use Action Quality Assessment systems."""
+    context.with_resource(wording.on_command_line())
 
 
 def main() -> None:

@@ -28,6 +28,7 @@ from aqakit.metrics.accuracy import fisher_mean
 from aqakit.metrics.bootstrap import interval, resampled_units
 from aqakit.metrics.summary import TWO_VALUES, two_value_notes
 from aqakit.system.files import user_path
+from aqakit.system.wording import option
 from aqakit.training import long_videos, people
 from aqakit.training.data import one_task, prepare, prepare_labels
 from aqakit.training.recipe import Recipe, label_notes, make_recipe
@@ -219,7 +220,7 @@ def _check_rules(rules: Sequence[str], options: dict[str, Any], *, fixed: bool) 
         if len(rules) > 1:
             raise OptionError("best-validation trains on fewer samples than the other rules; use it alone")
         if not fixed and not float(options.get("validation", 0)):
-            raise OptionError("best-validation needs held-out training samples; give --validation 0.2")
+            raise OptionError(f"best-validation needs held-out training samples; give {option('validation', 0.2)}")
         options["select"] = "best-validation"
     elif "held-out" not in rules:  # so that runs keep the epoch that is judged
         options["select"] = "last"

@@ -26,6 +26,7 @@ from torch import Tensor
 
 from aqakit.backbones.parts.base import Backbone
 from aqakit.errors import OptionError
+from aqakit.system.wording import option
 
 Name = Literal["auto", "torch", "openvino"]
 Precision = Literal["float32", "bfloat16", "float16", "int8"]
@@ -257,13 +258,13 @@ def _check(name: str, precision: str, calibration: Path | None) -> None:
         if given not in known:
             raise OptionError(f"there is no {what} {given!r}; choose from: {', '.join(known)}")
     if (precision == "int8") != (calibration is not None):
-        raise OptionError("precision int8 and a calibration recording, --calibration FILE, belong together")
+        raise OptionError(f"precision int8 and a calibration recording, {option('calibration')}, belong together")
     if calibration is not None and not calibration.is_file():
         raise OptionError(f"{calibration}: the calibration file for int8 is not there")
     if name == "openvino" and precision == "float16":
-        raise OptionError("the engine openvino has no float16 on processors; give bfloat16, or --engine torch")
+        raise OptionError(f"openvino has no float16 on processors; give bfloat16, or {option('engine', 'torch')}")
     if name == "torch" and precision == "int8":
-        raise OptionError("the engine torch has no int8; give --engine openvino")
+        raise OptionError(f"the engine torch has no int8; give {option('engine', 'openvino')}")
 
 
 def _has_openvino() -> bool:

@@ -22,6 +22,7 @@ from torch import Tensor
 from aqakit.errors import DataError, OptionError
 from aqakit.system.files import sweep, temporary_path
 from aqakit.system.memory import installed
+from aqakit.system.wording import option
 from aqakit.types import Stream
 
 LIMIT = "AQAKIT_FEATURE_MEMORY"
@@ -213,7 +214,7 @@ class PackedStream(Stream):
             raise OptionError(
                 f"the features of {len(self.rows):,} videos take {math.ceil(size / 2**20):,} MiB, the limit is "
                 f"{self.most >> 20:,} MiB, and something needs all of them at once, such as a method with a memory; "
-                f"give more with {LIMIT}, or --summarise them, or take a method that is trained batch by batch"
+                f"give more with {LIMIT}, or {option('summarise', 5)}, or a method that is trained batch by batch"
             )
         return self.read().features
 

@@ -10,6 +10,7 @@ import numpy as np
 
 from aqakit.errors import DataError
 from aqakit.recordings.clip_plan import ClipPlan, Frames, spread
+from aqakit.system.wording import option
 from aqakit.types import Segment
 
 
@@ -41,7 +42,8 @@ class Named(ClipPlan):
         if not segments:
             raise DataError(
                 f"{where}: the clip plan takes one clip for each named segment, and there are none; give them "
-                "(--segments, the column segments of a manifest, the data set's files), or choose another plan"
+                f"({option('segments')}, the column segments of a manifest, the data set's files), or choose another "
+                "plan"
             )
         return Marked(self.frames, tuple(segments), where)
 

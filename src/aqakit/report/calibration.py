@@ -12,8 +12,9 @@ from scipy.stats import binom
 from aqakit.evaluation.results import MethodResult
 from aqakit.metrics import calibration
 from aqakit.metrics.calibration import LEVELS, RiskCoverage
-from aqakit.report.figures import BLUE, GREY, SERIES, plain
+from aqakit.report.figures import SERIES
 from aqakit.scores.distributions import Normal
+from aqakit.scores.drawing import BLUE, GREY, plain
 
 BINS = 10
 """Number of bins of a PIT histogram."""

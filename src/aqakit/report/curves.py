@@ -11,7 +11,7 @@ from matplotlib.ticker import MaxNLocator
 
 from aqakit.evaluation.results import MethodResult
 from aqakit.evaluation.selection import RULES, Epochs
-from aqakit.report.figures import BLUE, GREEN, GREY, ORANGE, plain
+from aqakit.scores.drawing import BLUE, GREEN, GREY, ORANGE, plain
 from aqakit.types import Floats
 
 OPTIMISTIC = "optimistic"

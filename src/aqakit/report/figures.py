@@ -8,18 +8,14 @@ from pathlib import Path
 from typing import cast
 
 import numpy as np
-import torch
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from scipy.stats import gaussian_kde
 
 from aqakit.scores.distributions import ScoreDistribution
+from aqakit.scores.drawing import AMBER, BLUE, GREEN, GREY, INK, ORANGE, PURPLE, SKY, curve, plain
 from aqakit.system.files import atomic_path
 from aqakit.types import Floats
 
-# Okabe and Ito's palette: distinguishable by colour-blind readers and in grey
-INK, BLUE, ORANGE, GREEN, GREY = "#1b1b1b", "#0072b2", "#d55e00", "#009e73", "#8a8a8a"
-PURPLE, AMBER, SKY = "#cc79a7", "#e69f00", "#56b4e9"
 SERIES = tuple(zip((BLUE, ORANGE, GREEN, PURPLE, AMBER, SKY), ("o", "s", "^", "D", "v", "P")))
 """Colour and marker of each method; either alone tells the methods apart."""
 
@@ -54,6 +50,7 @@ def scorecard(
     top.suptitle(textwrap.fill(shown, 120), fontsize=10, color=INK, x=0.012, ha="left")
     left, right = bottom.subplots(1, 2, width_ratios=[1.15, 1])
     curve(left, answer, true, unit)
+    left.set_title("Prediction for this video", fontsize=10, loc="left")
     against_truth(right, predicted, truth, unit)
     return figure
 
@@ -63,37 +60,6 @@ def filmstrip(figure: Figure, frames: Sequence[np.ndarray]) -> None:
     for axes, frame in zip(np.atleast_1d(figure.subplots(1, len(frames))), frames):
         axes.imshow(frame, interpolation="lanczos")
         axes.axis("off")
-
-
-def curve(axes: Axes, answer: ScoreDistribution, true: float | None, unit: str) -> None:
-    """Plot the density of one predicted score with its central 50 % and 90 % intervals, and the true score if known."""
-    grid, density = smooth_density(answer)
-    axes.plot(grid, density, color=BLUE, lw=1.8)
-    for level, alpha in ((0.9, 0.18), (0.5, 0.3)):
-        low, high = (float(end) for end in answer.interval(level))
-        inside = (grid >= low) & (grid <= high)
-        label = f"{level:.0%} interval {low:.1f} – {high:.1f}"
-        axes.fill_between(grid, density, where=inside, color=BLUE, alpha=alpha, lw=0, label=label)
-    mean = float(answer.mean)
-    axes.axvline(mean, ymax=1 / 1.45, color=BLUE, lw=1, ls="--", label=f"predicted {mean:.1f}")
-    if true is not None:
-        axes.axvline(true, ymax=1 / 1.45, color=ORANGE, lw=1.8, label=f"true score {true:.1f}")
-    axes.set(xlabel=f"score ({unit})", ylabel="probability density (smoothed)")
-    axes.set_title("Prediction for this video", fontsize=10, loc="left")
-    axes.set_ylim(0, 1.45 * max(density.max(), 1e-9))  # room for the legend
-    axes.legend(fontsize=8, frameon=False, loc="upper left", ncols=2)
-    plain(axes)
-
-
-def smooth_density(answer: ScoreDistribution) -> tuple[Floats, Floats]:
-    """Return the density of a distribution of batch shape () as a curve, 400 scores and the density at each.
-
-    It is made of smoothed quantiles: all distributions have them, and steps between conformal levels carry no
-    information.
-    """
-    quantiles = answer.quantile(torch.linspace(0.002, 0.998, 499)).double().numpy()
-    grid = np.linspace(quantiles[0], quantiles[-1], 400)
-    return grid, gaussian_kde(quantiles, bw_method=0.35)(grid) if np.ptp(quantiles) else np.zeros_like(grid)
 
 
 def against_truth(axes: Axes, predicted: ScoreDistribution, truth: np.ndarray, unit: str) -> None:
@@ -144,9 +110,3 @@ def save(figure: Figure, file: Path) -> None:
     """Write PNG or SVG, depending on the file extension, atomically."""
     with atomic_path(file) as temporary:
         figure.savefig(temporary, format=file.suffix[1:])
-
-
-def plain(axes: Axes) -> None:
-    """Remove the top and right spines."""
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.tick_params(labelsize=8)

@@ -12,7 +12,7 @@ from aqakit.errors import OptionError
 from aqakit.explanation.comparison import Comparison, Difference
 from aqakit.recordings.repetitions import Repetitions
 from aqakit.report import figures
-from aqakit.report.figures import INK
+from aqakit.scores.drawing import INK, plain
 
 _A, _B = "#4477aa", "#cc6677"
 _CHANNELS = 4
@@ -43,7 +43,7 @@ def repetitions(found: Repetitions, name: str) -> Figure:
         )
     axes.set(xlabel="seconds", ylabel="distance from rest", ylim=(0, None), xlim=(0, len(found.away) / found.rate))
     axes.set_title(name, fontsize=9, color=INK, loc="left", pad=14)
-    figures.plain(axes)
+    plain(axes)
     return figure
 
 
@@ -67,6 +67,6 @@ def _channel(axes: Axes, found: Comparison, one: Difference, names: tuple[str, s
     axes.plot([one.at_a] * 2, [one.a, one.b], color=INK, lw=1)
     axes.annotate(f"{one.largest:+.3g}", (one.at_a, (one.a + one.b) / 2), textcoords="offset points", xytext=(4, 0))
     axes.set_title(f"{one.channel}" + f" ({one.unit})" * bool(one.unit), fontsize=9, color=INK, loc="left")
-    figures.plain(axes)
+    plain(axes)
     if one is found.differences[0]:
         axes.legend(fontsize=8, frameon=False, loc="upper right", ncols=2, bbox_to_anchor=(1, 1.3))

@@ -15,9 +15,9 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from aqakit import __version__
-from aqakit.report.figures import BLUE, GREY, INK, ORANGE, plain
 from aqakit.report.score_sheet import Bar, ScoreSheet
 from aqakit.report.text_block import draw, font, height, wrap
+from aqakit.scores.drawing import BLUE, GREY, INK, ORANGE, plain
 from aqakit.system.files import atomic_path
 
 WIDTH, HEIGHT, MARGIN = 595.28, 841.89, 48.0

@@ -15,7 +15,7 @@ from aqakit.errors import AqakitError
 from aqakit.explanation.contributions import Contribution
 from aqakit.explanation.whole import Whole
 from aqakit.recordings import skeletons, video
-from aqakit.report.figures import smooth_density
+from aqakit.scores.drawing import smooth_density
 from aqakit.training.run import Run
 from aqakit.types import Sample, ScoreScale
 

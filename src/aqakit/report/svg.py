@@ -16,7 +16,7 @@ from matplotlib.image import imsave
 from matplotlib.ticker import MaxNLocator
 
 from aqakit.report.content import Part
-from aqakit.report.figures import AMBER, BLUE, GREEN, GREY, INK, ORANGE, PURPLE, SKY
+from aqakit.scores.drawing import AMBER, BLUE, GREEN, GREY, INK, ORANGE, PURPLE, SKY
 
 VARIABLES = {
     BLUE: "blue", ORANGE: "orange", GREEN: "green", GREY: "grey", PURPLE: "purple", AMBER: "amber", SKY: "sky"

@@ -20,8 +20,9 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
 from aqakit.evaluation.sweep import Sweep
-from aqakit.report.figures import DENSE, GREY, INK, SERIES, plain, save
+from aqakit.report.figures import DENSE, SERIES, save
 from aqakit.report.semi_supervised import LossTerm, RepresentationMap, Traces
+from aqakit.scores.drawing import GREY, INK, plain
 from aqakit.types import Floats
 
 Row = Mapping[str, Any]

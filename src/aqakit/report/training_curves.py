@@ -14,7 +14,8 @@ from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
 from aqakit.evaluation.results import MethodResult
 from aqakit.evaluation.selection import Epochs
 from aqakit.report.content import Study, TaskResult
-from aqakit.report.figures import BLUE, SERIES, plain
+from aqakit.report.figures import SERIES
+from aqakit.scores.drawing import BLUE, plain
 from aqakit.types import Floats
 
 LEVELS = (0.05, 0.25, 0.5, 0.75, 0.95)

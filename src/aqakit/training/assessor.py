@@ -21,6 +21,7 @@ from aqakit.methods.parts.base import Method
 from aqakit.methods.parts.pooling import concatenate, standardised
 from aqakit.scores.distributions import ScoreDistribution
 from aqakit.system import configuration
+from aqakit.system.wording import option
 from aqakit.training.comparisons import PairBatch
 from aqakit.training.moments import Moments
 from aqakit.types import Batch, Description, FeatureSpec, LabelSpec, Sample, Stream
@@ -207,7 +208,7 @@ def assemble(
     scaling = Standardise({n: shape for n, shape in shapes.items() if n in scaled and not finetune})
     built = build_method(method, options, shapes, labels, target=target, fuse=fuse)
     if built.needs_pixels and not finetune:
-        raise OptionError(f"method {method} with these options needs pixels: give --finetune")
+        raise OptionError(f"method {method} with these options needs pixels: give {option('finetune', True)}")
     live = backbones if finetune else {}
     return Assessor(built, scaling, live, target=target, fuse=fuse, precision=precision)
 
@@ -229,7 +230,7 @@ def build_method(
     module = discovery.find("methods", method)
     checked = configuration.configure(f"method {method}", module.build, options)
     if len(shapes) > 1 and fuse == "none" and len(module.FEATURES.streams) == 1:
-        raise OptionError(f"method {method} reads one stream, not {len(shapes)}; give --fuse concat")
+        raise OptionError(f"method {method} reads one stream, not {len(shapes)}; give {option('fuse', 'concat')}")
     spec = FeatureSpec(_fused(shapes) if fuse == "concat" else shapes)
     return cast(Method, module.build(spec, target_labels(labels, target), **checked))
 
@@ -254,7 +255,7 @@ def check_difficulty(difficulty: Tensor, names: list[str], target: Target) -> No
         shown = ", ".join(missing[:5]) + (f" and {len(missing) - 5} more" if len(missing) > 5 else "")
         raise DataError(
             f"target total needs a declared difficulty above 0; there is none for {shown}; "
-            "give --difficulty, or a column difficulty in the manifest"
+            f"give {option('difficulty')}, or a column difficulty in the manifest"
         )
 
 
@@ -276,5 +277,5 @@ def check_steps(samples: Sequence[Sample], method: Method) -> None:
 def _fused(shapes: Mapping[str, tuple[int, ...]]) -> dict[str, tuple[int, ...]]:
     maps = [name for name, shape in shapes.items() if len(shape) != 1]
     if maps:
-        raise OptionError(f"--fuse concat joins vectors; {', '.join(maps)} outputs maps")
+        raise OptionError(f"{option('fuse', 'concat')} joins vectors; {', '.join(maps)} outputs maps")
     return {"fused": (sum(width for (width,) in shapes.values()),)}

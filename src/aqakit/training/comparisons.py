@@ -22,6 +22,7 @@ from torch import Tensor
 from aqakit.datasets.parts.pairs import SCALE, Pair, among
 from aqakit.errors import OptionError
 from aqakit.scores import paired_comparison
+from aqakit.system.wording import option
 from aqakit.types import Batch, LabelSpec, Sample
 
 _SHARPEST, _DULLEST = 1 / 4, 50.0
@@ -113,7 +114,7 @@ def scores_of(samples: Iterable[Sample], pairs: Iterable[Pair], labels: str | No
     if not own or any(s.score is not None for s in known):
         return {}
     if labels is not None:
-        raise OptionError(f"labels {labels} keeps some scores, and there are only pairs; leave out --labels")
+        raise OptionError(f"labels {labels} keeps some scores, and there are only pairs; leave out {option('labels')}")
     return ratings(own)
 
 

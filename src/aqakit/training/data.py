@@ -24,6 +24,7 @@ from aqakit.features import extract, keys, packed
 from aqakit.features.engines import Engine
 from aqakit.features.extract import Extraction
 from aqakit.system.files import default_cache, user_path
+from aqakit.system.wording import option
 from aqakit.training import batches, comparisons, live_pixels
 from aqakit.training.batches import BatchSource, CachedFeatures, PartlyLabelled, rescored
 from aqakit.training.collating import collate
@@ -184,11 +185,13 @@ def _with_pairs(dataset: Dataset, recipe: Recipe) -> Dataset:
     """The data set with the comparisons of a recipe, if it names any."""
     if recipe.pairs is not None:
         if dataset.pairs:
-            raise OptionError(f"{dataset.name} has pairs of its own; leave out --pairs")
+            raise OptionError(f"{dataset.name} has pairs of its own; leave out {option('pairs')}")
         ids = [s.id for s in dataset.samples]
         dataset = replace(dataset, pairs=tuple(pairs_of.read(user_path(recipe.pairs), ids=ids)))
     if dataset.pairs and recipe.target == "total":
-        raise OptionError("pairs say which score is higher, and target total learns score ÷ difficulty; omit --target")
+        raise OptionError(
+            f"pairs say which score is higher, and target total learns score ÷ difficulty; omit {option('target')}"
+        )
     return dataset
 
 
@@ -213,9 +216,11 @@ def _cached(
     recipe: Recipe, dataset: Dataset, backbones: Mapping[str, Backbone], cache: Path, engine: Engine
 ) -> tuple[BatchSource, Extraction]:
     if recipe.windows and any(len(backbone.shape) != 1 for backbone in backbones.values()):
-        raise OptionError("--summarise works on vectors, and a backbone outputs maps; omit --summarise")
+        raise OptionError(
+            f"{option('summarise')} works on vectors, and a backbone outputs maps; omit {option('summarise')}"
+        )
     if recipe.shift or recipe.flip or recipe.jitter:
-        raise OptionError("shift, flip and jitter augment pixels; give --finetune, or omit them")
+        raise OptionError(f"shift, flip and jitter augment pixels; give {option('finetune', True)}, or omit them")
     videos = packed.collected(backbones, cache, batches.summary(recipe.windows))
     done = extract.extract(
         dataset.samples, backbones, cache, engine, keep=lambda name, features: videos[name].append(features)
@@ -228,9 +233,13 @@ def _live(
     recipe: Recipe, dataset: Dataset, backbones: Mapping[str, Backbone], cache: Path, engine: Engine
 ) -> tuple[BatchSource, Extraction]:
     if engine.name != "torch":
-        raise OptionError(f"{recipe.engine} runs frozen backbones only; omit --engine or --finetune")
+        raise OptionError(
+            f"{recipe.engine} runs frozen backbones only; omit {option('engine')} or {option('finetune')}"
+        )
     if recipe.summarise:
-        raise OptionError("--summarise works on cached features; omit --summarise or --finetune")
+        raise OptionError(
+            f"{option('summarise')} works on cached features; omit {option('summarise')} or {option('finetune')}"
+        )
     videos = {name: _video_backbone(name, backbone) for name, backbone in backbones.items()}
     source, done = live_pixels.live_pixels(
         dataset.samples, dataset.labels, videos, cache, shift=recipe.shift, flip=recipe.flip, jitter=recipe.jitter
@@ -254,11 +263,13 @@ def one_task(dataset: Dataset, task: str | None) -> Dataset:
     if task is not None:
         return dataset.task(task)
     if len(dataset.tasks) > 1:
-        raise OptionError(f"{dataset.name} has several tasks; choose one with --task: {', '.join(dataset.tasks)}")
+        raise OptionError(
+            f"{dataset.name} has several tasks; choose one with {option('task')}: {', '.join(dataset.tasks)}"
+        )
     return dataset
 
 
 def _video_backbone(name: str, backbone: Backbone) -> VideoBackbone:
     if not isinstance(backbone, VideoBackbone):
-        raise OptionError(f"backbone {name} has nothing to train from pixels; omit --finetune")
+        raise OptionError(f"backbone {name} has nothing to train from pixels; omit {option('finetune')}")
     return backbone

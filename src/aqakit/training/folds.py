@@ -9,6 +9,7 @@ from aqakit import discovery
 from aqakit.datasets.parts.loading import Dataset
 from aqakit.datasets.parts.pairs import Pair, among
 from aqakit.errors import OptionError
+from aqakit.system.wording import option
 from aqakit.training import comparisons
 from aqakit.training.recipe import Recipe
 from aqakit.types import Split
@@ -47,7 +48,7 @@ class RunSplit:
         out = set(part)
         pairs = among(self.pairs, [i for i in self.train if i not in out])
         if self.pairs and not pairs:
-            raise OptionError(f"{len(self.pairs)} pairs are too few for these members; give --members 1")
+            raise OptionError(f"{len(self.pairs)} pairs are too few for these members; give {option('members', 1)}")
         if self.rated:  # a sample all of whose pairs are held out has no score
             out |= set(self.labelled) - comparisons.compared(pairs)
         train, labelled = ([i for i in ids if i not in out] for ids in (self.train, self.labelled))
@@ -67,10 +68,10 @@ def choose_fold(dataset: Dataset, recipe: Recipe) -> Split:
     if name not in folds:
         raise OptionError(f"no fold {name!r}{discovery.nearest(name, folds)}")
     if folds[name].validation and recipe.validation > 0:
-        raise OptionError(f"fold {name} has validation samples of its own; omit --validation")
+        raise OptionError(f"fold {name} has validation samples of its own; omit {option('validation')}")
     if folds[name].validation and recipe.members > 1:
         raise OptionError(
-            f"fold {name} has validation samples of its own, for a single model; omit --members, or list these samples "
-            "as train: several members hold out training samples themselves"
+            f"fold {name} has validation samples of its own, for a single model; omit {option('members')}, or list "
+            "these samples as train: several members hold out training samples themselves"
         )
     return folds[name]

@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 from aqakit.errors import OptionError
 from aqakit.system.files import write_text
+from aqakit.system.wording import option
 
 Log = Literal["csv", "tensorboard"]
 EpochReport = Callable[[int, dict[str, float]], None]
@@ -78,7 +79,9 @@ def _library() -> Any:
     try:
         return importlib.import_module("torch.utils.tensorboard")
     except ImportError:
-        raise OptionError("TensorBoard is not installed: pip install 'aqakit[logs]', or give --log csv") from None
+        raise OptionError(
+            f"TensorBoard is not installed: pip install 'aqakit[logs]', or give {option('log', 'csv')}"
+        ) from None
 
 
 def _tensorboard(folder: Path) -> EpochReport:

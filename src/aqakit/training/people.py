@@ -15,6 +15,7 @@ from aqakit.datasets.parts.declared import declare
 from aqakit.errors import DataError, RunError
 from aqakit.scores.cross_conformal import CrossConformal
 from aqakit.scores.person import PersonLevel
+from aqakit.system.wording import option
 from aqakit.training.run import Run
 from aqakit.training.trust import is_among
 from aqakit.types import Batch, Sample
@@ -55,14 +56,16 @@ def level_of(run: Run) -> PersonLevel:
         DataError: too few people have the highest score.
     """
     if _HELD_OUT not in run.splits() or not isinstance(run.recalibration, CrossConformal):
-        raise RunError(f"{run.folder}: has no held-out answers, which a person's level needs; train with --members 5")
+        raise RunError(
+            f"{run.folder}: has no held-out answers, which a person's level needs; train with {option('members', 5)}"
+        )
     group, score = run.groups(_HELD_OUT), run.truth(_HELD_OUT)
     if None in group:
         raise RunError(f"{run.folder}: its samples name no groups (people), so a person's level cannot be told")
     known = ~np.isnan(score)
     own = zip(np.array(group)[known].tolist(), run.recalibration.member, strict=True)
     if len(set(own)) > len(set(np.array(group)[known].tolist())):
-        raise RunError(f"{run.folder}: held single samples out, not people; train it with --parts group")
+        raise RunError(f"{run.folder}: held single samples out, not people; train it with {option('parts', 'group')}")
     right = known & (score == np.nanmax(score))
     answer = run.prediction(_HELD_OUT).mean.double().numpy()
     try:

@@ -23,6 +23,7 @@ from aqakit.recordings.transforms import Shift
 from aqakit.scores import recalibration
 from aqakit.system import configuration
 from aqakit.system.files import user_path
+from aqakit.system.wording import option
 from aqakit.training.assessor import Assessor, Fuse, Target, assemble
 from aqakit.training.ensemble import Ensemble
 from aqakit.training.members import Parts
@@ -151,7 +152,7 @@ def _settled(options: dict[str, Any]) -> dict[str, Any]:
     """
     alone = [n for n, given in (("finetune", options["finetune"]), ("validation", options["validation"] > 0)) if given]
     if options["members"] and options["members"] > 1 and alone:
-        raise OptionError(f"--{alone[0]} is for a single model; leave it out, or give --members 1")
+        raise OptionError(f"{option(alone[0])} is for a single model; leave it out, or give {option('members', 1)}")
     whole = options["finetune"] and options["summarise"] == "auto"
     members = options["members"] or (1 if alone else AUTO)
     return {**options, "members": members, "summarise": 0 if whole else options["summarise"]}

@@ -15,10 +15,10 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, cast
 
-import numpy as np
 import torch
 from torch import Tensor
 
+from aqakit import discovery
 from aqakit.backbones.parts.base import Backbone
 from aqakit.backbones.parts.building import build_backbones
 from aqakit.backbones.parts.video import VideoBackbone
@@ -31,12 +31,14 @@ from aqakit.scores.cross_conformal import CrossConformal
 from aqakit.scores.distributions import ScoreDistribution, mixture
 from aqakit.system.files import check_readable, in_utf8, user_path
 from aqakit.training import batches, run_files, run_json, summary
+from aqakit.training.answering import Answering
 from aqakit.training.assessor import check_difficulty, check_steps
 from aqakit.training.collating import collate
 from aqakit.training.ensemble import Ensemble
 from aqakit.training.recipe import assemble_members, make_engine
 from aqakit.training.summary import TrainingSummary
 from aqakit.training.trust import Provenance, Trust, check_range, is_among
+from aqakit.training.watched import Watched
 from aqakit.types import Batch, Description, Sample, Segment
 
 
@@ -45,7 +47,7 @@ def load(folder: Path | str) -> Run:
     return Run.load(folder)
 
 
-class Run:
+class Run(Watched, Answering):
     """A finished run.
 
     Attributes:
@@ -114,6 +116,25 @@ class Run:
         """Hashes of the recordings trained on, for :func:`~aqakit.training.trust.is_among`; None if unknown."""
         return run_files.read_training(self.folder)
 
+    def doubts(self) -> list[str]:
+        """Return what must be said beside every score of this run."""
+        return self.trust.sentences() if self.trust else []
+
+    def __repr__(self) -> str:
+        """Say what the run is: method, backbones, data, scale, members and measured trust."""
+        recipe, scale = self.recipe, self.labels.scale
+        backbones = " and ".join(discovery.format_spec(*one) for one in recipe.backbones)
+        data = discovery.format_spec(recipe.data, recipe.data_options) + (
+            f", task {recipe.task}" if recipe.task else ""
+        )
+        total = ", as judges' total × difficulty" if recipe.target == "total" else ""
+        lines = [
+            f"Run {str(self.folder)!r}: {recipe.method} on {backbones}",
+            f"learnt from {data}, fold {recipe.fold}, {recipe.members} member{'s' * (recipe.members != 1)}",
+            f"scores from {scale.low:g} to {scale.high:g} {scale.unit}{total}",
+        ]
+        return "\n  ".join([*lines, *self.doubts()])
+
     def provenance(self, sample: Sample, video: Batch) -> Provenance:
         """Whether a sample, with its features (B = 1), is like the training samples, or one of them."""
         stored = (self.folder / summary.FILE).exists()
@@ -130,28 +151,6 @@ class Run:
             clips = backbone.read(path, sample.window, rate=sample.rate)
             found[name] = torch.cat([appearance(torch.from_numpy(clip)[None]) for clip in clips]).mean(0, keepdim=True)
         return found
-
-    def predict(
-        self,
-        recording: Path | str | Mapping[str, Path | str],
-        *,
-        difficulty: float | None = None,
-        window: tuple[int, int] | None = None,
-        kind: str | None = None,
-        steps: Sequence[str] = (),
-        segments: Sequence[Segment] = (),
-    ) -> ScoreDistribution:
-        """Predict the score distribution of one recording, recalibrated if the run had validation data.
-
-        Args:
-            recording: a file; or, for a run with several kinds of input, ``{"video": …, "signal": …}``.
-            difficulty: the declared difficulty; required if the run's target is ``total``.
-            window: first and last frame of the action; None for the whole recording.
-            kind: what was declared, such as a dive number.
-            steps: the steps that were declared.
-            segments: named parts of the recording; required if these are the clips (``plan=gestures``).
-        """
-        return self.predict_samples([self.sample(recording, difficulty, window, kind, steps, segments)]).select(0)
 
     def sample(
         self,
@@ -267,48 +266,3 @@ class Run:
         found = extract.embed(backbone, sample, name, self.engine, report=report)
         # A live backbone was trained on exact features, others on those rounded by the cache.
         return found if self.assessor.live else extract.compact(found, backbone).float()
-
-    def epochs(self, split: str) -> list[ScoreDistribution]:
-        """Return the predictions after each evaluated epoch on a watched split, in the order of :meth:`truth`."""
-        return list(self._by_epoch(split).values())
-
-    def evaluated(self, split: str) -> list[int]:
-        """Return the epochs, counted from 0, of :meth:`epochs`: all, or every few (``evaluate_every``)."""
-        return list(self._by_epoch(split))
-
-    def _by_epoch(self, split: str) -> dict[int, ScoreDistribution]:
-        found = run_files.read_epochs(self.folder / run_files.EPOCHS, split)
-        lengths = {len(one.mean) for one in found.values()}
-        if lengths != {len(self.ids(split))} or self.description["epoch"] not in found:
-            raise RunError(
-                f"{self.folder}: {run_files.EPOCHS} and {run_files.PREDICTIONS} do not belong together; train again"
-            )
-        return found
-
-    def splits(self) -> list[str]:
-        """Return the names of the watched splits, in order: ``validation`` and ``test``, if they have samples."""
-        return list(dict.fromkeys(row["split"] for row in self._rows()))
-
-    def ids(self, split: str) -> list[str]:
-        """Return the sample ids of a watched split."""
-        return [row["id"] for row in self._rows() if row["split"] == split]
-
-    def groups(self, split: str) -> list[str | None]:
-        """Return the group of each sample of a watched split; None without one, and in runs of old versions."""
-        return [row.get("group") or None for row in self._rows() if row["split"] == split]
-
-    def truth(self, split: str) -> np.ndarray:
-        """Return the (n,) true scores of a watched split, NaN where unknown."""
-        return np.array([float(row["true"] or "nan") for row in self._rows() if row["split"] == split])
-
-    def prediction(self, split: str, *, recalibrated: bool = False) -> ScoreDistribution:
-        """Return the (n,) distributions of the selected epoch on a watched split."""
-        answer = self._by_epoch(split)[self.description["epoch"]]
-        if not recalibrated or not self.recalibration:
-            return answer
-        if isinstance(self.recalibration, CrossConformal):
-            return run_files.read_distributions(self.folder / run_files.CALIBRATED).get(split, answer)
-        return self.recalibration.apply(answer)
-
-    def _rows(self) -> list[dict[str, str]]:
-        return run_files.read_predictions(self.folder)

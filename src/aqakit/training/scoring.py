@@ -20,6 +20,7 @@ from aqakit.recordings.skeletons import LAYOUTS
 from aqakit.recordings.video import Report
 from aqakit.scores.distributions import ScoreDistribution
 from aqakit.system.progress import track
+from aqakit.system.wording import option
 from aqakit.training import people
 from aqakit.training.journal import Journal
 from aqakit.training.people import Shift
@@ -164,7 +165,7 @@ def doubts(run: Run, rows: Sequence[dict[str, Any]], shift: Shift | None = None)
     ]
     if undeclared := [row["recording"] for row in rows if row.get("kind", "") is None]:
         one = undeclared[0] if len(undeclared) == 1 else f"{len(undeclared)} recordings"
-        said.append(f"{one}: no kind is declared, which this run compares within; say it with --kind")
+        said.append(f"{one}: no kind is declared, which this run compares within; say it with {option('kind')}")
     return said + reading_doubts(rows)
 
 

@@ -10,6 +10,7 @@ from pydantic import BeforeValidator, Field
 
 from aqakit.errors import OptionError
 from aqakit.system import distributed
+from aqakit.system.wording import option
 
 
 def _numbers(value: object) -> object:
@@ -89,7 +90,9 @@ class Settings:
         if self.milestones is not None and not (self.milestones and self.milestones[0] > 0):
             raise OptionError("training: milestones are numbers of epochs, from 1")
         if self.patience is not None and self.select == "last":
-            raise OptionError("training: patience needs a rule that compares epochs; leave out --select last")
+            raise OptionError(
+                f"training: patience needs a rule that compares epochs; leave out {option('select', 'last')}"
+            )
 
 
 def device_of(name: str) -> torch.device:

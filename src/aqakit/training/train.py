@@ -20,6 +20,7 @@ from aqakit.scores.cross_conformal import CrossConformal
 from aqakit.system import distributed, processes
 from aqakit.system.files import in_utf8, sweep, user_path, write_text
 from aqakit.system.numbers import duration
+from aqakit.system.wording import option
 from aqakit.training import comparisons, long_videos, measured, run_files, run_json, trust
 from aqakit.training.assessor import Assessor, Target, check_difficulty, check_steps
 from aqakit.training.batches import BatchSource, has_score
@@ -184,18 +185,19 @@ def _check_device(recipe: Recipe) -> None:
     if recipe.settings.tf32 and device.type != "cuda":
         raise OptionError(f"tf32 is for NVIDIA GPUs, and this run is trained on {device}; leave it out")
     if recipe.precision == "int8" and recipe.finetune:
-        raise OptionError("a backbone cannot be trained in int8; give --precision bfloat16")
+        raise OptionError(f"a backbone cannot be trained in int8; give {option('precision', 'bfloat16')}")
 
 
 def _check_selection(recipe: Recipe, split: RunSplit) -> None:
     if recipe.settings.select == "best-validation" and not split.validation:
         raise OptionError(
-            "select best-validation needs validation samples, and there are none; give --validation 0.2 or more"
+            "select best-validation needs validation samples, and there are none; give "
+            f"{option('validation', 0.2)} or more"
         )
     if recipe.settings.patience and recipe.settings.select == "held-out" and not split.parts:
         raise OptionError(
-            "patience compares epochs on samples that were held out, and there are none; give --members 5, or "
-            "--validation 0.2 with --select best-validation"
+            "patience compares epochs on samples that were held out, and there are none; give "
+            f"{option('members', 5)}, or {option('validation', 0.2)} with {option('select', 'best-validation')}"
         )
 
 
@@ -203,13 +205,14 @@ def _check_pairs(recipe: Recipe, split: RunSplit, ensemble: Ensemble) -> None:
     if recipe.pairs is not None and not split.pairs:
         raise OptionError(f"{recipe.pairs} has no pair of two samples of the training set of fold {split.fold}")
     if recipe.settings.pairs_weight is not None and not split.pairs:
-        raise OptionError("pairs_weight is for pairs, and there are none; leave it out, or give --pairs")
+        raise OptionError(f"pairs_weight is for pairs, and there are none; leave it out, or give {option('pairs')}")
     for part in split.parts:
         split.without(part)  # which leaves each member some
     fitted = not any(p.requires_grad for p in ensemble.parameters())
     if split.pairs and fitted and not split.rated:
         raise OptionError(
-            f"method {recipe.method} is fitted to scores at once, and cannot learn from pairs beside them; omit --pairs"
+            f"method {recipe.method} is fitted to scores at once, and cannot learn from pairs beside them; omit "
+            f"{option('pairs')}"
         )
 
 

@@ -22,6 +22,7 @@ from aqakit.errors import DataError, OptionError
 from aqakit.methods.parts.base import Method
 from aqakit.scores.distributions import Binned, Normal, ScoreDistribution
 from aqakit.scores.rules import RULES, Rule
+from aqakit.system.wording import option
 from aqakit.types import Batch, LabelSpec
 
 _CELLS = 64
@@ -139,7 +140,8 @@ class Panel:
         if missing:
             raise DataError(
                 f"the rule {self.rule.name} multiplies the judges' total by the declared difficulty, but "
-                f"{missing} of {len(batch)} videos have none; give --difficulty, or a difficulty column in the manifest"
+                f"{missing} of {len(batch)} videos have none; give {option('difficulty')}, or a difficulty column in "
+                "the manifest"
             )
         return batch.difficulty
 
@@ -269,7 +271,7 @@ def _rule(method: str, labels: LabelSpec) -> Rule:
     if labels.rule is None:
         raise OptionError(
             f"{method} needs the rule that turns the {labels.judges} marks into a score, but these labels have none; "
-            "set one, as in --data manifest:rule=diving"
+            f"set one, as in {option('data', 'manifest:rule=diving')}"
         )
     rule = RULES[labels.rule]
     if rule.name not in ("diving", "synchronised_diving", "sum_of_items"):
