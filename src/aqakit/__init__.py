@@ -22,12 +22,15 @@ if TYPE_CHECKING:
     from aqakit.evaluation.benchmark import Table, benchmark
     from aqakit.report.write import write_report
     from aqakit.scores.distributions import ScoreDistribution
+    from aqakit.training.estimator import AqaRegressor
     from aqakit.training.run import Run, load
     from aqakit.training.train import train
 
 __version__ = "0.1.0"
 
-__all__ = ["AqakitError", "Run", "ScoreDistribution", "Table", "benchmark", "load", "train", "write_report"]
+__all__ = [
+    "AqaRegressor", "AqakitError", "Run", "ScoreDistribution", "Table", "benchmark", "load", "train", "write_report",
+]  # fmt: skip
 
 _ROOMS = ("datasets", "evaluation", "explanation", "metrics", "recordings", "report", "scores", "training")
 
@@ -35,6 +38,7 @@ __getattr__, _names = lazily(
     __name__,
     {room: room for room in _ROOMS}
     | {
+        "AqaRegressor": "training.estimator:AqaRegressor",
         "Run": "training.run:Run",
         "ScoreDistribution": "scores.distributions:ScoreDistribution",
         "Table": "evaluation.benchmark:Table",
