@@ -109,7 +109,8 @@ def test_again_only_new_recordings_are_added(monkeypatch, capsys, tmp_path):
     before = (tmp_path / "manifest.xlsx").read_bytes()
     write_video(tmp_path / "=1+1.avi")
     row, said = new(monkeypatch, capsys, tmp_path)
-    assert said.count("1 rows added; what was filled in is as it was") == 2
+    assert said.count(": 1 row added.\n") == 2
+    assert "Nothing that is filled in was changed." in said
     assert (tmp_path / "manifest.csv").read_bytes() == filled + b"\r\n=1+1;=1+1.avi;;\r\n"
     sheet = openpyxl.load_workbook(tmp_path / "manifest.xlsx").worksheets[0]
     rows = [[cell.value for cell in line][1:5] for line in sheet.iter_rows(min_row=2)]

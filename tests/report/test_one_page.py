@@ -33,7 +33,7 @@ SHEET = ScoreSheet(
     unit="points",
     words=[KNEE, "Trunk, lean: 24° at 5.1 s; the better recordings reach 4 – 11°. Costs 1.9 points."],
     bars=[Bar(f"{k}.0 – {k + 1}.0 s", (-1) ** k * (k + 0.5), 0.2) for k in range(5)],
-    baseline=66.6,
+    how="Points added to 66.6 points, the score of an average recording.",
     trust=["of 40 held-out training samples, the 90% interval held 37"],
     picture=np.full((90, 160, 3), 128, np.uint8),
     caption="The decisive moment, 4.0 – 5.0 s: +4.5 points",
@@ -54,8 +54,8 @@ def test_another_reader_finds_all_that_is_told(tmp_path):
     text = text_of(SHEET, tmp_path / "a.pdf")
     told = [
         SHEET.name, "71.2", "90% interval: 60.1 – 82.3", "give or take 7.4", KNEE, "4.0 – 5.0 s", "+4.5", "−3.5",
-        "66.6", "Of 40 held-out training samples, the 90% interval held 37.", "difficulty 3.2", SHEET.run, SHEET.date,
-        SHEET.caption,
+        SHEET.how, "Of 40 held-out training samples, the 90% interval held 37.", "difficulty 3.2", SHEET.run,
+        SHEET.date, SHEET.caption,
     ]  # fmt: skip
     assert [one for one in told if one not in text] == []
     assert text.index("In words") < text.index("What made the score") < text.index("How far to trust it")
@@ -122,10 +122,12 @@ def run(tmp_path_factory):
         hues = [colorsys.hsv_to_rgb((k / 6 + t / 64) % 1, 1, 1) for t in range(48)]
         write_pictures(folder / f"{k}.avi", [np.full((64, 64, 3), np.uint8(np.array(hue) * 255)) for hue in hues])
     (folder / "my.csv").write_text("\n".join(["id,path,score", *(f"{k},{k}.avi,{k}" for k in range(6))]))
-    return package.train(
-        "regression", data="manifest", root=folder / "my.csv", backbone="c3d_small", finetune=True, epochs=1,
-        out=folder / "run", cache=folder / "cache",
-    )  # fmt: skip
+    return trained(folder, "c3d_small:size=16:frames=4:clips=3:width=2", folder / "run")
+
+
+def trained(folder, backbone, out):
+    options = {"data": "manifest", "root": folder / "my.csv", "finetune": True, "epochs": 1, "cache": folder / "cache"}
+    return package.train("regression", backbone=backbone, out=out, **options)
 
 
 def test_the_picture_is_the_frame_of_the_decisive_clip(run, tmp_path, monkeypatch, capsys):
@@ -134,8 +136,8 @@ def test_the_picture_is_the_frame_of_the_decisive_clip(run, tmp_path, monkeypatc
         aqakit(monkeypatch, "explain", run.folder, film, "--pdf", tmp_path / "3.pdf", "--json", tmp_path / "3.json")
         == 0
     )
-    found = package.explanation.contributions.explain(run, film)
-    clip = found.clips[found.decisive]
+    whole = package.explanation.whole.explain(run, film)
+    clip = package.explanation.moments.of(run, whole).decisive
     (page,) = PdfReader(tmp_path / "3.pdf").pages
     (image,) = page.images
     frame = video.frames(film, [(clip.first + clip.last) // 2])[0]
@@ -148,10 +150,29 @@ def test_the_picture_is_the_frame_of_the_decisive_clip(run, tmp_path, monkeypatc
 
 def test_the_bars_add_up_to_the_score(run):
     whole = package.explanation.whole.explain(run, run.folder.parent / "2.avi")
-    sheet = score_sheet.of(run, whole)
-    assert sheet.baseline + sum(bar.points for bar in sheet.bars) == pytest.approx(
-        whole.explanation.prediction, abs=1e-4
-    )
+    sheet, found = score_sheet.of(run, whole), whole.explanation
+    assert (len(sheet.bars), sheet.name) == (3, "2.avi")
+    assert found.baseline + sum(bar.points for bar in sheet.bars) == pytest.approx(found.prediction, abs=1e-4)
+    assert sheet.how == f"Points added to {found.baseline:.1f} points, the score of an average recording."
+
+
+def test_of_one_clip_moments_are_greyed_out(run, tmp_path):
+    film = run.folder.parent / "2.avi"
+    single = trained(run.folder.parent, "c3d_small:size=16:frames=12:clips=1:width=2", tmp_path / "single")
+    found = package.explanation.moments.of(single, package.explanation.whole.explain(single, film))
+    assert [(one.first, one.last) for one in found.clips] == [(8 * k, 8 * k + 7) for k in range(6)]
+    (backbone,) = single.backbones.values()
+    (pixels,) = backbone.read(film)
+    sample = single.sample(film)
+    before = float(single.answer(single.embed([sample])).mean)
+    for k in (0, 5):
+        grey = pixels.copy()
+        grey[2 * k : 2 * k + 2] = pixels.mean((0, 1, 2)).round()
+        seen = single.engine.embed(backbone, grey[None])
+        after = float(single.answer(single.collate([sample], {"c3d_small": [seen]})).mean)
+        assert found.clips[k].points == pytest.approx(before - after, abs=1e-3)
+    sheet = score_sheet.of(single, package.explanation.whole.explain(single, film))
+    assert (len(sheet.bars), sheet.how) == (6, "Points that the score loses if the moment is greyed out.")
 
 
 @pytest.mark.parametrize(

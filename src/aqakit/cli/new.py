@@ -57,9 +57,10 @@ def _said(started: Started) -> list[str]:
     said = [f"{found.folder} holds {' and '.join(f'{n} {_NAMES[kind]}' for kind, n in found.counts.items())}."]
     if len(found.counts) > 1:
         said.append(f"Of these, the {_NAMES[found.kind]} are taken; --reads takes others.")
-    files = {name: f"{found.folder / name}: {n} rows added" for name, n in started.added.items() if n}
-    said += [f"{one}; what was filled in is as it was." if started.scored else f"{one}." for one in files.values()]
-    return said if files else [*said, "Both manifests list all of them; nothing was changed."]
+    files = {name: n for name, n in started.added.items() if n}
+    said += [f"{found.folder / name}: {n} row{'s' * (n != 1)} added." for name, n in files.items()]
+    kept = ["Nothing that is filled in was changed."] if started.scored else []
+    return [*said, *kept] if files else [*said, "Both manifests list all of them; nothing was changed."]
 
 
 def _row(started: Started) -> dict[str, Any]:

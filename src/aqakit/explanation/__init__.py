@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 from aqakit.discovery import lazily
 
 if TYPE_CHECKING:
-    from aqakit.explanation import contributions, measures, whole
+    from aqakit.explanation import contributions, measures, moments, whole
 
-__all__ = ["contributions", "measures", "whole"]
+__all__ = ["contributions", "measures", "moments", "whole"]
 
 __getattr__, __dir__ = lazily(__name__, {name: name for name in __all__})

@@ -115,9 +115,8 @@ def _words(figure: Figure, words: Sequence[str], top: float, space: float) -> fl
 def _made(figure: Figure, sheet: ScoreSheet, bars: Sequence[Bar], top: float, bottom: float) -> None:
     """Bars of what made the score, and the decisive moment beside them."""
     top = draw(figure, ["What made the score"], MARGIN, top, _HEAD, bold=True, colour=INK)
-    if sheet.baseline is not None:
-        said = f"Points added to {sheet.baseline:.1f} {sheet.unit}, the score of an average recording."
-        top = draw(figure, wrap(said, _TEXT, ROOM), MARGIN, top, _TEXT, colour=GREY)
+    if sheet.how:
+        top = draw(figure, wrap(sheet.how, _TEXT, ROOM), MARGIN, top, _TEXT, colour=GREY)
     caption = wrap(sheet.caption, _SMALL, ROOM * 0.45 if sheet.picture is not None else ROOM)
     if sheet.picture is None:
         top = draw(figure, caption, MARGIN, top, _TEXT, colour=INK) if caption else top

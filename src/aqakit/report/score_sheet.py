@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,9 @@ from numpy.typing import NDArray
 
 from aqakit import discovery
 from aqakit.errors import AqakitError
+from aqakit.explanation import moments
 from aqakit.explanation.contributions import Contribution
+from aqakit.explanation.moments import Moments
 from aqakit.explanation.whole import Whole
 from aqakit.recordings import skeletons, video
 from aqakit.scores.drawing import smooth_density
@@ -44,7 +47,7 @@ class ScoreSheet:
         low, high, unit: of the scale.
         words: what cost points, the costliest first.
         bars: parts or moments, in the order in which they are drawn.
-        baseline: the score to which the bars add up; None without bars.
+        how: a sentence on what the points of the bars are.
         trust: sentences on how far the score can be trusted.
         picture: (H, W, 3) uint8, the decisive moment; None if there is none.
         caption: of the picture.
@@ -64,7 +67,7 @@ class ScoreSheet:
     unit: str
     words: Sequence[str] = ()
     bars: Sequence[Bar] = ()
-    baseline: float | None = None
+    how: str = ""
     trust: Sequence[str] = ()
     picture: NDArray[np.uint8] | None = None
     caption: str = ""
@@ -76,11 +79,12 @@ class ScoreSheet:
 def of(run: Run, whole: Whole) -> ScoreSheet:
     """Make the sheet of a score of today."""
     answer, explanation, scale = whole.answer, whole.explanation, run.labels.scale
+    found = moments.of(run, whole)
     spread = float(answer.std) > 0
     scores, density = smooth_density(answer) if spread else (np.empty(0), np.empty(0))
-    picture, caption = decisive_moment(whole, scale.unit)
+    picture, caption = decisive_moment(whole.sample, found, scale.unit)
     return ScoreSheet(
-        name=whole.sample.id,
+        name=Path(whole.sample.id).name,
         score=float(answer.mean),
         std=float(answer.std),
         intervals=[(level, *_within(answer.interval(level), scale)) for level in LEVELS] if spread else [],
@@ -90,8 +94,8 @@ def of(run: Run, whole: Whole) -> ScoreSheet:
         high=scale.high,
         unit=scale.unit,
         words=whole.findings.sentences if whole.findings else (),
-        bars=_bars(whole),
-        baseline=explanation.baseline,
+        bars=_bars(whole, found),
+        how=_how(whole, found, scale.unit),
         trust=explanation.notes,
         picture=picture,
         caption=caption,
@@ -101,15 +105,14 @@ def of(run: Run, whole: Whole) -> ScoreSheet:
     )
 
 
-def decisive_moment(whole: Whole, unit: str) -> tuple[NDArray[np.uint8] | None, str]:
-    """Return the middle frame of the clip that changes the score most, and what it is; None if there is no video."""
-    clip = whole.explanation.clips[whole.explanation.decisive]
-    path = whole.sample.sources.get("video")
-    said = f"The decisive moment, {moment(whole.sample, clip)}: {clip.points:+.1f} {unit}".replace("-", "−")
+def decisive_moment(sample: Sample, found: Moments, unit: str) -> tuple[NDArray[np.uint8] | None, str]:
+    """Return the middle frame of the moment that changes the score most, and what it is; None if there is no video."""
+    clip, path = found.decisive, sample.sources.get("video")
+    said = f"The decisive moment, {moment(sample, clip)}: {clip.points:+.1f} {unit}".replace("-", "−")
     if path is None:
         return None, said
     try:
-        return video.frames(path, [(clip.first + clip.last) // 2], rate=whole.sample.rate)[0], said
+        return video.frames(path, [(clip.first + clip.last) // 2], rate=sample.rate)[0], said
     except AqakitError:  # damaged there: the bars still tell
         return None, said
 
@@ -129,11 +132,17 @@ def _rate(sample: Sample) -> float | None:
     return skeletons.read(sample.sources["skeleton"]).rate if "skeleton" in sample.sources else None
 
 
-def _bars(whole: Whole) -> list[Bar]:
+def _how(whole: Whole, found: Moments, unit: str) -> str:
+    if found.greyed and not whole.explanation.parts:
+        return "Points that the score loses if the moment is greyed out."
+    return f"Points added to {whole.explanation.baseline:.1f} {unit}, the score of an average recording."
+
+
+def _bars(whole: Whole, found: Moments) -> list[Bar]:
     """Named parts if there are any, else moments in order of time."""
     if parts := whole.explanation.parts:
         return [Bar(one.name, one.points, one.error) for one in parts]
-    return [Bar(moment(whole.sample, clip), clip.points, clip.error) for clip in whole.explanation.clips]
+    return [Bar(moment(whole.sample, clip), clip.points, clip.error) for clip in found.clips]
 
 
 def _facts(sample: Sample) -> dict[str, str]:

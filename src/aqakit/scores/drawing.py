@@ -59,6 +59,8 @@ def ranges(axes: Axes, names: Sequence[str], answers: ScoreDistribution, unit: s
         axes.barh(rows, high - low, left=low, height=0.5, color=BLUE, alpha=alpha, label=f"{level:.0%} interval")
     axes.plot(answers.mean.double().numpy(), rows, "o", color=BLUE, ms=5, label="mean")
     axes.set(xlabel=f"score ({unit})", ylim=(len(names) - 0.5, -0.5))
+    axes.use_sticky_edges = False
+    axes.autoscale(axis="x")
     axes.set_yticks(rows, names, parse_math=False)
     axes.legend(fontsize=8, frameon=False, loc="lower center", bbox_to_anchor=(0.5, 1), ncols=3)
     plain(axes)

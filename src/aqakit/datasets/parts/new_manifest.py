@@ -132,7 +132,8 @@ def write_csv(file: Path, rows: Sequence[Row], before: Sheet | None) -> None:
 def write_workbook(file: Path, rows: Sequence[Row], before: Sheet | None) -> None:
     """Write rows below those that a workbook has, of which a copy is kept."""
     if before:
-        shutil.copyfile(file, file.with_name(COPY))
+        with atomic_path(file.with_name(COPY)) as copy:
+            shutil.copyfile(file, copy)
         book = openpyxl.load_workbook(file)
         sheet, columns = book.worksheets[0], before.columns
         last = max((row.line for row in before.rows), default=_first_row(sheet))
