@@ -121,13 +121,13 @@ def run(tmp_path_factory):
     for k in range(6):
         hues = [colorsys.hsv_to_rgb((k / 6 + t / 64) % 1, 1, 1) for t in range(48)]
         write_pictures(folder / f"{k}.avi", [np.full((64, 64, 3), np.uint8(np.array(hue) * 255)) for hue in hues])
-    (folder / "my.csv").write_text("\n".join(["id,path,score", *(f"{k},{k}.avi,{k}" for k in range(6))]))
+    (folder / "my.csv").write_text("\n".join(["id,path,score", *(f"{k},{k}.avi,{100 * k}" for k in range(6))]))
     return trained(folder, "c3d_small:size=16:frames=4:clips=3:width=2", folder / "run")
 
 
 def trained(folder, backbone, out):
-    options = {"data": "manifest", "root": folder / "my.csv", "finetune": True, "epochs": 1, "cache": folder / "cache"}
-    return package.train("regression", backbone=backbone, out=out, **options)
+    options = {"data": "manifest", "root": folder / "my.csv", "finetune": True, "epochs": 25, "cache": folder / "cache"}
+    return package.train("regression", learning_rate=0.02, validation=0.0, backbone=backbone, out=out, **options)
 
 
 def test_the_picture_is_the_frame_of_the_decisive_clip(run, tmp_path, monkeypatch, capsys):
@@ -182,3 +182,11 @@ def test_a_wrong_file_is_a_sentence_before_any_work(run, monkeypatch, capsys, tm
     monkeypatch.chdir(tmp_path)
     assert aqakit(monkeypatch, "explain", tmp_path / "no run", "a.avi", "--pdf", file) == 2
     assert sentence in capsys.readouterr().err
+
+
+def test_a_score_that_no_moment_changes_has_no_picture(run):
+    whole = package.explanation.whole.explain(run, run.folder.parent / "1.avi")
+    clips = tuple(replace(clip, points=0.04) for clip in whole.explanation.clips)
+    found = package.explanation.moments.Moments(clips)
+    told = score_sheet.decisive_moment(whole.sample, found, "points")
+    assert told == (None, "No moment changes the score by as much as 0.1 points.")

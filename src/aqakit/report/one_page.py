@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from aqakit import __version__
-from aqakit.report.score_sheet import Bar, ScoreSheet
+from aqakit.report.score_sheet import Bar, ScoreSheet, signed
 from aqakit.report.text_block import draw, font, height, wrap
 from aqakit.scores.drawing import BLUE, GREY, INK, ORANGE, plain
 from aqakit.system.files import atomic_path
@@ -122,7 +122,9 @@ def _made(figure: Figure, sheet: ScoreSheet, bars: Sequence[Bar], top: float, bo
         top = draw(figure, caption, MARGIN, top, _TEXT, colour=INK) if caption else top
     tall = min(top - bottom - 16, _MOST, 40.0 + 22 * len(bars))
     wide = ROOM * (0.5 if sheet.picture is not None else 1.0)
-    _bars(_axes(figure, MARGIN, top - tall - 8, wide, tall), bars, sheet.unit, wide)
+    least = (sheet.high - sheet.low) / 50  # so that small points look small
+    reach = max([least, *(abs(one.points) + one.error for one in bars)])
+    _bars(_axes(figure, MARGIN, top - tall - 8, wide, tall), bars, sheet.unit, wide, reach)
     if sheet.picture is not None:
         left, room = MARGIN + ROOM * 0.55, min(top - bottom - height(caption, _SMALL) - 20, _MOST)
         y = _picture(figure, sheet.picture, left, top - 8, ROOM * 0.45, room)
@@ -140,18 +142,18 @@ def fewest(bars: Sequence[Bar]) -> list[Bar]:
     return [*(one for k, one in enumerate(bars) if k in kept), others]
 
 
-def _bars(axes: Axes, bars: Sequence[Bar], unit: str, wide: float) -> None:
+def _bars(axes: Axes, bars: Sequence[Bar], unit: str, wide: float, reach: float) -> None:
     """Horizontal bars with their values, and labels in a column on the left."""
     labels = [wrap(one.label, _SMALL, wide * 0.36, most=1)[0] if one.label else "" for one in bars]
-    reach = max(abs(one.points) + one.error for one in bars) or 1.0
     axes.set_position(_moved(axes, wide * 0.38, wide * 0.62))
     for y, (bar, label) in enumerate(zip(bars, labels, strict=True)):
         colour = BLUE if bar.points >= 0 else ORANGE
         axes.barh(y, bar.points, color=colour, height=0.7, xerr=bar.error or None, ecolor=GREY)
-        said = f"{bar.points:+.1f}".replace("-", "−")
         end = bar.points + (bar.error if bar.points >= 0 else -bar.error)
         side, shift = ("left", 3) if bar.points >= 0 else ("right", -3)
-        axes.annotate(said, (end, y), (shift, 0), textcoords="offset points", ha=side, va="center", size=_SMALL)
+        axes.annotate(
+            signed(bar.points), (end, y), (shift, 0), textcoords="offset points", ha=side, va="center", size=_SMALL
+        )
         transform = axes.get_yaxis_transform()
         axes.text(
             -0.03, y, label, transform=transform, ha="right", va="center", size=_SMALL, font=font(), parse_math=False

@@ -106,15 +106,28 @@ def of(run: Run, whole: Whole) -> ScoreSheet:
 
 
 def decisive_moment(sample: Sample, found: Moments, unit: str) -> tuple[NDArray[np.uint8] | None, str]:
-    """Return the middle frame of the moment that changes the score most, and what it is; None if there is no video."""
+    """Return the middle frame of the moment that changes the score most, and what it is; None if none does."""
     clip, path = found.decisive, sample.sources.get("video")
-    said = f"The decisive moment, {moment(sample, clip)}: {clip.points:+.1f} {unit}".replace("-", "−")
+    amount = signed(clip.points)
+    if float(amount.replace("−", "-")) == 0:
+        return None, f"No moment changes the score by as much as 0.1 {unit}."
+    said = f"The decisive moment, {moment(sample, clip)}: {amount} {unit}"
     if path is None:
         return None, said
     try:
         return video.frames(path, [(clip.first + clip.last) // 2], rate=sample.rate)[0], said
     except AqakitError:  # damaged there: the bars still tell
         return None, said
+
+
+def signed(points: float) -> str:
+    """Return points with their sign; none if they round to nothing.
+
+    >>> signed(3.14), signed(-0.51), signed(-0.04)
+    ('+3.1', '−0.5', '0.0')
+    """
+    text = f"{points:+.1f}"
+    return text.replace("-", "−") if float(text) else "0.0"
 
 
 def moment(sample: Sample, clip: Contribution) -> str:
