@@ -56,9 +56,12 @@ def test_a_folder_and_an_unexpanded_pattern_are_the_files_in_it(monkeypatch, cap
 def test_nothing_to_score_is_a_sentence(monkeypatch, capsys, trained, tmp_path, given, sentence):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "empty").mkdir()
-    assert aqakit(monkeypatch, "predict", trained.folder, given, "--json", tmp_path / "s.json") == 1
+    assert aqakit(monkeypatch, "predict", trained.folder, given) == 1
     assert sentence in capsys.readouterr().err
-    assert not (tmp_path / "s.json").exists()
+    words = ["predict", trained.folder, given, trained.folder.parent / "2.npy", "--difficulty", 2, "--json", "-"]
+    assert aqakit(monkeypatch, *words) == 1
+    out, err = capsys.readouterr()
+    assert (len(json.loads(out)), sentence in err) == (1, True)
 
 
 def test_each_row_has_its_own_difficulty_its_run_and_its_date(monkeypatch, capsys, trained, tmp_path):

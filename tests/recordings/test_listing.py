@@ -96,3 +96,9 @@ def test_a_folder_that_contains_itself_is_listed_once(place):
 def test_numbers_are_sorted_as_numbers(numbers):
     names = sorted((Path(f"dive-{n}.mp4") for n in numbers), key=listing.natural)
     assert [int(name.stem[5:]) for name in names] == sorted(numbers)
+
+
+def test_what_is_empty_can_be_said_beside_the_rest(place):
+    said: list[str] = []
+    assert expand(["empty", "b10.mp4", "*.avi"], "video", said) == [Path("b10.mp4")]
+    assert [one.split(" ")[0].rstrip(":") for one in said] == ["empty", "*.avi"]

@@ -196,7 +196,7 @@ def test_a_run_on_pairs_alone_orders_new_recordings(manifest, tmp_path):
     ("options", "said"),
     [
         ({"target": "total"}, "pairs say which score is higher"),
-        ({"labels": "50%"}, "there are only pairs; leave out --labels"),
+        ({"labels": "50%"}, "there are only pairs; leave out labels="),
     ],
 )
 def test_options_that_do_not_go_with_pairs_are_refused(manifest, tmp_path, options, said):

@@ -51,10 +51,11 @@ def pose(
     _check(network, _NETWORKS, "network")
     _check(smooth, _SMOOTH, "smooth")
     who = blazepose.tracks.Subject.parse(subject)
-    videos = recordings.listing.expand(videos, "video")
+    failed: list[str] = []
+    videos = recordings.listing.expand(videos, "video", failed)
     tables_, overlays = _targets(videos, out, ".csv"), _targets(videos, overlay, ".mp4")
     nets, cores = _open(weights, network, threads)
-    rows, failed = [], []
+    rows: list[dict[str, Any]] = []
     for video, table, drawing in zip(videos, tables_, overlays):
         try:
             rows.append(_one(video, table, drawing, nets, who, smooth, gap, cores))  # type: ignore[arg-type]

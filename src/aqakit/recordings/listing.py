@@ -39,7 +39,7 @@ _OURS = ("run.json", "manifest.csv", "manifest.xlsx")
 """Files by which a folder of a run, and lists of recordings, are known."""
 
 
-def expand(given: Iterable[Path | str], kind: str) -> list[Path]:
+def expand(given: Iterable[Path | str], kind: str, faults: list[str] | None = None) -> list[Path]:
     """Return recordings in the order in which they were given, each once.
 
     Args:
@@ -47,11 +47,19 @@ def expand(given: Iterable[Path | str], kind: str) -> list[Path]:
             which a shell expands only outside quotes. What is neither a folder nor a pattern is returned even if it is
             not there.
         kind: what is looked for in folders, a key of :data:`ENDINGS`.
+        faults: is extended by a sentence for each folder without such a recording, and each pattern without a match.
 
     Raises:
-        DataError: a folder holds no recording of the kind, or a pattern matches nothing.
+        DataError: there is such a folder or pattern, and nobody takes its sentence.
     """
-    found = [path for one in given for path in _expanded(user_path(one), kind)]
+    found: list[Path] = []
+    for one in given:
+        try:
+            found += _expanded(user_path(one), kind)
+        except DataError as error:
+            if faults is None:
+                raise
+            faults.append(str(error))
     return list(dict.fromkeys(found))
 
 

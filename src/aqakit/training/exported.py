@@ -135,8 +135,8 @@ class Exported:
         found = extract.compact(found, backbone).float()
         return batches.stack([found], self.about["windows"]).features[0].numpy()
 
-    def samples(self, recordings: Sequence[Path] | Path) -> list[Sample]:
-        """Return samples of recordings, or of one manifest.
+    def samples(self, recordings: Sequence[Path] | Path, faults: list[str] | None = None) -> list[Sample]:
+        """Return samples of recordings, or of one manifest; faults are taken as by :func:`expand`.
 
         Raises:
             OptionError: the network reads several kinds of recordings, and these are not a manifest.
@@ -147,7 +147,8 @@ class Exported:
         kinds = sorted({one["reads"] for one in self.about["streams"]})
         if len(kinds) > 1:
             raise OptionError(f"{self.file}: this network reads a {' and a '.join(kinds)}; score a manifest with both")
-        return [Sample(id=str(path), sources={kinds[0]: path}, rate=rate) for path in expand(recordings, kinds[0])]
+        paths = expand(recordings, kinds[0], faults)
+        return [Sample(id=str(path), sources={kinds[0]: path}, rate=rate) for path in paths]
 
     def score(
         self, recordings: Sequence[Path] | Path, difficulty: float | None = None, segments: Sequence[Segment] = ()
@@ -161,7 +162,7 @@ class Exported:
         """
         rows: list[dict[str, Any]] = []
         failed: list[str] = []
-        samples = self.samples(recordings)
+        samples = self.samples(recordings, failed)
         scoring.check_segments(segments, samples)
         for sample in track(samples, "scoring"):
             if sample.difficulty is None and difficulty is not None:

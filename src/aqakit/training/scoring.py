@@ -83,9 +83,9 @@ def score_recordings(
         cluster: address of a Ray cluster, host:port or ``auto``.
         journal: keeps the rows as they are made, and has those that a killed command made.
     """
-    samples = _manifest(run, recordings) if isinstance(recordings, Path) else _samples(run, recordings)
-    check_segments(segments, samples)
     failed: list[str] = []
+    samples = _manifest(run, recordings) if isinstance(recordings, Path) else _samples(run, recordings, failed)
+    check_segments(segments, samples)
     if repetitions:
         samples = _divided(run, samples, failed)
     run.check_declared(kind, steps)
@@ -246,12 +246,12 @@ def check_segments(segments: Sequence[Segment], samples: Sequence[Sample]) -> No
     Raises:
         OptionError: there are several.
     """
-    if segments and len(samples) != 1:
+    if segments and len(samples) > 1:
         raise OptionError(f"segments are the parts of one recording, and {len(samples)} are to be scored")
 
 
-def _samples(run: Run, recordings: Sequence[Path]) -> list[Sample]:
-    return [run.sample(path) for path in expand(recordings, run.only_input())]
+def _samples(run: Run, recordings: Sequence[Path], failed: list[str] | None = None) -> list[Sample]:
+    return [run.sample(path) for path in expand(recordings, run.only_input(), failed)]
 
 
 def _manifest(run: Run, file: Path) -> Sequence[Sample]:
