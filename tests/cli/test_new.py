@@ -123,6 +123,20 @@ def test_again_only_new_recordings_are_added(monkeypatch, capsys, tmp_path):
     assert {p.name: p.read_bytes() for p in tmp_path.iterdir() if p.is_file()} == after
 
 
+def test_a_manifest_of_ones_own_is_added_to_under_its_own_names(monkeypatch, capsys, tmp_path):
+    for name in ("a", "b"):
+        write_video(tmp_path / f"{name}.avi")
+    (tmp_path / "manifest.csv").write_text("name;file;points\nfirst;a.avi;7,5\n")
+    row, _ = new(monkeypatch, capsys, tmp_path)
+    assert (tmp_path / "manifest.csv").read_text() == "name;file;points\nfirst;a.avi;7,5\nb;b.avi;\n"
+    assert row["manifest"].endswith("manifest.csv")
+    sheet = openpyxl.load_workbook(tmp_path / "manifest.xlsx").worksheets[0]
+    assert [sheet.cell(line, 2).value for line in (2, 3)] == ["first", "b"]
+    (tmp_path / "manifest.csv").write_text("id,features,score\nfirst,a.avi,7\n")
+    assert aqakit(monkeypatch, "new", tmp_path, "--reads", "video") == 1
+    assert "manifest.csv has no column 'video'" in capsys.readouterr().err
+
+
 @pytest.fixture
 def people(monkeypatch, tmp_path):
     """Networks that find squares, and videos of squares: with joints that turn about the middle."""
