@@ -19,7 +19,7 @@ _QUESTIONS: tuple[Callable[..., Any], ...] = (
 )  # fmt: skip
 """What turns a value of a tensor into a value of Python."""
 
-_MOST_OPERATIONS = 5_000
+_MOST_OPERATIONS = 2_500
 """Operations of a module that is traced; five members of a usual head have 1,000 to 2,000."""
 
 
