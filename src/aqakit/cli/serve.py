@@ -28,7 +28,9 @@ def serve(
     workers: Annotated[
         int, typer.Option(min=1, help="Processes that score videos at the same time, each with the runs in memory.")
     ] = 1,
-    hours: Annotated[float, typer.Option(min=0, help="Hours for which an uploaded video is kept.")] = 24,
+    hours: Annotated[
+        float | None, typer.Option(min=0, help="Hours for which an uploaded video is kept (24; a desk: for ever).")
+    ] = None,
 ) -> None:
     """Serve a web page that scores uploaded videos.
 

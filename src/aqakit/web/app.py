@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import sqlite3
 from collections.abc import AsyncIterator, Collection, Mapping
 from contextlib import asynccontextmanager, closing
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
-from fastapi import APIRouter, Depends, FastAPI, HTTPException, Query, Request
-from fastapi import Path as InPath
+from fastapi import APIRouter, FastAPI, HTTPException, Query, Request
 from fastapi.exception_handlers import http_exception_handler
 from fastapi.responses import FileResponse, HTMLResponse, Response, StreamingResponse
 from fastapi.staticfiles import StaticFiles
 
+from aqakit.web import desk_routes
+from aqakit.web.asking import Id, TheHub, refusals
+from aqakit.web.desk import columns, is_owner, written
 from aqakit.web.guard import Guard
 from aqakit.web.hub import Hub
 from aqakit.web.limits import Limits
-from aqakit.web.models import Health, Problem, RunCard, Score, Service
+from aqakit.web.models import Health, RunCard, Score, Service
 from aqakit.web.report import report
 from aqakit.web.uploads import refused_by_disk
 
@@ -33,27 +36,14 @@ LOOPBACK = ("localhost", "127.0.0.1", "::1")
 router = APIRouter()
 
 
-async def _hub(request: Request) -> Hub:  # async, since otherwise it waits for a thread
-    hub: Hub = request.app.state.hub
-    return hub
-
-
-TheHub = Annotated[Hub, Depends(_hub)]
-Id = Annotated[str, InPath(pattern="^[A-Za-z0-9_-]{22}$", description="id returned by the upload")]
-
-
-def _refusals(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    return {status: {"model": Problem} for status in (401, 403, *statuses)}
-
-
 @router.get("/healthz", response_model_exclude_none=True)
 async def health(hub: TheHub) -> Health:
     """Report whether the server works, and the length of the queue."""
     return hub.health()
 
 
-@router.get("/api/runs", responses=_refusals())
-async def runs(hub: TheHub) -> Service:
+@router.get("/api/runs", responses=refusals())
+async def runs(request: Request, hub: TheHub) -> Service:
     """List the runs that can score videos, and the limits."""
     limits = hub.limits
     return Service(
@@ -61,7 +51,8 @@ async def runs(hub: TheHub) -> Service:
         waiting=hub.jobs.waiting(),
         upload_limit=limits.upload,
         duration_limit=limits.duration,
-        kept_hours=limits.keep / 3600,
+        kept_hours=limits.keep / 3600 if math.isfinite(limits.keep) else None,
+        desk=is_owner(request),
     )
 
 
@@ -71,7 +62,7 @@ _VIDEO_BODY = {"required": True, "content": {"application/octet-stream": {"schem
 @router.post(
     "/api/scores",
     status_code=202,
-    responses=_refusals(400, 404, 408, 413, 429, 503, 507),
+    responses=refusals(400, 404, 408, 413, 429, 503, 507),
     openapi_extra={"requestBody": _VIDEO_BODY},
 )
 async def upload(
@@ -82,24 +73,30 @@ async def upload(
     difficulty: Annotated[
         float | None, Query(gt=0, le=100, description="declared difficulty, if the run needs it")
     ] = None,
+    athlete: Annotated[str, Query(max_length=200, description="who performs")] = "",
+    date: Annotated[str, Query(max_length=10, description="day of the performance, ISO 8601")] = "",
+    tags: Annotated[str, Query(max_length=1000, description="free words, separated by commas")] = "",
+    notes: Annotated[str, Query(max_length=2000)] = "",
 ) -> Score:
     """Upload a video as the body of the request and put it in the queue."""
+    details = written(athlete=athlete, date=date, tags=tags, notes=notes)
     card = hub.card(run)
     if card.needs_difficulty and difficulty is None:
         raise HTTPException(400, f"run {run} needs the declared difficulty of the video")
     length = request.headers.get("content-length", "")
     promised = int(length) if length.isdecimal() else 0
     client = request.client.host[:64] if request.client else ""  # a proxy may say anything
-    return await hub.receive(request.stream(), promised, run=run, name=name, difficulty=difficulty, client=client)
+    row = columns(details) | {"run": run, "difficulty": difficulty, "client": client}
+    return await hub.receive(request.stream(), promised, name, row)
 
 
-@router.get("/api/scores/{job_id}", responses=_refusals(404))
+@router.get("/api/scores/{job_id}", responses=refusals(404))
 def score(hub: TheHub, job_id: Id) -> Score:
     """Return the progress of a video, and its score once it is finished."""
     return hub.score(job_id)
 
 
-@router.delete("/api/scores/{job_id}", status_code=204, responses=_refusals(404, 503, 507))
+@router.delete("/api/scores/{job_id}", status_code=204, responses=refusals(404, 503, 507))
 def delete(hub: TheHub, job_id: Id) -> None:
     """Delete a video and its score permanently; a queued video is not scored."""
     hub.delete(job_id)
@@ -107,7 +104,7 @@ def delete(hub: TheHub, job_id: Id) -> None:
 
 @router.get(
     "/api/scores/{job_id}/report",
-    responses=_refusals(404, 409) | {200: {"content": {"text/html": {}}}},
+    responses=refusals(404, 409) | {200: {"content": {"text/html": {}}}},
     response_class=Response,  # so that errors are documented as JSON
 )
 def html(hub: TheHub, job_id: Id) -> HTMLResponse:
@@ -119,7 +116,7 @@ def html(hub: TheHub, job_id: Id) -> HTMLResponse:
     return HTMLResponse(page, headers={"Content-Disposition": 'attachment; filename="score.html"'})
 
 
-@router.get("/api/scores/{job_id}/video", responses=_refusals(404), response_class=FileResponse)
+@router.get("/api/scores/{job_id}/video", responses=refusals(404), response_class=FileResponse)
 def video(hub: TheHub, job_id: Id) -> FileResponse:
     """Return the uploaded file, as long as it is kept."""
     file = hub.video(job_id)
@@ -128,7 +125,7 @@ def video(hub: TheHub, job_id: Id) -> FileResponse:
 
 @router.get(
     "/api/scores/{job_id}/events",
-    responses=_refusals(404) | {200: {"content": {"text/event-stream": {}}}},
+    responses=refusals(404) | {200: {"content": {"text/event-stream": {}}}},
     response_class=StreamingResponse,
 )
 async def events(hub: TheHub, job_id: Id) -> StreamingResponse:
@@ -170,6 +167,7 @@ def create_app(
     limits: Limits,
     token: str | None = None,
     hosts: Collection[str] | None = LOOPBACK,
+    local: bool = False,
     opened: Hub | None = None,
 ) -> FastAPI:
     """Create the server as an ASGI application.
@@ -181,6 +179,7 @@ def create_app(
         limits: of uploads, queue and videos.
         token: secret for the API; None if anyone may use it.
         hosts: accepted host names; None for any.
+        local: whether the server listens on this machine only, so that its visitors own all scores.
         opened: the folder if it is already open; it is closed when the server ends.
     """
 
@@ -192,6 +191,8 @@ def create_app(
 
     # the interactive pages of FastAPI load scripts from other sites
     app = FastAPI(title="aqakit", lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url="/api/openapi.json")
+    app.state.token, app.state.local = token, local
+    app.include_router(desk_routes.router)  # first, since paths with an id match more
     app.include_router(router)
     for kind in (OSError, sqlite3.Error):
         app.add_exception_handler(kind, _not_stored)

@@ -7,7 +7,9 @@ import os
 import sqlite3
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 from fastapi import HTTPException
 from fastapi.concurrency import run_in_threadpool
@@ -103,8 +105,13 @@ class Hub:
             raise HTTPException(404, _GONE)
         seen = [scorer.progress.get(job_id) for scorer in self.scorers] if job.status == "scoring" else []
         done = next(filter(None, seen), None)
+        shown = {name: getattr(job, name) for name in Score.model_fields if hasattr(job, name)}
+        lists = {
+            "tags": list(filter(None, job.tags.split(","))),
+            "judges": [float(mark) for mark in job.judges.split()],
+        }
         return Score(
-            **{name: getattr(job, name) for name in Score.model_fields if hasattr(job, name)},
+            **shown | lists,
             waiting=self.jobs.waiting(),
             progress=Progress(done=done[0], total=done[1]) if done else None,
         )
@@ -123,16 +130,26 @@ class Hub:
         return self.videos / job_id
 
     async def receive(
-        self, body: AsyncIterator[bytes], promised: int, *, run: str, name: str, difficulty: float | None, client: str
+        self,
+        body: AsyncIterator[bytes],
+        promised: int,
+        name: str,
+        row: Mapping[str, Any],
     ) -> Score:
-        """Write a video to disk as it arrives, and put it in the queue."""
+        """Write a video to disk as it arrives, and put it in the queue; ``row`` is what else is known of it."""
         job_id = new_id()
         shown = "".join(c for c in name if c.isprintable()) or "video"
-        async with self.uploads.receive(body, promised, self.videos / job_id, client) as size:
-            await run_in_threadpool(self.jobs.add, shown, run, difficulty, size, job_id=job_id, client=client)
+        async with self.uploads.receive(body, promised, self.videos / job_id, row["client"]) as size:
+            given = dict(row)
+            run, difficulty = given.pop("run"), given.pop("difficulty")
+            await run_in_threadpool(partial(self.jobs.add, shown, run, difficulty, size, job_id=job_id, **given))
+        self.wake()
+        return self.score(job_id)
+
+    def wake(self) -> None:
+        """Tell the scorers that something is in the queue."""
         for scorer in self.scorers:
             scorer.wake()
-        return self.score(job_id)
 
 
 def _lock(folder: Path) -> int:

@@ -16,44 +16,18 @@ from typing import Any, Literal
 
 from aqakit.errors import DataError
 from aqakit.web.clock import Clock, Reading
+from aqakit.web.schema import MIGRATIONS
 
 Status = Literal["queued", "scoring", "finished", "failed"]
 
 ATTEMPTS = 10
 """A video that was being scored this many times when the server was killed is given up."""
 
+LEVEL = 0.9
+"""Of the interval that a list shows."""
+
 PATIENCE = 5.0
 """Seconds to wait while another program has locked the file."""
-
-MIGRATIONS = (
-    """
-    CREATE TABLE jobs (
-        number INTEGER PRIMARY KEY AUTOINCREMENT,
-        id TEXT NOT NULL UNIQUE,
-        name TEXT NOT NULL,
-        run TEXT NOT NULL,
-        difficulty REAL,
-        size INTEGER NOT NULL,
-        status TEXT NOT NULL DEFAULT 'queued' CHECK (status IN ('queued', 'scoring', 'finished', 'failed')),
-        attempts INTEGER NOT NULL DEFAULT 0,
-        created REAL NOT NULL,
-        finished REAL,
-        video INTEGER NOT NULL DEFAULT 1,
-        result TEXT,
-        problem TEXT
-    );
-    CREATE INDEX waiting ON jobs (status, number);
-    """,
-    """
-    ALTER TABLE jobs ADD COLUMN client TEXT NOT NULL DEFAULT '';
-    ALTER TABLE jobs ADD COLUMN ended REAL;
-    UPDATE jobs SET ended = finished;
-    CREATE INDEX held ON jobs (status, client);
-    CREATE INDEX kept ON jobs (video, size);
-    CREATE TABLE clock (one INTEGER PRIMARY KEY CHECK (one = 1), seconds REAL, system REAL, boot TEXT, up REAL);
-    """,
-)
-"""Scripts that make each next version of the schema; ``PRAGMA user_version`` counts those applied."""
 
 
 @dataclass(frozen=True)
@@ -71,6 +45,9 @@ class Job:
         video: whether its file is still kept.
         result: the answer, if finished.
         problem: one sentence, if failed.
+        athlete, date, tags, notes: what the visitor wrote of it; tags are separated by commas, a date is ISO 8601.
+        truth: the true score, told afterwards; None if unknown.
+        judges: the marks behind it, separated by spaces; empty if unknown.
     """
 
     id: str
@@ -84,6 +61,12 @@ class Job:
     video: bool
     result: dict[str, Any] | None
     problem: str | None
+    athlete: str = ""
+    date: str = ""
+    tags: str = ""
+    notes: str = ""
+    truth: float | None = None
+    judges: str = ""
 
 
 @dataclass(frozen=True)
@@ -139,48 +122,71 @@ class Jobs:
             self._reader.close()
             self._database.close()
 
-    def add(self, name: str, run: str, difficulty: float | None, size: int, *, job_id: str, client: str = "") -> None:
-        """Put a video at the end of the queue."""
-        row = (job_id, name, run, difficulty, size, time.time(), client)
-        self._run(f"INSERT INTO jobs (id, name, run, difficulty, size, created, client) VALUES ({'?, ' * 6}?)", *row)
+    def add(
+        self,
+        name: str,
+        run: str,
+        difficulty: float | None,
+        size: int,
+        *,
+        job_id: str,
+        client: str = "",
+        **details: object,
+    ) -> None:
+        """Put a video at the end of the queue; ``details`` are columns that a visitor may set."""
+        row: dict[str, object] = {
+            "id": job_id,
+            "name": name,
+            "run": run,
+            "difficulty": difficulty,
+            "size": size,
+            "created": time.time(),
+        }
+        row |= {"client": client, **details}
+        marks = ", ".join("?" * len(row))
+        self.change(f"INSERT INTO jobs ({', '.join(row)}) VALUES ({marks})", *row.values())
 
     def get(self, job_id: str) -> Job | None:
         """Return one video; None if there is no such video."""
         ahead = "(SELECT COUNT(*) FROM jobs o WHERE o.status IN ('queued', 'scoring') AND o.number < j.number)"
-        with self._reading:  # not behind a change that waits for the disk
-            query = f"SELECT *, {ahead} AS ahead FROM jobs j WHERE id = ?"
-            found = self._reader.execute(query, (job_id,)).fetchall()
+        query = f"SELECT j.*, {ahead} AS ahead, result FROM jobs j LEFT JOIN results USING (number) WHERE id = ?"
+        found = self.read(query, job_id)
         return _job(found[0]) if found else None
+
+    def read(self, query: str, *values: object) -> Sequence[sqlite3.Row]:
+        """Return the rows of a query, which does not wait behind a change that waits for the disk."""
+        with self._reading:
+            return self._reader.execute(query, values).fetchall()
 
     def take(self) -> Job | None:
         """Take the first video in the queue and mark it as being scored; None if the queue is empty."""
         first = "SELECT number FROM jobs WHERE status = 'queued' ORDER BY number LIMIT 1"
         change = f"UPDATE jobs SET status = 'scoring', attempts = attempts + 1 WHERE number = ({first})"
-        found = self._run(f"{change} RETURNING *, 0 AS ahead")
+        found = self.change(f"{change} RETURNING *, 0 AS ahead, NULL AS result")
         return _job(found[0]) if found else None
 
     def finish(self, job_id: str, result: dict[str, Any]) -> None:
         """Store an answer."""
-        self._end(job_id, "finished", result=json.dumps(result))
+        self._end(job_id, "finished", result, None)
 
     def fail(self, job_id: str, problem: str) -> None:
         """Store the reason why there is no answer."""
-        self._end(job_id, "failed", problem=problem)
+        self._end(job_id, "failed", None, problem)
 
     def delete(self, job_id: str) -> bool:
         """Delete a video; return whether it existed."""
-        return bool(self._run("DELETE FROM jobs WHERE id = ? RETURNING id", job_id))
+        return bool(self.change("DELETE FROM jobs WHERE id = ? RETURNING id", job_id))
 
     def release(self, job_id: str) -> None:
         """Return a video to its old place in the queue, because it was not scored through no fault of its own."""
-        self._run("UPDATE jobs SET status = 'queued', attempts = attempts - 1 WHERE id = ?", job_id)
+        self.change("UPDATE jobs SET status = 'queued', attempts = attempts - 1 WHERE id = ?", job_id)
 
     def recover(self) -> None:
         """After a restart, put back the videos that were being scored when the server was stopped, or give them up."""
         problem = f"the server was stopped {ATTEMPTS} times while it was scoring this video, so it is not tried again"
         change = "UPDATE jobs SET status = 'failed', finished = ?, ended = ?, problem = ? WHERE status = 'scoring'"
-        self._run(f"{change} AND attempts >= ?", time.time(), self._clock.now(), problem, ATTEMPTS)
-        self._run("UPDATE jobs SET status = 'queued' WHERE status = 'scoring'")
+        self.change(f"{change} AND attempts >= ?", time.time(), self._clock.now(), problem, ATTEMPTS)
+        self.change("UPDATE jobs SET status = 'queued' WHERE status = 'scoring'")
 
     def waiting(self) -> int:
         """Return the number of videos that wait or are being scored."""
@@ -192,7 +198,7 @@ class Jobs:
 
     def kept(self) -> set[str]:
         """Return the ids of jobs whose video is still kept."""
-        return {row["id"] for row in self._run("SELECT id FROM jobs WHERE video")}
+        return {row["id"] for row in self.change("SELECT id FROM jobs WHERE video")}
 
     def expired(self, keep: float) -> list[str]:
         """Return the ids of jobs that ended ``keep`` seconds ago and whose video is still kept.
@@ -200,7 +206,7 @@ class Jobs:
         Their files are deleted before :meth:`expire`, which needs space on the disk.
         """
         before = self._clock.now() - keep
-        return [row["id"] for row in self._run("SELECT id FROM jobs WHERE video = 1 AND ended < ?", before)]
+        return [row["id"] for row in self.change("SELECT id FROM jobs WHERE video = 1 AND ended < ?", before)]
 
     def expire(self, keep: float, forget: float) -> list[str]:
         """Drop videos ``keep`` seconds after their job ended, and scores after ``forget`` seconds.
@@ -209,16 +215,32 @@ class Jobs:
             The ids of the jobs whose file must be deleted.
         """
         now = self._clock.now()
-        gone = self._run("UPDATE jobs SET video = 0 WHERE video = 1 AND ended < ? RETURNING id", now - keep)
-        self._run("DELETE FROM jobs WHERE ended < ?", now - max(keep, forget))
-        self._run("INSERT OR REPLACE INTO clock VALUES (1, ?, ?, ?, ?)", *astuple(self._clock.read()))
+        gone = self.change("UPDATE jobs SET video = 0 WHERE video = 1 AND ended < ? RETURNING id", now - keep)
+        self.change("DELETE FROM jobs WHERE ended < ?", now - max(keep, forget))
+        self.change("INSERT OR REPLACE INTO clock VALUES (1, ?, ?, ?, ?)", *astuple(self._clock.read()))
         return [row["id"] for row in gone]
 
-    def _end(self, job_id: str, status: Status, *, result: str | None = None, problem: str | None = None) -> None:
-        change = "UPDATE jobs SET status = ?, finished = ?, ended = ?, result = ?, problem = ? WHERE id = ?"
-        self._run(change, status, time.time(), self._clock.now(), result, problem, job_id)
+    def _end(self, job_id: str, status: Status, result: dict[str, Any] | None, problem: str | None) -> None:
+        told: dict[str, object] = {
+            "status": status,
+            "finished": time.time(),
+            "ended": self._clock.now(),
+            "problem": problem,
+        }
+        told |= _told(result or {})
+        with self._lock, self._transaction():
+            sets = ", ".join(f"{name} = ?" for name in told)
+            self._database.execute(f"UPDATE jobs SET {sets} WHERE id = ?", (*told.values(), job_id))
+            self._database.execute(
+                "DELETE FROM results WHERE number = (SELECT number FROM jobs WHERE id = ?)", (job_id,)
+            )
+            if result is not None:
+                keep = "INSERT INTO results SELECT number, ? FROM jobs WHERE id = ?"
+                self._database.execute(keep, (json.dumps(result), job_id))
+            self._changed()
 
-    def _run(self, statement: str, *values: object) -> Sequence[sqlite3.Row]:
+    def change(self, statement: str, *values: object) -> Sequence[sqlite3.Row]:
+        """Change the file; return what the statement returns."""
         with self._lock:
             found = self._database.execute(statement, values).fetchall()
             if not statement.startswith("SELECT"):
@@ -260,6 +282,8 @@ class Jobs:
 def _connect(file: Path) -> sqlite3.Connection:
     made = sqlite3.connect(file, check_same_thread=False, isolation_level=None, timeout=PATIENCE)
     made.row_factory = sqlite3.Row
+    made.execute("PRAGMA foreign_keys = ON")
+    made.create_function("fold", 1, str.casefold, deterministic=True)
     return made
 
 
@@ -277,7 +301,14 @@ def new_id() -> str:
     return secrets.token_urlsafe(16)
 
 
+def _told(result: Mapping[str, Any]) -> dict[str, object]:
+    """The numbers of an answer that a list shows and sorts by."""
+    ninety: Mapping[str, Any] = next((one for one in result.get("intervals", ()) if one["level"] == LEVEL), {})
+    told = {name: result.get(name) for name in ("score", "std")}
+    return {**told, "low": ninety.get("low"), "high": ninety.get("high"), "unit": result.get("unit", "")}
+
+
 def _job(row: sqlite3.Row) -> Job:
     values = {name: row[name] for name in Job.__dataclass_fields__}
-    result = None if row["result"] is None else json.loads(row["result"])
+    result = json.loads(row["result"]) if row["result"] and row["status"] == "finished" else None
     return Job(**{**values, "result": result, "video": bool(row["video"])})

@@ -2,21 +2,29 @@
 
 from __future__ import annotations
 
-from typing import Literal
+import datetime
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, BeforeValidator, Field
 
 
 class RunCard(BaseModel):
     """A run that can score videos."""
 
     name: str
+    title: str = Field(default="", description="what it is: data, method, what it learnt from, and its measured error")
+    trust: list[str] = Field(default=[], description="how far its scores can be trusted, in sentences")
     method: str
     summary: str = Field(description="description of the method, in one line")
     data: str = Field(description="data set it was trained on")
     unit: str = Field(description="unit of the score")
     low: float = Field(description="lowest possible score")
     high: float = Field(description="highest possible score")
+    floor: float | None = Field(default=None, description="lowest score of the sport, if its scale was declared")
+    ceiling: float | None = Field(default=None, description="highest score of the sport, if its scale was declared")
+    rule: str | None = Field(default=None, description="rule that makes a score of the judges' marks")
+    marks: list[int] = Field(default=[], description="numbers of marks that the rule takes")
+    rule_needs_difficulty: bool = Field(default=False, description="whether the rule multiplies by the difficulty")
     needs_difficulty: bool = Field(description="whether each video needs its declared difficulty")
     recalibrated: bool = Field(description="whether its intervals were fitted on validation data")
     command: str = Field(description="command that makes such a run again, without folders of the server")
@@ -31,7 +39,8 @@ class Service(BaseModel):
     waiting: int = Field(description="number of videos in the queue, including the one being scored")
     upload_limit: int = Field(description="largest video, in bytes")
     duration_limit: float = Field(description="longest video, in seconds")
-    kept_hours: float = Field(description="hours after which an uploaded video is removed")
+    kept_hours: float | None = Field(description="hours after which a video is removed; null: kept until deleted")
+    desk: bool = Field(default=False, description="whether this visitor may list all scores")
 
 
 class Health(BaseModel):
@@ -109,6 +118,108 @@ class Answer(BaseModel):
     seconds: float = Field(description="time that scoring took")
 
 
+def _tags(value: object) -> object:
+    """A list, or text with commas; without empty ones and repetitions."""
+    parts = value.split(",") if isinstance(value, str) else value or []
+    if not isinstance(parts, list) or not all(isinstance(one, str) for one in parts):
+        return parts
+    return list(dict.fromkeys(filter(None, (" ".join(tag.replace(",", " ").split()) for tag in parts))))
+
+
+def _date(value: object) -> object:
+    return None if value == "" else value
+
+
+def _line(value: object) -> object:
+    return " ".join(value.split()) if isinstance(value, str) else value or ""
+
+
+def _text(value: object) -> object:
+    return value or ""
+
+
+Line = Annotated[str, BeforeValidator(_line), Field(max_length=200)]
+Tags = Annotated[
+    list[Annotated[str, Field(max_length=50)]], BeforeValidator(_tags), Field(max_length=20, description="free words")
+]
+Day = Annotated[datetime.date | None, BeforeValidator(_date), Field(description="day of the performance, ISO 8601")]
+
+
+class Details(BaseModel, extra="forbid"):
+    """What a visitor wrote of a video."""
+
+    athlete: Line = Field(default="", description="who performs")
+    date: Day = None
+    tags: Tags = []
+    notes: Annotated[str, BeforeValidator(_text), Field(max_length=2000)] = ""
+
+
+class Change(Details):
+    """What to change of a video; what is absent stays, and null removes."""
+
+    difficulty: float | None = Field(default=None, gt=0, le=100)
+    truth: float | None = Field(default=None, description="the true score", allow_inf_nan=False)
+    judges: list[Annotated[float, Field(allow_inf_nan=False)]] = Field(
+        default=[], max_length=20, description="the judges' marks, from which the true score is computed"
+    )
+
+
+Word = Annotated[str, Field(max_length=200)]
+
+
+class Wanted(BaseModel, extra="forbid"):
+    """Which part of the list."""
+
+    sort: Literal["created", "name", "run", "athlete", "date", "difficulty", "score", "truth", "error", "state"] = (
+        Field(default="created", description="column to sort by; error: distance of score and true score")
+    )
+    order: Literal["asc", "desc"] = "desc"
+    run: Word = ""
+    athlete: Word = Field(default="", description="only of this one, whatever the case of letters")
+    tag: Word = ""
+    q: Word = Field(default="", description="words in name, athlete, tags, notes or problem")
+    state: Literal["waiting", "finished", "failed", "corrected"] | None = Field(
+        default=None, description="corrected: with a true score"
+    )
+    offset: int = Field(default=0, ge=0, le=10**9)
+    limit: int = Field(default=50, ge=1, le=500)
+
+
+class Row(BaseModel):
+    """A row of the list."""
+
+    id: str
+    name: str
+    run: str
+    status: Literal["queued", "scoring", "finished", "failed"]
+    created: float = Field(description="seconds since 1970")
+    finished: float | None
+    difficulty: float | None
+    athlete: str
+    date: str
+    tags: list[str]
+    notes: str
+    score: float | None
+    std: float | None
+    low: float | None = Field(description="lower end of the 90 % interval")
+    high: float | None
+    unit: str
+    truth: float | None = Field(description="the true score, told afterwards")
+    judges: list[float]
+    video: bool = Field(description="whether the uploaded file is still kept")
+    problem: str | None
+
+
+class Page(BaseModel):
+    """A part of the list."""
+
+    total: int = Field(description="rows that the filters leave")
+    offset: int
+    rows: list[Row]
+    athletes: list[str] = Field(description="all that there are")
+    tags: list[str] = Field(description="all that there are")
+
+
 class Progress(BaseModel):
     """Number of clips processed by the network, and the total."""
 
@@ -132,6 +243,12 @@ class Score(BaseModel):
     video: bool = Field(description="whether the uploaded file is still kept")
     result: Answer | None
     problem: str | None = Field(description="why there is no score, in one sentence")
+    athlete: str = ""
+    date: str = ""
+    tags: list[str] = []
+    notes: str = ""
+    truth: float | None = Field(default=None, description="the true score, told afterwards")
+    judges: list[float] = []
 
 
 class Problem(BaseModel):
