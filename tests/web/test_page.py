@@ -49,7 +49,7 @@ def opened(browser, address, width, height, scheme):
     page.wait_for_selector("#run option", state="attached")
     yield page
     context.close()
-    assert [c for c in complaints if "413" not in c and "404" not in c] == []
+    assert [c for c in complaints if not re.search("status of 4(00|03|04|13)", c)] == []
     assert all(url.startswith((address, "blob:", "data:")) for url in requests)
 
 
@@ -127,7 +127,7 @@ def test_several_videos_are_queued_listed_and_deleted(page, dive, tmp_path):
     files = [dive, *(write_video(tmp_path / f"{name}.mp4", 30) for name in "ab")]
     (tmp_path / "large.mp4").write_bytes(bytes(6 * 2**20))
     page.set_input_files("#file", [*files, tmp_path / "large.mp4"])
-    assert page.text_content("#chosen") == "4 videos: dive.mp4, a.mp4, b.mp4, large.mp4"
+    assert page.locator("#queue .head b").all_text_contents() == ["dive.mp4", "a.mp4", "b.mp4", "large.mp4"]
     page.click("#send")
     page.wait_for_selector("#answer:not([hidden])", timeout=60_000)  # of the first
     assert page.text_content("#answer-title") == "dive.mp4"
@@ -158,7 +158,8 @@ def test_keys_alone_suffice(page, dive):
     page.focus("#file")
     page.keyboard.press("Tab")
     assert page.evaluate("document.activeElement.id") == "run"
-    page.keyboard.press("Tab")
+    for _ in range(3):  # leave it out, what is known of it, send
+        page.keyboard.press("Tab")
     assert page.evaluate("document.activeElement.id") == "send"
     page.keyboard.press("Enter")
     page.wait_for_selector("#answer:not([hidden])", timeout=60_000)

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from dataclasses import replace
+from pathlib import Path
 
 import httpx
 import numpy as np
@@ -17,6 +18,7 @@ import pytest
 from fastapi.testclient import TestClient
 
 import aqakit
+import aqakit.web
 from aqakit.errors import DataError, OptionError, VideoError
 from aqakit.explanation.contributions import explain
 from aqakit.recordings.video import probe
@@ -168,7 +170,7 @@ def test_the_page_needs_nothing_from_elsewhere_and_may_run_nothing_inline(client
     policy = page.headers["content-security-policy"]
     assert "default-src 'none'" in policy
     assert "unsafe" not in policy
-    for name in ("", "app.js", "answer.js", "ask.js", "past.js", "storage.js", "style.css", "icon.svg"):
+    for name in ("", *(path.name for path in (Path(aqakit.web.__file__).parent / "static").iterdir())):
         response = client.get("/" + name)
         assert response.status_code == 200
         text = response.text.replace("http://www.w3.org/2000/svg", "")

@@ -96,7 +96,7 @@ function tick(value, x, y) {
   return [shape("line", { class: "axis", x1: x, x2: x, y1: y, y2: y + 5 }), text];
 }
 
-function ticks(low, high, width) {
+export function ticks(low, high, width) {
   const rough = (high - low) / Math.max(2, Math.floor(width / 80));
   const power = 10 ** Math.floor(Math.log10(rough));
   const step = [1, 2, 5, 10].map((one) => one * power).find((one) => one >= rough);
@@ -106,7 +106,7 @@ function ticks(low, high, width) {
   return found.filter((value) => value > low + margin && value < high - margin);
 }
 
-function shape(name, attributes, text = "") {
+export function shape(name, attributes, text = "") {
   const made = document.createElementNS(SVG, name);
   for (const [key, value] of Object.entries(attributes)) made.setAttribute(key, value);
   made.textContent = text;

@@ -2,11 +2,15 @@
 
 import { $, element, number, save, showAnswer } from "./answer.js";
 import { TOKEN, ask, headers, refusal } from "./ask.js";
+import { edit, truthOf } from "./editor.js";
+import "./list.js";
+import "./progress.js";
 import { drop, forget, remember, showPast } from "./past.js";
+import { choose, chosen, draw, refused, sent } from "./queue.js";
+import { learn, runOf, service, whenKnown } from "./service.js";
 import { write } from "./storage.js";
+import { route, view } from "./views.js";
 
-let service = null;
-let chosen = [];
 let current = null; // id of the video being followed
 
 function complain({ message, name }) {
@@ -28,35 +32,25 @@ function clear() {
   $("video").pause();
 }
 
-async function learn() {
-  service = await (await ask("/api/runs")).json();
+function describeRuns({ runs, waiting }) {
   const before = $("run").value;
-  $("run").replaceChildren(...service.runs.map((run) => element("option", run.name, { value: run.name })));
+  $("run").replaceChildren(...runs.map((run) => element("option", run.title || run.name, { value: run.name })));
   if (before) $("run").value = before;
   describeRun();
-  showQueue(service.waiting);
+  showQueue(waiting);
 }
 
 function describeRun() {
-  const run = service.runs.find((one) => one.name === $("run").value);
+  const run = runOf($("run").value);
   $("about").textContent = `${run.summary} Trained on ${run.data}; scores from ${run.low} to ${run.high} ${run.unit}.`;
-  $("difficulty-field").hidden = !run.needs_difficulty;
-  $("difficulty").required = run.needs_difficulty;
+  draw();
 }
 
 function showQueue(waiting) {
   const queue = waiting === 0 ? "The queue is empty" : waiting === 1 ? "1 video in the queue" : `${waiting} videos in the queue`;
-  const size = Math.round(service.upload_limit / 2 ** 20);
-  const hours = number(service.kept_hours, 0);
-  $("hint").textContent = `${queue}. Up to ${size} MB and ${service.duration_limit} s; a video is removed after ${hours} hours.`;
-}
-
-function take(files) {
-  if (!files.length) return;
-  chosen = [...files];
-  const many = chosen.length > 1;
-  $("chosen").textContent = many ? `${chosen.length} videos: ${chosen.map((one) => one.name).join(", ")}` : chosen[0].name;
-  $("send").textContent = many ? `Score ${chosen.length} videos` : "Score";
+  const { upload_limit, duration_limit, kept_hours } = service();
+  const kept = kept_hours === null ? "a video is kept until you delete it" : `a video is removed after ${number(kept_hours, 0)} hours`;
+  $("hint").textContent = `${queue}. Up to ${Math.round(upload_limit / 2 ** 20)} MB and ${duration_limit} s; ${kept}.`;
 }
 
 async function send(event) {
@@ -64,12 +58,12 @@ async function send(event) {
   if ($("token").value) write("sessionStorage", TOKEN, $("token").value);
   $("send").disabled = true;
   try {
-    if (!service) await learn();
+    if (!service()) await learn();
     clear();
-    if (!chosen.length) throw new Error("choose a video first");
-    const sent = await uploadAll(chosen);
+    if (!chosen().length) throw new Error("choose a video first");
+    const first = await uploadAll(chosen());
     $("send").disabled = false; // more videos may be sent while these are scored
-    if (sent.length) await follow(sent[0].job.id, sent[0].video);
+    if (first) await follow(first.job.id, first.row.file);
   } catch (error) {
     complain(error);
   } finally {
@@ -77,30 +71,35 @@ async function send(event) {
   }
 }
 
-async function uploadAll(videos) {
-  const sent = [];
-  for (const video of videos) {
+async function uploadAll(rows) {
+  let first = null;
+  for (const row of rows) {
     try {
-      if (video.size > service.upload_limit) throw tooLarge(video);
-      const job = await upload(video);
+      if (row.file.size > service().upload_limit) throw tooLarge(row.file);
+      const job = await upload(row);
       remember(job);
-      sent.push({ job, video });
+      first ??= { job, row };
+      sent(row);
     } catch (error) {
-      complain(error.status === 413 ? tooLarge(video) : error);
+      const said = error.status === 413 ? tooLarge(row.file) : error;
+      refused(row, said.message);
+      complain(said);
       if (error.status && error.status !== 413) break; // the other videos would be refused too
     }
   }
-  return sent;
+  if (!chosen().length) $("file").value = "";
+  return first;
 }
 
 function tooLarge({ name }) {
-  const message = `${name} is larger than ${service.upload_limit / 2 ** 20} MB; cut or shrink it`;
+  const message = `${name} is larger than ${service().upload_limit / 2 ** 20} MB; cut or shrink it`;
   return { message, name: "Sentence" };
 }
 
-function upload(video) {
-  const query = new URLSearchParams({ run: $("run").value, name: video.name });
-  if (!$("difficulty-field").hidden) query.set("difficulty", $("difficulty").value);
+function upload({ file: video, difficulty, athlete, date, tags }) {
+  const run = runOf($("run").value);
+  const query = new URLSearchParams({ run: run.name, name: video.name, athlete, date, tags });
+  if (run.needs_difficulty) query.set("difficulty", difficulty);
   return new Promise((done, failed) => {
     const request = new XMLHttpRequest();
     request.open("POST", `/api/scores?${query}`);
@@ -166,12 +165,24 @@ async function end(job, video) {
     const source = video ?? (job.video ? await kept(job.id) : null);
     $("state").hidden = true;
     showAnswer(job, source);
+    showTruth(job);
     $("report").onclick = () => attempt(async () => save(await (await ask(`/api/scores/${job.id}/report`)).blob(), `${job.name}.html`));
     $("delete").onclick = () => erase(job);
     $("answer").focus();
   }
   return true;
 }
+
+function showTruth(job) {
+  $("truth").textContent = job.truth === null ? "" : `True score ${truthOf(withInterval(job))}`;
+  $("about-video").textContent = [job.athlete, job.date, job.tags.join(", "), job.notes].filter(Boolean).join(" · ");
+  $("edit").onclick = () => edit(job, (saved) => (saved.status === "finished" ? showTruth(saved) : again(saved.id)));
+}
+
+const withInterval = ({ truth, judges, result }) => {
+  const { low, high } = result.intervals.find((one) => one.level === 0.9);
+  return { truth, judges, score: result.score, ...(result.std > 0 ? { low, high } : { low: null, high: null }) };
+};
 
 function reportClips({ name, progress }) {
   if (!progress || !progress.total) tell(`${name}: reading the video`);
@@ -196,6 +207,7 @@ async function attempt(something) {
 }
 
 function again(id) {
+  if (location.hash !== `#${id}`) return void (location.hash = id); // which comes back here
   clear();
   return attempt(() => follow(id));
 }
@@ -215,10 +227,13 @@ function erase({ id, name }) {
 
 $("form").onsubmit = send;
 $("run").onchange = describeRun;
-$("file").onchange = (event) => take(event.target.files);
+$("file").onchange = (event) => event.target.files.length && choose(event.target.files);
 $("token").onchange = () => {
   write("sessionStorage", TOKEN, $("token").value);
-  learn().then(() => ($("problem").hidden = true), complain);
+  learn().then(() => {
+    $("problem").hidden = true;
+    route({ focus: false });
+  }, complain);
 };
 $("forget").onclick = forget;
 for (const kind of ["dragenter", "dragover"]) addEventListener(kind, (event) => {
@@ -229,10 +244,12 @@ for (const kind of ["dragleave", "drop"]) addEventListener(kind, (event) => {
   event.preventDefault();
   $("drop").classList.remove("over");
 });
-addEventListener("drop", (event) => {
-  $("file").files = event.dataTransfer.files; // so that the form counts them as chosen
-  take(event.dataTransfer.files);
-});
+addEventListener("drop", (event) => event.dataTransfer.files.length && choose(event.dataTransfer.files));
 
+whenKnown(describeRuns);
 showPast(again, erase);
-learn().then(() => location.hash.length === 23 && again(location.hash.slice(1)), complain);
+view("score", (...rest) => {
+  const id = rest.at(-1);
+  if (id.length === 22 && id !== current) again(id);
+});
+learn().then(() => route({ focus: false }), complain);

@@ -10,11 +10,14 @@ export const headers = () => {
   return token ? { Authorization: `Bearer ${token}` } : {};
 };
 
-export async function ask(path, method = "GET") {
-  const response = await fetch(path, { method, headers: headers() });
+export async function ask(path, method = "GET", more = {}) {
+  const response = await fetch(path, { method, ...more, headers: { ...headers(), ...more.headers } });
   if (!response.ok) throw refusal(response.status, await response.text());
   return response;
 }
+
+export const send = (path, method, body) =>
+  ask(path, method, { body: JSON.stringify(body), headers: { "Content-Type": "application/json" } });
 
 export function refusal(status, text) {
   $("token-field").hidden = status !== 401 && !read("sessionStorage", TOKEN);
@@ -22,7 +25,7 @@ export function refusal(status, text) {
   try {
     detail = JSON.parse(text).detail;
   } catch { /* not from our server: a proxy's page */ }
-  if (Array.isArray(detail)) detail = detail.map((one) => one.msg).join("; ");
+  if (Array.isArray(detail)) detail = detail.map((one) => `${one.loc?.at(-1) ?? ""}: ${one.msg}`).join("; ");
   const error = new Error(detail || `the server answered ${status || "nothing; is it still running?"}`);
   error.status = status;
   return error;

@@ -9,7 +9,7 @@ const HISTORY = "aqakit-history", MOST = 100, POLL = 2000;
 let open = null, erase = null; // actions of a row
 let timer = null;
 
-function past() {
+export function past() {
   try {
     const rows = JSON.parse(read("localStorage", HISTORY) ?? "[]");
     return rows.filter((row) => typeof row?.id === "string" && typeof row.name === "string");

@@ -1,0 +1,159 @@
+"""The desk in a real browser: the list, the true score, progress; no violation that axe-core knows of in any view."""
+
+import importlib.util
+from pathlib import Path
+
+import httpx
+import pytest
+
+from aqakit.datasets import synthetic_dives
+from tests.hostile import write_video
+from tests.web.test_page import SIZES, browser, opened, playwright  # noqa: F401 (fixtures)
+from tests.web.test_server import ended, folder, free_port, run, send, serving, videos  # noqa: F401 (fixtures)
+
+pytestmark = pytest.mark.slow
+LONG = "final_of_the_regional_championship_2026_platform_10m_second_attempt_side_view_4k.mp4"
+
+
+@pytest.fixture(scope="module")
+def address(run, videos, tmp_path_factory):  # noqa: F811
+    port, kept = free_port(), tmp_path_factory.mktemp("desk")
+    with serving(run.folder, kept, port) as (_, client):
+        for k in range(3):
+            about = {"athlete": "Ana", "date": f"2026-0{k + 1}-10", "tags": "pike,3 m", "name": LONG if k else "a.mp4"}
+            job = ended(client, send(client, videos[k], **about).json())
+        client.patch(f"/api/scores/{job['id']}", json={"truth": 30.5})
+        ended(client, client.post("/api/scores", params={"run": "tiny", "name": LONG}, content=b"no video" * 9).json())
+        yield f"http://127.0.0.1:{port}/"
+
+
+@pytest.fixture(params=[(*size, scheme) for size in SIZES for scheme in ("light", "dark")], ids=str)
+def screen(request, browser, address):  # noqa: F811
+    yield from opened(browser, address, *request.param)
+
+
+@pytest.fixture
+def page(browser, address):  # noqa: F811
+    yield from opened(browser, address, *SIZES[1], "light")
+
+
+def violations(page):
+    if importlib.util.find_spec("axe_playwright_python") is None:
+        return []
+    script = Path(importlib.util.find_spec("axe_playwright_python").origin).parent / "axe.min.js"
+    page.evaluate(script.read_text(encoding="utf-8"))
+    found = page.evaluate("() => axe.run()")["violations"]
+    return [f"{one['id']}: {node['target']} {node['failureSummary']}" for one in found for node in one["nodes"]]
+
+
+def score_of(page):
+    page.click("#rows tr:last-child .link")
+    page.wait_for_selector("#answer:not([hidden])")
+
+
+def queued(page, folder):  # noqa: F811
+    page.set_input_files("#file", [write_video(folder / LONG, 30), write_video(folder / f"b{LONG}", 30)])
+    page.click("#queue li:first-child summary")
+
+
+def test_no_view_has_violations_or_overflows(screen, address, folder):  # noqa: F811
+    views = {
+        "score": lambda page: queued(page, folder),
+        "list": lambda page: page.wait_for_selector("#rows tr"),
+        "list ": lambda page: page.click("#rows tr:first-child .actions button"),
+        "list  ": score_of,
+        "progress": lambda page: page.wait_for_selector("#over-time .true"),
+    }
+    width = screen.viewport_size["width"]
+    for name, prepare in views.items():
+        screen.goto(f"{address}#{name.strip()}")
+        screen.reload()
+        screen.wait_for_selector("#run option", state="attached")
+        screen.wait_for_selector("#rows tr", state="attached") if "list" in name else None
+        prepare(screen)
+        assert screen.evaluate("document.documentElement.scrollWidth") <= width, name
+        assert violations(screen) == [], name
+
+
+def column(page, label):
+    return page.locator(f'#rows td[data-label="{label}"]').all_text_contents()
+
+
+def test_the_list_is_sorted_by_keys_and_filtered(page, address):
+    page.goto(f"{address}#list")
+    page.wait_for_selector("#rows tr")
+    assert page.locator("#rows tr").count() == 4
+    page.focus("#heads th[data-by=date] button")
+    page.keyboard.press("Enter")
+    page.wait_for_selector("#heads th[data-by=date][aria-sort=ascending]")
+    assert column(page, "Date") == ["2026-01-10", "2026-02-10", "2026-03-10", ""]
+    page.keyboard.press("Enter")
+    page.wait_for_selector("#heads th[data-by=date][aria-sort=descending]")
+    assert column(page, "Date") == ["2026-03-10", "2026-02-10", "2026-01-10", ""]
+    page.select_option("#filter-state", "failed")
+    page.wait_for_function("() => document.querySelectorAll('#rows tr').length === 1")
+    assert "cannot be read as a video" in column(page, "State")[0]
+    page.select_option("#filter-state", "")
+    page.fill("#filter-q", "A.MP4")
+    page.wait_for_function("() => document.querySelector('#list-said').textContent === '1 video'")
+
+
+def test_a_true_score_is_entered_and_drawn(page, address):
+    page.goto(f"{address}#list")
+    page.fill("#filter-q", "a.mp4")
+    page.wait_for_function("() => document.querySelectorAll('#rows tr').length === 1")
+    page.click("#rows .actions button")
+    page.fill("#editor [name=truth]", "1e9")
+    page.keyboard.press("Enter")
+    page.wait_for_selector("#edit-problem:not([hidden])")
+    assert "cannot be right" in page.text_content("#edit-problem")
+    page.fill("#editor [name=truth]", "44.5")
+    page.fill("#editor [name=notes]", "late entry")
+    page.click("#editor [type=submit]")
+    page.wait_for_selector("#editor", state="hidden")
+    page.wait_for_function("() => document.querySelector('#rows').textContent.includes('late entry')")
+    assert column(page, "True score") == ["44.5"]
+    page.goto(f"{address}#progress/Ana")
+    page.wait_for_function("() => document.querySelectorAll('#over-time .true').length === 2")
+    assert page.locator("#over-time .mean").count() == page.locator("#progress-rows tr").count() == 3
+    assert "Of 2 with a true score" in page.text_content("#progress-said")
+
+
+def test_a_stranger_sees_what_the_browser_remembers(browser, run, videos, tmp_path):  # noqa: F811
+    port = free_port()
+    with serving(run.folder, tmp_path, port) as (_, client):
+        other = ended(client, send(client, videos[0]).json())
+        for page in opened(browser, f"http://127.0.0.1:{port}/", *SIZES[1], "light"):
+            page.set_extra_http_headers({"x-forwarded-for": "192.0.2.9"})
+            page.goto(f"http://127.0.0.1:{port}/#score")
+            page.reload()
+            page.wait_for_selector("#run option", state="attached")
+            page.set_input_files("#file", write_video(tmp_path / "mine.mp4", 30))
+            page.click("#send")
+            page.wait_for_selector("#answer:not([hidden])", timeout=60_000)
+            page.click("#to-list")
+            page.wait_for_selector("#rows tr")
+            assert column(page, "Video") == ["mine.mp4"]
+            assert "--token" in page.text_content("#list-said")
+        assert httpx.get(f"http://127.0.0.1:{port}/api/scores/{other['id']}").status_code == 200
+
+
+def test_each_video_of_the_queue_has_its_own_details(page, tmp_path):
+    dives = [tmp_path / f"dive{k}.mp4" for k in range(2)]
+    for k, dive in enumerate(synthetic_dives.dives(2)):
+        synthetic_dives.render(dive, dives[k])
+    page.set_input_files("#file", dives)
+    for summary in page.locator("#queue summary").all():
+        summary.click()
+    page.get_by_label("Athlete of dive0.mp4").fill("Bea")
+    page.get_by_label("Tags, separated by commas of dive0.mp4").fill("tuck, 10 m")
+    page.get_by_label("Date of dive0.mp4").fill("2025-05-05")
+    page.click("#same")
+    page.get_by_label("Athlete of dive1.mp4").fill("Cleo")
+    page.click("#send")
+    page.wait_for_selector("#answer:not([hidden])", timeout=60_000)
+    assert page.text_content("#about-video") == "Bea · 2025-05-05 · tuck, 10 m"
+    page.click("#to-list")
+    page.wait_for_function("() => document.querySelector('#rows')?.textContent.includes('Cleo')")
+    assert column(page, "Athlete")[:2] == ["Cleo", "Bea"]
+    assert column(page, "Date")[:2] == ["2025-05-05"] * 2
