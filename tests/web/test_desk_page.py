@@ -63,6 +63,7 @@ def test_no_view_has_violations_or_overflows(screen, address, folder):  # noqa: 
         "list ": lambda page: page.click("#rows tr:first-child .actions button"),
         "list  ": score_of,
         "progress": lambda page: page.wait_for_selector("#over-time .true"),
+        "teach": lambda page: page.wait_for_selector("#teach-pair:not([hidden])"),
     }
     width = screen.viewport_size["width"]
     for name, prepare in views.items():
@@ -117,6 +118,20 @@ def test_a_true_score_is_entered_and_drawn(page, address):
     page.wait_for_function("() => document.querySelectorAll('#over-time .true').length === 2")
     assert page.locator("#over-time .mean").count() == page.locator("#progress-rows tr").count() == 3
     assert "Of 2 with a true score" in page.text_content("#progress-said")
+
+
+def test_two_videos_are_judged_by_keys_and_a_judgement_is_taken_back(page, address):
+    page.goto(f"{address}#teach")
+    page.wait_for_selector("#teach-pair:not([hidden])")
+    page.wait_for_function("() => [0, 1].every((k) => document.querySelector(`#teach-video-${k}`).readyState > 0)")
+    first, second = (page.text_content(f"#teach-name-{k}") for k in (0, 1))
+    page.keyboard.press("2")
+    page.wait_for_function("() => document.querySelector('#teach-said').textContent.startsWith('1 ')")
+    assert page.locator("#teach-last span").all_text_contents() == [f"{second} is better than {first}"]
+    page.click("#teach-equal")
+    page.wait_for_function("() => document.querySelector('#teach-said').textContent.startsWith('2 ')")
+    page.click("#teach-last li:first-child button")
+    page.wait_for_function("() => document.querySelector('#teach-said').textContent.startsWith('1 ')")
 
 
 def test_a_stranger_sees_what_the_browser_remembers(browser, run, videos, tmp_path):  # noqa: F811

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, HTTPException, Query
+from fastapi import Path as InPath
 
-from aqakit.web import desk, truth
+from aqakit.web import desk, pairs, truth
 from aqakit.web.asking import Id, Owner, TheHub, refusals
-from aqakit.web.models import Change, Page, Score, Wanted
+from aqakit.web.models import Change, Judgement, Page, Score, Teaching, Wanted
 
 router = APIRouter()
 
@@ -17,6 +18,33 @@ router = APIRouter()
 def scores(hub: TheHub, wanted: Annotated[Wanted, Query()]) -> Page:
     """List what was scored, what failed and why, and what waits; for the owner of the server only."""
     return desk.listed(hub.jobs, wanted)
+
+
+@router.get("/api/pairs", responses=refusals(404), dependencies=[Owner])
+def teaching(
+    hub: TheHub,
+    run: Annotated[str, Query(max_length=200)],
+    skip: Annotated[list[str], Query(max_length=1000, description="two ids with a point between them")] = [],  # noqa: B006
+) -> Teaching:
+    """Return which two videos of a run to compare next, what was judged, and what contradicts."""
+    hub.card(run)
+    return pairs.teaching(hub.jobs, run, {frozenset(pair.split(".")) for pair in skip})
+
+
+@router.post("/api/pairs", status_code=201, responses=refusals(400, 404, 503, 507), dependencies=[Owner])
+def judge(hub: TheHub, judgement: Judgement) -> None:
+    """Store which of two videos was better."""
+    if judgement.first == judgement.second:
+        raise HTTPException(400, "these are not two videos")
+    if not pairs.add(hub.jobs, judgement):
+        raise HTTPException(404, "one of these videos was deleted")
+
+
+@router.delete("/api/pairs/{number}", status_code=204, responses=refusals(404, 503, 507), dependencies=[Owner])
+def unjudge(hub: TheHub, number: Annotated[int, InPath(ge=1, le=2**53)]) -> None:
+    """Take a judgement back."""
+    if not pairs.remove(hub.jobs, number):
+        raise HTTPException(404, "there is no such judgement")
 
 
 @router.patch("/api/scores/{job_id}", responses=refusals(400, 404, 409, 503, 507))

@@ -220,6 +220,34 @@ class Page(BaseModel):
     tags: list[str] = Field(description="all that there are")
 
 
+Better = Literal["first", "second", "equal"]
+
+
+class Judgement(BaseModel, extra="forbid"):
+    """Which of two videos was better."""
+
+    first: str = Field(description="id of a video")
+    second: str = Field(description="id of the other")
+    better: Better
+
+
+class Judged(Judgement):
+    """A judgement that was stored."""
+
+    number: int
+    names: list[str] = Field(description="of the first and of the second video")
+    created: float = Field(description="seconds since 1970")
+
+
+class Teaching(BaseModel):
+    """What was judged of the videos of a run, and which two to judge next."""
+
+    count: int = Field(description="number of judgements")
+    last: list[Judged] = Field(description="the newest ones")
+    next: list[Row] = Field(description="the two whose comparison tells most; empty if there are none left")
+    notes: list[str] = Field(description="judgements that contradict each other, and why there is no next pair")
+
+
 class Progress(BaseModel):
     """Number of clips processed by the network, and the total."""
 

@@ -56,6 +56,18 @@ MIGRATIONS = (
     CREATE INDEX by_date ON jobs (date, number);
     CREATE INDEX by_score ON jobs (score, number);
     """,
+    """
+    CREATE TABLE pairs (
+        number INTEGER PRIMARY KEY AUTOINCREMENT,
+        first INTEGER NOT NULL REFERENCES jobs ON DELETE CASCADE,
+        second INTEGER NOT NULL REFERENCES jobs ON DELETE CASCADE,
+        better TEXT NOT NULL CHECK (better IN ('first', 'second', 'equal')),
+        created REAL NOT NULL,
+        CHECK (first <> second)
+    );
+    CREATE INDEX pairs_of_first ON pairs (first);
+    CREATE INDEX pairs_of_second ON pairs (second);
+    """,
 )
 """Scripts that make each next version; ``PRAGMA user_version`` counts those applied."""
 

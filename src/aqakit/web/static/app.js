@@ -5,6 +5,7 @@ import { TOKEN, ask, headers, refusal } from "./ask.js";
 import { edit, truthOf } from "./editor.js";
 import "./list.js";
 import "./progress.js";
+import "./teach.js";
 import { drop, forget, remember, showPast } from "./past.js";
 import { choose, chosen, draw, refused, sent } from "./queue.js";
 import { learn, runOf, service, whenKnown } from "./service.js";
