@@ -4,12 +4,14 @@ import importlib.util
 from pathlib import Path
 
 import httpx
+import numpy as np
 import pytest
 
 from aqakit.datasets import synthetic_dives
 from tests.hostile import write_video
 from tests.web.test_page import SIZES, browser, opened, playwright  # noqa: F401 (fixtures)
 from tests.web.test_server import ended, folder, free_port, run, send, serving, videos  # noqa: F401 (fixtures)
+from tests.web.test_viewing import clip
 
 pytestmark = pytest.mark.slow
 LONG = "final_of_the_regional_championship_2026_platform_10m_second_attempt_side_view_4k.mp4"
@@ -27,7 +29,7 @@ def address(run, videos, tmp_path_factory):  # noqa: F811
         yield f"http://127.0.0.1:{port}/"
 
 
-@pytest.fixture(params=[(*size, scheme) for size in SIZES for scheme in ("light", "dark")], ids=str)
+@pytest.fixture(params=[(*SIZES[0], "dark"), (*SIZES[1], "light")], ids=str)
 def screen(request, browser, address):  # noqa: F811
     yield from opened(browser, address, *request.param)
 
@@ -63,6 +65,7 @@ def test_no_view_has_violations_or_overflows(screen, address, folder):  # noqa: 
         "list ": lambda page: page.click("#rows tr:first-child .actions button"),
         "list  ": score_of,
         "progress": lambda page: page.wait_for_selector("#over-time .true"),
+        "compare": lambda page: page.wait_for_selector("#compare-pair:not([hidden])"),
         "teach": lambda page: page.wait_for_selector("#teach-pair:not([hidden])"),
     }
     width = screen.viewport_size["width"]
@@ -132,6 +135,61 @@ def test_two_videos_are_judged_by_keys_and_a_judgement_is_taken_back(page, addre
     page.wait_for_function("() => document.querySelector('#teach-said').textContent.startsWith('2 ')")
     page.click("#teach-last li:first-child button")
     page.wait_for_function("() => document.querySelector('#teach-said').textContent.startsWith('1 ')")
+
+
+def test_two_attempts_are_kept_together_in_time(page, address, tmp_path):
+    ids = []
+    for name, count in (("fast.mp4", 50), ("slow.mp4", 100)):
+        path = clip(tmp_path / name, np.linspace(0, 1, count))
+        with httpx.Client(base_url=address) as client:
+            ids.append(ended(client, send(client, path).json())["id"])
+    page.goto(f"{address}#compare/{'/'.join(ids)}")
+    page.wait_for_function(
+        "() => document.querySelector('#compare-said').textContent.includes('kept together')", timeout=60_000
+    )
+    page.wait_for_function("() => [0, 1].every((k) => document.querySelector(`#compare-video-${k}`).readyState > 1)")
+    page.focus("#compare-view")
+    for _ in range(30):
+        page.keyboard.press("ArrowRight")
+    page.keyboard.press(",")
+    times = "() => [0, 1].map((k) => document.querySelector(`#compare-video-${k}`).currentTime)"
+    first, second = page.evaluate(times)
+    assert first == pytest.approx(29 / 25, abs=0.02)
+    assert second == pytest.approx(2 * first, abs=0.15)
+    page.uncheck("#compare-aligned")
+    assert page.evaluate(times)[1] == pytest.approx(first, abs=0.02)
+    page.select_option("#compare-speed", "0.5")
+    page.click("#compare-play")
+    page.wait_for_function("() => document.querySelector('#compare-video-0').playbackRate === 0.5")
+    page.click("#compare-play")
+    assert page.evaluate("() => document.querySelector('#compare-video-1').paused")
+    page.click("#compare-draw-0")
+    box = page.locator("#compare-canvas-0").bounding_box()
+    page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+    page.mouse.down()
+    page.mouse.move(box["x"] + box["width"] / 2 + 20, box["y"] + box["height"] / 2 + 10, steps=4)
+    page.mouse.up()
+    yellow = """() => { const c = document.querySelector('#compare-canvas-0');
+        const d = c.getContext('2d').getImageData(0, 0, c.width, c.height).data;
+        for (let i = 0; i < d.length; i += 4) if (d[i] > 240 && d[i + 1] > 190 && d[i + 2] < 60) return true; }"""
+    assert page.evaluate(yellow)
+    page.click("#to-list")
+    page.wait_for_selector("#rows tr")
+    for box in page.locator("#rows input[type=checkbox]:enabled").all()[:2]:
+        box.check()
+    page.click("#compare-picked")
+    page.wait_for_selector("#compare-pair:not([hidden])")
+
+
+def test_a_video_that_the_browser_cannot_play_is_converted(page, address, tmp_path):
+    path = write_video(tmp_path / "old.avi", 30, codec="mpeg4")
+    with httpx.Client(base_url=address) as client:
+        job = ended(client, send(client, path).json())
+    page.goto(f"{address}#{job['id']}")
+    page.wait_for_selector("#convert:not([hidden])")
+    page.click("#convert")
+    page.wait_for_function("() => document.querySelector('#video').readyState > 0", timeout=60_000)
+    assert page.is_hidden("#convert")
 
 
 def test_a_stranger_sees_what_the_browser_remembers(browser, run, videos, tmp_path):  # noqa: F811

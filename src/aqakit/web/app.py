@@ -15,7 +15,7 @@ from fastapi.exception_handlers import http_exception_handler
 from fastapi.responses import FileResponse, HTMLResponse, Response, StreamingResponse
 from fastapi.staticfiles import StaticFiles
 
-from aqakit.web import desk_routes
+from aqakit.web import desk_routes, viewing_routes
 from aqakit.web.asking import Id, TheHub, refusals
 from aqakit.web.desk import columns, is_owner, written
 from aqakit.web.guard import Guard
@@ -192,7 +192,8 @@ def create_app(
     # the interactive pages of FastAPI load scripts from other sites
     app = FastAPI(title="aqakit", lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url="/api/openapi.json")
     app.state.token, app.state.local = token, local
-    app.include_router(desk_routes.router)  # first, since paths with an id match more
+    for one in (desk_routes.router, viewing_routes.router):
+        app.include_router(one)
     app.include_router(router)
     for kind in (OSError, sqlite3.Error):
         app.add_exception_handler(kind, _not_stored)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from fastapi import Depends, Request
+from fastapi import Depends, Query, Request
 from fastapi import Path as InPath
 
 from aqakit.web.desk import check_owner
@@ -24,6 +24,7 @@ async def _owner(request: Request) -> None:
 PATTERN = "^[A-Za-z0-9_-]{22}$"
 TheHub = Annotated[Hub, Depends(_hub)]
 Id = Annotated[str, InPath(pattern=PATTERN, description="id returned by the upload")]
+OtherId = Annotated[str, Query(pattern=PATTERN, description="id returned by the upload")]
 Owner = Depends(_owner)
 
 

@@ -220,6 +220,14 @@ class Page(BaseModel):
     tags: list[str] = Field(description="all that there are")
 
 
+class Alignment(BaseModel):
+    """Which moment of one video belongs to which of another."""
+
+    pairs: list[tuple[float, float]] = Field(description="seconds of the first and of the second, never falling")
+    seconds: tuple[float, float] = Field(description="length of each")
+    rates: tuple[float, float] = Field(description="frames per second of each")
+
+
 Better = Literal["first", "second", "equal"]
 
 

@@ -15,7 +15,7 @@ export function element(name, text = "", attributes = {}) {
   return made;
 }
 
-export function showAnswer(job, source) {
+export function showAnswer(job, source, convert) {
   const answer = job.result;
   $("answer").hidden = false; // hidden elements have no width
   $("answer-title").textContent = job.name;
@@ -28,7 +28,7 @@ export function showAnswer(job, source) {
     `Density of the score predicted by ${job.run}, slightly smoothed; the line is the mean` +
     (answer.recalibrated ? "; the intervals were fitted on videos held out from training." : ".");
   $("notes").replaceChildren(...answer.notes.map((note) => element("li", note)));
-  showVideo(answer, source);
+  showVideo(answer, source, convert);
   showTimeline(answer);
   showSaid(answer.said);
   $("exemplars-panel").hidden = !answer.exemplars.length;
@@ -115,15 +115,23 @@ export function shape(name, attributes, text = "") {
 
 let shown = null; // the object URL of the video on the page, to be revoked
 
-function showVideo(answer, source) {
+function showVideo(answer, source, convert) {
   const video = $("video");
   if (shown) URL.revokeObjectURL(shown);
   shown = source ? URL.createObjectURL(source) : null;
   const still = () => {
     video.hidden = true;
+    $("convert").hidden = !convert;
     $("still").hidden = !answer.clips.some((clip) => clip.still);
   };
   video.hidden = !source;
+  $("convert").hidden = true;
+  $("convert").onclick = convert && (async () => {
+    $("convert").disabled = true;
+    const made = await convert();
+    $("convert").disabled = false;
+    if (made) showVideo(answer, made, null);
+  });
   $("still").hidden = true;
   video.onerror = still; // a format that the browser cannot play
   if (shown) video.src = shown;

@@ -3,6 +3,7 @@
 import { $, element, number, save, showAnswer } from "./answer.js";
 import { TOKEN, ask, headers, refusal } from "./ask.js";
 import { edit, truthOf } from "./editor.js";
+import "./compare.js";
 import "./list.js";
 import "./progress.js";
 import "./teach.js";
@@ -165,7 +166,7 @@ async function end(job, video) {
   else {
     const source = video ?? (job.video ? await kept(job.id) : null);
     $("state").hidden = true;
-    showAnswer(job, source);
+    showAnswer(job, source, source && job.video ? () => playable(job.id) : null);
     showTruth(job);
     $("report").onclick = () => attempt(async () => save(await (await ask(`/api/scores/${job.id}/report`)).blob(), `${job.name}.html`));
     $("delete").onclick = () => erase(job);
@@ -196,6 +197,15 @@ async function kept(id) {
     return await (await ask(`/api/scores/${id}/video`)).blob();
   } catch {
     return null; // removed in the meantime: show the stills
+  }
+}
+
+async function playable(id) {
+  try {
+    return await (await ask(`/api/scores/${id}/playable`)).blob();
+  } catch (error) {
+    complain(error);
+    return null;
   }
 }
 

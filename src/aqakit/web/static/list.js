@@ -15,6 +15,7 @@ const FIGURES = new Set(["score", "truth", "error"]);
 const SIZE = 50, POLL = 3000;
 let sort = { by: "created", order: "desc" };
 let rows = [], total = 0, timer = null, latest = 0;
+let picked = []; // at most two, to compare
 
 export async function fetchRows(query) {
   if (service()?.desk) return (await ask(`/api/scores?${new URLSearchParams(query)}`)).json();
@@ -69,6 +70,7 @@ function draw() {
   $("rows").replaceChildren(...rows.map(line));
   if (focused) $("rows").querySelector(`[data-row="${CSS.escape(focused)}"]`)?.focus();
   $("list-said").textContent = service()?.desk ? count() : `${count()}: those that this browser remembers. ${$("list-view").dataset.why ?? ""}`;
+  $("compare-picked").disabled = picked.length < 2;
   $("none").hidden = rows.length > 0;
   $("scores").hidden = !rows.length;
   $("more").hidden = rows.length >= total || !service()?.desk;
@@ -93,8 +95,14 @@ function line(row) {
   change.onclick = () => edit(row, () => load());
   const range = row.low === null ? "" : `${number(row.low)} – ${number(row.high)}`;
   const off = row.score === null || row.truth === null ? "" : number(Math.abs(row.score - row.truth));
+  const pick = element("input", "", { type: "checkbox", "aria-label": `Choose ${row.name} to compare`, "data-row": `pick-${row.id}` });
+  pick.checked = picked.includes(row.id);
+  pick.disabled = !row.video || row.status !== "finished";
+  pick.onchange = () => choose(row.id, pick.checked);
+  const title = element("div", "", { class: "title" });
+  title.append(pick, open);
   made.append(
-    styled("name", cell("Video", open, tagged(row.tags), small(row.notes))),
+    styled("name", cell("Video", title, tagged(row.tags), small(row.notes))),
     cell("Athlete", row.athlete),
     styled("whole", cell("Date", row.date)),
     figure("Score", row.score === null ? "" : number(row.score), small(range)),
@@ -105,6 +113,11 @@ function line(row) {
     styled("actions", cell("", change)),
   );
   return made;
+}
+
+function choose(id, on) {
+  picked = [...picked.filter((one) => one !== id), ...(on ? [id] : [])].slice(-2);
+  draw();
 }
 
 function tagged(tags) {
@@ -157,6 +170,7 @@ $("filters").oninput = ({ target }) => {
   clearTimeout(typing);
   typing = setTimeout(load, target.type === "search" ? 250 : 0);
 };
+$("compare-picked").onclick = () => go("compare", ...picked);
 $("more").onclick = () => load(rows.length);
 
 whenKnown(async ({ runs, desk }) => {
@@ -171,5 +185,3 @@ whenKnown(async ({ runs, desk }) => {
 });
 
 view("list", () => load());
-
-export const toList = () => go("list");

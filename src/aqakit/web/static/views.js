@@ -2,10 +2,10 @@
 
 import { $ } from "./answer.js";
 
-const views = new Map(); // name -> what to do when it is shown
+const views = new Map(); // name -> what to do when it is shown, and when it is left
 let shown = "score";
 
-export const view = (name, show) => views.set(name, show);
+export const view = (name, show, leave = () => {}) => views.set(name, { show, leave });
 
 export function go(name, ...rest) {
   location.hash = [name, ...rest.map(encodeURIComponent)].join("/");
@@ -22,9 +22,10 @@ export function route({ focus = true } = {}) {
     else link.removeAttribute("aria-current");
   }
   const changed = shown !== known;
+  if (changed) views.get(shown).leave();
   shown = known;
   if (changed && focus && known !== "score") $(`${known}-view`).focus({ preventScroll: true });
-  views.get(known)(...rest.map(decodeURIComponent), known === name ? "" : name);
+  views.get(known).show(...rest.map(decodeURIComponent), known === name ? "" : name);
 }
 
 addEventListener("hashchange", () => route());

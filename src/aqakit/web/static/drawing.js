@@ -1,0 +1,45 @@
+// A still of a video to draw on, with the mouse, a finger or a pen, and to keep as a picture.
+
+import { save } from "./answer.js";
+
+export function drawing(video, canvas, toggle, keep, stop) {
+  const pen = canvas.getContext("2d");
+  let last = null;
+  const end = () => {
+    canvas.hidden = keep.hidden = true;
+    toggle.textContent = "Draw";
+    toggle.setAttribute("aria-pressed", "false");
+  };
+  const begin = () => {
+    stop();
+    [canvas.width, canvas.height] = [video.videoWidth, video.videoHeight];
+    pen.drawImage(video, 0, 0);
+    Object.assign(pen, { strokeStyle: "#ffd400", lineWidth: Math.max(2, video.videoHeight / 120), lineCap: "round" });
+    canvas.hidden = keep.hidden = false;
+    canvas.setAttribute("aria-label", `Still of ${video.getAttribute("aria-label")} at ${video.currentTime.toFixed(2)} s, to draw on`);
+    toggle.textContent = "End drawing";
+    toggle.setAttribute("aria-pressed", "true");
+  };
+  const spot = ({ offsetX, offsetY }) => {
+    const scale = Math.min(canvas.clientWidth / canvas.width, canvas.clientHeight / canvas.height); // object-fit: contain
+    const [left, top] = [(canvas.clientWidth - scale * canvas.width) / 2, (canvas.clientHeight - scale * canvas.height) / 2];
+    return [(offsetX - left) / scale, (offsetY - top) / scale];
+  };
+  canvas.onpointerdown = (event) => {
+    canvas.setPointerCapture(event.pointerId);
+    last = spot(event);
+  };
+  canvas.onpointermove = (event) => {
+    if (!last) return;
+    const next = spot(event);
+    pen.beginPath();
+    pen.moveTo(...last);
+    pen.lineTo(...next);
+    pen.stroke();
+    last = next;
+  };
+  canvas.onpointerup = canvas.onpointercancel = () => (last = null);
+  toggle.onclick = () => (canvas.hidden ? video.videoWidth && begin() : end());
+  keep.onclick = () => canvas.toBlob((blob) => save(blob, "still.png"));
+  video.addEventListener("emptied", end);
+}
