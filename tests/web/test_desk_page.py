@@ -1,6 +1,7 @@
 """The desk in a real browser: the list, the true score, progress; no violation that axe-core knows of in any view."""
 
 import importlib.util
+import zipfile
 from pathlib import Path
 
 import httpx
@@ -230,3 +231,24 @@ def test_each_video_of_the_queue_has_its_own_details(page, tmp_path):
     page.wait_for_function("() => document.querySelector('#rows')?.textContent.includes('Cleo')")
     assert column(page, "Athlete")[:2] == ["Cleo", "Bea"]
     assert column(page, "Date")[:2] == ["2025-05-05"] * 2
+
+
+def test_everything_is_exported_and_deleted(page, address, tmp_path):
+    page.goto(f"{address}#list")
+    page.wait_for_selector("#rows tr")
+    page.check("#with-videos")
+    with page.expect_download() as download:
+        page.click("#export")
+    download.value.save_as(tmp_path / "desk.zip")
+    names = zipfile.ZipFile(tmp_path / "desk.zip").namelist()
+    assert {"scores.csv", "manifest.csv"} <= set(names)
+    assert sum(name.startswith("videos/") for name in names) >= page.locator("#rows tr").count()
+    page.click("#delete-all")
+    page.fill("#ending-words", "yes")
+    page.keyboard.press("Enter")
+    page.wait_for_selector("#ending-problem:not([hidden])")
+    assert violations(page) == []
+    page.fill("#ending-words", "Delete everything")
+    page.keyboard.press("Enter")
+    page.wait_for_selector("#none:not([hidden])")
+    assert httpx.get(f"{address}api/scores").json()["total"] == 0

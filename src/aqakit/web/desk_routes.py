@@ -6,18 +6,44 @@ from typing import Annotated
 
 from fastapi import APIRouter, HTTPException, Query
 from fastapi import Path as InPath
+from fastapi.responses import StreamingResponse
 
-from aqakit.web import desk, pairs, truth
+from aqakit.web import desk, export, pairs, truth
 from aqakit.web.asking import Id, Owner, TheHub, refusals
 from aqakit.web.models import Change, Judgement, Page, Score, Teaching, Wanted
 
 router = APIRouter()
+
+CONFIRM = "delete everything"
 
 
 @router.get("/api/scores", responses=refusals(), dependencies=[Owner])
 def scores(hub: TheHub, wanted: Annotated[Wanted, Query()]) -> Page:
     """List what was scored, what failed and why, and what waits; for the owner of the server only."""
     return desk.listed(hub.jobs, wanted)
+
+
+@router.get(
+    "/api/export",
+    responses=refusals() | {200: {"content": {"application/zip": {}}}},
+    response_class=StreamingResponse,
+    dependencies=[Owner],
+)
+def everything(hub: TheHub, videos: bool = False, runs: bool = False) -> StreamingResponse:
+    """Return all scores and judgements as a ZIP archive; with the videos, a manifest to train on, or the runs."""
+    parts = export.archive(hub.jobs, hub.cards, hub.videos if videos else None, hub.runs if runs else None)
+    headers = {"Content-Disposition": 'attachment; filename="aqakit-desk.zip"'}
+    return StreamingResponse(parts, media_type="application/zip", headers=headers)
+
+
+@router.delete("/api/scores", status_code=204, responses=refusals(400, 503, 507), dependencies=[Owner])
+def delete_everything(
+    hub: TheHub, confirm: Annotated[str, Query(max_length=100, description=f"the words {CONFIRM!r}")]
+) -> None:
+    """Delete all videos, scores and judgements permanently; runs stay."""
+    if confirm != CONFIRM:
+        raise HTTPException(400, f"to delete all videos, scores and judgements, confirm with the words: {CONFIRM}")
+    hub.delete_everything()
 
 
 @router.get("/api/pairs", responses=refusals(404), dependencies=[Owner])

@@ -28,7 +28,7 @@ class Hub:
     """The state of one server; created by :meth:`open`."""
 
     def __init__(self, folder: Path, runs: Mapping[str, Path], cards: Mapping[str, RunCard], limits: Limits) -> None:
-        self.cards, self.limits = cards, limits
+        self.cards, self.limits, self.runs = dict(cards), limits, dict(runs)
         self.videos = folder / "videos"
         self.videos.mkdir(mode=0o700, exist_ok=True)
         self.videos.chmod(0o700)
@@ -122,6 +122,13 @@ class Hub:
         (self.videos / job_id).unlink(missing_ok=True)  # first, since on a full disk nothing else makes space
         if not self.jobs.delete(job_id):
             raise HTTPException(404, _GONE)
+
+    def delete_everything(self) -> None:
+        """Delete all videos, scores and judgements."""
+        for file in self.videos.iterdir():  # first, as above
+            if file.name in self.jobs.kept():
+                file.unlink(missing_ok=True)
+        self.jobs.change("DELETE FROM jobs")
 
     def video(self, job_id: str) -> Path:
         """Return the uploaded file, or raise 404."""

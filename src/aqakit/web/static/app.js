@@ -4,6 +4,7 @@ import { $, element, number, save, showAnswer } from "./answer.js";
 import { TOKEN, ask, headers, refusal } from "./ask.js";
 import { edit, truthOf } from "./editor.js";
 import "./compare.js";
+import "./everything.js";
 import "./list.js";
 import "./progress.js";
 import "./teach.js";
