@@ -67,6 +67,7 @@ def test_no_view_has_violations_or_overflows(screen, address, folder):  # noqa: 
         "list  ": score_of,
         "progress": lambda page: page.wait_for_selector("#over-time .true"),
         "compare": lambda page: page.wait_for_selector("#compare-pair:not([hidden])"),
+        "improve": lambda page: page.wait_for_selector("#improve-runs li"),
         "teach": lambda page: page.wait_for_selector("#teach-pair:not([hidden])"),
     }
     width = screen.viewport_size["width"]
@@ -191,6 +192,15 @@ def test_a_video_that_the_browser_cannot_play_is_converted(page, address, tmp_pa
     page.click("#convert")
     page.wait_for_function("() => document.querySelector('#video').readyState > 0", timeout=60_000)
     assert page.is_hidden("#convert")
+
+
+def test_the_page_says_why_a_run_cannot_be_improved(page, address):
+    page.goto(f"{address}#improve")
+    page.wait_for_selector("#improve-start:enabled")
+    assert "with a true score" in page.text_content("#improve-known")
+    page.click("#improve-start")
+    page.wait_for_function("() => document.querySelector('#improve-said').textContent.includes('--members 5')")
+    assert page.text_content("#improve-runs .used") == "Used now"
 
 
 def test_a_stranger_sees_what_the_browser_remembers(browser, run, videos, tmp_path):  # noqa: F811

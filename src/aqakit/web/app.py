@@ -15,7 +15,7 @@ from fastapi.exception_handlers import http_exception_handler
 from fastapi.responses import FileResponse, HTMLResponse, Response, StreamingResponse
 from fastapi.staticfiles import StaticFiles
 
-from aqakit.web import desk_routes, viewing_routes
+from aqakit.web import desk_routes, improving_routes, viewing_routes
 from aqakit.web.asking import Id, TheHub, refusals
 from aqakit.web.desk import columns, is_owner, written
 from aqakit.web.guard import Guard
@@ -52,6 +52,8 @@ async def runs(request: Request, hub: TheHub) -> Service:
         upload_limit=limits.upload,
         duration_limit=limits.duration,
         kept_hours=limits.keep / 3600 if math.isfinite(limits.keep) else None,
+        chosen=hub.chosen,
+        improved=hub.improver.comparisons,
         desk=is_owner(request),
     )
 
@@ -192,7 +194,7 @@ def create_app(
     # the interactive pages of FastAPI load scripts from other sites
     app = FastAPI(title="aqakit", lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url="/api/openapi.json")
     app.state.token, app.state.local = token, local
-    for one in (desk_routes.router, viewing_routes.router):
+    for one in (desk_routes.router, viewing_routes.router, improving_routes.router):
         app.include_router(one)
     app.include_router(router)
     for kind in (OSError, sqlite3.Error):

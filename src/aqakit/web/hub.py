@@ -15,6 +15,7 @@ from fastapi import HTTPException
 from fastapi.concurrency import run_in_threadpool
 
 from aqakit.errors import DataError, OptionError
+from aqakit.web.improver import Improver
 from aqakit.web.jobs import Jobs, new_id
 from aqakit.web.limits import Limits
 from aqakit.web.models import Health, Progress, RunCard, Score
@@ -40,7 +41,31 @@ class Hub:
         self.jobs.recover()
         self.uploads = Uploads(self.jobs, self.videos, limits)
         lost: set[str] = set()
-        self.scorers = [Scorer(self.jobs, self.videos, runs, limits, k, lost) for k in range(limits.workers)]
+        self.improver = Improver(folder / "improved", limits, self._serve)
+        self.scorers = [Scorer(self.jobs, self.videos, self.runs, limits, k, lost) for k in range(limits.workers)]
+
+    def _serve(self, name: str, path: Path, card: RunCard) -> None:
+        self.runs[name], self.cards[name] = path, card
+
+    def discard(self, name: str) -> None:
+        """Stop serving a run that was made on the page, and delete it; or raise 404."""
+        if name not in self.improver.comparisons:
+            raise HTTPException(404, f"there is no run {name!r} that was made on this page")
+        self.runs.pop(name, None)
+        self.cards.pop(name, None)
+        self.jobs.change("DELETE FROM chosen WHERE run = ?", name)
+        self.improver.discard(name)
+
+    @property
+    def chosen(self) -> str | None:
+        """The run that the owner chose to use, if it is served."""
+        found = self.jobs.read("SELECT run FROM chosen")
+        return found[0][0] if found and found[0][0] in self.cards else None
+
+    def choose(self, run: str) -> None:
+        """Use a run from now on, or raise 404."""
+        self.card(run)
+        self.jobs.change("INSERT OR REPLACE INTO chosen VALUES (1, ?)", run)
 
     @classmethod
     @contextmanager
@@ -78,6 +103,7 @@ class Hub:
 
     def close(self) -> None:
         """Stop the workers and close the queue; a second time, do nothing."""
+        self.improver.stop()
         for scorer in self.scorers:
             scorer.halt()
         for scorer in self.scorers:

@@ -40,6 +40,8 @@ class Service(BaseModel):
     upload_limit: int = Field(description="largest video, in bytes")
     duration_limit: float = Field(description="longest video, in seconds")
     kept_hours: float | None = Field(description="hours after which a video is removed; null: kept until deleted")
+    chosen: str | None = Field(default=None, description="the run that the owner chose to use")
+    improved: dict[str, Comparison] = Field(default={}, description="runs made on this page, by name")
     desk: bool = Field(default=False, description="whether this visitor may list all scores")
 
 
@@ -226,6 +228,41 @@ class Alignment(BaseModel):
     pairs: list[tuple[float, float]] = Field(description="seconds of the first and of the second, never falling")
     seconds: tuple[float, float] = Field(description="length of each")
     rates: tuple[float, float] = Field(description="frames per second of each")
+
+
+class Compared(BaseModel):
+    """Errors of two runs on recordings that neither has learnt from."""
+
+    what: Literal["corrected", "others"]
+    samples: int
+    old: float = Field(description="mean absolute error of the old run")
+    new: float
+
+
+class Comparison(BaseModel):
+    """An improved run beside the one that it was made from."""
+
+    rows: list[Compared]
+    verdict: Literal["better", "worse", "same"] = Field(description="beyond noise, on all of these recordings")
+    learnt: int = Field(description="corrected videos that the new run learnt from")
+    pairs: int = Field(description="judgements that it learnt from")
+    notes: list[str]
+    unit: str
+
+
+class Improvement(BaseModel):
+    """A run in the making, or the last one that was made."""
+
+    status: Literal["none", "running", "finished", "failed"]
+    run: str = Field(default="", description="the run that is improved")
+    stage: str = ""
+    done: int = Field(default=0, description="epochs")
+    total: int = 0
+    new: str = Field(default="", description="name of the new run")
+    comparison: Comparison | None = None
+    problem: str = ""
+    corrected: int = Field(default=0, description="videos of this run with a true score that are kept")
+    judged: int = Field(default=0, description="judgements of two videos that are kept")
 
 
 Better = Literal["first", "second", "equal"]

@@ -67,6 +67,7 @@ MIGRATIONS = (
     );
     CREATE INDEX pairs_of_first ON pairs (first);
     CREATE INDEX pairs_of_second ON pairs (second);
+    CREATE TABLE chosen (one INTEGER PRIMARY KEY CHECK (one = 1), run TEXT NOT NULL);
     """,
 )
 """Scripts that make each next version; ``PRAGMA user_version`` counts those applied."""

@@ -38,7 +38,7 @@ class Scorer(threading.Thread):
     Args:
         jobs: the queue.
         videos: folder of the uploaded files, each under the id of its job.
-        runs: run folders by name.
+        runs: run folders by name; more may be added later.
         limits: limits of one video.
         number: of this thread among those of the server; the first one removes old videos.
         lost: jobs with which a worker of any thread died.
@@ -48,7 +48,7 @@ class Scorer(threading.Thread):
         self, jobs: Jobs, videos: Path, runs: Mapping[str, Path], limits: Limits, number: int, lost: set[str]
     ) -> None:
         super().__init__(name=f"scorer {number}", daemon=True)
-        self.jobs, self.videos, self.runs, self.limits = jobs, videos, dict(runs), limits
+        self.jobs, self.videos, self.runs, self.limits = jobs, videos, runs, limits
         self.progress: dict[str, tuple[int, int]] = {}
         self.problem = ""
         self._wake, self._stopped = threading.Event(), threading.Event()
@@ -163,7 +163,8 @@ class Worker:
     """
 
     def __init__(self, runs: Mapping[str, Path], limits: Limits) -> None:
-        options = json.dumps({"runs": {name: str(path) for name, path in runs.items()}, "limits": asdict(limits)})
+        options = json.dumps({"limits": asdict(limits)})
+        self._runs = runs
         self.limit = limits.seconds
         self.failure, self.died = "", False
         self.ready = threading.Event()
@@ -183,7 +184,8 @@ class Worker:
         """Yield the messages on one video, the answer last. Without an answer, kill the process and set ``failure``."""
         deadline = time.monotonic() + self.limit
         try:
-            self._send({"path": str(path), "name": job.name, "run": job.run, "difficulty": job.difficulty})
+            run = {"run": job.run, "folder": str(self._runs[job.run])}
+            self._send({"path": str(path), "name": job.name, "difficulty": job.difficulty, **run})
             while (message := self._messages.get(timeout=max(0.0, deadline - time.monotonic()))) is not None:
                 yield message
                 if "result" in message or "problem" in message:

@@ -28,21 +28,22 @@ _MEMORY = "{name}: scoring needs more memory than allowed for one video; give a 
 _FAULT = "{name}: scoring failed with an unexpected error; see the server's log"
 
 
-def main(runs: dict[str, str], limits: Limits) -> None:
+def main(limits: Limits) -> None:
     """Answer jobs until the server closes the input, or until memory runs out, when a fresh process is better."""
     say = _sayer()
     confine(limits.memory)
     if "OMP_NUM_THREADS" not in os.environ:
         torch.set_num_threads(max(1, ((os.cpu_count() or 2) - 1) // limits.workers))
-    load = lru_cache(maxsize=4)(lambda name: Run.load(runs[name]))
+    load = lru_cache(maxsize=4)(Run.load)
     say(ready=True)
     for line in sys.stdin:
         job = json.loads(line)
         try:
-            result = answer(load(job["run"]), Path(job["path"]), job["name"], job["difficulty"], limits, _telling(say))
+            run, path = load(job["folder"]), Path(job["path"])
+            result = answer(run, path, job["name"], job["difficulty"], limits, _telling(say))
             say(result=result.model_dump())
         except AqakitError as error:
-            say(problem=_sentence(error, job, runs))
+            say(problem=_sentence(error, job))
         except BrokenPipeError:  # the server is gone
             raise
         except MemoryError:
@@ -60,9 +61,9 @@ def _telling(say: Say) -> Callable[[int, int], None]:
     return lambda done, total: say(done=done, total=total)
 
 
-def _sentence(error: AqakitError, job: dict[str, Any], runs: dict[str, str]) -> str:
+def _sentence(error: AqakitError, job: dict[str, Any]) -> str:
     """Return the message without the server's paths."""
-    return str(error).replace(job["path"], job["name"]).replace(runs[job["run"]], job["run"])
+    return str(error).replace(job["path"], job["name"]).replace(job["folder"], job["run"])
 
 
 def _sayer() -> Say:
@@ -80,6 +81,6 @@ def _sayer() -> Say:
 if __name__ == "__main__":
     options = json.loads(sys.argv[1])
     try:
-        main(options["runs"], Limits(**options["limits"]))
+        main(Limits(**options["limits"]))
     except (BrokenPipeError, KeyboardInterrupt):  # the server is gone
         os._exit(0)

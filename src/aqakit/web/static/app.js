@@ -5,6 +5,7 @@ import { TOKEN, ask, headers, refusal } from "./ask.js";
 import { edit, truthOf } from "./editor.js";
 import "./compare.js";
 import "./everything.js";
+import "./improve.js";
 import "./list.js";
 import "./progress.js";
 import "./teach.js";
@@ -35,10 +36,10 @@ function clear() {
   $("video").pause();
 }
 
-function describeRuns({ runs, waiting }) {
+function describeRuns({ runs, waiting, chosen }) {
   const before = $("run").value;
   $("run").replaceChildren(...runs.map((run) => element("option", run.title || run.name, { value: run.name })));
-  if (before) $("run").value = before;
+  $("run").value = runOf(before) ? before : (chosen ?? runs[0]?.name);
   describeRun();
   showQueue(waiting);
 }

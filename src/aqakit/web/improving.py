@@ -1,0 +1,105 @@
+"""The process that trains a run anew from what the desk knows, and compares it with the old one.
+
+It takes the run and the videos as JSON on the command line, writes a JSON line for each step, and may be killed at any
+time: the new run counts only when it and the comparison are complete.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import traceback
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from aqakit.datasets.parts.pairs import Pair
+from aqakit.errors import AqakitError, DataError
+from aqakit.system.files import default_cache, write_text
+from aqakit.training import run_files
+from aqakit.training.data import prepare
+from aqakit.training.run import Run
+from aqakit.training.train import execute
+from aqakit.web import learning
+from aqakit.web.learning import COMPARISON, family
+from aqakit.web.limits import confine
+
+PAIRS = "pairs.csv"
+
+Say = Callable[..., None]
+
+
+def improve(task: dict[str, Any], say: Say) -> dict[str, Any]:
+    """Train and compare.
+
+    Args:
+        task: ``run``, the folder of the old run; ``out``, a new folder; ``name``, of the new run's data; ``rows`` and
+            ``videos``, what the desk knows and where the files are; ``pairs``, (better, worse, weight) by id.
+        say: is told the steps.
+
+    Returns:
+        The comparison, which is also in the file :data:`COMPARISON` of the new folder.
+    """
+    old, out = Run.load(task["run"]), Path(task["out"])
+    learning.check(old)
+    videos = [learning.sample_of(row, Path(task["videos"]) / row["id"]) for row in task["rows"]]
+    say(stage="reading the recordings")
+    learnt = learning.lesson(old, videos, [Pair(*pair) for pair in task["pairs"]])
+    manifest, pairs = out / f"{_stem(old)}{task['name'].removeprefix(family(task['name']))}.csv", out / PAIRS
+    out.mkdir(parents=True, exist_ok=True)
+    write_text(manifest, learning.manifest_csv(learnt, old.labels))
+    if learnt.pairs:
+        write_text(pairs, run_files.pairs_csv(learnt.pairs))
+    recipe = learning.recipe_of(old, learnt, manifest, pairs)
+    epochs = recipe.settings.epochs
+    prepared = prepare(recipe, default_cache())
+    if learnt.pairs and not learning.is_enough(prepared.split(recipe)):
+        said = f"{len(learnt.pairs)} judgements are too few to learn from while some are held out; judge more pairs"
+        if not learnt.added:
+            raise DataError(said)
+        learnt = replace(learnt, pairs=(), notes=[*learnt.notes, said])
+        recipe = learning.recipe_of(old, learnt, manifest, pairs)
+        prepared = prepare(recipe, default_cache())
+    say(stage="training", done=0, total=epochs)
+    new = execute(recipe, prepared, out / "run", report=lambda k, _: say(stage="training", done=k + 1, total=epochs))
+    say(stage="comparing")
+    found = {
+        **learning.compare(old, new, learnt),
+        "learnt": len(learnt.added),
+        "pairs": round(sum(p.weight for p in learnt.pairs)),
+    }
+    found |= {"notes": list(learnt.notes), "unit": old.labels.scale.unit}
+    write_text(out / COMPARISON, json.dumps(found))
+    return found
+
+
+def _stem(run: Run) -> str:
+    """The name of a run's data, by which its visitors know it."""
+    return family(Path(run.recipe.root).stem if run.recipe.root else run.recipe.data)
+
+
+def main(task: dict[str, Any]) -> None:
+    """Improve with low priority and bounded memory; an error becomes a sentence."""
+    out = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    os.dup2(2, 1)
+
+    def say(**message: Any) -> None:
+        out.write(json.dumps(message) + "\n")
+        out.flush()
+
+    confine(task["memory"])
+    try:
+        say(finished=improve(task, say))
+    except AqakitError as error:
+        say(problem=str(error).replace(task["videos"], "").replace(task["run"], "the run"))
+    except BrokenPipeError:  # the server is gone
+        os._exit(0)
+    except Exception as error:  # whatever a library raises
+        traceback.print_exc()
+        say(problem=f"training failed ({type(error).__name__}); see the server's log")
+
+
+if __name__ == "__main__":
+    main(json.loads(sys.stdin.readline()))
