@@ -12,9 +12,9 @@ from fastapi.testclient import TestClient
 
 from aqakit.web.app import create_app
 from aqakit.web.desk import listed
+from aqakit.web.desk_models import Wanted
 from aqakit.web.hub import Hub
 from aqakit.web.jobs import Jobs, new_id
-from aqakit.web.models import Wanted
 from aqakit.web.schema import LISTED, MIGRATIONS
 from aqakit.web.server import card
 from tests.web.test_server import LIMITS, URL, ended, folder, run, send, videos  # noqa: F401 (fixtures)

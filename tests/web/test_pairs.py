@@ -7,8 +7,8 @@ from fastapi.testclient import TestClient
 from aqakit.scores import paired_comparison
 from aqakit.web import pairs
 from aqakit.web.app import create_app
+from aqakit.web.desk_models import Judgement
 from aqakit.web.hub import Hub
-from aqakit.web.models import Judgement
 from tests.web.test_desk import LOCAL
 from tests.web.test_server import LIMITS
 from tests.web.test_truth import card

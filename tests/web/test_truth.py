@@ -5,8 +5,9 @@ from fastapi import HTTPException
 
 from aqakit.scores import rules
 from aqakit.web import truth
+from aqakit.web.desk_models import Change
 from aqakit.web.jobs import new_id
-from aqakit.web.models import Change, RunCard, Score
+from aqakit.web.models import RunCard, Score
 
 
 def card(**more):

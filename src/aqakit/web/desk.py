@@ -11,9 +11,9 @@ from fastapi.exceptions import RequestValidationError
 from pydantic import ValidationError
 from starlette.requests import Request
 
+from aqakit.web.desk_models import Details, Page, Row, Wanted
 from aqakit.web.guard import is_address
 from aqakit.web.jobs import Jobs
-from aqakit.web.models import Details, Page, Row, Wanted
 from aqakit.web.schema import LISTED
 
 REFUSED = (

@@ -10,7 +10,8 @@ from fastapi.responses import StreamingResponse
 
 from aqakit.web import desk, export, pairs, truth
 from aqakit.web.asking import Id, Owner, TheHub, refusals
-from aqakit.web.models import Change, Judgement, Page, Score, Teaching, Wanted
+from aqakit.web.desk_models import Change, Judgement, Page, Teaching, Wanted
+from aqakit.web.models import Score
 
 router = APIRouter()
 

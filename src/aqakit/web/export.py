@@ -11,8 +11,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from aqakit.web.desk import row_of
+from aqakit.web.desk_models import Judged, Row
 from aqakit.web.jobs import Jobs
-from aqakit.web.models import Judged, Row, RunCard
+from aqakit.web.models import RunCard
 from aqakit.web.pairs import judged
 from aqakit.web.schema import LISTED
 

@@ -15,9 +15,10 @@ from typing import Any
 
 from aqakit.errors import AqakitError
 from aqakit.web.cards import card
+from aqakit.web.desk_models import Comparison, Improvement
 from aqakit.web.learning import COMPARISON, family
 from aqakit.web.limits import Limits
-from aqakit.web.models import Comparison, Improvement, RunCard
+from aqakit.web.models import RunCard
 
 log = logging.getLogger(__name__)
 

@@ -12,9 +12,9 @@ from aqakit.training.run import Run
 from aqakit.web import learning
 from aqakit.web.asking import Owner, TheHub, refusals
 from aqakit.web.desk import row_of
+from aqakit.web.desk_models import Improvement, Judged, Row
 from aqakit.web.hub import Hub
 from aqakit.web.learning import family
-from aqakit.web.models import Improvement, Judged, Row
 from aqakit.web.pairs import directed, judged
 from aqakit.web.schema import LISTED
 

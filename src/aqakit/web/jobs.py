@@ -8,80 +8,22 @@ import secrets
 import sqlite3
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
-from dataclasses import astuple, dataclass
+from dataclasses import astuple
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from aqakit.errors import DataError
 from aqakit.web.clock import Clock, Reading
+from aqakit.web.job import Job, Status, Usage, job_of, told_by
 from aqakit.web.schema import MIGRATIONS
-
-Status = Literal["queued", "scoring", "finished", "failed"]
 
 ATTEMPTS = 10
 """A video that was being scored this many times when the server was killed is given up."""
 
-LEVEL = 0.9
-"""Of the interval that a list shows."""
-
 PATIENCE = 5.0
 """Seconds to wait while another program has locked the file."""
-
-
-@dataclass(frozen=True)
-class Job:
-    """One video.
-
-    Attributes:
-        id: random; whoever knows it may see the answer.
-        name: of the file on the visitor's machine; shown, never used as a path.
-        run: name of the run that scores it.
-        difficulty: declared difficulty; None if not given.
-        status: queued, scoring, finished or failed.
-        created, finished: seconds since 1970.
-        ahead: number of videos before it in the queue.
-        video: whether its file is still kept.
-        result: the answer, if finished.
-        problem: one sentence, if failed.
-        athlete, date, tags, notes: what the visitor wrote of it; tags are separated by commas, a date is ISO 8601.
-        truth: the true score, told afterwards; None if unknown.
-        judges: the marks behind it, separated by spaces; empty if unknown.
-    """
-
-    id: str
-    name: str
-    run: str
-    difficulty: float | None
-    status: Status
-    created: float
-    finished: float | None
-    ahead: int
-    video: bool
-    result: dict[str, Any] | None
-    problem: str | None
-    athlete: str = ""
-    date: str = ""
-    tags: str = ""
-    notes: str = ""
-    truth: float | None = None
-    judges: str = ""
-
-
-@dataclass(frozen=True)
-class Usage:
-    """What the queue holds.
-
-    Attributes:
-        waiting: videos that wait or are being scored.
-        stored: total size in bytes of all videos still kept.
-        by_client: waiting videos of each client.
-    """
-
-    waiting: int
-    stored: int
-    by_client: Mapping[str, int]
 
 
 class Jobs:
@@ -151,7 +93,7 @@ class Jobs:
         ahead = "(SELECT COUNT(*) FROM jobs o WHERE o.status IN ('queued', 'scoring') AND o.number < j.number)"
         query = f"SELECT j.*, {ahead} AS ahead, result FROM jobs j LEFT JOIN results USING (number) WHERE id = ?"
         found = self.read(query, job_id)
-        return _job(found[0]) if found else None
+        return job_of(found[0]) if found else None
 
     def read(self, query: str, *values: object) -> Sequence[sqlite3.Row]:
         """Return the rows of a query, which does not wait behind a change that waits for the disk."""
@@ -163,7 +105,7 @@ class Jobs:
         first = "SELECT number FROM jobs WHERE status = 'queued' ORDER BY number LIMIT 1"
         change = f"UPDATE jobs SET status = 'scoring', attempts = attempts + 1 WHERE number = ({first})"
         found = self.change(f"{change} RETURNING *, 0 AS ahead, NULL AS result")
-        return _job(found[0]) if found else None
+        return job_of(found[0]) if found else None
 
     def finish(self, job_id: str, result: dict[str, Any]) -> None:
         """Store an answer."""
@@ -227,7 +169,7 @@ class Jobs:
             "ended": self._clock.now(),
             "problem": problem,
         }
-        told |= _told(result or {})
+        told |= told_by(result or {})
         with self._lock, self._transaction():
             sets = ", ".join(f"{name} = ?" for name in told)
             self._database.execute(f"UPDATE jobs SET {sets} WHERE id = ?", (*told.values(), job_id))
@@ -299,16 +241,3 @@ def _make_private(file: Path) -> None:
 def new_id() -> str:
     """Return 128 random bits, safe for URLs."""
     return secrets.token_urlsafe(16)
-
-
-def _told(result: Mapping[str, Any]) -> dict[str, object]:
-    """The numbers of an answer that a list shows and sorts by."""
-    ninety: Mapping[str, Any] = next((one for one in result.get("intervals", ()) if one["level"] == LEVEL), {})
-    told = {name: result.get(name) for name in ("score", "std")}
-    return {**told, "low": ninety.get("low"), "high": ninety.get("high"), "unit": result.get("unit", "")}
-
-
-def _job(row: sqlite3.Row) -> Job:
-    values = {name: row[name] for name in Job.__dataclass_fields__}
-    result = json.loads(row["result"]) if row["result"] and row["status"] == "finished" else None
-    return Job(**{**values, "result": result, "video": bool(row["video"])})

@@ -11,8 +11,8 @@ import numpy as np
 from aqakit.scores import paired_comparison
 from aqakit.scores.paired_comparison import PairedScale
 from aqakit.web.desk import row_of
+from aqakit.web.desk_models import Judged, Judgement, Row, Teaching
 from aqakit.web.jobs import Jobs
-from aqakit.web.models import Judged, Judgement, Row, Teaching
 from aqakit.web.schema import LISTED
 
 CANDIDATES = 40

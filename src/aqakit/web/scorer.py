@@ -18,7 +18,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from aqakit.web.jobs import Job, Jobs
+from aqakit.web.job import Job
+from aqakit.web.jobs import Jobs
 from aqakit.web.limits import Limits
 
 log = logging.getLogger(__name__)

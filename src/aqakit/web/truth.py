@@ -8,8 +8,9 @@ from fastapi import HTTPException
 
 from aqakit.errors import DataError
 from aqakit.scores.rules import RULES
+from aqakit.web.desk_models import Change
 from aqakit.web.hub import Hub
-from aqakit.web.models import Change, RunCard, Score
+from aqakit.web.models import RunCard, Score
 
 MARGIN = 0.5
 """Spans of the scores learnt from by which a true score may lie outside them, if the sport's scale was not declared."""

@@ -10,7 +10,7 @@ from fastapi.responses import FileResponse
 from starlette.background import BackgroundTask
 
 from aqakit.web.asking import Id, OtherId, TheHub, refusals
-from aqakit.web.models import Alignment
+from aqakit.web.desk_models import Alignment
 from aqakit.web.viewer import look
 
 router = APIRouter()
