@@ -20,6 +20,7 @@ from fastapi.testclient import TestClient
 import aqakit
 import aqakit.web
 from aqakit.errors import DataError, OptionError, VideoError
+from aqakit.explanation import occlusion
 from aqakit.explanation.contributions import explain
 from aqakit.recordings.video import probe
 from aqakit.web.app import create_app
@@ -101,6 +102,11 @@ def test_a_video_is_followed_to_the_answer_that_predict_gives(client, run, video
     assert [e["id"] for e in result["exemplars"]] == [e.id for e in explained.exemplars]
     assert result["clips"][1]["start"] == pytest.approx(result["clips"][1]["first"] / 25)
     assert all(c["still"].startswith("data:image/jpeg;base64,") for c in result["clips"])
+    moments = result["moments"]
+    assert len(moments) == 6
+    assert [moments[0]["first"], moments[1]["last"]] == [result["clips"][0]["first"], result["clips"][0]["last"]]
+    grey = occlusion.occlusion(run, videos[3], 1, cells=1, moments=2)[:, 0, 0]
+    assert [-moments[2]["contribution"], -moments[3]["contribution"]] == pytest.approx(grey[[0, -1]], abs=1e-4)
     assert client.get(f"/api/scores/{last['id']}/video").content == videos[3].read_bytes()
 
 

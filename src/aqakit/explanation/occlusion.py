@@ -77,6 +77,33 @@ def of_sample(run: Run, sample: Sample, clip: int, *, cells: int, moments: int) 
     return np.asarray(grid[_shares(len(pixels), moments)])
 
 
+@torch.inference_mode()
+def over_time(run: Run, sample: Sample, clips: Tensor, moments: int) -> NDArray[np.float64] | None:
+    """Return the change of the score, (N, moments), when each of as many equal parts of each clip is greyed out.
+
+    If it is negative, the moment raised the score. This takes N × moments forward passes of the backbone.
+
+    Args:
+        run: a run that does not summarise its videos.
+        sample: a video.
+        clips: features (N, *F) of its clips.
+        moments: number of parts.
+
+    Returns:
+        None if the run does not read pixels with one backbone.
+    """
+    (name, backbone), *others = run.backbones.items()
+    if others or not isinstance(backbone, VideoBackbone) or run.recipe.windows:
+        return None
+    path = keys.source(sample, name, backbone)
+    before = run.assessor.predict_embedded(run.collate([sample], {name: [clips]})).mean
+    rows = []
+    for clip, pixels in enumerate(backbone.reader(sample).read(path, sample.window, rate=sample.rate)):
+        parts = _chunks(_greyed(pixels, 1, moments))
+        rows.append(torch.cat([_seen_as(run, sample, clips, clip, part) - before for part in parts]))
+    return np.asarray(torch.stack(rows).double().numpy())
+
+
 def _seen_as(run: Run, sample: Sample, clips: Tensor, clip: int, pixels: Sequence[Pixels]) -> Tensor:
     """Scores (m,) of a sample, with features (N, *F) of its clips, when one clip is replaced by each of m others."""
     ((name, backbone),) = run.backbones.items()

@@ -17,23 +17,24 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 from scipy.ndimage import gaussian_filter1d
+from torch import Tensor
 
 from aqakit.backbones.parts.base import Backbone
 from aqakit.backbones.parts.video import VideoBackbone
 from aqakit.errors import DataError
-from aqakit.explanation import measures
+from aqakit.explanation import measures, occlusion
 from aqakit.explanation.contributions import Attribution, attribute, clip_frames, usual_clips
 from aqakit.features.engines import Engine
 from aqakit.recordings import video
 from aqakit.recordings.video import Rate, Report, VideoInfo
-from aqakit.scores.distributions import ScoreDistribution
+from aqakit.scores.distributions import ScoreDistribution, mixture
 from aqakit.training import summary
 from aqakit.training.run import Run
 from aqakit.training.run_files import decode_descriptions
 from aqakit.training.scoring import off_scale
 from aqakit.training.summary import TrainingSummary
 from aqakit.training.trust import Provenance
-from aqakit.types import Batch, Sample, ScoreScale
+from aqakit.types import Batch, Floats, Sample, ScoreScale
 from aqakit.web.limits import Limits
 from aqakit.web.models import Answer, Clip, Curve, Exemplar, Footage, Interval
 
@@ -42,8 +43,12 @@ Tell = Callable[[int, int], None]
 
 LEVELS = (0.5, 0.9)
 POINTS = 160
-SMOOTHING = 0.3
-"""Standard deviation of the kernel that smooths the plotted density, relative to that of the distribution."""
+SMOOTHING = (0.3, 0.4, 0.5, 0.6, 0.8, 1.0)
+"""Standard deviations of the kernel that smooths the plotted density, relative to that of the distribution."""
+BEND = 0.02
+"""Share of the largest curvature below which a bend of the plotted density cannot be seen."""
+MOMENTS = 6
+"""Least number of parts of a video that the page explains; clips are divided if there are fewer."""
 STILLS = 48
 STILL_PIXELS = 240
 
@@ -61,8 +66,8 @@ def answer(run: Run, path: Path, name: str, difficulty: float | None, limits: Li
     with _telling(run, sample, info, tell):
         batch = run.embed([sample], reports)
     with torch.inference_mode():
-        said = run.assessor.describe_embedded(batch)
-    found = run.answer(batch)
+        said, answers = run.assessor.describe_embedded(batch), run.assessor.answers(batch)
+    found = run.calibrate(answers)
     scale, score, std = run.labels.scale, found.mean.item(), found.std.item()
     if not math.isfinite(score):
         raise DataError(f"{path}: the predicted score is not a number; the video is unlike those of the training set")
@@ -76,9 +81,10 @@ def answer(run: Run, path: Path, name: str, difficulty: float | None, limits: Li
         high=scale.high,
         intervals=[_interval(found, level, scale) for level in LEVELS],
         recalibrated=run.recalibration is not None,
-        curve=_curve(found, scale.span),
+        curve=_curve(found, mixture(answers), scale.span),
         baseline=made.baseline if made else None,
         clips=_clips(clip_frames(run, sample, batch.clips.shape[1]), info, sample.rate, made),
+        moments=_moments(run, sample, batch, info),
         words=_words(run, sample, batch) if remembered else [],
         said=next(decode_descriptions(said, run.labels), {}),
         exemplars=[Exemplar(**asdict(one)) for one in remembered.nearest(batch)] if remembered else [],
@@ -128,19 +134,46 @@ def _interval(found: ScoreDistribution, level: float, scale: ScoreScale) -> Inte
     return Interval(level=level, low=max(low, scale.low), high=min(high, scale.high))
 
 
-def _curve(found: ScoreDistribution, span: float) -> Curve:
+def _curve(found: ScoreDistribution, said: ScoreDistribution, span: float) -> Curve:
     """Density in equal steps of the score, which also works for points and bins.
 
-    A recalibrated distribution has a step for every few validation videos; smoothing removes these.
+    A recalibrated distribution has a step for every few validation samples. It is smoothed until it has no more bends
+    than what the members ``said``: calibration moves scores, and knows of no shoulders.
     """
     ends = [found.quantile(level).item() for level in (0.002, 0.998)]
-    margin = 0.1 * (ends[1] - ends[0]) + 0.01 * span
+    margin = 0.2 * (ends[1] - ends[0]) + 0.01 * span
     edges = torch.linspace(ends[0] - margin, ends[1] + margin, POINTS + 1, dtype=torch.float64)
     step = (edges[1] - edges[0]).item()
-    share = found.to(torch.float64).cdf(edges[:, None]).squeeze(1).diff().clamp_min(0).numpy()
-    if found.std.item() > 0:
-        share = gaussian_filter1d(share, SMOOTHING * found.std.item() / step, mode="constant")
-    return Curve(scores=((edges[1:] + edges[:-1]) / 2).tolist(), density=(share / step).tolist())
+    share, wide, middle = _shares(found, edges), found.std.item() / step, found.mean.item()
+    scores, shrink = ((edges[1:] + edges[:-1]) / 2).numpy(), 1.0
+    if wide > 0:
+        most = max(2, bends(_smooth(_shares(said, edges), SMOOTHING[0] * wide)))
+        tried = ((kernel, _smooth(share, kernel * wide)) for kernel in SMOOTHING)
+        kernel, share = next(((k, one) for k, one in tried if k == SMOOTHING[-1] or bends(one) <= most))
+        shrink = math.hypot(1, kernel)  # so that smoothing does not widen it
+    return Curve(scores=(middle + (scores - middle) / shrink).tolist(), density=(share / step * shrink).tolist())
+
+
+def _shares(found: ScoreDistribution, edges: Tensor) -> Floats:
+    """Probability (n − 1,) between each two edges (n,)."""
+    return np.asarray(found.to(torch.float64).cdf(edges[:, None]).squeeze(1).diff().clamp_min(0).numpy())
+
+
+def _smooth(share: Floats, width: float) -> Floats:
+    return np.asarray(gaussian_filter1d(share, width, mode="constant"))
+
+
+def bends(curve: Floats) -> int:
+    """Count the points at which a curve turns from left to right or back: a bell has two, a shoulder adds two.
+
+    >>> x = np.linspace(-4, 4, 81)
+    >>> bell = np.exp(-x**2)
+    >>> bends(bell), bends(bell + 0.4 * np.exp(-4 * (x - 1.8) ** 2))
+    (2, 4)
+    """
+    second = np.diff(curve, 2)
+    turns = np.sign(second[np.abs(second) > BEND * np.abs(second).max()])
+    return int((turns[1:] != turns[:-1]).sum())
 
 
 def _clips(spans: NDArray[np.int64], info: VideoInfo, rate: Rate, made: Attribution | None) -> list[Clip]:
@@ -154,6 +187,21 @@ def _clips(spans: NDArray[np.int64], info: VideoInfo, rate: Rate, made: Attribut
             clip.contribution, clip.error = float(made.values[k]), float(made.errors[k])
         found.append(clip)
     return found
+
+
+def _moments(run: Run, sample: Sample, batch: Batch, info: VideoInfo) -> list[Clip]:
+    """Return what parts of the clips add to the score, where a method sees few of them; else nothing."""
+    spans = clip_frames(run, sample, batch.clips.shape[1])
+    parts = math.ceil(MOMENTS / len(spans))
+    if parts == 1 or min(last - first + 1 for first, last in spans.tolist()) < parts:
+        return []
+    change = occlusion.over_time(run, sample, batch.features[0], parts)
+    if change is None:
+        return []
+    cuts = np.linspace(spans[:, 0], spans[:, 1] + 1, parts + 1, axis=1).round().astype(int)  # (N, parts + 1)
+    within = np.stack([cuts[:, :-1], cuts[:, 1:] - 1], -1).reshape(-1, 2)
+    made = Attribution(-change.ravel(), np.zeros(change.size), 0.0, 0.0)
+    return _clips(within, info, sample.rate, made)
 
 
 def _stills(info: VideoInfo, rate: Rate, numbers: list[int]) -> list[str | None]:

@@ -113,6 +113,9 @@ class Answer(BaseModel):
     curve: Curve
     baseline: float | None = Field(description="score of a video of mean clips; contributions add up from here")
     clips: list[Clip]
+    moments: list[Clip] = Field(
+        default=[], description="parts of few clips, and the points that the score loses when one of them is made grey"
+    )
     words: list[str] = Field(description="what named measures cost, in sentences; empty if the run reads none")
     said: dict[str, int | str] = Field(description="classes of attributes, and the caption, if the method predicts any")
     exemplars: list[Exemplar]

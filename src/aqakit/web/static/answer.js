@@ -1,5 +1,7 @@
 // Shows a finished score: the distribution, the timeline under the video, and the rest.
 
+import { shortOf } from "./service.js";
+
 export const $ = (id) => document.getElementById(id);
 const SVG = "http://www.w3.org/2000/svg";
 
@@ -25,7 +27,7 @@ export function showAnswer(job, source, convert) {
   $("intervals").hidden = $("figure").hidden = !spread;
   $("intervals").replaceChildren(...[...answer.intervals].reverse().map(interval));
   $("curve-text").textContent =
-    `Density of the score predicted by ${job.run}, slightly smoothed; the line is the mean` +
+    `Density of the score predicted by ${shortOf(job.run)}, slightly smoothed; the line is the mean` +
     (answer.recalibrated ? "; the intervals were fitted on videos held out from training." : ".");
   $("notes").replaceChildren(...answer.notes.map((note) => element("li", note)));
   showVideo(answer, source, convert);
@@ -36,7 +38,7 @@ export function showAnswer(job, source, convert) {
   const { width, height, frames, rate, codec } = answer.video;
   const pace = rate ? ` at ${number(rate)} per second` : "";
   $("facts").textContent =
-    `${width} × ${height} pixels, ${frames} frames${pace}, ${codec}; scored by ${job.run} in ${seconds(answer.seconds)}` +
+    `${width} × ${height} pixels, ${frames} frames${pace}, ${codec}; scored by ${shortOf(job.run)} in ${seconds(answer.seconds)}` +
     (job.difficulty === null ? "." : ` with difficulty ${job.difficulty}.`);
   $("download").onclick = () => download(job);
   drawCurve(answer);
@@ -122,7 +124,7 @@ function showVideo(answer, source, convert) {
   const still = () => {
     video.hidden = true;
     $("convert").hidden = !convert;
-    $("still").hidden = !answer.clips.some((clip) => clip.still);
+    $("still").hidden = !shownParts(answer).some((clip) => clip.still);
   };
   video.hidden = !source;
   $("convert").hidden = true;
@@ -138,16 +140,21 @@ function showVideo(answer, source, convert) {
   else still();
 }
 
+// the parts that are explained: the clips, or the moments of few clips
+const shownParts = (answer) => (answer.moments?.length ? answer.moments : answer.clips);
+
+const partName = (answer) => (answer.moments?.length ? "Moment" : "Clip");
+
 function showTimeline(answer) {
-  const { clips, unit, baseline, low, high } = answer;
+  const { unit, low, high } = answer, clips = shownParts(answer), name = partName(answer);
   const values = clips.map((clip) => clip.contribution ?? 0);
   const up = Math.max(0, ...values), down = Math.max(0, ...values.map((value) => -value));
   const span = up + down, reach = Math.max(span, (high - low) / 50); // so that small contributions look small
   const zero = span ? up / reach + ((reach - span) / reach) * 0.5 : 0.5;
   $("words").replaceChildren(...(answer.words ?? []).map((sentence) => element("li", sentence)));
   $("words").hidden = !answer.words?.length;
-  $("timeline-text").textContent = explained(clips, unit, baseline);
-  const bars = clips.map((clip, index) => bar(clip, index, clips.length, unit, zero, reach));
+  $("timeline-text").textContent = explained(answer);
+  const bars = clips.map((clip, index) => bar(clip, describe(name, clip, index, clips.length, unit), zero, reach));
   $("timeline").replaceChildren(...bars);
   const select = (index, jump = true) => choose(answer, bars, index, jump);
   bars.forEach((one, index) => {
@@ -159,14 +166,21 @@ function showTimeline(answer) {
   $("video").ontimeupdate = () => follow(answer, bars);
 }
 
-function explained(clips, unit, baseline) {
+function explained(answer) {
+  const { unit, baseline } = answer, clips = shownParts(answer);
   if (clips.every((clip) => clip.contribution === null)) return "This run cannot explain what each clip adds.";
-  return `Each bar is a clip: how many ${unit} better (up) or worse (down) than average it was. An average video scores ${number(baseline)}.`;
+  const best = clips.reduce((a, b) => (Math.abs(b.contribution) > Math.abs(a.contribution) ? b : a));
+  const where = best.end ? `${seconds(best.start)} to ${seconds(best.end)}` : `frames ${best.first} to ${best.last}`;
+  const least = (answer.high - answer.low) / 200;
+  const most = Math.abs(best.contribution) < least ? "No moment made much of a difference. " : `${best.contribution < 0 ? "Most was lost" : "Most was won"} at ${where}: ${signed(best.contribution)} ${unit}. `;
+  if (answer.moments?.length)
+    return `${most}Each bar is a moment: the points that the score loses (up) or gains (down) when the picture is grey meanwhile.`;
+  return `${most}Each bar is a clip: how many ${unit} better (up) or worse (down) than average it was. An average video scores ${number(baseline)}.`;
 }
 
-function bar(clip, index, count, unit, zero, reach) {
+function bar(clip, label, zero, reach) {
   const value = clip.contribution;
-  const made = element("button", "", { type: "button", tabindex: "-1", "aria-label": describe(clip, index, count, unit) });
+  const made = element("button", "", { type: "button", tabindex: "-1", "aria-label": label });
   const column = element("span", "", { class: `bar ${value > 0 ? "adds" : value < 0 ? "takes" : ""}` });
   const share = value === null ? 0 : Math.abs(value) / reach;
   column.style.height = `${90 * share}%`;
@@ -177,21 +191,21 @@ function bar(clip, index, count, unit, zero, reach) {
   return made;
 }
 
-function describe(clip, index, count, unit) {
+function describe(name, clip, index, count, unit) {
   const where = clip.end ? `${seconds(clip.start)} to ${seconds(clip.end)}` : `frames ${clip.first} to ${clip.last}`;
   const error = clip.error ? ` ± ${number(clip.error, 2)}` : "";
   const what = clip.contribution === null ? "" : `: ${signed(clip.contribution)}${error} ${unit}`;
-  return `Clip ${index + 1} of ${count}, ${where}${what}`;
+  return `${name} ${index + 1} of ${count}, ${where}${what}`;
 }
 
 function choose(answer, bars, index, jump) {
-  const { clips, unit } = answer, video = $("video");
+  const { unit } = answer, clips = shownParts(answer), video = $("video"), name = partName(answer);
   mark(bars, index);
   bars.forEach((one, i) => (one.tabIndex = i === index ? 0 : -1));
-  $("clip").textContent = describe(clips[index], index, clips.length, unit);
+  $("clip").textContent = describe(name, clips[index], index, clips.length, unit);
   const near = clips.slice(0, index + 1).findLast((clip) => clip.still) ?? clips[index];
   if (near.still) $("still").src = near.still;
-  $("still").alt = `Middle of clip ${index + 1}`;
+  $("still").alt = `Middle of ${name.toLowerCase()} ${index + 1}`;
   const strip = $("timeline");
   strip.scrollLeft = bars[index].offsetLeft - (strip.clientWidth - bars[index].offsetWidth) / 2;
   if (jump && !video.hidden) video.currentTime = clips[index].start;
@@ -201,8 +215,8 @@ function mark(bars, index) {
   bars.forEach((one, i) => (i === index ? one.setAttribute("aria-current", "true") : one.removeAttribute("aria-current")));
 }
 
-function follow({ clips }, bars) {
-  const video = $("video");
+function follow(answer, bars) {
+  const clips = shownParts(answer), video = $("video");
   if (video.paused) return;
   const now = clips.findIndex((clip) => video.currentTime >= clip.start && video.currentTime < clip.end);
   if (now >= 0) mark(bars, now);

@@ -4,7 +4,7 @@ import { $, element, number } from "./answer.js";
 import { ask } from "./ask.js";
 import { edit } from "./editor.js";
 import { past } from "./past.js";
-import { service, titleOf, whenKnown } from "./service.js";
+import { service, shortOf, whenKnown } from "./service.js";
 import { go, view } from "./views.js";
 
 const COLUMNS = [
@@ -108,7 +108,7 @@ function line(row) {
     figure("Score", row.score === null ? "" : number(row.score), small(range)),
     figure("True score", row.truth === null ? "" : number(row.truth), small(row.judges.join(" "))),
     figure("Off by", off),
-    cell("Run", titleOf(row.run).split(" · ").slice(0, 2).join(" · ")),
+    cell("Run", shortOf(row.run)),
     cell("State", ...state(row)),
     styled("actions", cell("", change)),
   );

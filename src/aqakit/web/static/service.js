@@ -11,6 +11,8 @@ export const runOf = (name) => known?.runs.find((one) => one.name === name);
 
 export const titleOf = (name) => runOf(name)?.title || name;
 
+export const shortOf = (name) => titleOf(name).split(" · ").slice(0, 2).join(" · ");
+
 export const whenKnown = (listener) => {
   listeners.push(listener);
   if (known) listener(known);

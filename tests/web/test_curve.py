@@ -1,0 +1,36 @@
+"""The distribution as it is drawn: no shoulder that only the calibration has."""
+
+import numpy as np
+import pytest
+import torch
+from scipy.stats import norm
+
+from aqakit.scores.distributions import Normal, Quantiles, mixture
+from aqakit.web.answer import _curve, bends
+
+
+def knotted(seed, knots=12):
+    """A normal distribution of standard deviation 8, as the quantiles of few samples make it."""
+    levels = np.linspace(0.04, 0.96, knots)
+    wrong = np.sort(norm.ppf(levels, 50, 8) + np.random.default_rng(seed).normal(0, 1.2, knots))
+    values = torch.from_numpy(wrong)[None]
+    return Quantiles(values.mean(1), values, torch.from_numpy(levels))
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_knots_make_no_shoulders(seed):
+    found, said = knotted(seed), Normal(torch.tensor([50.0]), torch.tensor([8.0]))
+    curve = _curve(found, said, 100.0)
+    density, scores = np.array(curve.density), np.array(curve.scores)
+    assert bends(density) == 2
+    assert np.trapezoid(density, scores) == pytest.approx(1, abs=0.03)
+    mean = np.trapezoid(density * scores, scores)
+    assert mean == pytest.approx(50, abs=2)
+    spread = np.sqrt(np.trapezoid(density * (scores - mean) ** 2, scores))
+    assert spread == pytest.approx(found.std.item(), rel=0.08)
+
+
+def test_two_humps_of_the_members_stay():
+    two = [Normal(torch.tensor([mean]), torch.tensor([3.0])) for mean in (30.0, 60.0)]
+    both = mixture(two)
+    assert bends(np.array(_curve(both, both, 100.0).density)) == 4
