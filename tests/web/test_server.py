@@ -30,8 +30,6 @@ from aqakit.web.limits import Limits
 from aqakit.web.scorer import Worker
 from aqakit.web.server import card, named
 from tests.hostile import cut_short, write_video
-from tests.training.test_run import BACKBONE as SIGNALS
-from tests.training.test_run import make_manifest
 
 BACKBONE = "c3d_small:size=16:frames=4:clips=3:width=2"
 LIMITS = Limits(upload=2**20, seconds=60)
@@ -323,13 +321,6 @@ def test_a_folder_belongs_to_one_server_and_odd_files_in_it_go(client, folder, t
     (tmp_path / "videos" / "half").write_bytes(b"x")
     Hub(tmp_path, {}, {}, LIMITS)
     assert not list((tmp_path / "videos").iterdir())
-
-
-def test_a_run_that_reads_no_videos_is_refused(tmp_path):
-    options = {"root": make_manifest(tmp_path), "cache": tmp_path / "cache", "epochs": 1}
-    run = aqakit.train("regression", data="manifest", backbone=SIGNALS, out=tmp_path / "run", **options)
-    with pytest.raises(OptionError, match="reads a signal"):
-        card("run", run.folder)
 
 
 def test_runs_have_names_that_tell_them_apart(tmp_path):

@@ -14,7 +14,7 @@ from aqakit.system.files import default_cache
 
 
 def serve(
-    folders: Annotated[list[Path], typer.Argument(metavar="RUN...", help="Folders of finished runs that read videos.")],
+    folders: Annotated[list[Path], typer.Argument(metavar="RUN...", help="Folders of finished runs.")],
     host: Annotated[str, typer.Option(help="Address to listen on; 0.0.0.0 for the whole network.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=1, max=65535, help="Port to listen on.")] = 8000,
     token: Annotated[

@@ -7,10 +7,10 @@ import io
 import math
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -21,7 +21,7 @@ from torch import Tensor
 
 from aqakit.backbones.parts.base import Backbone
 from aqakit.backbones.parts.video import VideoBackbone
-from aqakit.errors import DataError
+from aqakit.errors import AqakitError, DataError
 from aqakit.explanation import measures, occlusion
 from aqakit.explanation.contributions import Attribution, attribute, clip_frames, usual_clips
 from aqakit.features.engines import Engine
@@ -35,8 +35,9 @@ from aqakit.training.scoring import off_scale
 from aqakit.training.summary import TrainingSummary
 from aqakit.training.trust import Provenance
 from aqakit.types import Batch, Floats, Sample, ScoreScale
+from aqakit.web import motion
 from aqakit.web.limits import Limits
-from aqakit.web.models import Answer, Clip, Curve, Exemplar, Footage, Interval
+from aqakit.web.models import Answer, Clip, Curve, Exemplar, Footage, Interval, Motion
 
 Tell = Callable[[int, int], None]
 """Called with the number of finished clips and the total."""
@@ -54,23 +55,32 @@ STILL_PIXELS = 240
 
 
 def answer(run: Run, path: Path, name: str, difficulty: float | None, limits: Limits, tell: Tell) -> Answer:
-    """Score one video.
+    """Score one recording.
 
     Raises:
-        AqakitError: the video cannot be scored; the message names ``path``.
+        AqakitError: the recording cannot be scored; the message names ``path``.
     """
-    started = time.monotonic()
-    sample, reports = run.sample(path, difficulty), list[Report]()
-    info = video.probe(path, sample.rate)
-    limits.check(info)
-    with _telling(run, sample, info, tell):
+    if (kind := run.only_input()) == "video":
+        info = video.probe(path, run.sample(path, difficulty).rate)
+        limits.check(info)
+        return _answer(run, run.sample(path, difficulty), name, info, None, tell)
+    with motion.with_suffix(path, name) as link:
+        try:
+            return _answer(run, run.sample(link, difficulty), name, None, motion.curves(link, kind), tell)
+        except AqakitError as error:
+            raise DataError(str(error).replace(str(link), str(path))) from None
+
+
+def _answer(run: Run, sample: Sample, name: str, info: VideoInfo | None, moved: Motion | None, tell: Tell) -> Answer:
+    started, reports = time.monotonic(), list[Report]()
+    with _telling(run, sample, info, tell) if info else nullcontext():
         batch = run.embed([sample], reports)
     with torch.inference_mode():
         said, answers = run.assessor.describe_embedded(batch), run.assessor.answers(batch)
     found = run.calibrate(answers)
     scale, score, std = run.labels.scale, found.mean.item(), found.std.item()
     if not math.isfinite(score):
-        raise DataError(f"{path}: the predicted score is not a number; the video is unlike those of the training set")
+        raise DataError(f"{name}: the predicted score is not a number; the video is unlike those of the training set")
     remembered = TrainingSummary.load(run.folder) if (run.folder / summary.FILE).exists() else None
     made = attribute(run.assessor.predict_embedded, batch, usual_clips(run, sample)) if remembered else None
     return Answer(
@@ -83,12 +93,13 @@ def answer(run: Run, path: Path, name: str, difficulty: float | None, limits: Li
         recalibrated=run.recalibration is not None,
         curve=_curve(found, mixture(answers), scale.span),
         baseline=made.baseline if made else None,
-        clips=_clips(clip_frames(run, sample, batch.clips.shape[1]), info, sample.rate, made),
-        moments=_moments(run, sample, batch, info),
+        clips=_clips(clip_frames(run, sample, batch.clips.shape[1]), _Pictures(info, sample.rate, moved), made),
+        moments=_moments(run, sample, batch, _Pictures(info, sample.rate, moved)) if info else [],
         words=_words(run, sample, batch) if remembered else [],
         said=next(decode_descriptions(said, run.labels), {}),
         exemplars=[Exemplar(**asdict(one)) for one in remembered.nearest(batch)] if remembered else [],
-        video=Footage(**{field: getattr(info, field) for field in Footage.model_fields}),
+        video=Footage(**{field: getattr(info, field) for field in Footage.model_fields}) if info else None,
+        motion=moved,
         notes=_trusted(run, run.provenance(sample, batch)) + _notes(run, info, reports[0], name, score, std),
         seconds=time.monotonic() - started,
     )
@@ -176,10 +187,23 @@ def bends(curve: Floats) -> int:
     return int((turns[1:] != turns[:-1]).sum())
 
 
-def _clips(spans: NDArray[np.int64], info: VideoInfo, rate: Rate, made: Attribution | None) -> list[Clip]:
-    """Return the clips with their position in the video and what they add to the score."""
-    second = 1 / info.rate if info.rate else 0.0
-    stills = _stills(info, rate, spans.mean(1).astype(int).tolist())
+class _Pictures(NamedTuple):
+    """What can be shown of a recording: frames of a video, or the rows of motion."""
+
+    info: VideoInfo | None
+    rate: Rate
+    moved: Motion | None
+
+    def second(self) -> float:
+        """Seconds of a frame or row; 0 if unknown."""
+        pace = self.info.rate if self.info else self.moved.rate if self.moved else 0.0
+        return 1 / pace if pace else 0.0
+
+
+def _clips(spans: NDArray[np.int64], shown: _Pictures, made: Attribution | None) -> list[Clip]:
+    """Return the clips with their position in the recording and what they add to the score."""
+    second, middles = shown.second(), spans.mean(1).astype(int).tolist()
+    stills = _stills(shown.info, shown.rate, middles) if shown.info else [None] * len(middles)
     found = []
     for k, (first, last) in enumerate(spans.tolist()):
         clip = Clip(first=first, last=last, start=first * second, end=(last + 1) * second, still=stills[k])
@@ -189,7 +213,7 @@ def _clips(spans: NDArray[np.int64], info: VideoInfo, rate: Rate, made: Attribut
     return found
 
 
-def _moments(run: Run, sample: Sample, batch: Batch, info: VideoInfo) -> list[Clip]:
+def _moments(run: Run, sample: Sample, batch: Batch, shown: _Pictures) -> list[Clip]:
     """Return what parts of the clips add to the score, where a method sees few of them; else nothing."""
     spans = clip_frames(run, sample, batch.clips.shape[1])
     parts = math.ceil(MOMENTS / len(spans))
@@ -201,7 +225,7 @@ def _moments(run: Run, sample: Sample, batch: Batch, info: VideoInfo) -> list[Cl
     cuts = np.linspace(spans[:, 0], spans[:, 1] + 1, parts + 1, axis=1).round().astype(int)  # (N, parts + 1)
     within = np.stack([cuts[:, :-1], cuts[:, 1:] - 1], -1).reshape(-1, 2)
     made = Attribution(-change.ravel(), np.zeros(change.size), 0.0, 0.0)
-    return _clips(within, info, sample.rate, made)
+    return _clips(within, shown, made)
 
 
 def _stills(info: VideoInfo, rate: Rate, numbers: list[int]) -> list[str | None]:
@@ -229,9 +253,9 @@ def _trusted(run: Run, provenance: Provenance) -> list[str]:
     return (run.trust.sentences() if run.trust else []) + provenance.sentences()
 
 
-def _notes(run: Run, info: VideoInfo, report: Report, name: str, score: float, std: float) -> list[str]:
+def _notes(run: Run, info: VideoInfo | None, report: Report, name: str, score: float, std: float) -> list[str]:
     notes = off_scale([{"recording": name, "score": score}], run.labels.scale)
-    if info.promised > info.frames:
+    if info and info.promised > info.frames:
         notes.append(
             f"{name} is cut off: {info.frames} of about {info.promised} frames are present, and only these are scored"
         )

@@ -14,15 +14,18 @@ from aqakit.training.recipe import Recipe
 from aqakit.training.run import Run
 from aqakit.web.models import RunCard
 
+READ = ("video", "signal", "skeleton")
+
 
 def card(name: str, path: Path) -> RunCard:
     """Load a run to check it, and return its public description."""
     run = Run.load(path)
-    if run.only_input() != "video":
-        raise OptionError(f"{path}: this run reads a {run.only_input()}; the page scores videos")
+    if (reads := run.only_input()) not in READ:
+        raise OptionError(f"{path}: this run reads {reads}; the page scores videos, tables of motion and skeletons")
     recipe, scale = run.recipe, run.labels.scale
     return RunCard(
         name=name,
+        reads=reads,
         title=_title(run),
         trust=run.trust.sentences() if run.trust else [],
         method=recipe.method,

@@ -47,7 +47,7 @@ def archive(
     texts["scores.json"] = json.dumps([_named(row, cards) for row in rows], indent=1)
     files = [] if videos is None else [(_place(row), videos / row.id) for row in rows if row.video]
     if videos is not None:
-        texts["manifest.csv"] = manifest_csv(rows, pairs)
+        texts["manifest.csv"] = manifest_csv(rows, pairs, {name: one.reads for name, one in cards.items()})
     for name, folder in (runs or {}).items():
         found = sorted(path for path in folder.rglob("*") if path.is_file())
         files += [(f"runs/{name.replace('/', '-')}/{path.relative_to(folder)}", path) for path in found]
@@ -74,18 +74,25 @@ def pairs_csv(pairs: Sequence[Judged]) -> str:
     return _table(("better", "worse", "weight"), rows)
 
 
-def manifest_csv(rows: Sequence[Row], pairs: Sequence[Judged]) -> str:
+def manifest_csv(rows: Sequence[Row], pairs: Sequence[Judged], reads: Mapping[str, str]) -> str:
     """The videos that a run can learn from, in the format of :mod:`aqakit.datasets.manifest`."""
     compared = {one for pair in pairs for one in (pair.first, pair.second)}
     known = [row for row in rows if row.video and (row.truth is not None or row.id in compared)]
     panels = {len(row.judges) for row in known if row.judges}
     marks = [f"judge_{k + 1}" for k in range(panels.pop())] if len(panels) == 1 else []
     told = [
-        {"id": row.id, "video": _place(row), "score": row.truth, "group": row.athlete, "difficulty": row.difficulty}
+        {
+            "id": row.id,
+            reads.get(row.run, "video"): _place(row),
+            "score": row.truth,
+            "group": row.athlete,
+            "difficulty": row.difficulty,
+        }
         | dict(zip(marks, row.judges))
         for row in known
     ]
-    return _table(("id", "video", "score", "group", "difficulty", *marks), told)
+    kinds = sorted({reads.get(row.run, "video") for row in known}) or ["video"]
+    return _table(("id", *kinds, "score", "group", "difficulty", *marks), told)
 
 
 def _named(row: Row, cards: Mapping[str, RunCard]) -> dict[str, object]:

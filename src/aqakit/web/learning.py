@@ -69,6 +69,8 @@ def check(run: Run) -> None:
         OptionError: it cannot; the message says why.
     """
     recipe = run.recipe
+    if run.only_input() != "video":
+        raise OptionError(f"this run reads a {run.only_input()}; the page improves runs that read videos")
     if run.rated:
         raise OptionError("this run has learnt from comparisons alone; train it again with aqakit train --pairs")
     if "held-out" not in run.splits() or recipe.finetune or recipe.labels:

@@ -26,6 +26,7 @@ class RunCard(BaseModel):
     rule: str | None = Field(default=None, description="rule that makes a score of the judges' marks")
     marks: list[int] = Field(default=[], description="numbers of marks that the rule takes")
     rule_needs_difficulty: bool = Field(default=False, description="whether the rule multiplies by the difficulty")
+    reads: str = Field(default="video", description="video, signal or skeleton")
     needs_difficulty: bool = Field(description="whether each video needs its declared difficulty")
     recalibrated: bool = Field(description="whether its intervals were fitted on validation data")
     command: str = Field(description="command that makes such a run again, without folders of the server")
@@ -100,6 +101,18 @@ class Footage(BaseModel):
     codec: str
 
 
+class Motion(BaseModel):
+    """A table of motion or a skeleton, as curves."""
+
+    rate: float = Field(description="rows per second; 0 if unknown")
+    length: int = Field(description="rows")
+    channels: int
+    names: list[str] = Field(description="of the channels that are drawn")
+    units: list[str]
+    rows: list[int] = Field(description="numbers of the rows that are drawn")
+    values: list[list[float]] = Field(description="of each channel, at these rows")
+
+
 class Answer(BaseModel):
     """A score distribution and its explanation."""
 
@@ -119,7 +132,8 @@ class Answer(BaseModel):
     words: list[str] = Field(description="what named measures cost, in sentences; empty if the run reads none")
     said: dict[str, int | str] = Field(description="classes of attributes, and the caption, if the method predicts any")
     exemplars: list[Exemplar]
-    video: Footage
+    video: Footage | None = Field(description="null for motion")
+    motion: Motion | None = Field(default=None, description="null for a video")
     notes: list[str]
     seconds: float = Field(description="time that scoring took")
 

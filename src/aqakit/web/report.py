@@ -88,14 +88,13 @@ def _exemplars(found: Answer) -> Iterator[str]:
 
 
 def _made(job: Score, found: Answer, card: RunCard | None) -> Iterator[str]:
-    video = found.video
-    pace = f" at {video.rate:.1f} per second" if video.rate else ""
+    video, motion = found.video, found.motion
+    pace = f" at {video.rate:.1f} per second" if video and video.rate else ""
+    size = f"{video.width} × {video.height} pixels, {video.frames} frames{pace}, {escape(video.codec)}" if video else ""
+    size = f"{motion.length} rows of {motion.channels} channels" if motion else size
     degree = "" if job.difficulty is None else f" with difficulty {job.difficulty:g}"
     yield "<h2>How the score was made</h2>"
-    yield (
-        f"<p>Scored by <b>{escape(job.run)}</b>{degree} in {found.seconds:.1f} s: {video.width} × {video.height} "
-        f"pixels, {video.frames} frames{pace}, {escape(video.codec)}.</p>"
-    )
+    yield (f"<p>Scored by <b>{escape(job.run)}</b>{degree} in {found.seconds:.1f} s: {size}.</p>")
     if card:
         versions = ", ".join(f"{name} {version}" for name, version in card.versions.items())
         yield f"<p>{escape(card.summary)} Trained on {escape(card.data)}.</p>"

@@ -1,5 +1,6 @@
 // Shows a finished score: the distribution, the timeline under the video, and the rest.
 
+import { drawMotion } from "./motion.js";
 import { shortOf } from "./service.js";
 
 export const $ = (id) => document.getElementById(id);
@@ -35,16 +36,20 @@ export function showAnswer(job, source, convert) {
   showSaid(answer.said);
   $("exemplars-panel").hidden = !answer.exemplars.length;
   $("exemplars").replaceChildren(...answer.exemplars.map(exemplar));
-  const { width, height, frames, rate, codec } = answer.video;
-  const pace = rate ? ` at ${number(rate)} per second` : "";
   $("facts").textContent =
-    `${width} × ${height} pixels, ${frames} frames${pace}, ${codec}; scored by ${shortOf(job.run)} in ${seconds(answer.seconds)}` +
+    `${recording(answer)}; scored by ${shortOf(job.run)} in ${seconds(answer.seconds)}` +
     (job.difficulty === null ? "." : ` with difficulty ${job.difficulty}.`);
   $("download").onclick = () => download(job);
   drawCurve(answer);
   curveWidth.disconnect();
   curveWidth.observe($("curve"));
   drawn = answer;
+}
+
+function recording({ video, motion }) {
+  if (motion) return `${motion.length} rows of ${motion.channels} channels`;
+  const { width, height, frames, rate, codec } = video;
+  return `${width} × ${height} pixels, ${frames} frames${rate ? ` at ${number(rate)} per second` : ""}, ${codec}`;
 }
 
 let drawn = null;
@@ -119,6 +124,12 @@ let shown = null; // the object URL of the video on the page, to be revoked
 
 function showVideo(answer, source, convert) {
   const video = $("video");
+  $("curves").hidden = !answer.motion;
+  $("screen").hidden = Boolean(answer.motion);
+  if (answer.motion) {
+    $("convert").hidden = video.hidden = true;
+    return;
+  }
   if (shown) URL.revokeObjectURL(shown);
   shown = source ? URL.createObjectURL(source) : null;
   const still = () => {
@@ -203,6 +214,7 @@ function choose(answer, bars, index, jump) {
   mark(bars, index);
   bars.forEach((one, i) => (one.tabIndex = i === index ? 0 : -1));
   $("clip").textContent = describe(name, clips[index], index, clips.length, unit);
+  if (answer.motion) drawMotion(answer.motion, clips[index]);
   const near = clips.slice(0, index + 1).findLast((clip) => clip.still) ?? clips[index];
   if (near.still) $("still").src = near.still;
   $("still").alt = `Middle of ${name.toLowerCase()} ${index + 1}`;

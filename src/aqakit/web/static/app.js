@@ -47,6 +47,8 @@ function describeRuns({ runs, waiting, chosen }) {
 function describeRun() {
   const run = runOf($("run").value);
   $("about").textContent = `${run.summary} Trained on ${run.data}; scores from ${run.low} to ${run.high} ${run.unit}.`;
+  const motion = run.reads !== "video";
+  $("file").accept = motion ? ".csv,.txt,.gz,.npy,.npz,.bvh,.trc,.skeleton,.json" : "video/*,.avi,.mkv,.gif";
   draw();
 }
 
@@ -166,7 +168,7 @@ async function end(job, video) {
   remember(job);
   if (job.status === "failed") complain({ message: job.problem, name: "Sentence" });
   else {
-    const source = video ?? (job.video ? await kept(job.id) : null);
+    const source = job.result.motion ? null : (video ?? (job.video ? await kept(job.id) : null));
     $("state").hidden = true;
     showAnswer(job, source, source && job.video ? () => playable(job.id) : null);
     showTruth(job);

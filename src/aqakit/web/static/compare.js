@@ -5,6 +5,7 @@ import { ask } from "./ask.js";
 import { drawing } from "./drawing.js";
 import { fetchRows } from "./list.js";
 import { play } from "./players.js";
+import { runOf } from "./service.js";
 import { go, view } from "./views.js";
 
 const DRIFT = 0.12, EASE = 1.5; // seconds that the second video may be off, and how hard smaller ones are evened out
@@ -18,7 +19,7 @@ async function load(first = "", second = "") {
   } catch ({ message }) {
     return say(message);
   }
-  rows = rows.filter((row) => row.video);
+  rows = rows.filter((row) => row.video && runOf(row.run)?.reads === "video");
   for (const select of chosen) select.replaceChildren(...rows.map((row) => element("option", label(row), { value: row.id })));
   $("compare-pair").hidden = $("compare-tools").hidden = rows.length < 2;
   if (rows.length < 2) return say("Two scored videos that are still kept are needed to compare.");

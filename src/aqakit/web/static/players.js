@@ -2,6 +2,7 @@
 
 import { element } from "./answer.js";
 import { ask } from "./ask.js";
+import { runOf } from "./service.js";
 
 const urls = new WeakMap(); // element -> the object URL that it plays
 
@@ -12,6 +13,10 @@ export async function play(video, row, said) {
   said.textContent = row.video ? "" : "This video is no longer kept.";
   video.removeAttribute("src");
   video.onerror = () => said.replaceChildren("This browser cannot play the video. ", converter(video, row, said));
+  if (runOf(row.run)?.reads !== "video") {
+    said.textContent = "A recording of motion: open it in the list to see its curves.";
+    return;
+  }
   if (row.video) await show(video, row, said, "video");
 }
 

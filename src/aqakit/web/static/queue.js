@@ -29,7 +29,7 @@ function day(stamp) {
 
 export function draw() {
   const many = rows.length > 1;
-  $("chosen").textContent = many ? `${rows.length} videos` : rows.length ? rows[0].file.name : "Choose videos";
+  $("chosen").textContent = many ? `${rows.length} videos` : rows.length ? rows[0].file.name : "Choose recordings";
   $("send").textContent = many ? `Score ${rows.length} videos` : "Score";
   $("queue").hidden = !rows.length;
   $("same").hidden = !many;
