@@ -17,7 +17,7 @@ from fastapi import HTTPException
 from aqakit.web.limits import Limits
 
 AT_ONCE = 2
-PATIENCE = 30.0
+PATIENCE = 5.0
 """Seconds to wait for one of these processes to end."""
 
 _ONE = threading.BoundedSemaphore(AT_ONCE)
