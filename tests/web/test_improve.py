@@ -11,6 +11,7 @@ import aqakit
 from aqakit.datasets import manifest
 from aqakit.datasets.parts.pairs import Pair
 from aqakit.errors import OptionError
+from aqakit.training.members import held_out_parts
 from aqakit.training.run import Run
 from aqakit.web import learning
 from aqakit.web.app import create_app
@@ -62,6 +63,7 @@ def test_a_lesson_is_a_manifest_of_old_and_corrected_recordings(run, videos, fol
     assert (found["new"].score, found["new"].group, found["better"].score) == (44.0, "Ana", None)
     assert found["v2"].score == 99.0  # corrected, and nothing to compare with
     assert learnt.added == ["new"]
+    assert (found["v3"].group, found["better"].group) == ("g3", "better")
     assert {(p.better, p.worse, p.weight) for p in learnt.pairs} == {("better", "new", 1.0), ("new", "v2", 0.5)}
     assert {name: s.score for name, s in found.items() if name in ("v0", "v9")} == {"v0": 10, "v9": 55}
 
@@ -73,11 +75,22 @@ def test_old_test_samples_stay_test_samples(folder, videos, run, tmp_path):
     old = aqakit.train("regression", data="manifest", backbone=BACKBONE, out=tmp_path / "run", **options)
     learnt = learning.lesson(old, [desk_video(videos[12], "new", 44.0)], [])
     assert learnt.test == {"v8", "v9"}
+    assert {s.id: s.group for s in learnt.samples} == {f"v{n}": f"v{n}" for n in range(10)} | {"new": "new"}
     recipe = learning.recipe_of(old, learnt, tmp_path / "m.csv", tmp_path / "p.csv")
     assert (recipe.protocol, recipe.pairs, recipe.method) == ("split", None, "regression")
     (tmp_path / "m.csv").write_text(learning.manifest_csv(learnt, old.labels))
     (split,) = manifest.splits(manifest.samples(tmp_path / "m.csv"), tmp_path / "m.csv")["split"]
     assert (set(split.test), "new" in split.train) == ({"v8", "v9"}, True)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_the_videos_of_an_athlete_are_held_out_together(run, videos, seed):
+    known = [desk_video(videos[11 + k], f"n{k}", 30.0 + k, "Ana") for k in range(4)]
+    alone = [desk_video(videos[15], "alone", 50.0)]
+    learnt = learning.lesson(run, [*known, *alone], [])
+    parts = held_out_parts(learnt.samples, 3, seed, whole_groups=True)
+    assert [sum(name in part for name in ("n0", "n1", "n2", "n3")) for part in parts].count(0) == 2
+    assert sorted(name for part in parts for name in part) == sorted(s.id for s in learnt.samples)
 
 
 def test_a_run_that_nothing_can_be_compared_with_is_refused(folder, videos, run, tmp_path):

@@ -127,7 +127,8 @@ def lesson(run: Run, videos: Sequence[Sample], judged: Sequence[Pair]) -> Lesson
         raise DataError("nothing has been corrected or judged yet; tell true scores in the list, or compare videos")
     moved = [Pair(same[p.better], same[p.worse], p.weight) for p in pairs]
     return Lesson(
-        samples=[*there.values(), *added.values()],
+        # Members hold out whole groups only where every sample has one; a new run must not see half of an athlete.
+        samples=[replace(s, group=s.group or s.id) for s in (*there.values(), *added.values())],
         test=frozenset(fold.test) & there.keys(),
         added=[s.id for s in added.values() if s.score is not None],
         pairs=[*dataset.pairs, *(p for p in moved if p.better != p.worse)],
