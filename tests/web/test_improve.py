@@ -222,3 +222,13 @@ def test_what_a_killed_server_left_is_removed(tmp_path):
     hub = Hub(tmp_path, {}, {}, LIMITS)
     assert not list((tmp_path / "improved").iterdir())
     assert hub.cards == {}
+
+
+def test_the_choice_is_remembered_as_long_as_the_run_is_served(tmp_path, run):
+    cards = {"tiny": card("tiny", run.folder)}
+    hub = Hub(tmp_path, {}, cards, LIMITS)
+    assert hub.chosen is None
+    hub.choose("tiny")
+    hub.jobs.close()
+    assert Hub(tmp_path, {}, cards, LIMITS).chosen == "tiny"
+    assert Hub(tmp_path, {}, {}, LIMITS).chosen is None

@@ -41,6 +41,7 @@ class Hub:
         self.jobs.recover()
         self.uploads = Uploads(self.jobs, self.videos, limits)
         lost: set[str] = set()
+        self._chosen = next((row[0] for row in self.jobs.read("SELECT run FROM chosen")), None)
         self.improver = Improver(folder / "improved", limits, self._serve)
         self.scorers = [Scorer(self.jobs, self.videos, self.runs, limits, k, lost) for k in range(limits.workers)]
 
@@ -58,14 +59,14 @@ class Hub:
 
     @property
     def chosen(self) -> str | None:
-        """The run that the owner chose to use, if it is served."""
-        found = self.jobs.read("SELECT run FROM chosen")
-        return found[0][0] if found and found[0][0] in self.cards else None
+        """The run that the owner chose to use, if it is served; in memory, so that nobody waits for it."""
+        return self._chosen if self._chosen in self.cards else None
 
     def choose(self, run: str) -> None:
         """Use a run from now on, or raise 404."""
         self.card(run)
         self.jobs.change("INSERT OR REPLACE INTO chosen VALUES (1, ?)", run)
+        self._chosen = run
 
     @classmethod
     @contextmanager

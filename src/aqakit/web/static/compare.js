@@ -61,7 +61,7 @@ async function show() {
 const say = (text) => ($("compare-said").textContent = text);
 
 // time of the second video at a time of the first, and how fast it runs there
-export function partner(time, table) {
+function partner(time, table) {
   if (table.length < 2) return [time, 1];
   let k = table.findIndex(([a]) => a > time);
   if (k < 1) k = k === 0 ? 1 : table.length - 1;

@@ -31,7 +31,7 @@ export async function fetchRows(query) {
   return { total: found.length, rows: found.filter((row) => !query.athlete || row.athlete === query.athlete), athletes, tags: [] };
 }
 
-export function asRow(job) {
+function asRow(job) {
   const ninety = job.result?.intervals.find((one) => one.level === 0.9);
   return { ...job, score: job.result?.score ?? null, low: ninety?.low ?? null, high: ninety?.high ?? null, unit: job.result?.unit ?? "" };
 }
