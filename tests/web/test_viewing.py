@@ -95,7 +95,7 @@ def test_endpoints_pair_and_convert_and_name_what_cannot_be_read(client, tmp_pat
     pairs = client.get("/api/alignment", params={"a": good, "b": good}).json()["pairs"]
     assert [a for a, _ in pairs] == pytest.approx([b for _, b in pairs], abs=0.05)
     refused = client.get("/api/alignment", params={"a": good, "b": bad})
-    assert refused.status_code == 422
+    assert refused.status_code == 400
     assert refused.json()["detail"].startswith("text.mp4 cannot be read as a video")
     made = client.get(f"/api/scores/{good}/playable")
     assert made.headers["content-type"] == "video/mp4"

@@ -33,7 +33,7 @@ def look(do: str, paths: Sequence[Path], names: Sequence[str], limits: Limits) -
         limits: of one video.
 
     Raises:
-        HTTPException: 503 if too many want the same; 422 if a video cannot be read, or takes too long.
+        HTTPException: 503 if too many want the same; 400 if a video cannot be read, or takes too long.
     """
     if not _ONE.acquire(timeout=PATIENCE):
         raise HTTPException(
@@ -45,7 +45,7 @@ def look(do: str, paths: Sequence[Path], names: Sequence[str], limits: Limits) -
     finally:
         _ONE.release()
     if "problem" in told:
-        raise HTTPException(422, told["problem"])
+        raise HTTPException(400, told["problem"])
     return told
 
 

@@ -16,7 +16,7 @@ from aqakit.web.viewer import look
 router = APIRouter()
 
 
-@router.get("/api/alignment", responses=refusals(404, 422, 503))
+@router.get("/api/alignment", responses=refusals(400, 404, 503))
 def alignment(hub: TheHub, a: OtherId, b: OtherId) -> Alignment:
     """Pair the moments of two videos by what moves in them."""
     paths = [hub.video(one) for one in (a, b)]
@@ -24,7 +24,7 @@ def alignment(hub: TheHub, a: OtherId, b: OtherId) -> Alignment:
     return Alignment(**look("align", paths, names, hub.limits))
 
 
-@router.get("/api/scores/{job_id}/playable", responses=refusals(404, 422, 503), response_class=FileResponse)
+@router.get("/api/scores/{job_id}/playable", responses=refusals(400, 404, 503), response_class=FileResponse)
 def playable(hub: TheHub, job_id: Id) -> FileResponse:
     """Return the video as H.264 in MP4 (or VP8 in WebM), upright and without sound, converted for this request."""
     path, name = hub.video(job_id), hub.score(job_id).name
