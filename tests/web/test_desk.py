@@ -82,6 +82,14 @@ def test_what_is_written_at_the_upload_and_later_is_listed(client, job):
     assert found["result"] == job["result"]
 
 
+def test_a_body_that_would_fill_the_memory_is_refused(client, job):
+    large = b'{"notes": "' + b"x" * 70_000 + b'"}'
+    path, told = f"/api/scores/{job['id']}", {"content-type": "application/json"}
+    for content in (large, iter([b'{"notes": ', b'"x"}'])):  # one says its length, the other does not
+        assert client.patch(path, content=content, headers=told).status_code == 413
+    assert client.patch(path, content=b'{"notes": "short"}', headers=told).json()["notes"] == "short"
+
+
 def test_a_failed_video_says_why_in_the_list(client, folder):  # noqa: F811
     (folder / "text.mp4").write_text("no video\n" * 50)
     failed = ended(client, send(client, folder / "text.mp4").json())

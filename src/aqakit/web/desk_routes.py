@@ -58,7 +58,7 @@ def teaching(
     return pairs.teaching(hub.jobs, run, {frozenset(pair.split(".")) for pair in skip})
 
 
-@router.post("/api/pairs", status_code=201, responses=refusals(400, 404, 503, 507), dependencies=[Owner])
+@router.post("/api/pairs", status_code=201, responses=refusals(400, 404, 413, 503, 507), dependencies=[Owner])
 def judge(hub: TheHub, judgement: Judgement) -> None:
     """Store which of two videos was better."""
     if judgement.first == judgement.second:
@@ -74,7 +74,7 @@ def unjudge(hub: TheHub, number: Annotated[int, InPath(ge=1, le=2**53)]) -> None
         raise HTTPException(404, "there is no such judgement")
 
 
-@router.patch("/api/scores/{job_id}", responses=refusals(400, 404, 409, 503, 507))
+@router.patch("/api/scores/{job_id}", responses=refusals(400, 404, 409, 413, 503, 507))
 def change(hub: TheHub, job_id: Id, changes: Change) -> Score:
     """Change what is written of a video, its difficulty, or its true score; what is absent stays."""
     job = hub.score(job_id)

@@ -22,6 +22,12 @@ HEADERS = {
 
 ADDRESSES = "*"
 
+UPLOAD = ("POST", "/api/scores")
+"""The request whose body is written to disk as it arrives."""
+
+BODY = 65_536
+"""Bytes that the body of any other request may have."""
+
 
 class Guard:
     """Middleware that checks every request.
@@ -50,7 +56,8 @@ class Guard:
                 headers.setdefault("Cache-Control", "no-store" if scope["path"].startswith("/api") else "no-cache")
             await send(message)
 
-        app = self._refused(scope["path"], Headers(scope=scope)) or self.app
+        headers = Headers(scope=scope)
+        app = self._refused(scope["path"], headers) or _too_large(scope, headers) or self.app
         return await app(scope, receive, guarded)
 
     def _refused(self, path: str, headers: Headers) -> JSONResponse | None:
@@ -72,6 +79,16 @@ class Guard:
     def _knows(self, headers: Headers) -> bool:
         scheme, _, given = headers.get("authorization", "").partition(" ")
         return scheme.lower() == "bearer" and hmac.compare_digest(given.encode(), str(self.token).encode())
+
+
+def _too_large(scope: Scope, headers: Headers) -> JSONResponse | None:
+    """Refuse a body that would be read into memory; that of an upload, which is not, has limits of its own."""
+    if (scope["method"], scope["path"]) == UPLOAD:
+        return None
+    length = headers.get("content-length", "0")
+    if "transfer-encoding" not in headers and length.isdecimal() and int(length) <= BODY:
+        return None
+    return _refusal(413, f"the body of this request must say its length, and be at most {BODY} bytes long")
 
 
 def _place(origin: str) -> str | None:
