@@ -173,6 +173,7 @@ async function end(job, video) {
     showAnswer(job, source, source && job.video ? () => playable(job.id) : null);
     showTruth(job);
     $("report").onclick = () => attempt(async () => save(await (await ask(`/api/scores/${job.id}/report`)).blob(), `${job.name}.html`));
+    $("one-page").onclick = () => attempt(async () => save(await (await ask(`/api/scores/${job.id}/page`)).blob(), `${job.name}.pdf`));
     $("delete").onclick = () => erase(job);
     $("answer").focus();
   }
