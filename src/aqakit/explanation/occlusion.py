@@ -22,6 +22,7 @@ Pixels = NDArray[np.uint8]
 _CLIPS_AT_ONCE = 16
 
 
+@torch.inference_mode()
 def occlusion(
     run: Run,
     recording: Path | str,
@@ -51,21 +52,10 @@ def occlusion(
     Raises:
         OptionError: the run does not read pixels with one backbone, or there is no such clip.
     """
-    return of_sample(run, run.sample(recording, difficulty, window), clip, cells=cells, moments=moments)
-
-
-def can_occlude(run: Run) -> bool:
-    """Whether a run reads videos with one backbone."""
-    backbone, *others = run.backbones.values()
-    return not others and isinstance(backbone, VideoBackbone)
-
-
-@torch.inference_mode()
-def of_sample(run: Run, sample: Sample, clip: int, *, cells: int, moments: int) -> NDArray[np.float64]:
-    """Return the change of the score, (T, cells, cells), of a sample; else as :func:`occlusion`."""
-    ((name, backbone), *_), window = run.backbones.items(), sample.window
-    if not can_occlude(run) or not isinstance(backbone, VideoBackbone):
+    (name, backbone), *others = run.backbones.items()
+    if others or not isinstance(backbone, VideoBackbone):
         raise OptionError(f"{run.folder}: an occlusion map needs a run that reads videos, with one backbone")
+    sample = run.sample(recording, difficulty, window)
     path, clips = keys.source(sample, name, backbone), run.features(sample, name)
     if not 0 <= clip < len(clips):
         raise OptionError(f"{path}: has {len(clips)} clips, numbered from 0, and no clip {clip}")

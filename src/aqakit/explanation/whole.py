@@ -12,7 +12,7 @@ from aqakit.explanation.measures import Findings
 from aqakit.recordings.video import Report
 from aqakit.scores.distributions import ScoreDistribution
 from aqakit.training.run import Run
-from aqakit.types import Sample, Segment
+from aqakit.types import Batch, Sample, Segment
 
 
 @dataclass(frozen=True)
@@ -21,12 +21,14 @@ class Whole:
 
     Attributes:
         sample: the recording.
+        video: its features, as a batch of one.
         answer: its calibrated score, of batch shape ().
         explanation: by clips.
         findings: by named measures; None if the run reads none.
     """
 
     sample: Sample
+    video: Batch
     answer: ScoreDistribution
     explanation: Explanation
     findings: Findings | None
@@ -48,6 +50,7 @@ def explain(
     video = run.embed([sample], reports)
     return Whole(
         sample,
+        video,
         run.answer(video).select(0),
         contributions.of_embedded(run, sample, video, reports[0]),
         measures.findings(run, sample, video),

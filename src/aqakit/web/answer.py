@@ -22,7 +22,7 @@ from torch import Tensor
 from aqakit.backbones.parts.base import Backbone
 from aqakit.backbones.parts.video import VideoBackbone
 from aqakit.errors import AqakitError, DataError
-from aqakit.explanation import measures, occlusion
+from aqakit.explanation import measures, moments
 from aqakit.explanation.contributions import Attribution, attribute, clip_frames, usual_clips
 from aqakit.features.engines import Engine
 from aqakit.recordings import video
@@ -48,8 +48,6 @@ SMOOTHING = (0.3, 0.4, 0.5, 0.6, 0.8, 1.0)
 """Standard deviations of the kernel that smooths the plotted density, relative to that of the distribution."""
 BEND = 0.02
 """Share of the largest curvature below which a bend of the plotted density cannot be seen."""
-MOMENTS = 6
-"""Least number of parts of a video that the page explains; clips are divided if there are fewer."""
 STILLS = 48
 STILL_PIXELS = 240
 
@@ -215,17 +213,11 @@ def _clips(spans: NDArray[np.int64], shown: _Pictures, made: Attribution | None)
 
 def _moments(run: Run, sample: Sample, batch: Batch, shown: _Pictures) -> list[Clip]:
     """Return what parts of the clips add to the score, where a method sees few of them; else nothing."""
-    spans = clip_frames(run, sample, batch.clips.shape[1])
-    parts = math.ceil(MOMENTS / len(spans))
-    if parts == 1 or min(last - first + 1 for first, last in spans.tolist()) < parts:
+    found = moments.divided(run, sample, batch, clip_frames(run, sample, batch.clips.shape[1]))
+    if found is None:
         return []
-    change = occlusion.over_time(run, sample, batch.features[0], parts)
-    if change is None:
-        return []
-    cuts = np.linspace(spans[:, 0], spans[:, 1] + 1, parts + 1, axis=1).round().astype(int)  # (N, parts + 1)
-    within = np.stack([cuts[:, :-1], cuts[:, 1:] - 1], -1).reshape(-1, 2)
-    made = Attribution(-change.ravel(), np.zeros(change.size), 0.0, 0.0)
-    return _clips(within, shown, made)
+    spans, gains = found
+    return _clips(spans, shown, Attribution(gains, np.zeros(len(gains)), 0.0, 0.0))
 
 
 def _stills(info: VideoInfo, rate: Rate, numbers: list[int]) -> list[str | None]:
