@@ -1,5 +1,6 @@
 # make demo   install into .venv and run the main job on the embedded data
 # make test   install with the test extras, lint, type-check, run the tests
+# make package  build the wheel and the source distribution into dist/, and run the wheel in an environment of its own
 # Another interpreter: make PYTHON=python3.12 …
 
 PYTHON ?= python3
@@ -9,7 +10,7 @@ INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c c
 # Byte code is kept even where the shell says not to: else every process that a test starts compiles the package anew.
 PYTEST := OMP_NUM_THREADS=1 PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest
 
-.PHONY: demo test test-slow lint clean
+.PHONY: demo test test-slow package lint clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/.installed
@@ -21,6 +22,11 @@ test: lint
 
 test-slow: $(VENV)/.installed-test
 	$(PYTEST) -m slow
+
+package: $(VENV)/.installed-test
+	rm -rf dist
+	$(BIN)/python -m hatchling build
+	$(PYTEST) -m "" tests/test_package.py
 
 lint: $(VENV)/.installed-test
 	$(BIN)/ruff check .
