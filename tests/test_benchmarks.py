@@ -3,6 +3,7 @@
 import gzip
 import importlib.util
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -51,6 +52,22 @@ def run(monkeypatch, capfd, tmp_path):
 
 def test_every_script_is_run_here():
     assert {file.stem for file in SCRIPTS.glob("*.py")} == TESTED
+
+
+def numbers(text: str) -> set[str]:
+    return {found.rstrip(",.") for found in re.findall(r"(?<![\w.])\.?\d[\d.,]*", text)}
+
+
+def test_the_page_lists_every_script_and_its_figures_are_those_of_the_other_pages():
+    text = (SCRIPTS / "README.md").read_text()
+    rows = [[cell.strip() for cell in row.split("|")[1:-1]] for row in text.splitlines() if row.startswith("| [`")]
+    assert [re.match(r"\[`(\w+)\.py`\]\(\1\.py\)", row[0])[1] for row in rows] == sorted(TESTED)
+    for script, _, figures, page in rows:
+        if page:
+            said = (SCRIPTS / re.search(r"\((.*)\)", page)[1]).read_text()
+            assert numbers(figures) - {"1080"} <= numbers(said), script
+        else:
+            assert figures == "–"
 
 
 @pytest.mark.slow

@@ -16,7 +16,7 @@ from aqakit.system import configuration
 from tests.releases import write_video
 
 ROOT = Path(__file__).parents[1]
-PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
+PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *(ROOT / "benchmarks").glob("*.md")])
 KINDS = ("methods", "datasets", "backbones")
 
 
