@@ -1,6 +1,7 @@
 # make demo   install into .venv and run the main job on the embedded data
 # make test   install with the test extras, lint, type-check, run the tests
 # make package  build the wheel and the source distribution into dist/, and run the wheel in an environment of its own
+# make site   build the documentation as a site into build/site, strictly
 # Another interpreter: make PYTHON=python3.12 …
 
 PYTHON ?= python3
@@ -10,7 +11,7 @@ INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c c
 # Byte code is kept even where the shell says not to: else every process that a test starts compiles the package anew.
 PYTEST := OMP_NUM_THREADS=1 PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest
 
-.PHONY: demo test test-slow package lint clean
+.PHONY: demo test test-slow package site lint clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/.installed
@@ -27,6 +28,10 @@ package: $(VENV)/.installed-test
 	rm -rf dist
 	$(BIN)/python -m hatchling build
 	$(PYTEST) -m "" tests/test_package.py
+
+# Material warns of what MkDocs 2 will change; pyproject.toml asks for MkDocs 1.
+site: $(VENV)/.installed-docs
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet
 
 lint: $(VENV)/.installed-test
 	$(BIN)/ruff check .
@@ -46,6 +51,11 @@ $(VENV)/.installed: pyproject.toml constraints.txt | $(VENV)/pyvenv.cfg
 $(VENV)/.installed-test: pyproject.toml constraints.txt | $(VENV)/pyvenv.cfg
 	@echo "installing aqakit with its test extras into $(VENV); the first time takes a few minutes"
 	$(INSTALL) -e ".[test]"
+	@touch $(VENV)/.installed $@
+
+$(VENV)/.installed-docs: pyproject.toml constraints.txt | $(VENV)/pyvenv.cfg
+	@echo "installing what builds the site into $(VENV)"
+	$(INSTALL) -e ".[docs]"
 	@touch $(VENV)/.installed $@
 
 # A half-made environment (Debian without python3-venv) must not pass for a whole one.
