@@ -2,6 +2,7 @@
 
 import re
 import shlex
+import shutil
 import sys
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from aqakit import cli, discovery
 from aqakit.cli.app import app
 from aqakit.recordings import skeletons
 from aqakit.recordings.skeletons.parts.layouts import LAYOUTS
+from aqakit.recordings.video import containers
 from aqakit.system import configuration
 from aqakit.training.recipe import make_recipe
 from tests.backbones.test_huggingface import save as save_model
@@ -20,11 +22,17 @@ from tests.releases import write_jigsaws, write_manifest
 from tests.walkers import pixels
 
 DOCS = Path(__file__).parents[1] / "docs"
-GUIDES = ("which_backbone",)
+GUIDES = ("which_backbone", "faq")
+BEFORE = {
+    "faq": "aqakit train dae --data manifest --root dives.csv --backbone huggingface:weights=mobilenet "
+    "--target total -o runs/dives"
+}
+"""What a page takes for granted."""
+
 WITHOUT_WEIGHTS = ("aqakit weights", "aqakit pose", "aqakit train dae --data manifest --root dives.csv --backbone i3d")
 """What needs the internet or published weights."""
 
-NUMBER = re.compile(r"(?<![\w.])\d*\.\d+(?![\w.])")
+NUMBER = re.compile(r"(?<![\w.])\d*\.\d+(?!\w|\.\d)")
 
 
 def commands(page: str) -> list[str]:
@@ -58,7 +66,8 @@ def test_every_command_is_one(command):
 
 
 def test_numbers_are_those_of_the_other_pages():
-    others = "".join(page.read_text() for page in DOCS.rglob("*.md") if page.stem not in GUIDES)
+    pages = [DOCS.parent / "README.md", *(page for page in DOCS.rglob("*.md") if page.stem not in GUIDES)]
+    others = "".join(page.read_text() for page in pages)
     known = set(NUMBER.findall(others))
     for page in GUIDES:
         text = re.sub(r"```.*?```", "", (DOCS / f"{page}.md").read_text(), flags=re.DOTALL)
@@ -70,6 +79,14 @@ def test_the_page_of_backbones_names_all_and_counts_the_formats():
     special = {"frames", "mscadc"}  # of one method each
     assert {name for name in discovery.names("backbones") if f"backbones/{name}.md" not in text} == special
     assert f"one of the {len(skeletons.names())} formats" in text
+
+
+def test_the_questions_quote_what_is_said():
+    text = (DOCS / "faq.md").read_text().partition("| it says | do |")[2].partition("\n\n")[0]
+    quoted = re.findall(r"^\| (cannot|there is|has no)(.*?) \|", text, re.MULTILINE)
+    code = Path(containers.__file__).read_text()
+    assert len(quoted) == 3
+    assert all("".join(words) in code for words in quoted)
 
 
 def write_joints(file: Path, seed: int) -> None:
@@ -90,10 +107,10 @@ def write_list(file: Path, kind: str, ending: str, count: int = 12) -> list[Path
     return [file.parent / file.stem / f"{k}{ending}" for k in range(count)]
 
 
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory):
+@pytest.fixture
+def folder(tmp_path):
     """What the pages speak of, small."""
-    place = tmp_path_factory.mktemp("guide")
+    place = tmp_path
     for k, file in enumerate(write_list(place / "squats.csv", "skeleton", ".csv")):
         write_joints(file, k)
     for k, file in enumerate(write_list(place / "sutures.csv", "signal", ".csv")):
@@ -103,6 +120,9 @@ def folder(tmp_path_factory):
     write_manifest(place / "dives").rename(place / "dives" / "dives.csv")
     text = (place / "dives" / "dives.csv").read_text()
     (place / "dives.csv").write_text(re.sub(r"(\d+\.avi)", r"dives/\1", text))
+    shutil.copyfile(place / "dives.csv", place / "my.csv")
+    shutil.copyfile(place / "dives" / "3.avi", place / "my_dive.mp4")
+    (place / "comparisons.csv").write_text("better,worse\nanna,ben\nben,carl\nanna,carl\n")
     write_jigsaws(place / "JIGSAWS")
     save_model(place / "mobilenet", "mobilenet_v2")
     return place
@@ -113,7 +133,7 @@ def folder(tmp_path_factory):
 def test_every_command_runs(page, folder, monkeypatch, capsys):
     monkeypatch.chdir(folder)
     monkeypatch.setenv("AQAKIT_CACHE", str(folder / "cache"))
-    for command in commands(page):
+    for command in filter(None, [BEFORE.get(page), *commands(page)]):
         if command.startswith(WITHOUT_WEIGHTS):
             continue
         words = shlex.split(command)
