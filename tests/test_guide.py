@@ -1,5 +1,6 @@
 """The commands of the pages that lead a newcomer are commands, and run; their numbers are those of other pages."""
 
+import csv
 import re
 import shlex
 import shutil
@@ -22,7 +23,10 @@ from tests.releases import write_jigsaws, write_manifest
 from tests.walkers import pixels
 
 DOCS = Path(__file__).parents[1] / "docs"
-GUIDES = ("which_backbone", "faq")
+GUIDES = ("which_backbone", "faq", "tutorials/coach", "tutorials/researcher")
+MEASURED = ("tutorials/researcher",)
+"""Pages with numbers of their own."""
+
 BEFORE = {
     "faq": "aqakit train dae --data manifest --root dives.csv --backbone huggingface:weights=mobilenet "
     "--target total -o runs/dives"
@@ -66,10 +70,13 @@ def test_every_command_is_one(command):
 
 
 def test_numbers_are_those_of_the_other_pages():
-    pages = [DOCS.parent / "README.md", *(page for page in DOCS.rglob("*.md") if page.stem not in GUIDES)]
+    pages = [
+        DOCS.parent / "README.md",
+        *(page for page in DOCS.rglob("*.md") if not str(page).endswith(tuple(f"{name}.md" for name in GUIDES))),
+    ]
     others = "".join(page.read_text() for page in pages)
     known = set(NUMBER.findall(others))
-    for page in GUIDES:
+    for page in set(GUIDES) - set(MEASURED):
         text = re.sub(r"```.*?```", "", (DOCS / f"{page}.md").read_text(), flags=re.DOTALL)
         assert set(NUMBER.findall(text)) <= known, page
 
@@ -122,24 +129,60 @@ def folder(tmp_path):
     (place / "dives.csv").write_text(re.sub(r"(\d+\.avi)", r"dives/\1", text))
     shutil.copyfile(place / "dives.csv", place / "my.csv")
     shutil.copyfile(place / "dives" / "3.avi", place / "my_dive.mp4")
+    for k in range(12):
+        write_joints(place / "joints" / f"{k}.csv", k)
+    write_joints(place / "new.csv", 12)
     (place / "comparisons.csv").write_text("better,worse\nanna,ben\nben,carl\nanna,carl\n")
     write_jigsaws(place / "JIGSAWS")
     save_model(place / "mobilenet", "mobilenet_v2")
     return place
 
 
+SMALLER = {"count=200": "count=40", "--seeds 2 --epochs 20": "--seeds 1 --epochs 2"}
+"""Text of a command or of Python → what is run instead."""
+
+
+def smaller(text: str) -> str:
+    for written, run in SMALLER.items():
+        text = text.replace(written, run)
+    return text
+
+
+def call(command: str, monkeypatch, capsys) -> str:
+    """What a command prints, after one epoch if it trains by epochs."""
+    words = shlex.split(smaller(command))
+    steps = words[1] == "train" and "epochs" in parsed(words)[1]
+    monkeypatch.setattr(sys, "argv", [*words, *(["--epochs", "1"] if steps else [])])
+    with pytest.raises(SystemExit) as stopped:
+        cli.main()
+    out, err = capsys.readouterr()
+    assert not stopped.value.code, f"{command}\n{err}"
+    assert out.strip(), command
+    return out
+
+
+def fill_in(manifest: Path) -> None:
+    """Write scores and groups into the manifest of ``aqakit new``."""
+    with manifest.open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    with manifest.open("w", newline="") as file:
+        writer = csv.DictWriter(file, rows[0])
+        writer.writeheader()
+        writer.writerows(row | {"score": k % 7, "group": f"person {k % 4}"} for k, row in enumerate(rows))
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("page", GUIDES)
-def test_every_command_runs(page, folder, monkeypatch, capsys):
+def test_every_command_and_line_of_python_runs(page, folder, monkeypatch, capsys):
     monkeypatch.chdir(folder)
     monkeypatch.setenv("AQAKIT_CACHE", str(folder / "cache"))
     for command in filter(None, [BEFORE.get(page), *commands(page)]):
         if command.startswith(WITHOUT_WEIGHTS):
             continue
-        words = shlex.split(command)
-        steps = words[1] == "train" and "epochs" in parsed(words)[1]
-        monkeypatch.setattr(sys, "argv", [*words, *(["--epochs", "1"] if steps else [])])
-        with pytest.raises(SystemExit) as stopped:
-            cli.main()
-        assert not stopped.value.code, f"{command}\n{capsys.readouterr().err}"
-        assert capsys.readouterr().out.strip(), command
+        printed = call(command, monkeypatch, capsys)
+        assert "floor: constant" in printed or command.split()[1] not in ("train", "benchmark")
+        for manifest in folder.glob("joints/manifest.csv") if " new " in command else ():
+            fill_in(manifest)
+    for code in re.findall(r"```python\n(.*?)```", (DOCS / f"{page}.md").read_text(), re.DOTALL):
+        exec(smaller(code), {})
+        assert capsys.readouterr().out.count("90 % between") == 3
