@@ -1,5 +1,7 @@
 """Judgements of two videos: which was better, what contradicts, and which two to ask for next."""
 
+import warnings
+
 import numpy as np
 import pytest
 from fastapi.testclient import TestClient
@@ -114,3 +116,13 @@ def test_what_cannot_be_judged_is_refused(client):
 def test_a_judgement_of_nothing_is_not_stored(client):
     assert not pairs.add(client.app.state.hub.jobs, Judgement(first=id_of("a"), second=id_of("y"), better="equal"))
     assert teaching(client)["count"] == 0
+
+
+def test_an_empty_desk_has_no_pair_and_no_statistics_of_nothing(client):
+    for name in SCORES:
+        client.delete(f"/api/scores/{id_of(name)}")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", RuntimeWarning)
+        told = teaching(client)
+    assert told["next"] == []
+    assert "two scored videos" in told["notes"][0]

@@ -99,7 +99,7 @@ def _scale(items: Sequence[str], rows: Sequence[Row], known: Known) -> PairedSca
         better, worse, weight = zip(*known, strict=True)
         return paired_comparison.fit(len(items), better, worse, weight)
     score = np.array([row.score or 0.0 for row in rows])
-    unit = score.std() or 1.0
+    unit = (score.std() if len(score) else 0.0) or 1.0
     spread = np.array([row.std or 0.0 for row in rows]) / unit
     return PairedScale(score / unit, np.diag(spread**2 + 1e-6), np.arange(len(rows)), 1.0)
 
