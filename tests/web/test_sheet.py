@@ -38,6 +38,14 @@ def test_the_sheet_says_what_was_stored(job):
     assert found.picture.shape == (24, 32, 3)
 
 
+@pytest.mark.parametrize(("rate", "said"), [(10.0, "0.0 – 0.9 s"), (1e9, "0.0 s"), (0.0, "frames 1 – 10")])
+def test_a_moment_that_is_too_short_for_two_times_has_one(job, rate, said):
+    end = 9 / rate if rate else 0.0
+    one = Clip(first=0, last=9, start=0, end=end, contribution=-4.0, error=0.0, still=None)
+    result = job.result.model_copy(update={"moments": [one]})
+    assert sheet(job.model_copy(update={"result": result}), None).bars[0].label == said
+
+
 def test_the_page_is_one_page_of_a4(job):
     made = pdf(job, None)
     assert made.startswith(b"%PDF")

@@ -12,6 +12,7 @@ from aqakit.report.study import command
 from aqakit.scores.rules import RULES
 from aqakit.training.recipe import Recipe
 from aqakit.training.run import Run
+from aqakit.web.learning import subject
 from aqakit.web.models import RunCard
 
 READ = ("video", "signal", "skeleton")
@@ -50,7 +51,7 @@ def _title(run: Run) -> str:
     Its folder's name says none of it, and two runs may differ in just these.
     """
     recipe, known = run.recipe, run.training_recordings
-    data = Path(recipe.root).stem if recipe.data == "manifest" and recipe.root else recipe.data.replace("_", " ")
+    data = subject(recipe.data, recipe.root)
     parts = [f"{data}, {recipe.task}" if recipe.task else data, recipe.method.replace("_", "-")]
     if known:
         parts.append(f"learnt from {len(known)} recordings")

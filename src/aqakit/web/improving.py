@@ -10,7 +10,7 @@ import json
 import os
 import sys
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -22,8 +22,9 @@ from aqakit.training import run_files
 from aqakit.training.data import prepare
 from aqakit.training.run import Run
 from aqakit.training.train import execute
+from aqakit.types import Sample
 from aqakit.web import learning
-from aqakit.web.learning import COMPARISON, family
+from aqakit.web.learning import COMPARISON, family, subject
 from aqakit.web.limits import confine
 
 PAIRS = "pairs.csv"
@@ -32,7 +33,7 @@ Say = Callable[..., None]
 
 
 def improve(task: dict[str, Any], say: Say) -> dict[str, Any]:
-    """Train and compare.
+    """Train on what the desk knows, and compare.
 
     Args:
         task: ``run``, the folder of the old run; ``out``, a new folder; ``name``, of the new run's data; ``rows`` and
@@ -40,14 +41,33 @@ def improve(task: dict[str, Any], say: Say) -> dict[str, Any]:
         say: is told the steps.
 
     Returns:
-        The comparison, which is also in the file :data:`COMPARISON` of the new folder.
+        The comparison.
     """
-    old, out = Run.load(task["run"]), Path(task["out"])
+    old = Run.load(task["run"])
     learning.check(old)
     videos = [learning.sample_of(row, Path(task["videos"]) / row["id"]) for row in task["rows"]]
+    return learn(old, videos, [Pair(*pair) for pair in task["pairs"]], Path(task["out"]), task["name"], say)
+
+
+def learn(
+    old: Run, known: Sequence[Sample], judged: Sequence[Pair], out: Path, name: str, say: Say = lambda **_: None
+) -> dict[str, Any]:
+    """Train a new run, in the folder ``run`` of ``out``, and compare it with the old one.
+
+    Args:
+        old: the run to improve.
+        known: recordings of the desk, the newest first; with a score if a true one was told.
+        judged: which of two of them was better.
+        out: a new folder.
+        name: of the new run.
+        say: is told the steps.
+
+    Returns:
+        The comparison, which is also in the file :data:`COMPARISON` of the new folder.
+    """
     say(stage="reading the recordings")
-    learnt = learning.lesson(old, videos, [Pair(*pair) for pair in task["pairs"]])
-    manifest, pairs = out / f"{_stem(old)}{task['name'].removeprefix(family(task['name']))}.csv", out / PAIRS
+    learnt = learning.lesson(old, known, judged)
+    manifest, pairs = out / f"{_stem(old)}{name.removeprefix(family(name))}.csv", out / PAIRS
     out.mkdir(parents=True, exist_ok=True)
     write_text(manifest, learning.manifest_csv(learnt, old.labels))
     if learnt.pairs:
@@ -77,7 +97,7 @@ def improve(task: dict[str, Any], say: Say) -> dict[str, Any]:
 
 def _stem(run: Run) -> str:
     """The name of a run's data, by which its visitors know it."""
-    return family(Path(run.recipe.root).stem if run.recipe.root else run.recipe.data)
+    return family(subject(run.recipe.data, run.recipe.root))
 
 
 def main(task: dict[str, Any]) -> None:

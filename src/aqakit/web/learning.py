@@ -43,6 +43,18 @@ def family(run: str) -> str:
     return run.replace("/", "-").partition("-improved-")[0]
 
 
+def subject(data: str, root: str | None) -> str:
+    """What a run is about, by the name of its data; a sheet that is called as all sheets goes by its folder's name.
+
+    >>> subject("manifest", "dives/spring.csv"), subject("manifest", "dives/manifest.csv"), subject("fis_v", "data")
+    ('spring', 'dives', 'fis v')
+    """
+    if data != "manifest" or root is None:
+        return data.replace("_", " ")
+    file = Path(root)
+    return (file.parent.name if file.stem == "manifest" else "") or file.stem
+
+
 @dataclass(frozen=True)
 class Lesson:
     """What a new run learns.

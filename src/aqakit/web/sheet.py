@@ -89,4 +89,6 @@ def _decisive(parts: list[Clip], found: Answer) -> tuple[NDArray[np.uint8] | Non
 
 
 def _when(part: Clip) -> str:
-    return f"{part.start:.1f} – {part.end:.1f} s" if part.end else f"frames {part.first + 1} – {part.last + 1}"
+    ends = (f"{part.start:.1f}", f"{part.end:.1f}") if part.end else (str(part.first + 1), str(part.last + 1))
+    when = " – ".join(dict.fromkeys(ends))  # a part may be a single frame
+    return f"{when} s" if part.end else f"frames {when}"

@@ -9,6 +9,7 @@ const SVG = "http://www.w3.org/2000/svg";
 export const number = (value, digits = 1) =>
   value.toLocaleString("en", { minimumFractionDigits: digits, maximumFractionDigits: digits });
 const signed = (value) => (value < 0 ? "−" : "+") + number(Math.abs(value), Math.abs(value) < 0.1 ? 2 : 1);
+export const sentence = (text) => text[0].toUpperCase() + text.slice(1) + (/[.?!]$/.test(text) ? "" : ".");
 const seconds = (value) => `${number(value, 1)} s`;
 
 export function element(name, text = "", attributes = {}) {
@@ -30,7 +31,7 @@ export function showAnswer(job, source, convert) {
   $("curve-text").textContent =
     `Density of the score predicted by ${shortOf(job.run)}, slightly smoothed; the line is the mean` +
     (answer.recalibrated ? "; the intervals were fitted on videos held out from training." : ".");
-  $("notes").replaceChildren(...answer.notes.map((note) => element("li", note)));
+  $("notes").replaceChildren(...answer.notes.map((note) => element("li", sentence(note))));
   showVideo(answer, source, convert);
   showTimeline(answer);
   showSaid(answer.said);
@@ -181,9 +182,8 @@ function explained(answer) {
   const { unit, baseline } = answer, clips = shownParts(answer);
   if (clips.every((clip) => clip.contribution === null)) return "This run cannot explain what each clip adds.";
   const best = clips.reduce((a, b) => (Math.abs(b.contribution) > Math.abs(a.contribution) ? b : a));
-  const where = best.end ? `${seconds(best.start)} to ${seconds(best.end)}` : `frames ${best.first} to ${best.last}`;
   const least = (answer.high - answer.low) / 200;
-  const most = Math.abs(best.contribution) < least ? "No moment made much of a difference. " : `${best.contribution < 0 ? "Most was lost" : "Most was won"} at ${where}: ${signed(best.contribution)} ${unit}. `;
+  const most = Math.abs(best.contribution) < least ? "No moment made much of a difference. " : `${best.contribution < 0 ? "Most was lost" : "Most was won"} at ${when(best)}: ${signed(best.contribution)} ${unit}. `;
   if (answer.moments?.length)
     return `${most}Each bar is a moment: the points that the score loses (up) or gains (down) when the picture is grey meanwhile.`;
   return `${most}Each bar is a clip: how many ${unit} better (up) or worse (down) than average it was. An average video scores ${number(baseline)}.`;
@@ -202,11 +202,15 @@ function bar(clip, label, zero, reach) {
   return made;
 }
 
+function when({ start, end, first, last }) {
+  const [from, to] = end ? [seconds(start), seconds(end)] : [`frame ${first}`, `frame ${last}`];
+  return from === to ? from : `${from} to ${to}`;
+}
+
 function describe(name, clip, index, count, unit) {
-  const where = clip.end ? `${seconds(clip.start)} to ${seconds(clip.end)}` : `frames ${clip.first} to ${clip.last}`;
   const error = clip.error ? ` ± ${number(clip.error, 2)}` : "";
   const what = clip.contribution === null ? "" : `: ${signed(clip.contribution)}${error} ${unit}`;
-  return `${name} ${index + 1} of ${count}, ${where}${what}`;
+  return `${name} ${index + 1} of ${count}, ${when(clip)}${what}`;
 }
 
 function choose(answer, bars, index, jump) {

@@ -46,7 +46,7 @@ function describeRuns({ runs, waiting, chosen }) {
 
 function describeRun() {
   const run = runOf($("run").value);
-  $("about").textContent = `${run.summary} Trained on ${run.data}; scores from ${run.low} to ${run.high} ${run.unit}.`;
+  $("about").textContent = `${run.title || run.name}. ${run.summary} Scores from ${run.low} to ${run.high} ${run.unit}.`;
   const motion = run.reads !== "video";
   $("file").accept = motion ? ".csv,.txt,.gz,.npy,.npz,.bvh,.trc,.skeleton,.json" : "video/*,.avi,.mkv,.gif";
   draw();

@@ -1,6 +1,6 @@
 // Improve: a new run learns from true scores and judgements, stands beside the old one, and the coach chooses.
 
-import { $, element, number } from "./answer.js";
+import { $, element, number, sentence } from "./answer.js";
 import { ask } from "./ask.js";
 import { cell, figure } from "./list.js";
 import { learn, runOf, service, titleOf } from "./service.js";
@@ -28,8 +28,6 @@ async function load() {
     say(sentence(message));
   }
 }
-
-const sentence = (text) => text[0].toUpperCase() + text.slice(1) + (/[.?!]$/.test(text) ? "" : ".");
 
 const say = (text) => ($("improve-said").textContent = text);
 
@@ -63,7 +61,7 @@ function drawRuns() {
 function card(run, comparison, used) {
   const made = element("li"), title = element("h3", run.title || run.name);
   made.append(title, element("p", sentence(run.trust.join("; ") || "nothing was measured of this run"), { class: "hint" }));
-  if (comparison) made.append(...compared(comparison, run));
+  if (comparison) made.append(...compared(comparison));
   const buttons = element("div", "", { class: "buttons" });
   if (used) buttons.append(element("p", "Used now", { class: "used" }));
   else buttons.append(button("Use this run", run, async () => {
@@ -94,7 +92,7 @@ function button(text, run, done) {
   return made;
 }
 
-function compared({ verdict, rows, learnt, pairs, notes, unit }, run) {
+function compared({ verdict, rows, learnt, pairs, notes, unit }) {
   const table = element("table", "", { class: "cards" }), head = element("tr"), body = element("tbody"), top = element("thead");
   head.append(...["Judged on", "Number", "Old run off by", "New run off by"].map((text, k) => element("th", text, { scope: "col", ...(k && { class: "figure" }) })));
   top.append(head);
@@ -104,7 +102,7 @@ function compared({ verdict, rows, learnt, pairs, notes, unit }, run) {
     return line;
   }));
   table.append(element("caption", "Mean absolute error, each recording judged by models that did not learn from it"), top, body);
-  const told = `Learnt from ${many(learnt, "video")} with a true score and ${many(pairs, "judgement")} more than ${run.name.split("-improved-")[0]}.`;
+  const told = `Learnt from ${many(learnt, "video")} with a true score and ${many(pairs, "judgement")} more than the old run.`;
   const list = element("ul", "", { class: "notes" });
   list.append(...notes.map((note) => element("li", sentence(note))));
   return [element("p", VERDICTS[verdict]), table, element("p", told, { class: "hint" }), list];
