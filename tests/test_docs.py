@@ -7,12 +7,16 @@ import shlex
 import sys
 from pathlib import Path
 
+import openpyxl
 import pytest
+from PIL import Image
 
 from aqakit import cli, datasets, discovery
 from aqakit.datasets.parts import health
 from aqakit.evaluation.selection import PUBLISHED, RULES
 from aqakit.system import configuration
+from aqakit.web.cards import card
+from tests.backbones.test_huggingface import save as save_model
 from tests.releases import write_video
 
 ROOT = Path(__file__).parents[1]
@@ -106,6 +110,48 @@ def test_the_commands_of_the_manifest_page_run(manifest, monkeypatch, tmp_path):
             cli.main()
         assert not stopped.value.code, line
     assert (tmp_path / "runs" / "dives" / "run.json").exists()
+
+
+def test_the_pictures_of_the_coach_page_are_small_and_all_shown():
+    shown = re.findall(r"!\[(.+)\]\((pictures/\S+)\)", (ROOT / "docs" / "coach.md").read_text())
+    assert {ROOT / "docs" / place for _, place in shown} == set((ROOT / "docs" / "pictures").iterdir())
+    for said, place in shown:
+        assert len(said) > 20, "what the picture shows, for those who do not see it"
+        file = ROOT / "docs" / place
+        with Image.open(file) as picture:
+            assert 800 <= picture.width <= 1000
+        assert file.stat().st_size < 120_000
+
+
+@pytest.mark.slow
+def test_the_commands_of_the_coach_page_run(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("AQAKIT_CACHE", str(tmp_path / "cache"))
+    (tmp_path / "club").mkdir()
+    for seed in range(8):
+        write_video(tmp_path / "club" / f"{seed}.mp4", frames=40, seed=seed)
+    save_model(tmp_path / "mobilenet", "mobilenet_v2")
+    commands = re.findall(r"^\$ (aqakit .*)$", (ROOT / "docs" / "coach.md").read_text(), re.MULTILINE)
+    *others, last = commands
+    assert last == "aqakit serve club/run"
+    for line in others:
+        monkeypatch.setattr(sys, "argv", shlex.split(line) + (["--epochs", "1"] if " train " in line else []))
+        with pytest.raises(SystemExit) as stopped:
+            cli.main()
+        assert not stopped.value.code, line
+        if " new " in line:
+            fill(tmp_path / "club" / "manifest.xlsx")
+    assert card("club", tmp_path / "club" / "run").title.startswith("club · dae · learnt from")
+
+
+def fill(sheet):
+    """Write scores and athletes, as a coach does."""
+    book = openpyxl.load_workbook(sheet)
+    heads = {cell.value: cell.column for cell in book.active[1]}
+    for row in range(2, book.active.max_row + 1):
+        book.active.cell(row, heads["score"], 10.0 * row)
+        book.active.cell(row, heads["group"], f"athlete {row % 4}")
+    book.save(sheet)
 
 
 def test_every_example_of_the_skeletons_page_is_true(monkeypatch, tmp_path):
