@@ -20,7 +20,18 @@ from tests.releases import write_kimore_tables, write_ui_prmd
 
 SCRIPTS = Path(__file__).parents[1] / "benchmarks"
 ELSEWHERE = {"familiarity"}  # by tests of what it measures
-TESTED = {"defaults", "exercises", "explanation", "extraction", "heads", "pairs", "pose", "pose_estimator", "startup"}
+TESTED = {
+    "defaults",
+    "exercises",
+    "explanation",
+    "extraction",
+    "heads",
+    "improve",
+    "pairs",
+    "pose",
+    "pose_estimator",
+    "startup",
+}
 TESTED |= {"finetune", "larger_than_memory", "semi_supervised_step", "video_memory", "words", *ELSEWHERE}
 
 
@@ -130,6 +141,18 @@ def test_larger_than_memory(run):
     assert [row["features"] for row in rows] == ["in memory", "in a file"]
     assert all(row["s/epoch"] > 0 and row["peak MiB"] > 0 for row in rows)
     assert "40 videos" in printed
+
+
+@pytest.mark.slow
+def test_improve(run, monkeypatch):
+    monkeypatch.setattr(members, "MEMBERS", 2)
+    backbone = "skeleton:plan=uniform/count=3/frames=16/stride=2"
+    sizes = ["--dives", 24, "--corrections", 4, "--comparisons", 6, "--repetitions", 2, "--wrong", 0]
+    printed, rows = run(load("improve"), *sizes, "--backbone", backbone, "--set", "epochs=2")
+    assert [(row["seed"], row["learnt"]) for row in rows] == [(0, 4), (1, 4)]
+    assert all(row["page says"] in ("better", "worse", "same") and row["pairs"] in (0, 6) for row in rows)
+    fallen = sum(row["new"] < row["old"] for row in rows)
+    assert f"falls in {fallen} of 2 repetitions" in printed
 
 
 @pytest.mark.slow
