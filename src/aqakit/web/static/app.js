@@ -2,6 +2,7 @@
 
 import { $, element, number, save, showAnswer } from "./answer.js";
 import { TOKEN, ask, headers, refusal } from "./ask.js";
+import { close as closeCamera, offer } from "./camera.js";
 import { edit, truthOf } from "./editor.js";
 import "./compare.js";
 import "./everything.js";
@@ -49,6 +50,7 @@ function describeRun() {
   $("about").textContent = `${run.title || run.name}. ${run.summary} Scores from ${run.low} to ${run.high} ${run.unit}.`;
   const motion = run.reads !== "video";
   $("file").accept = motion ? ".csv,.txt,.gz,.npy,.npz,.bvh,.trc,.skeleton,.json" : "video/*,.avi,.mkv,.gif";
+  offer(!motion);
   draw();
 }
 
@@ -267,5 +269,5 @@ showPast(again, erase);
 view("score", (...rest) => {
   const id = rest.at(-1);
   if (id.length === 22 && id !== current) again(id);
-});
+}, closeCamera);
 learn().then(() => route({ focus: false }), complain);

@@ -7,8 +7,15 @@ let rows = [];
 
 export const chosen = () => rows;
 
+const fresh = (file) => ({ file, difficulty: "", athlete: "", date: day(file.lastModified), tags: "", problem: "" });
+
 export function choose(files) {
-  rows = [...files].map((file) => ({ file, difficulty: "", athlete: "", date: day(file.lastModified), tags: "", problem: "" }));
+  rows = [...files].map(fresh);
+  draw();
+}
+
+export function add(file) {
+  rows.push(fresh(file));
   draw();
 }
 
