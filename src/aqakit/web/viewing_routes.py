@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import tempfile
 from pathlib import Path
+from typing import Annotated
 
-from fastapi import APIRouter, HTTPException
+from fastapi import APIRouter, HTTPException, Query
 from fastapi.responses import FileResponse, Response
 from starlette.background import BackgroundTask
 
-from aqakit.web.asking import Id, OtherId, TheHub, refusals
+from aqakit.errors import DataError
+from aqakit.web.asking import Id, OtherId, Owner, TheHub, refusals
 from aqakit.web.desk_models import Alignment
+from aqakit.web.exemplars import learnt_from
+from aqakit.web.hub import Hub
 from aqakit.web.sheet import pdf
 from aqakit.web.viewer import look
 
@@ -42,7 +46,25 @@ def page(hub: TheHub, job_id: Id) -> Response:
 @router.get("/api/scores/{job_id}/playable", responses=refusals(400, 404, 503), response_class=FileResponse)
 def playable(hub: TheHub, job_id: Id) -> FileResponse:
     """Return the video as H.264 in MP4 (or VP8 in WebM), upright and without sound, converted for this request."""
-    path, name = hub.video(job_id), hub.score(job_id).name
+    return _converted(hub, hub.video(job_id), hub.score(job_id).name)
+
+
+@router.get("/api/exemplar", responses=refusals(400, 404, 503), response_class=FileResponse, dependencies=[Owner])
+def exemplar(
+    hub: TheHub,
+    run: Annotated[str, Query(max_length=200, description="name of a run")],
+    sample: Annotated[str, Query(max_length=500, description="id of one of its training videos")],
+) -> FileResponse:
+    """Return a training video of a run in the same way; for the owner of the server only."""
+    hub.card(run)
+    try:
+        path = learnt_from(hub.runs[run], sample)
+    except DataError as error:
+        raise HTTPException(404, str(error)) from None
+    return _converted(hub, path, sample)
+
+
+def _converted(hub: Hub, path: Path, name: str) -> FileResponse:
     folder = tempfile.TemporaryDirectory(prefix="playable-", dir=hub.videos.parent)
     out = Path(folder.name) / "video"
     try:

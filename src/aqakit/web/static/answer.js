@@ -1,5 +1,6 @@
 // Shows a finished score: the distribution, the timeline under the video, and the rest.
 
+import { exemplarRow } from "./exemplars.js";
 import { drawMotion } from "./motion.js";
 import { shortOf } from "./service.js";
 
@@ -36,7 +37,7 @@ export function showAnswer(job, source, convert) {
   showTimeline(answer);
   showSaid(answer.said);
   $("exemplars-panel").hidden = !answer.exemplars.length;
-  $("exemplars").replaceChildren(...answer.exemplars.map(exemplar));
+  $("exemplars").replaceChildren(...answer.exemplars.map((one) => exemplarRow(one, job.run)));
   $("facts").textContent =
     `${recording(answer)}; scored by ${shortOf(job.run)} in ${seconds(answer.seconds)}` +
     (job.difficulty === null ? "." : ` with difficulty ${job.difficulty}.`);
@@ -61,12 +62,6 @@ function interval({ level, low, high }) {
   const term = element("dt", `${Math.round(100 * level)} % interval`);
   term.prepend(element("span", "", { class: `key ${level < 0.7 ? "fifty" : "ninety"}` }));
   row.append(term, element("dd", `${number(low)} – ${number(high)}`));
-  return row;
-}
-
-function exemplar({ id, score, distance }) {
-  const row = element("tr");
-  row.append(element("td", id), element("td", number(score)), element("td", number(distance, 2)));
   return row;
 }
 
