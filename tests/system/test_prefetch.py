@@ -47,13 +47,11 @@ def test_an_error_is_raised_where_its_result_is_due():
 
 
 def test_threads_end_with_the_generator():
-    before = threading.active_count()
-    release = threading.Event()
+    before, release = set(threading.enumerate()), threading.Event()
     results = call_ahead((partial(release.wait, 5) for _ in range(3)), threads=1)
     threading.Timer(0.05, release.set).start()
     next(results)
     results.close()
-    for thread in threading.enumerate():
-        if thread is not threading.main_thread() and not thread.daemon:
-            thread.join(5)
-    assert threading.active_count() <= before
+    for thread in set(threading.enumerate()) - before:
+        thread.join(5)
+    assert set(threading.enumerate()) <= before
