@@ -90,6 +90,8 @@ def test_evaluate_prints_as_predicted_and_recalibrated(monkeypatch, capsys, trai
         ("validation", "as predicted"),
         ("test", "as predicted"),
         ("test", "recalibrated"),
+        ("validation", "floor: constant"),
+        ("validation", "floor: length only"),
     ]
     assert "spearman" in capsys.readouterr().out
 
@@ -97,7 +99,7 @@ def test_evaluate_prints_as_predicted_and_recalibrated(monkeypatch, capsys, trai
 def test_evaluate_writes_both(monkeypatch, capsys, trained, tmp_path):
     tex, text = tmp_path / "t.tex", tmp_path / "t.md"
     assert aqakit(monkeypatch, "evaluate", trained / "run", "--latex", tex, "--markdown", text) == 0
-    assert len(re.findall(r"^\|", text.read_text(), re.MULTILINE)) == 5
+    assert len(re.findall(r"^\|", text.read_text(), re.MULTILINE)) == 7
     assert all(word in tex.read_text() for word in ("rule: held-out", "members: 1", "fold: fold-1", "seed: 0"))
     capsys.readouterr()
     assert aqakit(monkeypatch, "evaluate", trained / "run", "--latex", "-") == 0

@@ -33,7 +33,8 @@ def evaluate(
 ) -> None:
     """Evaluate a run on its validation and test splits.
 
-    Print metrics of rank, error, predicted probability and calibration.
+    Print metrics of rank, error, predicted probability and calibration, beside
+    the floors.
 
     A CSV file of predictions has columns id, true, mean; and std, or quantiles
     such as q05, q50, q95; and split or fold, if there is one.
@@ -60,6 +61,8 @@ def evaluate(
             loaded = training.run.load(run)
             told = None if pairs is None else datasets.pairs.read(user_path(pairs))
             rows, notes = finished.evaluate_run(loaded, told)
+            floors, said = finished.floors_of(loaded)
+            rows, notes = rows + floors, notes + said
             title = f"{loaded.recipe.method} on {loaded.recipe.data}"
             output.show(rows, title=title, notes=notes, hide=finished.DETAILS, facts=finished.facts_of(loaded))
             show_descriptions(loaded, output.show)

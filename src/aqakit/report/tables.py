@@ -113,15 +113,15 @@ def show_fields(fields: Mapping[str, Any], *, title: str) -> None:
 
 
 def text(value: object) -> str:
-    """Format a value for a cell: three decimals, a dash for a missing value.
+    """Format a value for a cell: three decimals, fewer of large numbers, a dash for a missing value.
 
-    >>> [text(v) for v in (0.71234, 3, None, float("nan"), [0.5, 0.25])]
-    ['0.712', '3', '–', '–', '0.50 0.25']
+    >>> [text(v) for v in (0.71234, 3, None, float("nan"), [0.5, 0.25], 664.25, 5.6e30)]
+    ['0.712', '3', '–', '–', '0.50 0.25', '664.2', '5.6e+30']
     """
     if value is None or (isinstance(value, float) and math.isnan(value)):
         return "–"
     if isinstance(value, float):
-        return f"{value:.3f}" if abs(value) < 100 else f"{value:.1f}"
+        return f"{value:.3f}" if abs(value) < 100 else f"{value:.1f}" if abs(value) < 1e6 else f"{value:.1e}"
     if isinstance(value, list | tuple):
         return " ".join("–" if v is None else f"{v:.2f}" if isinstance(v, float) else str(v) for v in value)
     return str(value)
