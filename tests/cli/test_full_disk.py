@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from aqakit.report import figures
+from aqakit.report import layout
 from aqakit.system import files, tensors
 from aqakit.training import loop
 from tests.cli.test_commands import aqakit
@@ -77,7 +77,7 @@ class Disk:
     def __init__(self, monkeypatch: pytest.MonkeyPatch, last: int | None = None) -> None:
         self.written, self.last, self.failed = 0, last, Path()
         self.write = files.atomic_path
-        for module in (files, tensors, figures):
+        for module in (files, tensors, layout):
             monkeypatch.setattr(module, "atomic_path", self.atomic_path)
 
     @contextmanager

@@ -49,7 +49,7 @@ def test_two_recordings_are_compared_in_names_and_seconds(monkeypatch, capsys, e
     [
         (["repetitions", "none.csv"], "none.csv: no such file"),
         (["repetitions", "{}/three.csv", "--layout", "coco"], "did you mean 'coco17'"),
-        (["repetitions", "{}/three.csv", "--figure", "x.jpg"], "give a .png or .svg file"),
+        (["repetitions", "{}/three.csv", "--figure", "x.jpg"], "give a .pdf, .png or .svg file"),
         (["compare", "{}/three.csv", "none.csv"], "none.csv: no such file"),
     ],
 )

@@ -20,6 +20,7 @@ from aqakit.metrics.accuracy import spearman
 from aqakit.report import sweep_figures
 from aqakit.report.semi_supervised import Traces, traces
 from aqakit.system import configuration
+from tests.report.pdf import check_pdf
 from tests.training.test_run import BACKBONE, make_manifest
 
 S4AQA = "s4aqa:base=regression:width=8"
@@ -177,10 +178,12 @@ def test_figures_show_the_numbers_and_are_files(swept, gridded, tmp_path):
         *sweep_figures.write(found, traces(found, common["cache"]), tmp_path),
         *sweep_figures.write(gridded, Traces([], []), tmp_path),
     ]
-    assert [file.stem for file in files] == ["shares", "representations", "unlabelled-losses", "grid"]
+    names = ["spearman-by-labels", "representations", "unlabelled-losses", "spearman-by-weights"]
+    assert [file.stem for file in files] == names
     for file in files:
         assert file.read_bytes().startswith(b"\x89PNG")
         assert ET.parse(file.with_suffix(".svg")).getroot().tag.endswith("svg")
+        check_pdf(file.with_suffix(".pdf"))
 
 
 def lines(figure: Figure) -> dict:
@@ -232,7 +235,7 @@ def test_the_command_prints_the_tables_and_writes_rows_and_figures(swept, monkey
     assert "Spearman by share of labels" in out
     assert "ablation of s4aqa" in out
     assert len(json.loads((tmp_path / "s.json").read_text())) == len(found.rows)
-    assert {file.suffix for file in (tmp_path / "figures").iterdir()} == {".png", ".svg"}
+    assert {file.suffix for file in (tmp_path / "figures").iterdir()} == {".pdf", ".png", ".svg"}
 
 
 def test_what_method_files_declare_can_be_run():

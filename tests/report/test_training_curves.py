@@ -16,6 +16,7 @@ from aqakit.report.content import Study, TaskResult
 from aqakit.report.study import build_study
 from aqakit.scores.distributions import Normal, Point
 from aqakit.types import ScoreScale
+from tests.report.pdf import check_pdf
 from tests.training.test_run import BACKBONE, make_manifest
 
 EPOCHS, SAMPLES = 12, 7
@@ -94,28 +95,29 @@ def test_the_numbers_are_numpys_of_the_stored_predictions(made):
     assert stored["regression"]["spread_quantiles"] == []
 
 
-def test_figures_are_in_the_report_and_written_as_png_and_svg(made):
+def test_figures_are_in_the_report_and_written_as_pdf_png_and_svg(made):
     folder, _ = made
     text = (folder / "report.html").read_text(encoding="utf-8")
     assert "<h2>Training</h2>" in text
-    for name in ("training-spread-1", "training-losses"):
+    for name in ("training-spread-dae", "training-losses"):
         assert (folder / "figures" / f"{name}.png").read_bytes().startswith(b"\x89PNG")
         assert "<svg" in (folder / "figures" / f"{name}.svg").read_text(encoding="utf-8")
-    assert not (folder / "figures" / "training-spread-2.png").exists()  # regression predicts points
+        check_pdf(folder / "figures" / f"{name}.pdf")
+    assert not (folder / "figures" / "training-spread-regression.png").exists()  # regression predicts points
 
 
 @pytest.mark.parametrize("tasks", [1, 3, 5])
 def test_there_is_a_panel_for_each_task_on_a_logarithmic_axis(tasks):
     study = _study(tasks)
     shown = {one.name: one.figure for one in gallery.training(study)}
-    assert set(shown) == {"training-spread-1", "training-losses"}
+    assert set(shown) == {"training-spread-dae", "training-losses"}
     for figure in shown.values():
         assert [axes.get_yscale() for axes in _axes(figure)] == ["log"] * tasks
         assert [axes.get_title(loc="left") for axes in _axes(figure)] == [t.name for t in study.tasks if tasks > 1] or [
             ""
         ]
     method = study.tasks[0].compared[0]
-    (median,) = _axes(shown["training-spread-1"])[0].get_lines()
+    (median,) = _axes(shown["training-spread-dae"])[0].get_lines()
     pooled = np.concatenate([fold.stds for fold in method.folds], axis=1)
     assert median.get_ydata() == pytest.approx(np.median(pooled, axis=1))
     lines = _axes(shown["training-losses"])[0].get_lines()

@@ -99,7 +99,7 @@ def _parameters(completing: bool) -> list[inspect.Parameter]:
         ),
         option("out", "folder for the runs, to resume later (a temporary one)", "--out", "-o"),
         *outputs.parameters(),
-        option("figures", "folder for figures as PNG and SVG: labels, representations, losses, grid", "--figures"),
+        option("figures", "folder for figures as PDF, PNG and SVG: labels, representations, losses, grid", "--figures"),
     ]
     without = {p.name for p in own} | {"fold", "seed", "select"}
     return [*own, *(p for name, p in more.items() if name not in without)]

@@ -17,7 +17,7 @@ def report(
         list[Path], typer.Argument(metavar="RUN...", help="Folders of runs or benchmarks, or CSV files of predictions.")
     ],
     out: Annotated[Path, typer.Option("--out", "-o", help="The HTML file.")] = Path("report.html"),
-    figures: Annotated[Path | None, typer.Option(help="Folder for the figures as PNG and SVG.")] = None,
+    figures: Annotated[Path | None, typer.Option(help="Folder for the figures as PDF, PNG and SVG.")] = None,
     data: Annotated[
         bool, typer.Option(help="Open the data set, to add floors, pictures, a feature map and health.")
     ] = True,

@@ -12,6 +12,7 @@ from scipy.stats import binom
 from aqakit.evaluation.results import MethodResult
 from aqakit.metrics import calibration
 from aqakit.metrics.calibration import LEVELS, RiskCoverage
+from aqakit.report import layout
 from aqakit.report.figures import SERIES
 from aqakit.scores.distributions import Normal
 from aqakit.scores.drawing import BLUE, GREY, plain
@@ -31,8 +32,8 @@ def reliability(figure: Figure, methods: Sequence[MethodResult]) -> None:
         axes.plot(LEVELS, held, color=colour, lw=1.5, marker=shape, ms=3, label=method.label)
     axes.set(xlabel="stated probability of the interval", ylabel="share of true scores inside", xlim=(0, 1))
     axes.set_ylim(-0.02, 1.02)
-    axes.legend(fontsize=8, frameon=False, loc="upper left")
     plain(axes)
+    layout.legend(figure)
 
 
 def histogram(figure: Figure, method: MethodResult) -> None:
@@ -45,10 +46,9 @@ def histogram(figure: Figure, method: MethodResult) -> None:
     axes.axhline(count / BINS, color=GREY, lw=0.8)
     axes.hist(values, bins=BINS, range=(0, 1), color=BLUE, alpha=0.75, rwidth=0.92)
     axes.set(xlabel="predicted probability of a lower score (PIT)", ylabel="test predictions", xlim=(0, 1))
-    axes.legend(fontsize=8, frameon=False, loc="upper left")
-    axes.set_ylim(0, 1.2 * axes.get_ylim()[1])
     axes.yaxis.set_major_locator(MaxNLocator(integer=True))
     plain(axes)
+    layout.legend(figure)
 
 
 def sharpness(figure: Figure, methods: Sequence[MethodResult], unit: str) -> None:
@@ -61,10 +61,12 @@ def sharpness(figure: Figure, methods: Sequence[MethodResult], unit: str) -> Non
     for box, median, (colour, _) in zip(boxes["boxes"], boxes["medians"], _styles(methods)):
         box.set(facecolor=colour, alpha=0.55, linewidth=0.8)
         median.set(linewidth=1.6)
-    axes.set_yticks(range(1, len(methods) + 1), [m.label for m in methods])
+    names = [layout.wrapped(m.label, 0.4 * layout.COLUMN) for m in methods]
+    axes.set_yticks(range(1, len(methods) + 1), names)
+    figure.set_figheight(0.6 + len(names) * (0.25 + 0.12 * max(name.count("\n") for name in names)))
     axes.set_xlabel(f"width of the 90 % interval ({unit})")
     axes.set_xlim(left=0)
-    axes.set_ylim(max(len(methods), 3) + 0.6, 0.4)  # the first on top
+    axes.set_ylim(len(methods) + 0.5, 0.5)  # the first on top
     plain(axes)
 
 
@@ -77,12 +79,10 @@ def risk(figure: Figure, methods: Sequence[MethodResult], unit: str) -> None:
         axes.plot(
             found.coverage, found.risk, color=colour, lw=1.5, marker=shape, ms=4, markevery=every, label=method.label
         )
-    axes.set(
-        xlabel="share of predictions kept, surest first", ylabel=f"their mean absolute error ({unit})", xlim=(0, 1)
-    )
+    axes.set(xlabel="share of predictions kept, surest first", ylabel=f"mean absolute error ({unit})", xlim=(0, 1))
     axes.set_ylim(bottom=0)
-    axes.legend(fontsize=8, frameon=False)
     plain(axes)
+    layout.legend(figure)
 
 
 def risk_coverage(method: MethodResult) -> RiskCoverage:

@@ -11,6 +11,7 @@ from matplotlib.ticker import MaxNLocator
 
 from aqakit.evaluation.results import MethodResult
 from aqakit.evaluation.selection import RULES, Epochs
+from aqakit.report import layout
 from aqakit.scores.drawing import BLUE, GREEN, GREY, ORANGE, plain
 from aqakit.types import Floats
 
@@ -57,9 +58,9 @@ def learning(figure: Figure, method: MethodResult) -> None:
     for row in by_rule(method):
         _mark(axes, row)
     axes.set(xlabel="epoch", ylabel="Spearman ρ")
-    figure.legend(fontsize=8, frameon=False, loc="outside lower left", ncols=1)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     plain(axes)
+    layout.legend(figure)
 
 
 def _mark(axes: Axes, row: dict[str, Any]) -> None:
@@ -70,7 +71,7 @@ def _mark(axes: Axes, row: dict[str, Any]) -> None:
     ends, value = (row["first"], row["last"]), row["spearman"]
     axes.plot(ends, (value, value), color=colour, lw=1.2, ls="-" if honest else ":")
     axes.plot(
-        sum(ends) / 2, value, color=colour, ls="", marker=_SHAPES.get(row["rule"], "o"), ms=6,
+        sum(ends) / 2, value, color=colour, ls="", marker=_SHAPES.get(row["rule"], "o"), ms=5,
         mfc=colour if honest else "none", label=f"{name} {value:.2f}",
     )  # fmt: skip
 

@@ -16,7 +16,7 @@ from aqakit.evaluation.floors import Inputs, difficulty_only, length_only
 from aqakit.metrics import calibration, scoring
 from aqakit.metrics.accuracy import spearman
 from aqakit.recordings import video
-from aqakit.report import figures
+from aqakit.report import figures, layout
 from aqakit.scores.distributions import ScoreDistribution
 from aqakit.system.files import atomic_path
 from aqakit.training.data import PreparedData, prepare
@@ -67,7 +67,7 @@ def demo(out: Path, report: Callable[[int, dict[str, float]], None]) -> Demo:
     answer = run.prediction("test", recalibrated=True)
     truths = [truth(s) for s in test]
     shown = _typical(answer, run.truth("test"))
-    figures.save(_figure(run, test[shown], answer, run.truth("test")), out / "demo.png")
+    layout.save(_figure(run, test[shown], answer, run.truth("test")), out / "demo.png")
     rows = [_method_row(run, test, answer), *_floor_rows(prepared, run, test)]
     return Demo(rows, f"{len(test)} unseen dives", _notes(run, test, shown, truths, answer, out))
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Sequence
-from pathlib import Path
 from typing import cast
 
 import numpy as np
@@ -13,7 +12,6 @@ from matplotlib.figure import Figure
 
 from aqakit.scores.distributions import ScoreDistribution
 from aqakit.scores.drawing import AMBER, BLUE, GREEN, GREY, INK, ORANGE, PURPLE, SKY, curve, plain
-from aqakit.system.files import atomic_path
 from aqakit.types import Floats
 
 SERIES = tuple(zip((BLUE, ORANGE, GREEN, PURPLE, AMBER, SKY), ("o", "s", "^", "D", "v", "P")))
@@ -66,14 +64,18 @@ def against_truth(axes: Axes, predicted: ScoreDistribution, truth: np.ndarray, u
     """Plot predicted against true scores with 90 % intervals; intervals that miss the true score are marked."""
     low, high = (end.numpy() for end in predicted.interval(0.9))
     scatter(axes, predicted.mean.numpy(), low, high, truth, unit)
-    axes.set_title(f"{len(truth)} unseen videos, 90 % intervals", fontsize=10, loc="left")
+    axes.set_title(f"{len(truth)} unseen videos, 90 % intervals", fontsize=10, loc="left", pad=22)
+    axes.legend(fontsize=8, frameon=False, loc="lower left", bbox_to_anchor=(0, 1), ncols=2, borderpad=0)
 
 
 def scatter(axes: Axes, mean: Floats, low: Floats, high: Floats, truth: Floats, unit: str) -> None:
     """Plot predicted means (n,) against true scores (n,), with the ends of their intervals; misses are marked."""
-    held = (low <= truth) & (truth <= high)
+    points = bool((low == high).all())  # they state no interval that could miss
+    held = (low <= truth) & (truth <= high) | points
     dense = len(truth) > DENSE
-    for inside, colour, name in ((held, BLUE, "interval holds the truth"), (~held, ORANGE, "interval misses it")):
+    marks = [(held, BLUE, "prediction" if points else "interval holds the truth")]
+    marks += [] if points else [(~held, ORANGE, "interval misses it")]
+    for inside, colour, name in marks:
         errors = np.stack([np.maximum(mean - low, 0), np.maximum(high - mean, 0)])[:, inside]
         label = f"{name} ({inside.sum()})"
         axes.errorbar(
@@ -91,7 +93,6 @@ def scatter(axes: Axes, mean: Floats, low: Floats, high: Floats, truth: Floats, 
     ends = [min(truth.min(), low.min()), max(truth.max(), high.max())]
     axes.plot(ends, ends, color=GREY, lw=0.8, zorder=0)
     axes.set(xlabel=f"true score ({unit})", ylabel=f"predicted score ({unit})")
-    axes.legend(fontsize=8, frameon=False, loc="upper left")
     plain(axes)
 
 
@@ -99,14 +100,10 @@ def plane(figure: Figure, position: Floats, score: Floats, unit: str) -> None:
     """Plot samples at positions (n, 2), whose axes have no meaning, coloured by score (n,)."""
     axes = figure.subplots()
     x, y = position.T
-    dots = axes.scatter(x, y, c=score, cmap="viridis", s=32, edgecolors=GREY, linewidths=0.6)
+    dots = axes.scatter(x, y, c=score, cmap="viridis", s=18, edgecolors=GREY, linewidths=0.5)
     dots.set_rasterized(len(score) > DENSE)
     axes.set(xticks=[], yticks=[])
     axes.spines[:].set_visible(False)
-    figure.colorbar(dots, label=f"true score ({unit})", shrink=0.85).outline.set_visible(False)
-
-
-def save(figure: Figure, file: Path) -> None:
-    """Write PNG or SVG, depending on the file extension, atomically."""
-    with atomic_path(file) as temporary:
-        figure.savefig(temporary, format=file.suffix[1:])
+    bar = figure.colorbar(dots, label=f"true score ({unit})", shrink=0.85)
+    bar.outline.set_visible(False)
+    bar.ax.tick_params(labelsize="small")

@@ -1,19 +1,19 @@
-"""All figures of one task, each with a name and a caption."""
+"""All figures of one task, each with a name and a caption; axes are the same for all methods that are compared."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from aqakit.evaluation.results import MethodResult
-from aqakit.report import calibration, curves, figures, training_curves
+from aqakit.report import calibration, curves, figures, layout, training_curves
 from aqakit.report.content import Study, TaskResult
 
-_WIDTH, _HEIGHT = 4.4, 3.3  # inches: readable on a phone in portrait mode
+_HEIGHT = 2.3  # inches
+_MARGIN = 0.04  # of the range of the scores
 
 
 class Shown(NamedTuple):
@@ -25,79 +25,128 @@ class Shown(NamedTuple):
     figure: Figure
 
 
-def draw(task: TaskResult, start: str) -> Iterator[Shown]:
-    """Draw every figure of a task; names begin with ``start``."""
-    for part in (_scatters(task), _uncertainty(task), _learning(task), _features(task)):
-        for number, (kind, caption, figure) in enumerate(part, start=1):
-            yield Shown(f"{start}-{kind}-{number}", kind, caption, figure)
+class _Drawn(NamedTuple):
+    """A figure before it has a name; ``of`` is the method that it shows, empty if it shows several."""
+
+    kind: str
+    of: str
+    caption: str
+    figure: Figure
 
 
-def training(study: Study) -> Iterator[Shown]:
+_NAMES = {
+    "scatter": "predicted-against-true",
+    "sharpness": "interval-width",
+    "risk": "risk-coverage",
+    "learning": "learning-curve",
+    "features": "feature-map",
+}
+
+
+def draw(study: Study) -> list[list[Shown]]:
+    """Draw every figure of every task; a name says the task, what is shown and of which method."""
+    taken: set[str] = set()
+    found = []
+    for task in study.tasks:
+        drawn = [*_scatters(task), *_uncertainty(task), *_learning(task), *_features(task)]
+        found.append([_named(one, taken, task.name, _NAMES.get(one.kind, one.kind), one.of) for one in drawn])
+    return found
+
+
+def training(study: Study) -> list[Shown]:
     """Draw the figures of all tasks together, over the epochs of training."""
-    for number, (label, tasks) in enumerate(training_curves.with_spread(study).items(), start=1):
+    taken: set[str] = set()
+    return [_named(one, taken, "training", one.kind, one.of) for one in _training(study)]
+
+
+def _named(drawn: _Drawn, taken: set[str], *parts: str) -> Shown:
+    """Name a figure; a number follows where a name is taken, as by methods that differ beyond its length."""
+    first = name = layout.file_name(*parts)
+    while name in taken:
+        name = f"{first}-{sum(one.startswith(first) for one in taken) + 1}"
+    taken.add(name)
+    return Shown(name, drawn.kind, drawn.caption, drawn.figure)
+
+
+def _training(study: Study) -> Iterator[_Drawn]:
+    for label, tasks in training_curves.with_spread(study).items():
         caption = f"{label}: predicted standard deviation of the test samples after each epoch, before recalibration"
-        yield Shown(f"training-spread-{number}", "spread", caption, training_curves.spread(label, tasks))
+        yield _Drawn("spread", label, caption, training_curves.spread(label, tasks))
     trained = [task for task in study.tasks if any(m.losses.shape[1] > 1 for m in task.compared)]
     if trained:
         caption = "Training loss: mean and range of the runs. Losses of methods have units of their own: compare shapes"
-        yield Shown("training-losses", "losses", caption, training_curves.losses(trained))
+        yield _Drawn("losses", "", caption, training_curves.losses(trained))
 
 
-def _scatters(task: TaskResult) -> Iterator[tuple[str, str, Figure]]:
+def _scatters(task: TaskResult) -> Iterator[_Drawn]:
+    limits = _limits(task.compared)
     for method in task.compared:
-        p, figure = method.points, _new(4.0)
+        p, figure = method.points, layout.sheet(2.8)
         axes = figure.subplots()
         figures.scatter(axes, p.mean, p.low, p.high, p.true, task.scale.unit)
-        _limit(axes, method)
-        yield "scatter", f"{method.label}: predicted against true, 90 % intervals{_which(method)}", figure
+        axes.set(xlim=limits[0], ylim=limits[1])
+        if not calibration.silent(method):
+            layout.legend(figure)
+        caption = f"{method.label}: predicted against true, 90 % intervals{_which(method)}"
+        yield _Drawn("scatter", method.label, caption, figure)
 
 
-def _uncertainty(task: TaskResult) -> Iterator[tuple[str, str, Figure]]:
+def _uncertainty(task: TaskResult) -> Iterator[_Drawn]:
     sure, unit = [m for m in task.compared if not calibration.silent(m)], task.scale.unit
     if not sure:
         return
-    figure = _new()
+    figure = layout.sheet(_HEIGHT + 0.3)
     calibration.reliability(figure, sure)
     more = "; dotted: before recalibration" if any(m.recalibrated for m in sure) else ""
-    yield "reliability", f"Reliability: above the diagonal, intervals are too wide{more}", figure
-    for method in sure:
-        figure = _new()
-        calibration.histogram(figure, method)
-        yield "pit", f"{method.label}: PIT; flat when calibrated{_which(method)}", figure
-    figure = _new(max(_HEIGHT, 1.2 + 0.4 * len(sure)))
+    yield _Drawn("reliability", "", f"Reliability: above the diagonal, intervals are too wide{more}", figure)
+    for method, figure in zip(sure, _alike(calibration.histogram, sure), strict=True):
+        yield _Drawn("pit", method.label, f"{method.label}: PIT; flat when calibrated{_which(method)}", figure)
+    figure = layout.sheet(_HEIGHT)
     calibration.sharpness(figure, sure, unit)
-    yield "sharpness", "Sharpness: narrow is better, among methods that are reliable", figure
-    figure = _new()
+    yield _Drawn("sharpness", "", "Sharpness: narrow is better, among methods that are reliable", figure)
+    figure = layout.sheet(_HEIGHT)
     calibration.risk(figure, sure, unit)
-    yield "risk", "Risk–coverage: falls to the left if uncertain predictions have larger errors", figure
+    yield _Drawn("risk", "", "Risk–coverage: falls to the left if uncertain predictions have larger errors", figure)
 
 
-def _learning(task: TaskResult) -> Iterator[tuple[str, str, Figure]]:
-    for method in task.compared:
-        if method.curve("test").shape[1] > 1:
-            figure = _new(4.6)
-            curves.learning(figure, method)
-            yield "learning", f"{method.label}: learning curves; hollow marks are optimistic", figure
+def _learning(task: TaskResult) -> Iterator[_Drawn]:
+    watched = [method for method in task.compared if method.curve("test").shape[1] > 1]
+    for method, figure in zip(watched, _alike(curves.learning, watched), strict=True):
+        caption = f"{method.label}: learning curves; hollow marks are optimistic"
+        yield _Drawn("learning", method.label, caption, figure)
 
 
-def _features(task: TaskResult) -> Iterator[tuple[str, str, Figure]]:
+def _features(task: TaskResult) -> Iterator[_Drawn]:
     for found in task.embeddings:
-        figure = _new(3.6)
+        figure = layout.sheet(2.6)
         figures.plane(figure, found.position, found.score, task.scale.unit)
-        yield "features", f"t-SNE of {found.title}", figure
+        yield _Drawn("features", found.title, f"t-SNE of {found.title}", figure)
 
 
-def _new(height: float = _HEIGHT) -> Figure:
-    return Figure(figsize=(_WIDTH, height), dpi=150, layout="constrained")
+def _alike(draw_one: Callable[[Figure, MethodResult], None], methods: Sequence[MethodResult]) -> list[Figure]:
+    """Draw a figure of each method, all with the same vertical axis."""
+    drawn = [layout.sheet(_HEIGHT) for _ in methods]
+    for figure, method in zip(drawn, methods, strict=True):
+        draw_one(figure, method)
+    if drawn:
+        layout.equal([figure.axes[0] for figure in drawn])
+    return drawn
 
 
-def _limit(axes: Axes, method: MethodResult) -> None:
-    """Set limits so that the points fill the figure; very wide intervals may exceed it."""
-    p = method.points
-    low, high = min(p.true.min(), p.mean.min()), max(p.true.max(), p.mean.max())
-    margin, reach = 0.05 * (np.ptp(p.true) or 1.0), 0.6 * (high - low or 1.0)
-    axes.set_xlim(p.true.min() - margin, p.true.max() + margin)
-    axes.set_ylim(max(p.low.min(), low - reach) - margin, min(p.high.max(), high + reach) + 3 * margin)
+def _limits(methods: Sequence[MethodResult]) -> list[tuple[float, float]]:
+    """Return limits of true and predicted scores that hold all points; very wide intervals may exceed them."""
+    true, mean, low, high = (
+        np.concatenate([getattr(m.points, name) for m in methods]) for name in ("true", "mean", "low", "high")
+    )
+    first, last = min(true.min(), mean.min()), max(true.max(), mean.max())
+    reach = 0.3 * (last - first or 1.0)
+    first, last = min(first, max(low.min(), first - reach)), max(last, min(high.max(), last + reach))
+    return [_wider(true.min(), true.max()), _wider(first, last)]
+
+
+def _wider(low: float, high: float) -> tuple[float, float]:
+    margin = _MARGIN * (high - low or 1.0)
+    return float(low - margin), float(high + margin)
 
 
 def _which(method: MethodResult) -> str:

@@ -20,7 +20,7 @@ from aqakit.evaluation.results import FoldResult, MethodResult
 from aqakit.evaluation.selection import RULES
 from aqakit.metrics.bootstrap import resampled_units
 from aqakit.metrics.summary import TWO_VALUES, two_value_notes
-from aqakit.report import calibration, curves, document, figures, gallery, svg, training_curves
+from aqakit.report import calibration, curves, document, gallery, layout, svg, training_curves
 from aqakit.report.columns import TITLES
 from aqakit.report.content import Case, Study, TaskResult
 from aqakit.report.gallery import Shown
@@ -43,7 +43,7 @@ _COLUMNS = {
 
 
 def write(study: Study, file: Path, *, folder: Path | None = None) -> None:
-    """Write the report, and its figures as PNG and SVG if a folder is given.
+    """Write the report, and its figures as PDF, PNG and SVG if a folder is given.
 
     Raises:
         OptionError: the folder of the file does not exist.
@@ -51,14 +51,12 @@ def write(study: Study, file: Path, *, folder: Path | None = None) -> None:
     if not file.parent.is_dir():
         raise OptionError(f"{file}: there is no folder {file.parent} to write to")
     with svg.style():
-        drawn = [list(gallery.draw(task, f"task-{number}")) for number, task in enumerate(study.tasks, start=1)]
-        together = list(gallery.training(study))
+        drawn, together = gallery.draw(study), gallery.training(study)
         write_output(file, page(study, drawn, together))
         if folder:
             folder.mkdir(parents=True, exist_ok=True)
             for shown in chain(*drawn, together):
-                for ending in (".png", ".svg"):
-                    figures.save(shown.figure, folder / f"{shown.name}{ending}")
+                layout.save_all(shown.figure, folder, shown.name)
 
 
 def page(study: Study, drawn: Sequence[Sequence[Shown]], together: Sequence[Shown] = ()) -> str:

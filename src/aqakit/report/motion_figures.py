@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from aqakit.errors import OptionError
 from aqakit.explanation.comparison import Comparison, Difference
 from aqakit.recordings.repetitions import Repetitions
-from aqakit.report import figures
+from aqakit.report import layout
 from aqakit.scores.drawing import INK, plain
 
 _A, _B = "#4477aa", "#cc6677"
@@ -22,18 +22,18 @@ def write(file: Path | None, figure: Figure | None) -> None:
     """Write a figure, if there is one.
 
     Raises:
-        OptionError: the file is neither PNG nor SVG.
+        OptionError: the file is neither PDF, PNG nor SVG.
     """
     if file is None or figure is None:
         return
-    if file.suffix.lower() not in {".png", ".svg"}:
-        raise OptionError(f"--figure {file}: give a .png or .svg file")
-    figures.save(figure, file)
+    if file.suffix.lower() not in layout.FORMATS:
+        raise OptionError(f"--figure {file}: give a .pdf, .png or .svg file")
+    layout.save(figure, file)
 
 
 def repetitions(found: Repetitions, name: str) -> Figure:
     """Draw the distance from the posture of rest over time, with the repetitions shaded and numbered."""
-    figure = Figure(figsize=(9, 2.8), dpi=150, layout="constrained")
+    figure = layout.sheet(2.4, width=layout.PAGE)
     axes = figure.subplots()
     axes.plot(np.arange(len(found.away)) / found.rate, found.away, color=INK, lw=1)
     for number, one in enumerate(found.found, 1):
@@ -50,7 +50,7 @@ def repetitions(found: Repetitions, name: str) -> Figure:
 def side_by_side(found: Comparison, names: tuple[str, str]) -> Figure:
     """Draw the channels that differ most, with the second recording at the times of the first."""
     shown = found.differences[:_CHANNELS]
-    figure = Figure(figsize=(9, 1.7 * len(shown) + 0.5), dpi=150, layout="constrained")
+    figure = layout.sheet(1.4 * len(shown) + 0.5, width=layout.PAGE)
     for axes, one in zip(np.atleast_1d(figure.subplots(len(shown), 1, sharex=True)), shown, strict=True):
         _channel(axes, found, one, names)
     axes.set_xlabel(f"seconds of {names[0]}")

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import re
-import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import cycle
 from pathlib import Path
@@ -11,7 +9,6 @@ from typing import Any
 
 import numpy as np
 from matplotlib import colormaps
-from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
@@ -20,7 +17,8 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
 from aqakit.evaluation.sweep import Sweep
-from aqakit.report.figures import DENSE, SERIES, save
+from aqakit.report import layout, svg
+from aqakit.report.figures import DENSE, SERIES
 from aqakit.report.semi_supervised import LossTerm, RepresentationMap, Traces
 from aqakit.scores.drawing import GREY, INK, plain
 from aqakit.types import Floats
@@ -29,9 +27,7 @@ Row = Mapping[str, Any]
 
 _VIRIDIS = colormaps["viridis"].with_extremes(bad=GREY)  # bad: unknown score
 _INTERVALS = "bars: 95 % bootstrap over test samples and seeds; dashed: floors"
-_PANEL = (4.2, 3.4)  # inches
-_LETTERS = 50  # characters of a title that fit above a panel
-_COLUMNS = 3  # maximum number of panels side by side
+_HEIGHT = 2.4  # inches of a panel
 _ASIDE = 0.018  # offset between methods, as a share of the width, so that intervals do not overlap
 _DASHES = ((0, (5, 2)), (0, (1.5, 1.5)), (0, (6, 2, 1, 2)), (0, (1, 4)), (0, (3, 1, 1, 1, 1, 1)))
 _MARKERS = {"labelled": ("o", 46.0), "unlabelled": ("^", 20.0)}  # shape and size
@@ -39,30 +35,30 @@ _OTHER = ("x", 14.0)  # another view of an unlabelled video
 
 
 def write(found: Sweep, traces: Traces, folder: Path) -> list[Path]:
-    """Write every figure that the sweep has data for to a folder, as PNG and SVG.
+    """Write every figure that the sweep has data for to a folder, as PDF, PNG and SVG.
 
     Returns:
         The PNG files.
     """
     folder.mkdir(parents=True, exist_ok=True)
     files = []
-    for name, figure in drawings(found, traces):
-        for ending in ("svg", "png"):
-            save(figure, folder / f"{name}.{ending}")
-        files.append(folder / f"{name}.png")
+    with svg.style():
+        for name, figure in drawings(found, traces):
+            layout.save_all(figure, folder, name)
+            files.append(folder / f"{name}.png")
     return files
 
 
 def drawings(found: Sweep, traces: Traces) -> Iterator[tuple[str, Figure]]:
     """Yield names and figures, in order."""
     if len(found.shares) > 1:
-        yield "shares", shares(found)
+        yield "spearman-by-labels", shares(found)
     if traces.maps:
         yield "representations", representations(traces.maps)
     if traces.terms:
         yield "unlabelled-losses", losses(traces.terms)
     for number, table in enumerate(found.grid):
-        yield f"grid{number + 1 if number else ''}", grid(table.rows)
+        yield f"spearman-by-weights{-(number + 1) if number else ''}", grid(table.rows)
 
 
 def shares(found: Sweep) -> Figure:
@@ -70,12 +66,12 @@ def shares(found: Sweep) -> Figure:
     rule = found.rows[0]["rule"]
     rows = [row for row in found.of("methods") if row["rule"] in (rule, "–")]
     tasks = list(dict.fromkeys(row["task"] for row in rows))
-    lines = sum(_wrapped(name).count("\n") + 1 for name in {row["method"] for row in rows})
-    figure, panels = _panels(len(tasks), legend=0.25 + 0.2 * lines)
+    figure, panels = layout.panels(len(tasks), _HEIGHT, sharey=True)
     for axes, task in zip(panels, tasks):
         _accuracy(axes, [row for row in rows if row["task"] == task], found.shares)
-        axes.set_title(f"{task}, epoch: {rule}", fontsize=10, loc="left")
-    _legend(figure, panels[0].get_legend_handles_labels()[0], _INTERVALS, columns=min(len(tasks), 2))
+        axes.set_title(task, loc="left")
+        axes.label_outer(remove_inner_ticks=False)
+    layout.legend(figure, title=f"epoch: {rule}; {_INTERVALS}")
     return figure
 
 
@@ -89,7 +85,7 @@ def _accuracy(axes: Axes, rows: Sequence[Row], order: Sequence[str]) -> None:
         x = np.array([where[row["labels"]] + aside for row in own])
         y = np.array([row["spearman"] for row in own], dtype=float)
         face = colour if filled else "white"
-        axes.plot(x, y, color=colour, marker=marker, ms=5, lw=1.4, mfc=face, label=_wrapped(name), zorder=3)
+        axes.plot(x, y, color=colour, marker=marker, ms=4, lw=1.2, mfc=face, label=name, zorder=3)
         ends = np.array([[row["low"], row["high"]] for row in own], dtype=float)
         axes.vlines(x, *ends.T, color=colour, lw=1, alpha=0.7)
     floors = list(dict.fromkeys(row["method"] for row in rows if row["rule"] == "–"))
@@ -113,20 +109,19 @@ def _positions(order: Sequence[str]) -> tuple[dict[str, float], str]:
 
 def representations(maps: Sequence[RepresentationMap]) -> Figure:
     """Plot a t-SNE map of the videos for each variant: the marker shows their kind, the colour their score."""
-    figure, panels = _panels(len(maps), legend=0.45)
+    figure, panels = layout.panels(len(maps), _HEIGHT)
     scores = np.concatenate([one.score for one in maps])
     colours = ScalarMappable(Normalize(np.nanmin(scores), np.nanmax(scores)), _VIRIDIS)
     for axes, one in zip(panels, maps):
         _scatter(axes, one, colours)
         axes.set(xticks=[], yticks=[])
         axes.spines[:].set_color(GREY)
-        axes.set_title(one.title, fontsize=10, loc="left")
+        axes.set_title(one.title, loc="left")
     bar = figure.colorbar(colours, ax=panels, label=f"true score ({maps[0].unit})", shrink=0.85)
     bar.outline.set_visible(False)
     kinds = dict.fromkeys(("labelled", "unlabelled", *(kind for one in maps for kind in sorted(one.kind))))
-    handles = [_handle(kind) for kind in kinds]
     title = f"t-SNE of training videos, {maps[0].labels} of the labels known; axes have no unit"
-    _legend(figure, handles, title, columns=len(handles))
+    layout.legend(figure, {kind: _handle(kind) for kind in kinds}, title)
     return figure
 
 
@@ -159,22 +154,17 @@ def losses(terms: Sequence[LossTerm]) -> Figure:
     """Plot each loss term of each method against the epoch: mean over folds and seeds, with spread, for each share."""
     names = list(dict.fromkeys((term.method, term.name) for term in terms))
     order = list(dict.fromkeys(term.labels for term in terms))
-    figure, panels = _panels(len(names), legend=0.5)
+    figure, panels = layout.panels(len(names), _HEIGHT)
     for axes, name in zip(panels, names):
         for term in (t for t in terms if (t.method, t.name) == name):
             colour, _ = SERIES[order.index(term.labels) % len(SERIES)]
             _banded(axes, term.values, colour, term.labels)
-        axes.set_title(f"{_wrapped(name[0])}\n{name[1]}", fontsize=8, loc="left")
+        width = figure.get_figwidth() / min(len(panels), 3) - 0.6
+        axes.set_title(f"{layout.wrapped(name[0], width)}\n{name[1]}", fontsize="small", loc="left")
         axes.set(xlabel="epoch", ylabel="loss term × its weight")
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         plain(axes)
-    lines = {line.get_label(): line for axes in panels for line in axes.get_lines()}
-    _legend(
-        figure,
-        list(lines.values()),
-        "labels known; mean of the runs, and the middle 80 % of them",
-        len(lines),
-    )
+    layout.legend(figure, title="labels known; mean of the runs, and the middle 80 % of them")
     return figure
 
 
@@ -195,49 +185,17 @@ def grid(rows: Sequence[Row]) -> Figure:
     values = np.full((len(ys), len(xs)), np.nan)
     for row in own:
         values[ys.index(row[down]), xs.index(row[across])] = row["spearman"]
-    figure, (axes,) = _panels(1)
+    figure, (axes,) = layout.panels(1, _HEIGHT)
     picture = axes.imshow(values, cmap="cividis", origin="lower", aspect="auto")
     for (i, j), value in np.ndenumerate(values):
         dark = value < (np.nanmin(values) + np.nanmax(values)) / 2
-        axes.text(j, i, f"{value:.3f}", ha="center", va="center", fontsize=8, color="white" if dark else INK)
+        axes.text(j, i, f"{value:.3f}", ha="center", va="center", fontsize="small", color="white" if dark else INK)
     axes.set(xlabel=across, ylabel=down)
     axes.set_xticks(range(len(xs)), [f"{x:g}" for x in xs])
     axes.set_yticks(range(len(ys)), [f"{y:g}" for y in ys])
-    axes.tick_params(labelsize=8, length=0)
+    axes.tick_params(labelsize="small", length=0)
     axes.spines[:].set_visible(False)
-    axes.set_title(
-        f"{_wrapped(own[0]['method'])}\n{task}, {own[0]['labels']} of the labels, epoch: {rule}", fontsize=8, loc="left"
-    )
+    told = (own[0]["method"], f"{task}, {own[0]['labels']} of the labels, epoch: {rule}")
+    axes.set_title("\n".join(layout.wrapped(one, layout.COLUMN - 1) for one in told), fontsize="small", loc="left")
     figure.colorbar(picture, label="Spearman ρ on test samples").outline.set_visible(False)
     return figure
-
-
-def _wrapped(method: str) -> str:
-    """Wrap a method with its options into lines that fit above a panel."""
-    lines = textwrap.wrap(re.sub("([:/])", r" \1", method), _LETTERS, break_long_words=False)
-    return "\n".join(re.sub(" ([:/])", r"\1", line) for line in lines)
-
-
-def _legend(figure: Figure, handles: Sequence[Artist], title: str, columns: int = 1) -> None:
-    figure.legend(
-        handles=handles,
-        title=title,
-        ncols=columns,
-        fontsize=8,
-        title_fontsize=8,
-        frameon=False,
-        loc="outside lower left",
-        alignment="left",
-    )
-
-
-def _panels(count: int, *, legend: float = 0.0) -> tuple[Figure, list[Axes]]:
-    """Return ``count`` axes of equal size, with ``legend`` inches below them."""
-    columns = 2 if count == 4 else min(count, _COLUMNS)
-    lines = -(-count // columns)
-    width, height = _PANEL
-    figure = Figure(figsize=(width * columns, height * lines + legend), dpi=150, layout="constrained")
-    every = figure.subplots(lines, columns, squeeze=False).ravel()
-    for spare in every[count:]:
-        spare.remove()
-    return figure, list(every[:count])

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import textwrap
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -13,6 +12,7 @@ from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
 
 from aqakit.evaluation.results import MethodResult
 from aqakit.evaluation.selection import Epochs
+from aqakit.report import layout
 from aqakit.report.content import Study, TaskResult
 from aqakit.report.figures import SERIES
 from aqakit.scores.drawing import BLUE, plain
@@ -21,8 +21,7 @@ from aqakit.types import Floats
 LEVELS = (0.05, 0.25, 0.5, 0.75, 0.95)
 """Levels of the quantiles of the predicted standard deviations."""
 
-_PANEL = (4.4, 3.0)  # inches
-_COLUMNS = 3
+_HEIGHT = 2.1  # inches of a panel
 _FEW = 1000  # an axis that spans less has ticks at 2 and 5 as well
 
 
@@ -53,12 +52,12 @@ def with_spread(study: Study) -> dict[str, list[TaskResult]]:
 
 def spread(label: str, tasks: Sequence[TaskResult]) -> Figure:
     """Plot the range of one method's predicted standard deviation after each epoch, a panel for each task."""
-    figure, panels = _panels(len(tasks), legend=0.3)
+    figure, panels = layout.panels(len(tasks), _HEIGHT)
     for axes, task in zip(panels, tasks):
         (method,) = (m for m in task.compared if m.label == label)
         _ranges(axes, method.epochs + 1, spread_quantiles(method))
         _dress(axes, task.name if len(tasks) > 1 else "", f"predicted std ({task.scale.unit})")
-    _legend(figure, panels, columns=3)
+    layout.legend(figure)
     return figure
 
 
@@ -66,13 +65,13 @@ def losses(tasks: Sequence[TaskResult]) -> Figure:
     """Plot the training loss of all methods after each epoch, a panel for each task."""
     labels = list(dict.fromkeys(m.label for task in tasks for m in task.compared if m.losses.shape[1] > 1))
     styles = {label: SERIES[number % len(SERIES)] for number, label in enumerate(labels)}
-    figure, panels = _panels(len(tasks), legend=0.25 + 0.2 * len(labels))
+    figure, panels = layout.panels(len(tasks), _HEIGHT)
     for axes, task in zip(panels, tasks):
         own = {m.label: m.losses for m in task.compared if m.losses.shape[1] > 1}
         for label, values in own.items():
             _line(axes, label, values, *styles[label])
         _dress(axes, task.name if len(tasks) > 1 else "", _scale(axes, own))
-    _legend(figure, panels, columns=1)
+    layout.legend(figure)
     return figure
 
 
@@ -115,7 +114,7 @@ def _linear(values: Floats) -> float:
 
 def _dress(axes: Axes, title: str, label: str) -> None:
     axes.set(xlabel="epoch", ylabel=label)
-    axes.set_title(title, fontsize=9, loc="left")
+    axes.set_title(title, loc="left")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     low, high = axes.get_ylim()
     if axes.get_yscale() == "log" and high / low < _FEW:
@@ -123,23 +122,3 @@ def _dress(axes: Axes, title: str, label: str) -> None:
         axes.yaxis.set_major_formatter("{x:g}")
     axes.yaxis.set_minor_formatter(NullFormatter())
     plain(axes)
-
-
-def _legend(figure: Figure, panels: Sequence[Axes], columns: int) -> None:
-    """Put one legend of all panels below them; long labels are wrapped."""
-    handles = {label: line for axes in panels for line, label in zip(*axes.get_legend_handles_labels())}
-    labels = [textwrap.fill(label, 60) for label in handles]
-    figure.legend(handles.values(), labels, fontsize=8, frameon=False, loc="outside lower left", ncols=columns)
-
-
-def _panels(count: int, *, legend: float) -> tuple[Figure, list[Axes]]:
-    """Return ``count`` axes of equal size, with ``legend`` inches below them."""
-    columns = 2 if count == 4 else min(count, _COLUMNS)
-    lines = -(-count // columns)
-    width, height = _PANEL
-    size = (width * (1 if columns == 1 else 0.8 * columns), height * lines + legend)
-    figure = Figure(figsize=size, dpi=150, layout="constrained")
-    every = figure.subplots(lines, columns, squeeze=False).ravel()
-    for spare in every[count:]:
-        spare.remove()
-    return figure, list(every[:count])

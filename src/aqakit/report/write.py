@@ -18,7 +18,7 @@ def write_report(
     Args:
         folders: folders of runs or benchmarks; or instead CSV files of predictions.
         out: the HTML file.
-        figures: folder for the figures as PNG and SVG.
+        figures: folder for the figures as PDF, PNG and SVG.
         data: whether to open the data set for floors, pictures, a map of the features and health.
 
     Returns:

@@ -79,4 +79,4 @@ def figure_of(axes: Axes | None, height: float) -> tuple[Figure, Axes]:
 def plain(axes: Axes) -> None:
     """Remove the top and right spines."""
     axes.spines[["top", "right"]].set_visible(False)
-    axes.tick_params(labelsize=8)
+    axes.tick_params(labelsize="small")
