@@ -204,24 +204,25 @@ def _rules(task: TaskResult) -> str:
 
 
 def _cases(task: TaskResult) -> str:
-    cards = "".join(_card(case, task.scale.unit) for case in task.cases)
+    largest = max((abs(part.contribution) for case in task.cases for part in case.timeline), default=0.0)
+    cards = "".join(_card(case, task.scale.unit, largest) for case in task.cases)
     note = (
-        "The largest errors of each method, and then the true scores that were least likely under its prediction "
-        "(surprise: in standard deviations of a normal distribution). Bars: what each clip adds to the score, up or "
-        "down, compared with the mean clip at its position (Shapley values; first to last, each card has its own "
-        "scale).",
+        "The largest errors of each method, and then the true scores that were least likely under its prediction, "
+        "if they are outside its 99 % interval (surprise: in standard deviations of a normal distribution). Bars: what "
+        "each clip adds to the score, up or down, compared with the mean clip at its position (Shapley values; first "
+        f"to last). A bar of full height is {largest:.3g} {task.scale.unit} on every card.",
     )
     return (
         f"<h3>Worst and most surprising</h3>{document.paragraphs(note)}<div class=grid>{cards}</div>" if cards else ""
     )
 
 
-def _card(case: Case, unit: str) -> str:
+def _card(case: Case, unit: str, largest: float) -> str:
     ends = f" ({case.low:.2f} to {case.high:.2f})" if case.low < case.high else ""
     surprise = f", surprise {case.surprise:.1f} σ" if math.isfinite(case.surprise) else ""
     pictures = "".join(_picture(f, case.id, number) for number, f in enumerate(case.frames, start=1))
     strip = f"<div class=strip>{pictures}</div>" if pictures else ""
-    line = svg.timeline(case.timeline, unit) if case.timeline else ""
+    line = svg.timeline(case.timeline, unit, largest) if case.timeline else ""
     about = f"<p>{escape(case.about)}</p>" if case.about else ""
     about += "".join(f"<p class=words>{escape(sentence)}</p>" for sentence in case.words)
     similar = ", ".join(f"{name} ({score:.2f})" for name, score in case.similar)

@@ -33,6 +33,9 @@ from aqakit.types import ScoreScale
 CASES = 3
 """Maximum number of samples shown for each method and reason."""
 
+SURPRISE = 2.576
+"""Standard deviations of a normal distribution beyond which a true score is surprising: outside the 99 % interval."""
+
 _CARDS = 60  # approximate total number of samples shown: each has pictures
 
 _TASK = ("data", "data_options", "root", "task", "protocol")
@@ -88,13 +91,14 @@ def _predicted(files: Sequence[Path]) -> TaskResult:
 def cases(method: MethodResult, count: int) -> list[Case]:
     """Return the ``count`` largest errors of a method, and the most surprising true scores that are not among them.
 
-    A sample appears once, with the fold and seed where it is worst. Point predictions state no uncertainty, so they
-    have no surprising scores.
+    A sample appears once, with the fold and seed where it is worst. A true score is surprising outside the 99 %
+    interval of its prediction; point predictions state no uncertainty, so they have no surprising scores.
     """
     points = method.points
     error = np.abs(points.mean - points.true)
     chosen: dict[str, tuple[int, str]] = {}
-    for why, badness in (("largest error", error), ("most surprising", points.surprise)):
+    surprise = np.where(points.surprise > SURPRISE, points.surprise, np.nan)
+    for why, badness in (("largest error", error), ("most surprising", surprise)):
         order = [int(i) for i in np.argsort(-badness, kind="stable") if not np.isnan(badness[i])]
         fresh = dict[str, int]()
         for i in order:

@@ -68,13 +68,18 @@ def inline(figure: Figure, name: str, label: str) -> str:
     return text.replace("<svg", f'<svg role="img" aria-label="{html.escape(label)}"', 1)
 
 
-def timeline(parts: Sequence[Part], unit: str) -> str:
-    """Draw bars over the frames of a recording: upwards for points that a part adds, downwards for points it costs."""
+def timeline(parts: Sequence[Part], unit: str, largest: float) -> str:
+    """Draw bars over the frames of a recording: upwards for points that a part adds, downwards for points it costs.
+
+    Args:
+        parts: of the recording.
+        unit: of the scores.
+        largest: points of a bar of full height, the same for recordings that are compared.
+    """
     start, end = min(p.first for p in parts), max(p.last for p in parts)
-    top = max(abs(p.contribution) for p in parts) or 1.0
     bars = []
     for k, part in enumerate(parts):  # parts may overlap, so each has an equal share of the width
-        height = 22 * abs(part.contribution) / top
+        height = 22 * abs(part.contribution) / (largest or 1.0)
         y = 24 - height if part.contribution >= 0 else 24
         colour = "blue" if part.contribution >= 0 else "orange"
         named = f"{part.name}, " if part.name else ""
