@@ -56,6 +56,11 @@ def is_optimistic(row: Row) -> bool:
     return bool(row.get("optimistic")) or "optimistic" in str(row.get("rule", ""))
 
 
+def in_one_group(one: str | None, other: str | None) -> bool:
+    """Whether two groups of letters share a letter: their rows do not differ beyond noise."""
+    return bool(_letters(one) & _letters(other))
+
+
 def _competes(row: Row) -> bool:
     return not is_optimistic(row) and not str(row.get("method", "")).startswith("ceiling:")
 

@@ -20,7 +20,7 @@ from aqakit.evaluation.results import FoldResult, MethodResult
 from aqakit.evaluation.selection import RULES
 from aqakit.metrics.bootstrap import resampled_units
 from aqakit.metrics.summary import TWO_VALUES, two_value_notes
-from aqakit.report import calibration, curves, document, gallery, layout, svg, training_curves
+from aqakit.report import calibration, curves, document, gallery, layout, summing_up, svg, training_curves
 from aqakit.report.columns import TITLES
 from aqakit.report.content import Case, Study, TaskResult
 from aqakit.report.gallery import Shown
@@ -63,6 +63,7 @@ def page(study: Study, drawn: Sequence[Sequence[Shown]], together: Sequence[Show
     """Return the whole page; ``drawn`` holds the figures of each task, ``together`` those of all tasks."""
     title = f"Report: {', '.join(task.name for task in study.tasks)}"
     body = [f"<header><h1>{escape(title)}</h1>{document.paragraphs(study.notes)}</header>"]
+    body.append(f"<section><h2>Summary</h2>{''.join(map(_summary, study.tasks))}</section>")
     if len(study.tasks) > 1:
         links = (f'<a href="#task-{n}">{escape(t.name)}</a>' for n, t in enumerate(study.tasks, start=1))
         body.append(f"<nav>{' · '.join(links)}</nav><h2>Over all tasks</h2>")
@@ -72,7 +73,7 @@ def page(study: Study, drawn: Sequence[Sequence[Shown]], together: Sequence[Show
     if together:
         pictures = "".join(map(_figure, together))
         body.append(f"<section><h2>Training</h2><div class={_grid(study)}>{pictures}</div></section>")
-    body += [_rerun(study), document.embedded("report-data", data(study))]
+    body += [_rerun(study), _glossary(), document.embedded("report-data", data(study))]
     return document.page(title, "".join(body))
 
 
@@ -102,6 +103,15 @@ def data(study: Study) -> dict[str, Any]:
 
 def _heading(study: Study, task: TaskResult) -> str:
     return f"<h2>{escape(task.name)}</h2>" if len(study.tasks) > 1 else ""
+
+
+def _summary(task: TaskResult) -> str:
+    return f"<ul>{''.join(f'<li>{escape(one)}</li>' for one in summing_up.sentences(task))}</ul>"
+
+
+def _glossary() -> str:
+    words = "".join(f"<dt>{escape(w)}</dt><dd>{escape(m)}</dd>" for w, m in summing_up.GLOSSARY.items())
+    return f"<section><h2>Glossary</h2><dl>{words}</dl></section>"
 
 
 def _task(task: TaskResult, shown: Sequence[Shown]) -> Iterator[str]:
