@@ -23,6 +23,7 @@ class Whole:
         sample: the recording.
         video: its features, as a batch of one.
         answer: its calibrated score, of batch shape ().
+        said: its score before calibration, of batch shape (1,).
         explanation: by clips.
         findings: by named measures; None if the run reads none.
     """
@@ -30,6 +31,7 @@ class Whole:
     sample: Sample
     video: Batch
     answer: ScoreDistribution
+    said: ScoreDistribution
     explanation: Explanation
     findings: Findings | None
 
@@ -52,6 +54,7 @@ def explain(
         sample,
         video,
         run.answer(video).select(0),
+        run.assessor.predict_embedded(video),
         contributions.of_embedded(run, sample, video, reports[0]),
         measures.findings(run, sample, video),
     )

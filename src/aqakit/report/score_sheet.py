@@ -18,7 +18,7 @@ from aqakit.explanation.contributions import Contribution
 from aqakit.explanation.moments import Moments
 from aqakit.explanation.whole import Whole
 from aqakit.recordings import skeletons, video
-from aqakit.scores.drawing import smooth_density
+from aqakit.scores.density import smooth
 from aqakit.training.run import Run
 from aqakit.types import Sample, ScoreScale
 
@@ -81,7 +81,7 @@ def of(run: Run, whole: Whole) -> ScoreSheet:
     answer, explanation, scale = whole.answer, whole.explanation, run.labels.scale
     found = moments.of(run, whole)
     spread = float(answer.std) > 0
-    scores, density = smooth_density(answer) if spread else (np.empty(0), np.empty(0))
+    scores, density = smooth(answer, whole.said) if spread else (np.empty(0), np.empty(0))
     picture, caption = decisive_moment(whole.sample, found, scale.unit)
     return ScoreSheet(
         name=Path(whole.sample.id).name,

@@ -5,13 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-import torch
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from scipy.stats import gaussian_kde
 
+from aqakit.scores.density import smooth
 from aqakit.scores.distributions import ScoreDistribution
-from aqakit.types import Floats
 
 # Okabe and Ito's palette: distinguishable by colour-blind readers and in grey
 INK, BLUE, ORANGE, GREEN, GREY = "#1b1b1b", "#0072b2", "#d55e00", "#009e73", "#8a8a8a"
@@ -21,20 +19,9 @@ LEVELS = ((0.9, 0.18), (0.5, 0.3))
 """Central intervals that are drawn, and how dark."""
 
 
-def smooth_density(answer: ScoreDistribution) -> tuple[Floats, Floats]:
-    """Return the density of a distribution of batch shape () as a curve, 400 scores and the density at each.
-
-    It is made of smoothed quantiles: all distributions have them, and steps between conformal levels carry no
-    information.
-    """
-    quantiles = answer.quantile(torch.linspace(0.002, 0.998, 499)).double().numpy()
-    grid = np.linspace(quantiles[0], quantiles[-1], 400)
-    return grid, gaussian_kde(quantiles, bw_method=0.35)(grid) if np.ptp(quantiles) else np.zeros_like(grid)
-
-
 def curve(axes: Axes, answer: ScoreDistribution, true: float | None, unit: str) -> None:
     """Plot the density of one predicted score with its central 50 % and 90 % intervals, and the true score if known."""
-    grid, density = smooth_density(answer)
+    grid, density = smooth(answer)
     axes.plot(grid, density, color=BLUE, lw=1.8)
     for level, alpha in LEVELS:
         low, high = (float(end) for end in answer.interval(level))

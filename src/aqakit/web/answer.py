@@ -16,8 +16,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from PIL import Image
-from scipy.ndimage import gaussian_filter1d
-from torch import Tensor
 
 from aqakit.backbones.parts.base import Backbone
 from aqakit.backbones.parts.video import VideoBackbone
@@ -27,6 +25,7 @@ from aqakit.explanation.contributions import Attribution, attribute, clip_frames
 from aqakit.features.engines import Engine
 from aqakit.recordings import video
 from aqakit.recordings.video import Rate, Report, VideoInfo
+from aqakit.scores import density
 from aqakit.scores.distributions import ScoreDistribution, mixture
 from aqakit.training import summary
 from aqakit.training.run import Run
@@ -34,7 +33,7 @@ from aqakit.training.run_files import decode_descriptions
 from aqakit.training.scoring import off_scale
 from aqakit.training.summary import TrainingSummary
 from aqakit.training.trust import Provenance
-from aqakit.types import Batch, Floats, Sample, ScoreScale
+from aqakit.types import Batch, Sample, ScoreScale
 from aqakit.web import motion
 from aqakit.web.limits import Limits
 from aqakit.web.models import Answer, Clip, Curve, Exemplar, Footage, Interval, Motion
@@ -43,11 +42,6 @@ Tell = Callable[[int, int], None]
 """Called with the number of finished clips and the total."""
 
 LEVELS = (0.5, 0.9)
-POINTS = 160
-SMOOTHING = (0.3, 0.4, 0.5, 0.6, 0.8, 1.0)
-"""Standard deviations of the kernel that smooths the plotted density, relative to that of the distribution."""
-BEND = 0.02
-"""Share of the largest curvature below which a bend of the plotted density cannot be seen."""
 STILLS = 48
 STILL_PIXELS = 240
 
@@ -89,7 +83,7 @@ def _answer(run: Run, sample: Sample, name: str, info: VideoInfo | None, moved: 
         high=scale.high,
         intervals=[_interval(found, level, scale) for level in LEVELS],
         recalibrated=run.recalibration is not None,
-        curve=_curve(found, mixture(answers), scale.span),
+        curve=_curve(found, mixture(answers)),
         baseline=made.baseline if made else None,
         clips=_clips(clip_frames(run, sample, batch.clips.shape[1]), _Pictures(info, sample.rate, moved), made),
         moments=_moments(run, sample, batch, _Pictures(info, sample.rate, moved)) if info else [],
@@ -143,46 +137,9 @@ def _interval(found: ScoreDistribution, level: float, scale: ScoreScale) -> Inte
     return Interval(level=level, low=max(low, scale.low), high=min(high, scale.high))
 
 
-def _curve(found: ScoreDistribution, said: ScoreDistribution, span: float) -> Curve:
-    """Density in equal steps of the score, which also works for points and bins.
-
-    A recalibrated distribution has a step for every few validation samples. It is smoothed until it has no more bends
-    than what the members ``said``: calibration moves scores, and knows of no shoulders.
-    """
-    ends = [found.quantile(level).item() for level in (0.002, 0.998)]
-    margin = 0.2 * (ends[1] - ends[0]) + 0.01 * span
-    edges = torch.linspace(ends[0] - margin, ends[1] + margin, POINTS + 1, dtype=torch.float64)
-    step = (edges[1] - edges[0]).item()
-    share, wide, middle = _shares(found, edges), found.std.item() / step, found.mean.item()
-    scores, shrink = ((edges[1:] + edges[:-1]) / 2).numpy(), 1.0
-    if wide > 0:
-        most = max(2, bends(_smooth(_shares(said, edges), SMOOTHING[0] * wide)))
-        tried = ((kernel, _smooth(share, kernel * wide)) for kernel in SMOOTHING)
-        kernel, share = next(((k, one) for k, one in tried if k == SMOOTHING[-1] or bends(one) <= most))
-        shrink = math.hypot(1, kernel)  # so that smoothing does not widen it
-    return Curve(scores=(middle + (scores - middle) / shrink).tolist(), density=(share / step * shrink).tolist())
-
-
-def _shares(found: ScoreDistribution, edges: Tensor) -> Floats:
-    """Probability (n − 1,) between each two edges (n,)."""
-    return np.asarray(found.to(torch.float64).cdf(edges[:, None]).squeeze(1).diff().clamp_min(0).numpy())
-
-
-def _smooth(share: Floats, width: float) -> Floats:
-    return np.asarray(gaussian_filter1d(share, width, mode="constant"))
-
-
-def bends(curve: Floats) -> int:
-    """Count the points at which a curve turns from left to right or back: a bell has two, a shoulder adds two.
-
-    >>> x = np.linspace(-4, 4, 81)
-    >>> bell = np.exp(-x**2)
-    >>> bends(bell), bends(bell + 0.4 * np.exp(-4 * (x - 1.8) ** 2))
-    (2, 4)
-    """
-    second = np.diff(curve, 2)
-    turns = np.sign(second[np.abs(second) > BEND * np.abs(second).max()])
-    return int((turns[1:] != turns[:-1]).sum())
+def _curve(found: ScoreDistribution, said: ScoreDistribution) -> Curve:
+    scores, shown = density.smooth(found, said)
+    return Curve(scores=scores.tolist(), density=shown.tolist())
 
 
 class _Pictures(NamedTuple):

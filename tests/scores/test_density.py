@@ -5,8 +5,8 @@ import pytest
 import torch
 from scipy.stats import norm
 
+from aqakit.scores.density import bends, smooth
 from aqakit.scores.distributions import Normal, Quantiles, mixture
-from aqakit.web.answer import _curve, bends
 
 
 def knotted(seed, knots=12):
@@ -20,8 +20,7 @@ def knotted(seed, knots=12):
 @pytest.mark.parametrize("seed", range(8))
 def test_knots_make_no_shoulders(seed):
     found, said = knotted(seed), Normal(torch.tensor([50.0]), torch.tensor([8.0]))
-    curve = _curve(found, said, 100.0)
-    density, scores = np.array(curve.density), np.array(curve.scores)
+    scores, density = smooth(found, said)
     assert bends(density) == 2
     assert np.trapezoid(density, scores) == pytest.approx(1, abs=0.03)
     mean = np.trapezoid(density * scores, scores)
@@ -33,4 +32,10 @@ def test_knots_make_no_shoulders(seed):
 def test_two_humps_of_the_members_stay():
     two = [Normal(torch.tensor([mean]), torch.tensor([3.0])) for mean in (30.0, 60.0)]
     both = mixture(two)
-    assert bends(np.array(_curve(both, both, 100.0).density)) == 4
+    assert bends(smooth(both, both)[1]) == 4
+
+
+def test_two_humps_stay_where_nothing_is_known_of_the_members():
+    both = mixture([Normal(torch.tensor([mean]), torch.tensor([3.0])) for mean in (30.0, 60.0)])
+    assert bends(smooth(both)[1]) == 4
+    assert bends(smooth(knotted(0).select(0))[1]) == 2
