@@ -30,7 +30,9 @@ def test_it_says_what_the_letters_say():
     task = _task(_method("a", 3.0), _method("bb", 3.0), _method("far", 30.0))
     compared, highest, equal, lower, use = summing_up.sentences(task)
     assert task.letters == {"a": "a", "bb": "a", "far": "b"}
-    assert compared.startswith("Compared on dives, protocol five-fold: a, bb and far. a: 80 test samples, 1 fold, 1 s")
+    assert compared == (
+        "Compared on dives, protocol five-fold: a, bb and far. Judged on 80 test samples, 1 fold, 1 seed."
+    )
     (best,) = {"a", "bb"} - {equal.removeprefix("Not different from it beyond noise: ")[:-1]}
     assert highest.startswith(f"{best} has the highest Spearman")
     assert lower == "Lower than it beyond noise: far."
@@ -66,6 +68,7 @@ def test_optimistic_numbers_do_not_compete():
 def test_without_a_comparison_nothing_is_claimed(methods, sentence):
     found = summing_up.sentences(_task(*methods))
     assert len(found) == 2
+    assert all(f"{len(m.folds[0].ids)} test samples" in found[0] for m in methods)
     assert sentence in found[1]
 
 

@@ -85,9 +85,10 @@ def _scatters(task: TaskResult) -> Iterator[_Drawn]:
         axes = figure.subplots()
         figures.scatter(axes, p.mean, p.low, p.high, p.true, task.scale.unit)
         axes.set(xlim=limits[0], ylim=limits[1])
+        caption = f"{method.label}: predicted against true"
         if not calibration.silent(method):
             layout.legend(figure)
-        caption = f"{method.label}: predicted against true, 90 % intervals{_which(method)}"
+            caption += f", 90 % intervals{_which(method)}"
         yield _Drawn("scatter", method.label, caption, figure)
 
 

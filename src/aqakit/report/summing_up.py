@@ -38,13 +38,19 @@ def sentences(task: TaskResult) -> list[str]:
 
 
 def _compared(task: TaskResult) -> str:
-    first, floors = task.compared[0], len(task.methods) - len(task.compared)
+    floors = len(task.methods) - len(task.compared)
     names = _listed([m.label for m in task.compared])
     more = f", and {_counted(floors, 'floor')}" if floors else ""
-    samples = len({(f.fold, i) for f in first.folds for i in f.ids})
-    folds = len({f.fold for f in first.folds})
-    counts = (_counted(samples, "test sample"), _counted(folds, "fold"), _counted(len(first.seeds), "seed"))
-    return f"Compared on {task.name}, protocol {task.protocol}: {names}{more}. {first.label}: {', '.join(counts)}."
+    sizes = dict.fromkeys(map(_size, task.compared))
+    size = next(iter(sizes)) if len(sizes) == 1 else "; ".join(f"{m.label}: {_size(m)}" for m in task.compared)
+    return f"Compared on {task.name}, protocol {task.protocol}: {names}{more}. Judged on {size}."
+
+
+def _size(method: MethodResult) -> str:
+    samples = len({(f.fold, i) for f in method.folds for i in f.ids})
+    folds = len({f.fold for f in method.folds})
+    counts = (_counted(samples, "test sample"), _counted(folds, "fold"), _counted(len(method.seeds), "seed"))
+    return ", ".join(counts)
 
 
 def _said(task: TaskResult) -> Iterator[str]:
