@@ -39,3 +39,8 @@ def test_two_humps_stay_where_nothing_is_known_of_the_members():
     both = mixture([Normal(torch.tensor([mean]), torch.tensor([3.0])) for mean in (30.0, 60.0)])
     assert bends(smooth(both)[1]) == 4
     assert bends(smooth(knotted(0).select(0))[1]) == 2
+
+
+def test_answers_whose_gradients_are_kept_are_drawn_too():
+    loc = torch.tensor([50.0], requires_grad=True)
+    assert smooth(knotted(0), Normal(loc, torch.tensor([8.0])))[1].max() > 0

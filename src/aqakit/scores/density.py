@@ -60,7 +60,7 @@ def bends(curve: Floats) -> int:
 
 def _shares(found: ScoreDistribution, edges: Tensor) -> Floats:
     """Probability (n − 1,) between each two edges (n,)."""
-    return np.asarray(found.to(torch.float64).cdf(edges[:, None]).squeeze(1).diff().clamp_min(0).numpy())
+    return np.asarray(found.to(torch.float64).cdf(edges[:, None]).squeeze(1).diff().clamp_min(0).detach().numpy())
 
 
 def _blurred(share: Floats, width: float) -> Floats:
