@@ -6,11 +6,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import torch
+
 from aqakit.explanation import contributions, measures
 from aqakit.explanation.contributions import Explanation
 from aqakit.explanation.measures import Findings
 from aqakit.recordings.video import Report
-from aqakit.scores.distributions import ScoreDistribution
+from aqakit.scores.distributions import ScoreDistribution, mixture
 from aqakit.training.run import Run
 from aqakit.types import Batch, Sample, Segment
 
@@ -50,11 +52,13 @@ def explain(
     sample = run.sample(recording, difficulty, window, kind, steps, segments)
     reports: list[Report] = []
     video = run.embed([sample], reports)
+    with torch.inference_mode():
+        answers = run.assessor.answers(video)
     return Whole(
         sample,
         video,
-        run.answer(video).select(0),
-        run.assessor.predict_embedded(video),
+        run.calibrate(answers).select(0),
+        mixture(answers),
         contributions.of_embedded(run, sample, video, reports[0]),
         measures.findings(run, sample, video),
     )
