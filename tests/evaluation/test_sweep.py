@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from scipy import stats
 
 import aqakit
-from aqakit import cli, discovery
+from aqakit import cli, discovery, report
 from aqakit.errors import OptionError
 from aqakit.evaluation.benchmark import benchmark
 from aqakit.evaluation.sweep import sweep
@@ -235,7 +235,25 @@ def test_the_command_prints_the_tables_and_writes_rows_and_figures(swept, monkey
     assert "Spearman by share of labels" in out
     assert "ablation of s4aqa" in out
     assert len(json.loads((tmp_path / "s.json").read_text())) == len(found.rows)
-    assert {file.suffix for file in (tmp_path / "figures").iterdir()} == {".pdf", ".png", ".svg"}
+    assert {file.suffix for file in (tmp_path / "figures").glob("*.*")} == {".pdf", ".png", ".svg"}
+    assert {file.name for file in (tmp_path / "figures").iterdir() if file.is_dir()} == {"50%", "100%"}
+    assert (tmp_path / "figures" / "100%" / "training-losses.png").exists()
+
+
+def test_figures_of_one_share_are_those_of_a_report(swept, monkeypatch, capsys, tmp_path):
+    folder, _, _, _ = swept
+    monkeypatch.setenv("AQAKIT_CACHE", str(folder / "cache"))
+    words = ["benchmark", "manifest", "--root", folder / "my.csv", "--backbone", BACKBONE, "--methods", "dae"]
+    words += ["--epochs", 2, "--members", 2, "--out", tmp_path / "out", "--figures", tmp_path / "figures"]
+    monkeypatch.setattr(sys, "argv", ["aqakit", *map(str, words)])
+    with pytest.raises(SystemExit) as stopped:
+        cli.main()
+    assert not stopped.value.code
+    assert "by share of labels" not in capsys.readouterr().out
+    report.write.write_report([tmp_path / "out"], tmp_path / "r.html", figures=tmp_path / "report", data=False)
+    drawn, expected = ({file.name for file in (tmp_path / one).iterdir()} for one in ("figures", "report"))
+    assert drawn == expected
+    assert {"training-spread-dae.pdf", "training-losses.pdf", "training-losses.svg"} <= drawn
 
 
 def test_what_method_files_declare_can_be_run():

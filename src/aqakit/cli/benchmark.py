@@ -7,6 +7,7 @@ for each share.
 from __future__ import annotations
 
 import inspect
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -15,13 +16,14 @@ from aqakit import evaluation, report, system, training
 from aqakit.cli import outputs
 from aqakit.cli.lazy import Command, command_of
 from aqakit.cli.options import BACKBONE, given_only, names, option, run_and_loop, with_signature, with_weights
-from aqakit.errors import OptionError
+from aqakit.errors import OptionError, RunError
 from aqakit.report.output import Output
 from aqakit.system import processes, terminal
-from aqakit.system.files import user_path
+from aqakit.system.files import folder_name, user_path
 
 if TYPE_CHECKING:
     from aqakit.evaluation.benchmark import Table
+    from aqakit.evaluation.sweep import Sweep
 
 _SWEEP = {"ablation", "grid", "figures"}  # options that make more than one table
 
@@ -54,10 +56,21 @@ def _sweep(
         for table in found.tables:
             _show(output, table)
         if figures:
-            traces = report.semi_supervised.traces(found)
-            for file in report.sweep_figures.write(found, traces, user_path(figures)):
-                terminal.line(f"{file} and .svg")
+            _draw(found, user_path(figures))
     return found.rows
+
+
+def _draw(found: Sweep, folder: Path) -> None:
+    """Write the figures of the sweep, and those of a report on the runs of each share."""
+    files = report.sweep_figures.write(found, report.semi_supervised.traces(found), folder)
+    for share, runs in zip(found.shares, found.runs):
+        own = folder / folder_name(share) if len(found.shares) > 1 else folder
+        try:
+            files += report.write.write_figures([run for several in runs.values() for run in several], own)
+        except RunError as error:  # the tables are whole, and are still to be written
+            terminal.line(f"no figures of predictions and training: {error}")
+    for file in files:
+        terminal.line(f"{file}, .pdf and .svg")
 
 
 def _show(output: Output, table: Table) -> list[dict[str, Any]]:
@@ -99,7 +112,11 @@ def _parameters(completing: bool) -> list[inspect.Parameter]:
         ),
         option("out", "folder for the runs, to resume later (a temporary one)", "--out", "-o"),
         *outputs.parameters(),
-        option("figures", "folder for figures as PDF, PNG and SVG: labels, representations, losses, grid", "--figures"),
+        option(
+            "figures",
+            "folder for figures as PDF, PNG and SVG: predictions, uncertainty, training, labels, grid",
+            "--figures",
+        ),
     ]
     without = {p.name for p in own} | {"fold", "seed", "select"}
     return [*own, *(p for name, p in more.items() if name not in without)]

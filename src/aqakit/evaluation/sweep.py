@@ -39,7 +39,8 @@ class Sweep:
 
     Attributes:
         shares: the requested shares of the labels.
-        table: a row for each method, task and rule, with a Spearman column for each share.
+        table: a row for each method, task and rule, with a Spearman column for each share; that of the benchmark if
+            there is one share.
         rows: all rows in full, as in a benchmark, preceded by ``table`` (``methods``, ``ablation`` or ``grid``) and
             ``labels`` (the share). Rows of an ablation also have ``module``, rows of a grid its two options.
         ablation: a table for each method with an ablation.
@@ -190,6 +191,8 @@ def _full(shares: Sequence[str], tables: Sequence[Table]) -> Iterator[dict[str, 
 
 def _summary(shares: Sequence[str], tables: Sequence[Table]) -> Table:
     """Return the table of methods × shares."""
+    if len(shares) == 1:
+        return tables[0]
     cells = [{(r["method"], r["task"], r["rule"]): r["spearman"] for r in table.rows} for table in tables]
     rows = [
         {"method": method, "task": task, "rule": rule}

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -57,6 +58,16 @@ def training(study: Study) -> list[Shown]:
     """Draw the figures of all tasks together, over the epochs of training."""
     taken: set[str] = set()
     return [_named(one, taken, "training", one.kind, one.of) for one in _training(study)]
+
+
+def save(every: Iterable[Shown], folder: Path) -> list[Path]:
+    """Write figures to a folder, as PDF, PNG and SVG; returns the PNG files."""
+    folder.mkdir(parents=True, exist_ok=True)
+    files = []
+    for shown in every:
+        layout.save_all(shown.figure, folder, shown.name)
+        files.append(folder / f"{shown.name}.png")
+    return files
 
 
 def _named(drawn: _Drawn, taken: set[str], *parts: str) -> Shown:

@@ -20,7 +20,7 @@ from aqakit.evaluation.results import FoldResult, MethodResult
 from aqakit.evaluation.selection import RULES
 from aqakit.metrics.bootstrap import resampled_units
 from aqakit.metrics.summary import TWO_VALUES, two_value_notes
-from aqakit.report import calibration, curves, document, gallery, layout, summing_up, svg, training_curves
+from aqakit.report import calibration, curves, document, gallery, summing_up, svg, training_curves
 from aqakit.report.columns import TITLES
 from aqakit.report.content import Case, Study, TaskResult
 from aqakit.report.gallery import Shown
@@ -54,9 +54,7 @@ def write(study: Study, file: Path, *, folder: Path | None = None) -> None:
         drawn, together = gallery.draw(study), gallery.training(study)
         write_output(file, page(study, drawn, together))
         if folder:
-            folder.mkdir(parents=True, exist_ok=True)
-            for shown in chain(*drawn, together):
-                layout.save_all(shown.figure, folder, shown.name)
+            gallery.save(chain(*drawn, together), folder)
 
 
 def page(study: Study, drawn: Sequence[Sequence[Shown]], together: Sequence[Shown] = ()) -> str:

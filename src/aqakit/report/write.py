@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import chain
 from pathlib import Path
 
-from aqakit.report import html
+from aqakit.report import gallery, html, svg
 from aqakit.report.study import build_study
 from aqakit.system.files import user_path
 
@@ -33,3 +34,21 @@ def write_report(
         build_study([user_path(f) for f in folders], data=data), file, folder=user_path(figures) if figures else None
     )
     return file
+
+
+def write_figures(folders: Sequence[Path | str], out: Path | str) -> list[Path]:
+    """Write the figures of a report that need no data set, as PDF, PNG and SVG.
+
+    Args:
+        folders: folders of runs.
+        out: folder of the figures.
+
+    Returns:
+        The PNG files.
+
+    Raises:
+        RunError: there is no finished run with test samples, or the same model is there twice.
+    """
+    study = build_study([user_path(f) for f in folders], data=False)
+    with svg.style():
+        return gallery.save(chain(*gallery.draw(study), gallery.training(study)), user_path(out))
