@@ -34,6 +34,7 @@ OPTIONS: dict[str, dict[str, object]] = {
     "c3d": {"size": 16},
     "c3d_small": {"size": 16, "frames": 8, "width": 4},
     "frames": {"weights": "tiny"},
+    "hog_hof": {"size": 32},
     "huggingface": {"weights": "tiny"},
     "i3d": {"size": 32},
     "mscadc": {"size": 24},
@@ -48,6 +49,7 @@ CHANGES: dict[str, list[dict[str, object]]] = {
     ],
     "c3d": [{"plan": "dae"}, {"size": 32}, {"colours": "raw-255"}, {"seed": 1}, {"resize": "none"}],
     "c3d_small": [{"size": 32}, {"frames": 6}, {"clips": 2}, {"width": 8}, {"seed": 1}],
+    "hog_hof": [{"size": 16}, {"frames": 8}, {"plan": "dae"}, {"cells": 2}, {"parts": 1}],
     "huggingface": [{"every": 5}, {"segments": 3}, {"view": "whole"}],
     "i3d": [
         *({"plan": "core"}, {"size": 64}, {"stream": "flow"}, {"colours": "imagenet"}, {"convention": "hassony2"}),
@@ -260,7 +262,7 @@ def test_shifted_clips_need_no_second_decoding(backbone: Backbone, path: Path, w
     assert length == LENGTH
     for shift in range(-3, 4):
         wanted = backbone.plan.within(window or (0, LENGTH - 1), LENGTH, shift)
-        decoded = video.frames(path, wanted, size=backbone.pixels.size)
+        decoded = video.frames(path, wanted, size=backbone.pixels.size, interpolation=backbone.pixels.interpolation)
         top, left = ((a - b) // 2 for a, b in zip(decoded.shape[2:4], frames.shape[1:3], strict=True))
         shown = decoded[:, :, top : top + frames.shape[1], left : left + frames.shape[2]]
         assert np.array_equal(frames[backbone.clips_of(numbers, length, shift, window)], shown)

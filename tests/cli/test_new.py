@@ -70,8 +70,8 @@ def run(monkeypatch, commands) -> None:
 
 def test_the_printed_commands_run(monkeypatch, capsys, dives):
     row, said = new(monkeypatch, capsys, dives)
-    assert (row["reads"], row["recordings"], row["backbone"]) == ("video", 6, "c3d_small")
-    assert "hundreds of videos" in said
+    assert (row["reads"], row["recordings"], row["backbone"]) == ("video", 6, "hog_hof")
+    assert "needs no weights" in said
     assert row["manifest"].endswith("manifest.xlsx")
     fill(dives / "manifest.xlsx", difficulty=3.1)
     again, said = new(monkeypatch, capsys, dives)

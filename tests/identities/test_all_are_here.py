@@ -11,6 +11,7 @@ WITHOUT = {
     "backbones": {
         "kinematics": "no network; its measures have oracles in tests/backbones",
         "movement": "no network; its measures have oracles in tests/backbones",
+        "hog_hof": "no network; its histograms have oracles in tests/backbones",
         "tools": "no network; the measures of kinematics for each tool",
         "precomputed": "reads numbers",
         "pose": "the network is a file that OpenVINO runs",

@@ -88,11 +88,11 @@ def _of_videos(inventory: Inventory, weights: Path | None, joints: bool) -> Prop
         told = f"A pretrained network that is on this machine: {pretrained.split('=', 1)[1]}."
         return Proposal("dae", pretrained, notes=(*notes, told))
     told = (
-        "No weights of a pretrained network are on this machine, so that a small network is trained from pixels: it "
-        "needs hundreds of videos. With fewer, get weights (aqakit weights, or a model in Hugging Face layout), and "
-        "run this again; with --weights PATH if they are elsewhere."
+        "Edges and motion are measured by hand, which needs no weights: none of a pretrained network are on this "
+        "machine. To try one, get it (aqakit weights, or a model in Hugging Face layout), and run this again; with "
+        "--weights PATH if it is elsewhere."
     )
-    return Proposal("dae", "c3d_small", ("--finetune",), notes=(*notes, told))
+    return Proposal("dae", "hog_hof", notes=(*notes, told))
 
 
 def _pose(inventory: Inventory, weights: Path | None, notes: list[str]) -> tuple[Network, Path] | None:
