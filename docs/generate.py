@@ -1,4 +1,4 @@
-"""Write what is made from the code: a page for each method, data set and backbone, and tables on other pages.
+"""Write what is made from the code: pages of methods, data sets and backbones, and tables on other pages.
 
     python docs/generate.py
 
@@ -28,8 +28,26 @@ from aqakit.system.configuration import Option
 DOCS = Path(__file__).resolve().parent
 PACKAGE = Path(discovery.__file__).parent
 ROOT = DOCS.parent
-WITH_TABLES = (ROOT / "README.md", DOCS / "design.md", DOCS / "protocols.md")
-KINDS = ("methods", "datasets", "backbones")
+WITH_TABLES = (DOCS / "design.md", DOCS / "protocols.md")
+KINDS = {
+    "methods": (
+        "Methods",
+        "`aqakit methods` prints one line for each, and `aqakit methods NAME` shows one in full. Give options as "
+        "`--option value` to `aqakit train NAME`, or as `NAME:option=value` among the methods of a benchmark. "
+        "[Measured results](../results.md) say how they compare.",
+    ),
+    "datasets": (
+        "Data sets",
+        "`aqakit datasets` prints one line for each, and `aqakit datasets NAME` shows one in full. Give options as "
+        "`NAME:option=value`. The data come from their owners, and `aqakit check NAME FOLDER` says what is missing.",
+    ),
+    "backbones": (
+        "Backbones",
+        "`aqakit backbones` prints one line for each, and `aqakit backbones NAME` shows one in full. Give options as "
+        "`NAME:option=value`. [Which backbone](../which_backbone.md) fits what you have.",
+    ),
+}
+"""Of each kind: the title of its index, and how the names in it are used."""
 
 
 def main() -> None:
@@ -53,21 +71,32 @@ def existing() -> set[Path]:
 
 def pages() -> dict[Path, str]:
     """The text of each generated page."""
-    return {DOCS / kind / f"{name}.md": page(kind, name) for kind in KINDS for name in discovery.names(kind)}
+    indices = {DOCS / kind / "README.md": index(kind) for kind in KINDS}
+    return indices | {DOCS / kind / f"{name}.md": page(kind, name) for kind in KINDS for name in discovery.names(kind)}
+
+
+def index(kind: str) -> str:
+    """A table of everything of a kind."""
+    title, use = KINDS[kind]
+    return "\n\n".join([_made(f"src/aqakit/{kind}/"), f"# {title}", use, _table(INDICES[kind]())]) + "\n"
 
 
 def page(kind: str, name: str) -> str:
     """What a file says of itself, and the options that its signature has."""
     module = discovery.find(kind, name)
     facts, function, use = _ABOUT[kind](module, name)
-    made = f"<!-- Made from src/aqakit/{kind}/{name}.py by docs/generate.py: change it there. -->"
+    made = _made(f"src/aqakit/{kind}/{name}.py")
     text = "\n".join(f"- **{label}**: {value}" for label, value in facts.items())
     parts = [made, f"# {name}", markdown(inspect.getdoc(module) or ""), text, "## Options", use]
     return "\n\n".join([*parts, options_table(configuration.options(function))]) + "\n"
 
 
+def _made(source: str) -> str:
+    return f"<!-- Made from {source} by docs/generate.py: change it there. -->"
+
+
 def with_tables(text: str) -> str:
-    """A text whose tables between ``<!-- methods -->`` and ``<!-- /methods -->`` (…) are as of today."""
+    """A text whose tables between ``<!-- rooms -->`` and ``<!-- /rooms -->`` (…) are as of today."""
     for name, rows in TABLES.items():
         start, end = f"<!-- {name} -->\n", f"<!-- /{name} -->"
         if start in text and end in text:
@@ -173,7 +202,7 @@ def _rows(kind: str, title: str, *more: Callable[[ModuleType], dict[str, str]]) 
     rows = []
     for name in discovery.names(kind):
         module = discovery.find(kind, name)
-        row = {title: f"[`{name}`](docs/{kind}/{name}.md)", "what": markdown(discovery.summary(module))}
+        row = {title: f"[`{name}`]({name}.md)", "what": markdown(discovery.summary(module))}
         rows.append(row | {k: v for column in more for k, v in column(module).items()})
     return rows
 
@@ -212,10 +241,13 @@ def _parsed(file: Path) -> ast.Module:
     return ast.parse(file.read_text(encoding="utf-8"))
 
 
-TABLES: dict[str, Callable[[], list[dict[str, str]]]] = {
+INDICES: dict[str, Callable[[], list[dict[str, str]]]] = {
     "methods": lambda: _rows("methods", "method", _parameters, lambda m: {"paper": _cited(m.PAPER)}),
     "datasets": lambda: _rows("datasets", "data set", lambda m: {"licence": m.LICENCE}),
     "backbones": lambda: _rows("backbones", "backbone", lambda m: {"reads": _reads(m)}),
+}
+
+TABLES: dict[str, Callable[[], list[dict[str, str]]]] = {
     "published": _published,
     "rooms": _rooms,
     "files": _files,

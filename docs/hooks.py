@@ -1,15 +1,13 @@
-"""What the site has beside the files of this folder: an index of each generated section, and links that lead out."""
+"""What the site has beside the files of this folder: the generated pages in its navigation, and links that lead out."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from links import DOCS, ROOT, outside_code, relinked
+from links import DOCS, outside_code, relinked
 from mkdocs.config.defaults import MkDocsConfig
-from mkdocs.structure.files import File, Files
+from mkdocs.structure.files import Files
 from mkdocs.structure.pages import Page
-
-SECTIONS = {"methods": "Methods", "datasets": "Data sets", "backbones": "Backbones"}
 
 
 def on_config(config: MkDocsConfig) -> MkDocsConfig:
@@ -24,18 +22,9 @@ def _filled(entry: Any) -> Any:
     ((title, value),) = entry.items()
     if not str(value).endswith("/"):
         return entry
+    first = f"{value}README.md"
     pages = [{page.stem: f"{value}{page.name}"} for page in sorted((DOCS / value).glob("*.md"))]
-    return {title: [f"{value}index.md", *pages]}
-
-
-def on_files(files: Files, config: MkDocsConfig) -> Files:
-    """Add the index of each generated section: its table of the README."""
-    text = (ROOT / "README.md").read_text(encoding="utf-8")
-    for name, title in SECTIONS.items():
-        table = text.partition(f"<!-- {name} -->\n")[2].partition(f"<!-- /{name} -->")[0]
-        page = f"# {title}\n\n" + table.replace(f"](docs/{name}/", "](")
-        files.append(File.generated(config, f"{name}/index.md", content=page))
-    return files
+    return {title: [first, *(page for page in pages if first not in page.values())]}
 
 
 def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Files) -> str:

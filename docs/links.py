@@ -1,6 +1,6 @@
 """Links of the pages, as the site has them.
 
-Links are written for the files as they lie in the repository. On the site a folder is its index, and what is not in
+Links are written for the files as they lie in the repository. On the site a folder is its README, and what is not in
 this folder is in the repository.
 """
 
@@ -37,6 +37,6 @@ def relinked(text: str, folder: Path, repository: str) -> str:
         if not target.is_relative_to(DOCS):
             kind = "tree" if target.is_dir() else "blob"
             return f"]({repository}/{kind}/main/{target.relative_to(ROOT)}{mark}{anchor})"
-        return f"]({address.rstrip('/')}/index.md{mark}{anchor})" if target.is_dir() else found[0]
+        return f"]({address.rstrip('/')}/README.md{mark}{anchor})" if target.is_dir() else found[0]
 
     return re.sub(r"\]\(([^)\s]+)\)", link, text)

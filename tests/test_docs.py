@@ -49,7 +49,7 @@ def test_everything_has_a_page_with_its_options(kind):
         for option in configuration.options(getattr(module, function)):
             assert f"| `{option.name}` |" in page
             assert option.help.replace("|", "\\|") in page
-        assert f"docs/{kind}/{name}.md" in (ROOT / "README.md").read_text()
+        assert f"[`{name}`]({name}.md)" in (ROOT / "docs" / kind / "README.md").read_text()
 
 
 def test_words_for_values(generate):

@@ -1,13 +1,16 @@
 """Every command and every line of Python in the README runs as it is written.
 
 They run in order in a folder that holds what the README speaks of: a (tiny) JIGSAWS, ``my.csv`` with its recordings and
-``my_dive.mp4``. Only sizes are substituted, by the two tables below.
+``my_dive.mp4``. Only sizes are substituted, by the two tables below. The lines that lead from nothing to an installed
+``aqakit`` run in a shell, where installing stops before the download.
 """
 
+import os
 import re
 import shlex
 import subprocess
 import sys
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -25,6 +28,7 @@ ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 SMALLER = {
+    "synthetic_dives:count=300": "synthetic_dives:count=48",
     "--backbone huggingface:weights=mobilenet -o": "--backbone huggingface:weights=mobilenet --epochs 2 -o",
     "--backbone kinematics -o runs/dae": "--backbone kinematics --epochs 5 -o runs/dae",
     'out="runs/dae")': 'out="runs/dae", epochs=5)',
@@ -39,6 +43,20 @@ SMALLER_DEMO = {"data": "synthetic_dives:count=24", "epochs": 1}
 
 FILM = "Film a movement, and be told what to change"
 """Title of the section whose commands need the pose networks."""
+
+INSTALL = """
+set -euo pipefail
+git() { [ "$1 $2" = "clone https://github.com/aqakit/aqakit" ] && command git clone --quiet --no-local "$ROOT" aqakit; }
+make() {
+  command make --dry-run "$@" > "made $1"
+  [ -d .venv ] || "$PYTHON" -m venv --without-pip .venv
+}
+pip() {
+  [ "$VIRTUAL_ENV $1 $2" = "$PWD/.venv install -e" ] || return
+  "$PYTHON" -m pip install --quiet --disable-pip-version-check --dry-run --no-deps --no-build-isolation --no-index "$3"
+}
+"""
+"""In place of downloads and of what other tests run: a clone of this repository, an empty environment."""
 
 SHARED = ROOT.parent / "shared"
 
@@ -99,10 +117,12 @@ def aqakit(monkeypatch, command: str) -> int:
 
 def test_every_command_and_line_of_python_runs(monkeypatch, capsys, folder):
     film = list(commands("aqakit", sections()[FILM]))
-    for command in (one for one in commands("aqakit") if one not in film):
+    demo = "aqakit demo"  # what make demo does after installing
+    for command in [demo, *(one for one in commands("aqakit") if one not in film)]:
         assert aqakit(monkeypatch, command) == 0, f"{command}\n{capsys.readouterr().err}"
         assert capsys.readouterr().out.strip(), command
     assert {p.name for p in folder.glob("*.json")} == {"scores.json", "table.json"}
+    assert (folder / "dive.pdf").read_bytes().startswith(b"%PDF")
     assert (folder / "demo" / "demo.png").stat().st_size > 10_000
     trained = (folder / "runs" / "dae" / "run.json").stat().st_mtime_ns
     for code in blocks("python"):
@@ -131,16 +151,23 @@ def films(folder):
 @pytest.mark.slow
 def test_from_a_film_to_words(monkeypatch, capsys, films):
     pytest.importorskip("openvino")
+    said = ""
     for command in commands("aqakit", sections()[FILM]):
         if command.startswith("aqakit weights get"):
             continue  # needs the internet
         networks = f"--network lite --weights {SHARED / 'weights' / 'blazepose'}"
         command = command.replace("aqakit pose", f"aqakit pose {networks}")
         assert aqakit(monkeypatch, command) == 0, f"{command}\n{capsys.readouterr().err}"
-        assert capsys.readouterr().out.strip(), command
+        printed = capsys.readouterr().out
+        assert printed.strip(), command
+        said += printed
+    assert "held-out training samples, the 90% interval held" in said
+    assert "in words" in said
+    assert Path("my_squat.pdf").read_bytes().startswith(b"%PDF")
 
 
 def test_make_does_what_the_readme_says():
+    assert [*commands("make")] == ["make demo", "make test"]
     for command in commands("make"):
         done = subprocess.run(
             [*shlex.split(command), "--dry-run"], cwd=ROOT, capture_output=True, text=True, check=False
@@ -149,12 +176,28 @@ def test_make_does_what_the_readme_says():
         assert {"make demo": "aqakit demo", "make test": "pytest"}[command] in done.stdout
 
 
-def test_no_command_is_of_another_program():
-    assert all(line.split()[1] in ("make", "aqakit") for line in "".join(blocks("console")).splitlines())
+@pytest.mark.skipif(not (ROOT / ".git").exists(), reason="needs a repository to clone")
+def test_the_lines_of_the_shell_lead_to_an_installed_package(tmp_path):
+    lines = [line.removeprefix("$ ") for line in "".join(blocks("console")).splitlines()]
+    shell = [line for line in lines if not line.startswith("aqakit ")]
+    assert [line.split()[0] for line in shell] == ["git", "cd", "make", "make", ".", "pip"]
+    places = os.environ | {"ROOT": str(ROOT), "PYTHON": sys.executable}
+    script = "\n".join([INSTALL, *shell, "pwd"])
+    done = subprocess.run(["bash", "-c", script], cwd=tmp_path, env=places, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[-1] == str(tmp_path / "aqakit")
+    assert "aqakit demo" in (tmp_path / "aqakit" / "made demo").read_text()
+
+
+def test_the_extras_that_are_named_exist():
+    extras = set(re.findall(r'pip install (?:-e )?"\.\[(\w+)\]"', README))
+    assert extras >= {"fast", "hf", "web"}
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    assert extras <= set(project["optional-dependencies"])
 
 
 def test_the_csv_of_the_readme_is_read(tmp_path):
-    text = blocks("csv", sections()["Bring your own recordings"])[0]
+    text = blocks("csv", sections()["Bring your own videos"])[0]
     (tmp_path / "my.csv").write_text(text)
     for row in text.splitlines()[1:]:
         write_video(tmp_path / row.split(",")[1])
@@ -163,7 +206,19 @@ def test_the_csv_of_the_readme_is_read(tmp_path):
     assert len({s.group for s in loaded.samples}) == 2
 
 
-def test_every_kind_of_command_and_every_file_is_shown():
+def test_every_kind_of_command_is_shown_and_everything_is_counted():
     used = {command.split()[1] for command in commands("aqakit")}
-    assert used >= {"demo", "check", "train", "predict", "evaluate", "benchmark", "methods"}
-    assert all(f"[`{name}`]" in README for kind in ("methods", "datasets", "backbones") for name in names(kind))
+    assert used >= {"check", "train", "predict", "explain", "evaluate", "report", "benchmark", "methods"}
+    for kind, title in (("methods", "methods"), ("datasets", "data sets"), ("backbones", "backbones")):
+        assert f"[{len(names(kind))} {title}](docs/{kind})" in README
+
+
+def test_it_is_short_and_begins_with_a_picture_and_the_two_commands():
+    lines = README.splitlines()
+    assert len(lines) <= 150
+    at = {
+        text: next(k for k, line in enumerate(lines) if text in line) for text in ("![", "$ make demo", "$ make test")
+    }
+    assert max(at.values()) < 25
+    (place,) = re.findall(r"^!\[[^]]{40,}\]\((\S+)\)$", README, re.MULTILINE)
+    assert (ROOT / place).stat().st_size < 100_000

@@ -41,7 +41,7 @@ def test_every_page_is_in_the_navigation_once():
     there = {str(page.relative_to(DOCS)) for page in PAGES}
     assert len(set(named)) == len(named)
     assert {name for name in there if f"{Path(name).parts[0]}/" not in folders} == set(named) - folders
-    assert all((DOCS / name / "index.md").exists() is False for name in folders)  # the site makes these
+    assert all((DOCS / name / "README.md").exists() for name in folders)
 
 
 def test_the_site_knows_where_the_repository_is():
@@ -51,7 +51,6 @@ def test_the_site_knows_where_the_repository_is():
 
 def test_links_on_the_site_lead_to_pages_of_the_site(links):
     repository = CONFIG["extra"]["repository"]
-    there = {*PAGES, *(DOCS / name / "index.md" for name in listed() if name.endswith("/"))}
     for page in PAGES:
         found: list[str] = []
         links.outside_code(
@@ -61,7 +60,7 @@ def test_links_on_the_site_lead_to_pages_of_the_site(links):
         for link in re.findall(r"\]\(([^)\s]+)\)", "".join(found)):
             file = (page.parent / link.partition("#")[0]).resolve()
             picture = file.suffix == ".png" and file.is_file() and DOCS in file.parents
-            assert link.startswith(("http", "#")) or picture or file in there, f"{page}: {link}"
+            assert link.startswith(("http", "#")) or picture or file in PAGES, f"{page}: {link}"
 
 
 def test_links_that_leave_the_pages(links):
@@ -69,7 +68,7 @@ def test_links_that_leave_the_pages(links):
         "[a](../examples) [b](../README.md#licence) [c](methods) [d](start.md#x) [e](https://x.org) [f](#y) [g](z.md)"
     )
     assert links.relinked(text, DOCS, "https://r") == (
-        "[a](https://r/tree/main/examples) [b](https://r/blob/main/README.md#licence) [c](methods/index.md) "
+        "[a](https://r/tree/main/examples) [b](https://r/blob/main/README.md#licence) [c](methods/README.md) "
         "[d](start.md#x) [e](https://x.org) [f](#y) [g](z.md)"
     )
     assert links.outside_code("[a](b)\n```\n[a](b)\n```\n[a](b)", str.upper) == "[A](B)\n```\n[a](b)\n```\n[A](B)"
