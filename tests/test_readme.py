@@ -58,8 +58,6 @@ pip() {
 """
 """In place of downloads and of what other tests run: a clone of this repository, an empty environment."""
 
-SHARED = ROOT.parent / "shared"
-
 
 def sections() -> dict[str, str]:
     """The text of each section, by its title."""
@@ -135,11 +133,9 @@ NAMES = [f"{name}-{k}" for name in ("anna", "ben", "cleo", "dan", "eve") for k i
 
 
 @pytest.fixture
-def films(folder):
+def films(folder, shared_videos):
     """Ten short parts of a golf swing, by five people, with scores; and one more as the film to score."""
-    if not (SHARED / "weights" / "blazepose").is_dir():
-        pytest.skip("needs the weights of BlazePose")
-    swing = SHARED / "videos" / "golf_swing.mp4"
+    swing = shared_videos / "golf_swing.mp4"
     pictures = [frame for _, frame in video.stream(swing, range(0, 264, 2), size=(192, 266))]
     places = [folder / "films" / f"{name}.mp4" for name in NAMES]
     for k, place in enumerate([*places, folder / "my_squat.mp4"]):
@@ -149,13 +145,13 @@ def films(folder):
 
 
 @pytest.mark.slow
-def test_from_a_film_to_words(monkeypatch, capsys, films):
+def test_from_a_film_to_words(monkeypatch, capsys, films, shared_weights):
     pytest.importorskip("openvino")
     said = ""
     for command in commands("aqakit", sections()[FILM]):
         if command.startswith("aqakit weights get"):
             continue  # needs the internet
-        networks = f"--network lite --weights {SHARED / 'weights' / 'blazepose'}"
+        networks = f"--network lite --weights {shared_weights / 'blazepose'}"
         command = command.replace("aqakit pose", f"aqakit pose {networks}")
         assert aqakit(monkeypatch, command) == 0, f"{command}\n{capsys.readouterr().err}"
         printed = capsys.readouterr().out
