@@ -24,7 +24,7 @@ def list_weights(context: typer.Context, json: JsonFile = None) -> None:
     if context.invoked_subcommand is None:
         rows = weights.catalogue()
         with tables.beside(json):
-            tables.show(rows, hide=("get", "input", "bytes", "sha256"))
+            tables.show(rows, hide=("get", "input", "colours", "bytes", "sha256"))
         tables.write(rows, json, "json")
 
 

@@ -21,7 +21,7 @@ GAP = 2
 _TURNED = 4
 """Rows that may stand side by side in a turned table."""
 
-_WORD = 12
+_WORD = 13
 """Letters of a long word that stay together where there is no room for all of it."""
 
 _NUMBERS = re.compile(r"[-−]?\d[\d.,]*%?( [-−]?\d[\d.,]*%?)*")
@@ -80,11 +80,14 @@ def fit(grid: Grid, room: int) -> tuple[Grid, list[str]]:
 
 
 def widths(grid: Grid, room: int) -> list[int]:
-    """Return the width of each column: the natural ones, or smaller ones of the widest texts so that all fit."""
+    """Return the width of each column: the natural ones, or smaller ones of the widest texts so that all fit.
+
+    The first column holds names to be typed, and is folded last.
+    """
     wide, least = grid.natural(), grid.least()
     while total(wide) > room:
         spare = [w - low for w, low in zip(wide, least)]
-        widest = max(range(len(wide)), key=lambda k: (spare[k] > 0, wide[k]))
+        widest = max(range(len(wide)), key=lambda k: (spare[k] > 0, k > 0, wide[k]))
         if spare[widest] <= 0:
             break
         wide[widest] -= 1

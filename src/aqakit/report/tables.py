@@ -68,10 +68,15 @@ def show(
         table.add_row(*cells)
     console = new_console(width=room)
     if title:
-        console.print(title, style="bold", soft_wrap=True)
+        _head(title)
     new_console(width=width, height=25).print(table)  # without a height, a dumb terminal has 80 columns for rich
     for sentence in [*([_missing(rows, left_out, wide)] if left_out else []), *notes]:
         console.print(sentence, style="dim")
+
+
+def _head(title: str) -> None:
+    """Print a title; a terminal has it in several lines, but no word of it, such as a path, is cut."""
+    new_console().print(title, style="bold", soft_wrap=not sys.stdout.isatty(), overflow="ignore")
 
 
 def _room(rows: Sequence[Row]) -> int:
@@ -103,7 +108,7 @@ def note(sentence: str) -> None:
 
 def show_fields(fields: Mapping[str, Any], *, title: str) -> None:
     """Print named values, one per line."""
-    new_console().print(title, style="bold", soft_wrap=True)
+    _head(title)
     table = Table(box=None, pad_edge=False, show_header=False)
     table.add_column(style="bold")
     table.add_column(overflow="fold")
