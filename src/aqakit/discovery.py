@@ -126,9 +126,17 @@ def file_of(kind: str, name: str) -> Path:
 def nearest(name: str, known: Iterable[str]) -> str:
     """Return the end of an error message: the probable intention and all known names."""
     known = list(known)
-    close = difflib.get_close_matches(name, known, n=1)
-    hint = f"; did you mean {close[0]!r}?" if close else "."
-    return f"{hint} Available: {', '.join(known) or 'nothing'}"
+    return f"{meant(name, known) or '.'} Available: {', '.join(known) or 'nothing'}"
+
+
+def meant(name: str, known: Iterable[str]) -> str:
+    """Return the known name that was probably meant, as a question; empty if none is near.
+
+    >>> meant("lerning_rate", ["epochs", "learning_rate"]), meant("colour", ["epochs"])
+    ("; did you mean 'learning_rate'?", '')
+    """
+    close = difflib.get_close_matches(name, list(known), n=1)
+    return f"; did you mean {close[0]!r}?" if close else ""
 
 
 def summary(thing: object) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -112,6 +112,10 @@ class Recipe:
         return stored
 
 
+_CALL = ("data", "backbone", "root", "out", "cache", "time_limit", "log")
+"""What :func:`aqakit.train` takes beside options."""
+
+
 def make_recipe(
     method: str, *, data: str, backbone: str | Sequence[str], root: Path | str | None = None, **options: Any
 ) -> Recipe:
@@ -120,27 +124,23 @@ def make_recipe(
     Raises:
         OptionError: names are unknown or values are invalid; the message lists all of them.
     """
-    loop = {f.name for f in fields(Settings)}
-    own = {o.name for o in configuration.options(run_options)}
-    module = discovery.find("methods", method)
-    shared = {n: v for n, v in options.items() if n in own}
-    settings = {n: v for n, v in options.items() if n in loop}
-    theirs = {n: v for n, v in options.items() if n not in own and n not in loop}
+    owners = {f"method {method}": discovery.find("methods", method).build, "the run": run_options, "training": Settings}
+    own, shared, settings = configuration.assign(owners, options, {"the call": _CALL})
     name, data_options = discovery.parse_spec(data)
     chosen = [discovery.parse_spec(text) for text in ([backbone] if isinstance(backbone, str) else backbone)]
     for known, _ in chosen:  # a misspelt name is found before any data are loaded
         discovery.file_of("backbones", known)
-    loop_settings = Settings(**configuration.configure("training", Settings, settings))
+    loop_settings = Settings(**settings)
     loop_settings.check()
     return Recipe(
         method=method,
-        options=configuration.configure(f"method {method}", module.build, theirs),
+        options=own,
         data=name,
         root=str(user_path(root)) if root is not None else None,
         data_options=data_options,
         backbones=tuple(chosen),
         settings=loop_settings,
-        **_settled(configuration.configure("run", run_options, shared)),
+        **_settled(shared),
     )
 
 
