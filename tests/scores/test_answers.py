@@ -134,3 +134,4 @@ def test_plots_show_intervals_and_names():
     assert np.trapezoid(y, x) == pytest.approx(1, abs=0.05)
     assert x[np.argmax(y)] == pytest.approx(MEAN[0], abs=1)
     assert one().plot(curve) is curve.figure
+    assert several().plot()._repr_png_().startswith(b"\x89PNG")  # what a notebook asks for

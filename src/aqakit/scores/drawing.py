@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from io import BytesIO
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -59,8 +60,17 @@ def figure_of(axes: Axes | None, height: float) -> tuple[Figure, Axes]:
         whole = axes.get_figure(root=True)
         assert whole is not None, "axes belong to a figure"
         return whole, axes
-    made = Figure(figsize=(6.5, height), layout="constrained")
+    made = _Shown(figsize=(6.5, height), layout="constrained")
     return made, made.subplots()
+
+
+class _Shown(Figure):
+    """A figure that a notebook draws; of a plain one that pyplot does not know, it would print the size."""
+
+    def _repr_png_(self) -> bytes:
+        out = BytesIO()
+        self.savefig(out, format="png")
+        return out.getvalue()
 
 
 def plain(axes: Axes) -> None:
