@@ -16,6 +16,7 @@ from aqakit.cli.app import app
 from aqakit.recordings import skeletons
 from aqakit.recordings.skeletons.parts.layouts import LAYOUTS
 from aqakit.recordings.video import containers
+from aqakit.report import demo
 from aqakit.system import configuration
 from aqakit.training.recipe import make_recipe
 from tests.backbones.test_huggingface import save as save_model
@@ -23,7 +24,7 @@ from tests.releases import write_jigsaws, write_manifest
 from tests.walkers import pixels
 
 DOCS = Path(__file__).parents[1] / "docs"
-GUIDES = ("which_backbone", "faq", "tutorials/coach", "tutorials/researcher")
+GUIDES = ("which_backbone", "faq", "gallery", "tutorials/coach", "tutorials/researcher")
 MEASURED = ("tutorials/researcher",)
 """Pages with numbers of their own."""
 
@@ -138,7 +139,13 @@ def folder(tmp_path):
     return place
 
 
-SMALLER = {"count=200": "count=40", "--seeds 2 --epochs 20": "--seeds 1 --epochs 2"}
+SMALLER = {
+    "count=200": "count=40",
+    "--seeds 2 --epochs 20": "--seeds 1 --epochs 2",
+    "count=300": "count=80",
+    "--epochs 30": "--epochs 2",
+    "--labels 10%,20%,40%,100%": "--labels 40%,100%",
+}
 """Text of a command or of Python → what is run instead."""
 
 
@@ -148,9 +155,14 @@ def smaller(text: str) -> str:
     return text
 
 
+def named(word: str) -> list[str]:
+    """What a shell makes of a word."""
+    return sorted(map(str, Path().glob(word))) if "*" in word else [word]
+
+
 def call(command: str, monkeypatch, capsys) -> str:
     """What a command prints, after one epoch if it trains by epochs."""
-    words = shlex.split(smaller(command))
+    words = [word for one in shlex.split(smaller(command)) for word in named(one)]
     steps = words[1] == "train" and "epochs" in parsed(words)[1]
     monkeypatch.setattr(sys, "argv", [*words, *(["--epochs", "1"] if steps else [])])
     with pytest.raises(SystemExit) as stopped:
@@ -176,6 +188,8 @@ def fill_in(manifest: Path) -> None:
 def test_every_command_and_line_of_python_runs(page, folder, monkeypatch, capsys):
     monkeypatch.chdir(folder)
     monkeypatch.setenv("AQAKIT_CACHE", str(folder / "cache"))
+    for name, value in {"data": "synthetic_dives:count=24", "epochs": 1}.items():
+        monkeypatch.setitem(demo.SETTINGS, name, value)
     for command in filter(None, [BEFORE.get(page), *commands(page)]):
         if command.startswith(WITHOUT_WEIGHTS):
             continue

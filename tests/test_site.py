@@ -59,7 +59,7 @@ def test_links_on_the_site_lead_to_pages_of_the_site(links):
         )
         for link in re.findall(r"\]\(([^)\s]+)\)", "".join(found)):
             file = (page.parent / link.partition("#")[0]).resolve()
-            picture = file.suffix == ".png" and file.is_file() and DOCS in file.parents
+            picture = file.suffix in (".png", ".svg") and file.is_file() and DOCS in file.parents
             assert link.startswith(("http", "#")) or picture or file in PAGES, f"{page}: {link}"
 
 
