@@ -108,9 +108,8 @@ def test_what_is_no_result_is_refused(tmp_path, content, sentence):
             [row("usdl", 0.5, "a", protocol="event-held-out")],
             "set: protocols are mixed: official .* and event-held-out",
         ),
-        ([row("dae", 0.5, "a")], "dae on set is in .*one.json and in .*two.json"),
         ([row("usdl", 0.5, "a"), row("usdl", 0.5, "a")], "usdl on set is in it twice"),
-        ([row("floor: constant", 0.3, None, rule="–")], "floor: constant on set is in .*one.json and in"),
+        ([row("floor: constant", 0.3, None, rule="–")], "floor: constant on set is not the same in .*one.json and"),
     ],
 )
 def test_what_cannot_stand_beside_each_other_is_refused(tmp_path, second, sentence):
@@ -119,6 +118,30 @@ def test_what_cannot_stand_beside_each_other_is_refused(tmp_path, second, senten
         (tmp_path / f"{name}.json").write_text(json.dumps(rows))
     with pytest.raises(OptionError, match=sentence):
         collect([tmp_path / "one.json", tmp_path / "two.json"])
+
+
+def test_a_method_before_and_after_is_named_by_its_source_and_taken_once_if_it_is_the_same(tmp_path):
+    floor = row("floor: constant", 0.0, None, rule="–")
+    for name, value in (("before", 0.6), ("after", 0.7), ("again", 0.7)):
+        (tmp_path / f"{name}.json").write_text(json.dumps([row("dae", value, "a"), row("usdl", 0.5, "a"), floor]))
+    found, _ = collect([tmp_path / "before.json", tmp_path / "after.json"])
+    shown = {one.method: one.row["spearman"] for one in found}
+    assert shown == {"dae (before)": 0.6, "dae (after)": 0.7, "usdl": 0.5, "floor: constant": 0.0}
+    assert all(one.row["group"] is None for one in found if "dae" in one.method)  # letters are of one source
+    found, _ = collect([tmp_path / "after.json", tmp_path / "again.json"])
+    assert [one.method for one in found] == ["dae", "usdl", "floor: constant"]
+
+
+def test_two_manifests_are_two_data_sets_and_one_however_it_is_written(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    roots = {"one": "squats.csv", "two": str(tmp_path / "squats.csv"), "three": "dives.csv"}
+    for name, root in roots.items():
+        rows = [row(name, 0.6, "a", data="manifest", task="manifest", root=root)]
+        (tmp_path / f"{name}.json").write_text(json.dumps(rows))
+    found, _ = collect([tmp_path / "one.json", tmp_path / "two.json"])
+    assert {one.where for one in found} == {"manifest"}
+    found, _ = collect([tmp_path / f"{name}.json" for name in roots])
+    assert [one.where for one in found] == ["manifest (squats)", "manifest (squats)", "manifest (dives)"]
 
 
 def test_one_rule_of_several_is_taken(tmp_path):

@@ -66,6 +66,7 @@ class Table:
         "error_spread",
         "optimistic",
         "data",
+        "root",
         "members",
         "labels",
         "spearman_by_fold_and_seed",

@@ -134,7 +134,7 @@ def facts_of(run: Run) -> dict[str, Any]:
     """Return how the numbers of a run were made, for the caption of a table."""
     recipe = run.recipe
     return {
-        "protocol": recipe.protocol or "usual",
+        "protocol": run.protocol,
         "fold": recipe.fold,
         "rule": recipe.settings.select,
         "seed": recipe.settings.seed,

@@ -224,6 +224,7 @@ class TaskBenchmark:
         return {
             "method": label,
             "data": self.dataset.name,
+            "root": str(self.dataset.root) if self.dataset.root else None,
             "task": self.task,
             "protocol": self.protocol + f"+{people.PROTOCOL}" * bool(self.calibrate),
             "rule": rule if honest else f"{rule} (optimistic)",

@@ -89,6 +89,7 @@ class TaskResult:
         embeddings: a map of the data for each set of backbones.
         health: of the data; None if the data are not available.
         notes: what a reader must know to interpret the numbers.
+        data: the data set, of which there may be several tasks; empty if unknown.
     """
 
     name: str
@@ -100,6 +101,7 @@ class TaskResult:
     embeddings: tuple[Embedding, ...] = ()
     health: HealthReport | None = None
     notes: tuple[str, ...] = ()
+    data: str = ""
 
     @property
     def compared(self) -> tuple[MethodResult, ...]:
@@ -125,7 +127,16 @@ class Study:
     notes: tuple[str, ...] = ()
 
     def over_tasks(self) -> list[dict[str, Any]]:
-        """Fisher-z mean of Spearman over tasks, for each method present in all tasks; empty for a single task."""
-        known = [{m.label: m.row(task.span)["spearman"] for m in task.methods} for task in self.tasks]
-        labels = [label for label in known[0] if all(label in one for one in known)] if len(known) > 1 else []
-        return [{"method": n, "spearman": float(fisher_mean([one[n] for one in known]))} for n in labels]
+        """Fisher-z mean of Spearman over the tasks of a data set, for each method that is present in all of them.
+
+        Tasks of different data sets, or of other protocols, are not averaged: such a mean says nothing of any.
+        """
+        found = []
+        for data, protocol in dict.fromkeys((task.data, task.protocol) for task in self.tasks):
+            tasks = [task for task in self.tasks if (task.data, task.protocol) == (data, protocol)]
+            known = [{m.label: m.row(task.span)["spearman"] for m in task.methods} for task in tasks]
+            labels = [label for label in known[0] if all(label in one for one in known)] if len(known) > 1 else []
+            for label in labels:
+                mean = float(fisher_mean([one[label] for one in known]))
+                found.append({"data": data, "tasks": len(tasks), "method": label, "spearman": mean})
+        return found

@@ -41,6 +41,8 @@ _COLUMNS = {
     )
 }  # fmt: skip
 
+_FLOORS = " Grey rows are floors, which hardly use the recording: a method below them has learnt nothing of quality."
+
 
 def write(study: Study, file: Path, *, folder: Path | None = None) -> None:
     """Write the report, and its figures as PDF, PNG and SVG if a folder is given.
@@ -64,8 +66,7 @@ def page(study: Study, drawn: Sequence[Sequence[Shown]], together: Sequence[Show
     body.append(f"<section><h2>Summary</h2>{''.join(map(_summary, study.tasks))}</section>")
     if len(study.tasks) > 1:
         links = (f'<a href="#task-{n}">{escape(t.name)}</a>' for n, t in enumerate(study.tasks, start=1))
-        body.append(f"<nav>{' · '.join(links)}</nav><h2>Over all tasks</h2>")
-        body.append(document.table(study.over_tasks(), {"method": "method", "spearman": "Spearman ρ, Fisher-z mean"}))
+        body.append(f"<nav>{' · '.join(links)}</nav>{_over_tasks(study)}")
     for number, (task, shown) in enumerate(zip(study.tasks, drawn, strict=True), start=1):
         body.append(f'<section id="task-{number}">{_heading(study, task)}{"".join(_task(task, shown))}</section>')
     if together:
@@ -97,6 +98,12 @@ def data(study: Study) -> dict[str, Any]:
     ]
     cleaned: dict[str, Any] = _plain({"tasks": found, "over_tasks": study.over_tasks(), "notes": study.notes})
     return cleaned
+
+
+def _over_tasks(study: Study) -> str:
+    rows = study.over_tasks()
+    columns = {"data": "data set", "tasks": "tasks", "method": "method", "spearman": "Spearman ρ, Fisher-z mean"}
+    return f"<h2>Over the tasks of a data set</h2>{document.table(rows, columns)}" if rows else ""
 
 
 def _heading(study: Study, task: TaskResult) -> str:
@@ -184,8 +191,7 @@ def _reading(task: TaskResult) -> list[str]:
         *(["One seed: differences between seeds are not in the intervals."] if one_seed else []),
         *([group] if task.letters else []),
         f"MAE, CRPS and width are in {task.scale.unit}; R-ℓ2 divides by a span of {task.span:g}. Points state no "
-        "uncertainty: they have no coverage, width or NLL. Grey rows are floors, which hardly use the recording: a "
-        "method that does not beat them has learnt nothing about quality.",
+        f"uncertainty: they have no coverage, width or NLL.{_FLOORS * any(m.floor for m in task.methods)}",
         *two_value_notes(task.methods[0].values),
     ]
 

@@ -1,24 +1,28 @@
 """Collect result rows of run folders and of the JSON of benchmarks, for one table of several sources.
 
 Rows are comparable only if they have one rule, and for each data set one protocol; anything else is an error that names
-the files. Letters of a paired comparison hold within one source, so they are dropped where sources meet.
+the files. Letters of a paired comparison hold within one source, so they are dropped where sources meet. A method that
+several sources have, such as before and after a change, is named by them.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+import math
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from aqakit import discovery
 from aqakit.errors import DataError, OptionError
+from aqakit.report.grouping import resolved
 from aqakit.report.study import build_study
 
 _NEEDED = ("method", "task", "rule")
 _FLOORS = ("floor:", "ceiling:")
-_RUNS = "the run folders"
+_RUNS = "runs"
 
 
 @dataclass(frozen=True)
@@ -26,8 +30,8 @@ class Result:
     """One row of results.
 
     Attributes:
-        source: the file that it is from; of run folders, that it is.
-        where: data set, task and, if not all labels were kept, their share.
+        source: the file that it is from; ``runs`` of run folders.
+        where: data set, task and, if not all labels were kept, their share; and the folder, if there are several.
         row: its columns, as in a benchmark.
     """
 
@@ -64,7 +68,7 @@ def collect(
     Raises:
         DataError: a file is no JSON of results.
         RunError: a folder has no finished run with test samples.
-        OptionError: a source is given twice, or two of them have the same method; rules or protocols are mixed.
+        OptionError: a source is given twice, or has a method twice; rules, protocols or floors do not agree.
     """
     if twice := [path for k, path in enumerate(paths) if path.resolve() in [p.resolve() for p in paths[:k]]]:
         raise OptionError(f"{twice[0]} is given twice")
@@ -75,9 +79,10 @@ def collect(
         found += runs
     found = _chosen(found, "rule", rule, lambda one: one.rule, lambda one: one.floor)
     found = _chosen(found, "protocol", protocol, lambda one: str(one.row.get("protocol")), lambda one: False)
+    found = _by_root(found)
     _check_rules(found)
     _check_protocols(found)
-    return _apart(_once(found)), notes
+    return _apart(_told_apart(_once(found))), notes
 
 
 def read(file: Path) -> list[Result]:
@@ -130,9 +135,10 @@ def _of_runs(folders: Sequence[Path]) -> tuple[list[Result], list[str]]:
     for task in study.tasks:
         for method in task.compared:
             made: Mapping[str, Any] = method.folds[0].facts["recipe"]
+            root = task.compared[0].folds[0].facts["recipe"]["root"]  # of several, where the data are the same
             calibrated = method.recalibrated and made["members"] > 1  # as in a benchmark
             row = method.row(task.span, recalibrated=calibrated)
-            row |= {"data": made["data"], "task": made["task"] or made["data"], "labels": made["labels"]}
+            row |= {"data": made["data"], "task": made["task"] or made["data"], "labels": made["labels"], "root": root}
             row |= {"protocol": task.protocol, "members": made["members"], "rule": made["settings"]["select"]}
             row["group"] = task.letters.get(method.label)
             found.append(Result(_RUNS, _where(row["data"], row["task"], row["labels"]), row))
@@ -169,17 +175,58 @@ def _check_one(named: Iterable[tuple[str, Result]], name: str, where: str) -> No
         raise OptionError(f"{place}{name}s are mixed: {listed}; --{name} NAME takes the rows of one")
 
 
-def _once(found: Sequence[Result]) -> list[Result]:
-    """Return the rows with those of a floor once, if several sources agree on it."""
-    first: dict[tuple[str, str], Result] = {}
+def _by_root(found: Sequence[Result]) -> list[Result]:
+    """Name the folder or the manifest behind a data set that is there from several; of older rows, it is unknown."""
+    roots: dict[str, set[Path]] = {}
     for one in found:
-        other = first.setdefault((one.where, one.method), one)
-        if other is one or (one.floor and other.row.get("spearman") == one.row.get("spearman")):
-            continue
-        if one.source == other.source:
+        if root := resolved(one.row.get("root")):
+            roots.setdefault(str(one.row.get("data")), set()).add(root)
+    return [_in_place(one, roots.get(str(one.row.get("data")), set())) for one in found]
+
+
+def _in_place(one: Result, roots: Collection[Path]) -> Result:
+    root = resolved(one.row.get("root"))
+    if root is None or len(roots) < 2:
+        return one
+    alike = [other for other in roots if other.stem == root.stem]
+    return replace(one, where=f"{one.where} ({root.stem if len(alike) == 1 else root})")
+
+
+def _once(found: Sequence[Result]) -> list[Result]:
+    """Return the rows with those once that several sources agree on."""
+    first: dict[tuple[str, str], list[Result]] = {}
+    for one in found:
+        known = first.setdefault((one.where, one.method), [])
+        if any(one.source == other.source for other in known):
             raise OptionError(f"{one.source}: {one.method} on {one.where} is in it twice; leave one out")
-        raise OptionError(f"{one.method} on {one.where} is in {other.source} and in {one.source}; leave one out")
-    return list(first.values())
+        if any(_agree(one, other) for other in known):
+            continue
+        if one.floor and known:
+            raise OptionError(
+                f"{one.method} on {one.where} is not the same in {known[0].source} and in {one.source}, which differ "
+                "in data or features; leave one out"
+            )
+        known.append(one)
+    return [one for known in first.values() for one in known]
+
+
+def _agree(one: Result, other: Result) -> bool:
+    names = ("spearman",) if one.floor else ("spearman", "mae", "samples", "seeds")
+    pairs = [(one.row.get(name), other.row.get(name)) for name in names]
+    return all(a == b if a is None or b is None else math.isclose(a, b, rel_tol=1e-6) for a, b in pairs)
+
+
+def _told_apart(found: Sequence[Result]) -> list[Result]:
+    """Name the source behind a method that is there from several."""
+    several = {key for key, count in Counter((one.where, one.method) for one in found).items() if count > 1}
+    stems = Counter(Path(source).stem for source in {one.source for one in found})
+    named = []
+    for one in found:
+        if (one.where, one.method) in several:
+            stem = Path(one.source).stem
+            one = replace(one, row={**one.row, "method": f"{one.method} ({stem if stems[stem] == 1 else one.source})"})
+        named.append(one)
+    return named
 
 
 def _apart(found: Sequence[Result]) -> list[Result]:

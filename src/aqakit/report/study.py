@@ -6,9 +6,7 @@ need the data set; if it is not available, the report says so and leaves them ou
 
 from __future__ import annotations
 
-import json
 import shlex
-from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import fields, replace
 from pathlib import Path
@@ -21,6 +19,7 @@ from aqakit.errors import DataError, OptionError, RunError
 from aqakit.evaluation import predictions
 from aqakit.evaluation.results import FoldResult, MethodResult
 from aqakit.metrics.accuracy import spearman
+from aqakit.report import grouping
 from aqakit.report.content import Case, Study, TaskResult
 from aqakit.report.data_sections import add_data_sections
 from aqakit.system import configuration
@@ -38,8 +37,6 @@ SURPRISE = 2.576
 
 _CARDS = 60  # approximate total number of samples shown: each has pictures
 
-_TASK = ("data", "data_options", "root", "task", "protocol")
-
 
 def build_study(folders: Sequence[Path], *, data: bool = True) -> Study:
     """Collect the results of the runs in these folders, and in folders below them, by task.
@@ -50,7 +47,7 @@ def build_study(folders: Sequence[Path], *, data: bool = True) -> Study:
             computed.
 
     Raises:
-        RunError: there is no finished run with test samples, or the same model is there twice.
+        RunError: there is no finished run with test samples, or the seeds of a method differ in them.
     """
     files = [path for path in folders if path.is_file()]
     if files:
@@ -58,13 +55,10 @@ def build_study(folders: Sequence[Path], *, data: bool = True) -> Study:
             raise OptionError("files of predictions and run folders cannot be compared in one report; make two")
         return Study((_predicted(files),))
     runs, notes = _open(folders)
-    by_task: dict[str, list[Run]] = {}
-    for run in runs:
-        stored = run.recipe.to_json()
-        by_task.setdefault(json.dumps([stored[name] for name in _TASK]), []).append(run)
-    tasks = [_by_method(group) for group in by_task.values()]
-    each = _cards(sum(map(len, tasks)))
-    return Study(tuple(_task(groups, each, data) for groups in tasks), tuple(notes))
+    groups = grouping.by_task(runs)
+    tasks = [grouping.by_method(group) for group in groups]
+    each, names = _cards(sum(map(len, tasks))), grouping.task_names(groups)
+    return Study(tuple(_task(task, name, each, data) for task, name in zip(tasks, names)), tuple(notes))
 
 
 def _predicted(files: Sequence[Path]) -> TaskResult:
@@ -143,7 +137,7 @@ def _flags(function: Callable[..., Any], values: Mapping[str, Any]) -> Iterator[
 def _open(folders: Sequence[Path]) -> tuple[list[Run], list[str]]:
     """Open the finished runs with test samples; also return a note for each run that was left out."""
     runs, notes = [], []
-    for folder in dict.fromkeys(found for given in folders for found in _below(given)):
+    for folder in {found.resolve(): found for given in folders for found in _below(given)}.values():
         try:
             run = Run.load(folder)
         except RunError as error:
@@ -183,14 +177,15 @@ def _cards(methods: int) -> int:
     return max(1, min(CASES, _CARDS // (2 * methods)))
 
 
-def _task(groups: Mapping[str, Sequence[Run]], each: int, data: bool) -> TaskResult:
-    """Return the result of one task from the runs of each method."""
+def _task(groups: Mapping[str, Sequence[Run]], names: tuple[str, str], each: int, data: bool) -> TaskResult:
+    """Return the result of one task from the runs of each method; ``names`` are those of its data set and of itself."""
     methods = tuple(_method(label, group) for label, group in groups.items())
     runs = [run for group in groups.values() for run in group]
-    made, scale = runs[0].recipe, runs[0].labels.scale
+    scale = runs[0].labels.scale
     result = TaskResult(
-        name=" ".join(filter(None, (made.data, made.task))),
-        protocol=made.protocol or "usual",
+        name=names[1],
+        data=names[0],
+        protocol=grouping.protocol_of(runs),
         scale=scale,
         span=scale.span,
         methods=methods,
@@ -200,41 +195,7 @@ def _task(groups: Mapping[str, Sequence[Run]], each: int, data: bool) -> TaskRes
     return add_data_sections(result, groups) if data else result
 
 
-def _by_method(runs: Sequence[Run]) -> dict[str, list[Run]]:
-    """Group runs that differ only in fold and seed, under the shortest label that distinguishes them from others."""
-    groups: dict[str, list[Run]] = {}
-    for run in runs:
-        groups.setdefault(json.dumps(_identity(run.recipe), sort_keys=True), []).append(run)
-    identities = [json.loads(key) for key in groups]
-    return {_label(one, identities): group for one, group in zip(identities, groups.values())}
-
-
-def _identity(made: Recipe) -> dict[str, Any]:
-    """Everything that distinguishes methods, as a flat dict: ``method``, its options, run options and settings."""
-    stored = made.to_json()
-    flat = {**stored.pop("options"), **stored.pop("settings"), **stored}
-    return {n: v for n, v in flat.items() if n not in (*_TASK, "fold", "seed", "device")}
-
-
-def _label(one: Mapping[str, Any], others: Sequence[Mapping[str, Any]]) -> str:
-    rivals = [other for other in others if other["method"] == one["method"]]
-    differing = [n for n in one if n != "method" and any(other.get(n) != one[n] for other in rivals)]
-    values = [f"{n}={_word(one[n])}" for n in differing]
-    values += ["transductive"] * (one["transductive"] and "transductive" not in differing)
-    return f"{one['method']} ({', '.join(values)})" if values else str(one["method"])
-
-
-def _word(value: Any) -> str:
-    if isinstance(value, list):
-        return "+".join(discovery.format_spec(*v) if isinstance(v, list) else str(v) for v in value)
-    return str(value)
-
-
 def _method(label: str, runs: Sequence[Run]) -> MethodResult:
-    cells = Counter((run.recipe.settings.seed, run.recipe.fold) for run in runs)
-    if twice := next((cell for cell, count in cells.items() if count > 1), None):
-        same = [str(r.folder) for r in runs if (r.recipe.settings.seed, r.recipe.fold) == twice]
-        raise RunError(f"{' and '.join(same)} are the same method, fold and seed; give one of them")
     ordered = sorted(runs, key=lambda run: (run.recipe.settings.seed, str(run.recipe.fold)))
     ids: dict[str, list[str]] = {}
     for run in ordered:

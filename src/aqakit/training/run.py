@@ -116,6 +116,11 @@ class Run(Watched, Answering):
         """Hashes of the recordings trained on, for :func:`~aqakit.training.trust.is_among`; None if unknown."""
         return run_files.read_training(self.folder)
 
+    @property
+    def protocol(self) -> str:
+        """The name of its splits; ``usual`` if an earlier version has not written which of a data set is the first."""
+        return str(self.description.get("protocol") or self.recipe.protocol or "usual")
+
     def doubts(self) -> list[str]:
         """Return what must be said beside every score of this run."""
         return self.trust.sentences() if self.trust else []

@@ -43,6 +43,7 @@ class _Description(BaseModel):
     recipe: dict[str, Any]
     labels: dict[str, Any]
     fingerprint: str
+    protocol: str | None = None
     status: Literal["running", "finished"]
     failures: dict[str, str] = {}
     doubts: dict[str, str] = {}

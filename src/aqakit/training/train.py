@@ -226,6 +226,7 @@ def _describe(recipe: Recipe, prepared: PreparedData, fingerprint: str) -> dict[
         "recipe": recipe.to_json(),
         "labels": asdict(prepared.dataset.labels),
         "fingerprint": fingerprint,
+        "protocol": recipe.protocol or next(iter(prepared.dataset.splits)),
         "failures": dict(prepared.failures),
         "doubts": dict(prepared.doubts),
         "versions": {
