@@ -163,7 +163,8 @@ def prepare(
     dataset = one_task(_with_pairs(whole, recipe), recipe.task)
     fold = choose_fold(dataset, recipe)  # what does not exist or fit is refused before hours of reading videos
     backbones = build_backbones(recipe.backbones, recipe.settings.seed)
-    labels = _labels_of(dataset, recipe, [s for s in dataset.samples if s.id in set(fold.train)])
+    training = set(fold.train)
+    labels = _labels_of(dataset, recipe, [s for s in dataset.samples if s.id in training])
     for one in (recipe, *others):
         assemble_run(one, labels, backbones)
     dataset = replace(dataset, labels=without_column(dataset.labels, recipe.labels))

@@ -57,7 +57,8 @@ def measure(
         return None
     score = {s.id: s.score for s in prepared.source.samples if s.score is not None}
     labelled = [i for i in split.labelled if i in score]
-    seen = [([i for i in labelled if i not in set(part)], part) for part in split.parts]
+    parts = [(set(part), part) for part in split.parts]
+    seen = [([i for i in labelled if i not in own], part) for own, part in parts]
     lengths = {s.id: n for s, n in zip(prepared.source.samples, prepared.lengths, strict=True)}
     floors = trust.Floors.of(seen or [(labelled, [s.id for s in samples])], score, lengths)
     answer, true = kept[name].select(known), torch.tensor([score[s.id] for s in samples])

@@ -235,7 +235,8 @@ def compare(old: Run, new: Run, learnt: Lesson) -> dict[str, Any]:
     """
     true, answer = _held_out(new)
     before = _held_out(old)[1]
-    added = [s for s in learnt.samples if s.id in set(learnt.added) & answer.keys()]
+    corrected = set(learnt.added) & answer.keys()
+    added = [s for s in learnt.samples if s.id in corrected]
     before |= {s.id: mean for s, mean in zip(added, _asked(old, added), strict=True)}
     names = {s.id for s in added}
     common = [name for name in answer if name in before and not np.isnan(true[name])]
