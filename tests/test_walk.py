@@ -120,6 +120,14 @@ def executed(folder: Path, cells: list[str]) -> list[dict[str, object]]:
     return [output for cell in book.cells for output in cell.outputs]
 
 
+def test_a_notebook_shows_bars(folder):
+    pytest.importorskip("ipywidgets")
+    train = f'aqakit.train("dae", data="{DIVES}", backbone="skeleton", epochs=30, members=1, out="runs/bars")'
+    seen = [output.get("data", {}) for output in executed(folder, [f"import aqakit\nrun = {train}"])]
+    assert any("application/vnd.jupyter.widget-view+json" in data for data in seen)
+    assert not any("install" in str(data) for data in seen)
+
+
 def test_the_notebook_shows_tables_and_pictures(folder):
     cells = json.loads(NOTEBOOK.read_text())["cells"]
     assert not any(cell.get("outputs") for cell in cells)

@@ -17,7 +17,7 @@ from aqakit.datasets.parts.pairs import among
 from aqakit.errors import OptionError, RunError
 from aqakit.features import keys
 from aqakit.scores.cross_conformal import CrossConformal
-from aqakit.system import distributed, processes
+from aqakit.system import distributed, processes, progress
 from aqakit.system.files import in_utf8, sweep, user_path, write_text
 from aqakit.system.numbers import duration
 from aqakit.system.wording import option
@@ -138,7 +138,7 @@ def train(
     out: Path | str,
     root: Path | str | None = None,
     cache: Path | str | None = None,
-    report: EpochReport = silent,
+    report: EpochReport | None = None,
     time_limit: float | str | None = None,
     log: Log | None = None,
     **options: Any,
@@ -152,7 +152,7 @@ def train(
         out: the run folder.
         root: path of the data set; for ``manifest`` the CSV file.
         cache: folder of the feature cache; the default is ``$AQAKIT_CACHE`` or ``~/.cache/aqakit``.
-        report: called after each epoch with its number and losses.
+        report: called after each epoch with its number and losses; None shows a bar on a terminal and in a notebook.
         time_limit: seconds, or text such as ``"90m"``, after which training stops at the end of an epoch; the same call
             goes on there.
         log: ``csv`` or ``tensorboard``: write the losses of every epoch into the run folder.
@@ -167,8 +167,9 @@ def train(
     with distributed.process_group():
         with distributed.first_then_others():
             prepared = prepare(recipe, in_utf8(user_path(cache)) if cache else None)
-        own = report if processes.is_first() else silent
-        return execute(recipe, prepared, folder, report=own, time_limit=seconds, log=log)
+        with progress.epochs(recipe.settings.epochs) as bar:
+            own = (report or bar) if processes.is_first() else silent
+            return execute(recipe, prepared, folder, report=own, time_limit=seconds, log=log)
 
 
 def _fingerprint(recipe: Recipe, prepared: PreparedData, split: RunSplit) -> str:
