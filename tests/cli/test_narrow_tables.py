@@ -113,7 +113,7 @@ def narrow(folder, monkeypatch):
         monkeypatch.setitem(SETTINGS, name, value)
     monkeypatch.setattr(networks, "locate", blazepose.files)
     monkeypatch.setattr(networks, "Networks", blazepose.Squares)
-    seen: list[tuple[dict[str, str], str]] = []
+    seen: list[tuple[str, dict[str, str], str]] = []
     show, show_fields = tables.show, tables.show_fields
 
     def kept(draw, cells, *given, **options):
@@ -121,7 +121,7 @@ def narrow(folder, monkeypatch):
         out.seek(0, io.SEEK_END)
         start = out.tell()
         draw(*given, **options)
-        seen.append((cells, out.getvalue()[start:]))
+        seen.append((options.get("title", ""), cells, out.getvalue()[start:]))
 
     def spied(rows, **options):
         hidden = options.get("hide", ())
@@ -136,7 +136,7 @@ def narrow(folder, monkeypatch):
     monkeypatch.setattr(tables, "show", spied)
     monkeypatch.setattr(tables, "show_fields", spied_fields)
 
-    def call(line: str) -> list[tuple[dict[str, str], str]]:
+    def call(line: str) -> list[tuple[str, dict[str, str], str]]:
         seen.clear()
         out = Terminal()
         with monkeypatch.context() as patch:
@@ -154,8 +154,9 @@ def numbers(text: str) -> set[str]:
     return {word for word in (one.strip("()[];:,.") for one in text.split()) if NUMBER.fullmatch(word)}
 
 
-def check(line: str, columns: dict[str, str], printed: str) -> None:
-    """Fail if a line is too long, or a number of a column that is shown is not there as a whole."""
+def check(line: str, title: str, columns: dict[str, str], printed: str) -> None:
+    """Fail if a line is too long, or the title or a number of a column that is shown is not there as a whole."""
+    assert " ".join(printed.split()).startswith(title), f"{line}\n{printed}"
     assert max(map(len, printed.splitlines()), default=0) <= WIDTH, f"{line}\n{printed}"
     body, _, missing = printed.partition("Not shown for want of room:")
     said = " ".join(missing.split())
@@ -170,8 +171,8 @@ def test_no_number_of_any_command_is_folded_at_80_columns(narrow, folder):
     printing = set()
     for line in lines():
         found = narrow(line)
-        for columns, printed in found:
-            check(line, columns, printed)
+        for title, columns, printed in found:
+            check(line, title, columns, printed)
         printing |= {line.split()[0]} if found else set()
         if line.startswith("train sparse"):
             (first, *_) = sorted((folder / "cache").rglob("dive-00000.npy"))

@@ -45,7 +45,8 @@ def explain(
         if found.parts:
             output.show([{"parts": part.sentence, "clips": part.clips, "error": part.error} for part in found.parts])
         if said:
-            output.show(said.rows(), title=f"measures, against {said.compared} better recordings: {said.baseline:.2f}")
+            title = f"measures, against {said.compared} better recordings: {said.baseline:.2f}"
+            output.show(said.rows(), title=title, hide=("error", "noise"))
             output.show([{"in words": sentence} for sentence in said.sentences])
         output.show([vars(exemplar) for exemplar in found.exemplars], title="nearest in training")
     output.write([found.to_json() | ({"measures": said.to_json()} if said else {})])

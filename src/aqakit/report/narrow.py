@@ -24,6 +24,9 @@ _TURNED = 4
 _WORD = 13
 """Letters of a long word that stay together where there is no room for all of it."""
 
+_NAME = 32
+"""The same in the first column, whose names are typed again."""
+
 _NUMBERS = re.compile(r"[-−]?\d[\d.,]*%?( [-−]?\d[\d.,]*%?)*")
 
 
@@ -45,9 +48,14 @@ class Grid:
         """Widths with which nothing is folded."""
         return [_widest((_title(name), *cells)) for name, cells in zip(self.names, self.columns)]
 
+    def whole(self) -> list[int]:
+        """Widths with which no word is cut."""
+        return [_least(name, cells, None) for name, cells in zip(self.names, self.columns)]
+
     def least(self) -> list[int]:
         """Widths with which no number is folded: of other cells and titles, words and parts of long ones."""
-        return [_least(name, cells) for name, cells in zip(self.names, self.columns)]
+        parts = (_NAME, *[_WORD] * len(self.names))
+        return [_least(name, cells, part) for name, cells, part in zip(self.names, self.columns, parts)]
 
     def turned(self) -> Grid:
         """Return the table with a row for each column; the first column gives the titles."""
@@ -82,15 +90,16 @@ def fit(grid: Grid, room: int) -> tuple[Grid, list[str]]:
 def widths(grid: Grid, room: int) -> list[int]:
     """Return the width of each column: the natural ones, or smaller ones of the widest texts so that all fit.
 
-    The first column holds names to be typed, and is folded last.
+    Texts are folded between words first, and words are cut only where that is not enough.
     """
-    wide, least = grid.natural(), grid.least()
-    while total(wide) > room:
-        spare = [w - low for w, low in zip(wide, least)]
-        widest = max(range(len(wide)), key=lambda k: (spare[k] > 0, k > 0, wide[k]))
-        if spare[widest] <= 0:
-            break
-        wide[widest] -= 1
+    wide = grid.natural()
+    for least in (grid.whole(), grid.least()):
+        while total(wide) > room:
+            spare = [w - low for w, low in zip(wide, least)]
+            widest = max(range(len(wide)), key=lambda k: (spare[k] > 0, wide[k]))
+            if spare[widest] <= 0:
+                break
+            wide[widest] -= 1
     return wide
 
 
@@ -112,14 +121,15 @@ def _last_first(grid: Grid) -> list[list[str]]:
     return sorted(groups, key=lambda group: not set(group) <= alike)
 
 
-def _least(name: str, cells: Sequence[str]) -> int:
+def _least(name: str, cells: Sequence[str], part: int | None) -> int:
+    """The width of a column whose words may be cut into parts of so many letters, or not at all."""
     title = _widest(_title(name).split())
-    return max(title, *(_least_of(cell) for cell in cells), 1)
+    return max(title, *(_least_of(cell, part) for cell in cells), 1)
 
 
-def _least_of(cell: str) -> int:
+def _least_of(cell: str, part: int | None) -> int:
     longest = _widest(cell.split())
-    return longest if _NUMBERS.fullmatch(cell) else min(longest, _WORD)
+    return longest if part is None or _NUMBERS.fullmatch(cell) else min(longest, part)
 
 
 def _title(name: str) -> str:

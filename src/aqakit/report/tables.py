@@ -7,6 +7,7 @@ import io
 import json
 import math
 import sys
+import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext, redirect_stdout
 from dataclasses import dataclass
@@ -76,7 +77,10 @@ def show(
 
 def _head(title: str) -> None:
     """Print a title; a terminal has it in several lines, but no word of it, such as a path, is cut."""
-    new_console().print(title, style="bold", soft_wrap=not sys.stdout.isatty(), overflow="ignore")
+    console = new_console()
+    if sys.stdout.isatty():
+        title = textwrap.fill(title, console.width, break_long_words=False, break_on_hyphens=False)
+    console.print(title, style="bold", soft_wrap=True)
 
 
 def _room(rows: Sequence[Row]) -> int:
