@@ -68,6 +68,12 @@ def test_a_lesson_is_a_manifest_of_old_and_corrected_recordings(run, videos, fol
     assert {name: s.score for name, s in found.items() if name in ("v0", "v9")} == {"v0": 10, "v9": 55}
 
 
+def test_a_recording_that_was_learnt_from_before_is_not_added_again(run, videos):
+    learnt = learning.lesson(run, [desk_video(videos[2], "v2", 99.0)], [])
+    assert [sample.score for sample in learnt.samples if sample.id == "v2"] == [99.0]
+    assert learnt.added == []
+
+
 def test_old_test_samples_stay_test_samples(folder, videos, run, tmp_path):
     rows = [f"v{n},{path},{10 + 5 * n},{'test' if n > 7 else 'train'}" for n, path in enumerate(videos[:10])]
     (tmp_path / "split.csv").write_text("\n".join(["id,path,score,split", *rows]) + "\n")

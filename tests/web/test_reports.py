@@ -81,7 +81,7 @@ def test_a_report_has_what_a_method_says_and_does_without_what_it_does_not(clien
         "cut off",
     ):
         assert words in text
-    for words in ("<svg", "give or take", "Nearest training videos", "Shapley", "<img", "aqakit train"):
+    for words in ("<svg", "give or take", "Nearest training recordings", "Shapley", "<img", "aqakit train"):
         assert words not in text
     assert f"frames {clips[0].first} to {clips[0].last}" in text
 

@@ -7,11 +7,12 @@ from fastapi.testclient import TestClient
 
 from aqakit.errors import VideoError
 from aqakit.recordings import video
+from aqakit.web.aligning import videos as align
 from aqakit.web.app import create_app
 from aqakit.web.hub import Hub
 from aqakit.web.jobs import new_id
 from aqakit.web.limits import Limits
-from aqakit.web.viewing import align, transcode
+from aqakit.web.viewing import transcode
 from tests.hostile import write_video
 from tests.web.test_desk import LOCAL
 

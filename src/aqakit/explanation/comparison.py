@@ -112,6 +112,15 @@ def compare(
         DataError: a recording cannot be read, or the two have different channels.
     """
     a, b = (track(Path(path), layout, rate) for path in (first, second))
+    return compared(a, b, str(first), str(second))
+
+
+def compared(a: Track, b: Track, first: str = "the first", second: str = "the second") -> Comparison:
+    """Compare two recordings that were read; ``first`` and ``second`` are their names, for messages.
+
+    Raises:
+        DataError: they have different channels.
+    """
     if a.names != b.names:
         raise DataError(
             f"{first} and {second} cannot be compared: the first has {len(a.names)} channels ({_some(a.names)}), the "

@@ -58,7 +58,8 @@ def answer(run: Run, path: Path, name: str, difficulty: float | None, limits: Li
         return _answer(run, run.sample(path, difficulty), name, info, None, tell)
     with motion.with_suffix(path, name) as link:
         try:
-            return _answer(run, run.sample(link, difficulty), name, None, motion.curves(link, kind), tell)
+            moved = motion.curves(link, kind, motion.layout_of(run))
+            return _answer(run, run.sample(link, difficulty), name, None, moved, tell)
         except AqakitError as error:
             raise DataError(str(error).replace(str(link), str(path))) from None
 

@@ -14,6 +14,7 @@ from aqakit.training.recipe import Recipe
 from aqakit.training.run import Run
 from aqakit.web.learning import subject
 from aqakit.web.models import RunCard
+from aqakit.web.motion import layout_of
 
 READ = ("video", "signal", "skeleton")
 
@@ -27,6 +28,7 @@ def card(name: str, path: Path) -> RunCard:
     return RunCard(
         name=name,
         reads=reads,
+        layout=layout_of(run),
         title=_title(run),
         trust=run.trust.sentences() if run.trust else [],
         method=recipe.method,

@@ -110,12 +110,24 @@ class Page(BaseModel):
     tags: list[str] = Field(description="all that there are")
 
 
+class Difference(BaseModel):
+    """How a channel of motion differs between two recordings, second − first, in moments that belong together."""
+
+    channel: str
+    unit: str
+    mean: float = Field(description="mean of the absolute difference")
+    largest: float = Field(description="the difference that is largest in amount")
+    at_a: float = Field(description="when it is, in seconds of the first")
+    at_b: float
+
+
 class Alignment(BaseModel):
-    """Which moment of one video belongs to which of another."""
+    """Which moment of one recording belongs to which of another."""
 
     pairs: list[tuple[float, float]] = Field(description="seconds of the first and of the second, never falling")
     seconds: tuple[float, float] = Field(description="length of each")
     rates: tuple[float, float] = Field(description="frames per second of each")
+    differences: list[Difference] = Field(default=[], description="of motion: channels that differ most")
 
 
 class Compared(BaseModel):

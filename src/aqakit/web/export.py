@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import io
 import json
-import re
 import zipfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -14,6 +13,7 @@ from aqakit.web.desk import row_of
 from aqakit.web.desk_models import Judged, Row
 from aqakit.web.jobs import Jobs
 from aqakit.web.models import RunCard
+from aqakit.web.motion import suffix_of
 from aqakit.web.pairs import judged
 from aqakit.web.schema import LISTED
 
@@ -103,8 +103,7 @@ def _named(row: Row, cards: Mapping[str, RunCard]) -> dict[str, object]:
 
 
 def _place(row: Row) -> str:
-    suffix = re.fullmatch(r".*(\.[A-Za-z0-9]{1,5})", row.name)
-    return f"videos/{row.id}{suffix[1].lower() if suffix else ''}"
+    return f"videos/{row.id}{suffix_of(row.name)}"
 
 
 def _table(columns: Sequence[str], rows: Iterable[Mapping[str, object]]) -> str:

@@ -10,9 +10,10 @@ import json
 import os
 import sys
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from aqakit.datasets.parts.pairs import Pair
@@ -26,8 +27,12 @@ from aqakit.types import Sample
 from aqakit.web import learning
 from aqakit.web.learning import COMPARISON, family, subject
 from aqakit.web.limits import confine
+from aqakit.web.motion import suffix_of
 
 PAIRS = "pairs.csv"
+
+LINKS = "recordings"
+"""Folder of links to recordings of motion, whose formats are told apart by the endings of their names."""
 
 Say = Callable[..., None]
 
@@ -45,12 +50,35 @@ def improve(task: dict[str, Any], say: Say) -> dict[str, Any]:
     """
     old = Run.load(task["run"])
     learning.check(old)
-    videos = [learning.sample_of(row, Path(task["videos"]) / row["id"]) for row in task["rows"]]
-    return learn(old, videos, [Pair(*pair) for pair in task["pairs"]], Path(task["out"]), task["name"], say)
+    kind, folder = old.only_input(), Path(task["videos"])
+    known = [learning.sample_of(row, folder / row["id"], kind) for row in task["rows"]]
+    links = {} if kind == "video" else {row["id"]: f"{row['id']}{suffix_of(row['name'])}" for row in task["rows"]}
+    judged = [Pair(*pair) for pair in task["pairs"]]
+    return learn(old, known, judged, Path(task["out"]), task["name"], say, links)
+
+
+def _linked(sample: Sample, folder: Path, links: Mapping[str, str]) -> Sample:
+    """Link the recording of a sample; also one that an earlier new run, which may be deleted, has linked."""
+    if len(sample.sources) != 1:
+        return sample
+    ((kind, path),) = sample.sources.items()
+    earlier = path.is_symlink() and path.parent.name == LINKS
+    if not earlier and sample.id not in links:
+        return sample
+    folder.mkdir(parents=True, exist_ok=True)
+    link = folder / (path.name if earlier else links[sample.id])
+    link.symlink_to(path.resolve())
+    return replace(sample, sources={kind: link})
 
 
 def learn(
-    old: Run, known: Sequence[Sample], judged: Sequence[Pair], out: Path, name: str, say: Say = lambda **_: None
+    old: Run,
+    known: Sequence[Sample],
+    judged: Sequence[Pair],
+    out: Path,
+    name: str,
+    say: Say = lambda **_: None,
+    links: Mapping[str, str] = MappingProxyType({}),
 ) -> dict[str, Any]:
     """Train a new run, in the folder ``run`` of ``out``, and compare it with the old one.
 
@@ -61,12 +89,14 @@ def learn(
         out: a new folder.
         name: of the new run.
         say: is told the steps.
+        links: names, by id, under which recordings that have no ending of their own are linked.
 
     Returns:
         The comparison, which is also in the file :data:`COMPARISON` of the new folder.
     """
     say(stage="reading the recordings")
     learnt = learning.lesson(old, known, judged)
+    learnt = replace(learnt, samples=[_linked(sample, out / LINKS, links) for sample in learnt.samples])
     manifest, pairs = out / f"{_stem(old)}{name.removeprefix(family(name))}.csv", out / PAIRS
     out.mkdir(parents=True, exist_ok=True)
     write_text(manifest, learning.manifest_csv(learnt, old.labels))

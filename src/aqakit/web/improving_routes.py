@@ -43,7 +43,9 @@ def improve(hub: TheHub, run: Name) -> Improvement:
     items = [row.id for row in rows]
     pairs = [(items[better], items[worse], weight) for better, worse, weight in directed(_pairs(hub, rows), items)]
     if not pairs and all(row.truth is None for row in rows):
-        raise HTTPException(400, "there is nothing to learn from yet; tell true scores in the list, or compare videos")
+        raise HTTPException(
+            400, "there is nothing to learn from yet; tell true scores in the list, or compare recordings"
+        )
     told = [row.model_dump() for row in rows]
     if not hub.improver.start(run, hub.runs[run], hub.videos, told, pairs):
         raise HTTPException(409, "a run is being improved already; wait for it, or stop it")

@@ -81,8 +81,6 @@ def check(run: Run) -> None:
         OptionError: it cannot; the message says why.
     """
     recipe = run.recipe
-    if run.only_input() != "video":
-        raise OptionError(f"this run reads a {run.only_input()}; the page improves runs that read videos")
     if run.rated:
         raise OptionError("this run has learnt from comparisons alone; train it again with aqakit train --pairs")
     if "held-out" not in run.splits() or recipe.finetune or recipe.labels:
@@ -120,7 +118,7 @@ def lesson(run: Run, videos: Sequence[Sample], judged: Sequence[Pair]) -> Lesson
     wanted = [s for s in videos if s.score is not None or s.id in compared]
     if recipe.target == "total" and (vague := [s for s in wanted if s.difficulty is None]):
         notes.append(
-            f"{len(vague)} videos without a difficulty were left out, since this run learns score ÷ difficulty"
+            f"{len(vague)} recordings without a difficulty were left out, since this run learns score ÷ difficulty"
         )
         wanted = [s for s in wanted if s.difficulty is not None]
     whole = [s for s in there.values() if s.window is None]
@@ -131,12 +129,13 @@ def lesson(run: Run, videos: Sequence[Sample], judged: Sequence[Pair]) -> Lesson
         (digest,) = (content_hash(path, kind=kind) for kind, path in sample.sources.items())
         same[sample.id] = known.setdefault(digest, sample.id)
         twin = same[sample.id]
-        if twin == sample.id:
+        if twin in there:  # also one of the desk, from which an earlier new run has learnt
+            if twin not in fold.test and sample.score is not None:
+                there[twin] = replace(there[twin], score=sample.score, judges=sample.judges)
+        elif twin == sample.id:
             added[sample.id] = sample
-        elif twin in there and twin not in fold.test and sample.score is not None:
-            there[twin] = replace(there[twin], score=sample.score, judges=sample.judges)
     if not wanted:
-        raise DataError("nothing has been corrected or judged yet; tell true scores in the list, or compare videos")
+        raise DataError("nothing has been corrected or judged yet; tell true scores in the list, or compare some")
     moved = [Pair(same[p.better], same[p.worse], p.weight) for p in pairs]
     return Lesson(
         # Members hold out whole groups only where every sample has one; a new run must not see half of an athlete.
@@ -274,11 +273,11 @@ def _asked(run: Run, samples: Sequence[Sample]) -> list[float]:
     return [mean for part in parts for mean in run.predict_samples(part).mean.tolist()]
 
 
-def sample_of(row: Mapping[str, Any], video: Path) -> Sample:
-    """A video of the desk as a sample."""
+def sample_of(row: Mapping[str, Any], path: Path, kind: str = "video") -> Sample:
+    """A recording of the desk as a sample."""
     return Sample(
         id=row["id"],
-        sources={"video": video},
+        sources={kind: path},
         group=row["athlete"] or None,
         score=row["truth"],
         judges=tuple(row["judges"]) or None,

@@ -27,6 +27,7 @@ class RunCard(BaseModel):
     marks: list[int] = Field(default=[], description="numbers of marks that the rule takes")
     rule_needs_difficulty: bool = Field(default=False, description="whether the rule multiplies by the difficulty")
     reads: str = Field(default="video", description="video, signal or skeleton")
+    layout: str | None = Field(default=None, description="names of the joints that it reads; null: those of the file")
     needs_difficulty: bool = Field(description="whether each video needs its declared difficulty")
     recalibrated: bool = Field(description="whether its intervals were fitted on validation data")
     command: str = Field(description="command that makes such a run again, without folders of the server")
@@ -111,6 +112,22 @@ class Motion(BaseModel):
     units: list[str]
     rows: list[int] = Field(description="numbers of the rows that are drawn")
     values: list[list[float]] = Field(description="of each channel, at these rows")
+
+
+class Figure(BaseModel):
+    """A skeleton over time; a person in three dimensions faces the viewer at the start."""
+
+    joints: list[str]
+    bones: list[tuple[int, int]] = Field(description="numbers of the joints at their ends; none if unknown")
+    dimensions: int = Field(description="2 or 3")
+    rate: float = Field(description="frames per second")
+    assumed: bool = Field(description="whether the rate is assumed, since the file does not tell it")
+    times: list[float] = Field(description="seconds of the frames that are drawn")
+    places: list[list[int | None]] = Field(
+        description="of each frame, for every joint: to the right of the middle, up from the floor, and in three "
+        "dimensions towards the viewer; null if it was not seen"
+    )
+    size: tuple[float, float] = Field(description="width and height of the space in the same units")
 
 
 class Answer(BaseModel):

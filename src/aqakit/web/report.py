@@ -43,7 +43,7 @@ def _clips(found: Answer) -> Iterator[str]:
     if known and found.baseline is not None:
         told = (
             f"How many {found.unit} better (blue) or worse (orange) than average each clip was (Shapley values). "
-            f"An average video scores {found.baseline:.1f}; with all clips this adds up to the prediction."
+            f"An average recording scores {found.baseline:.1f}; with all clips this adds up to the prediction."
         )
         yield document.paragraphs((told,))
     reach = max([*known, (found.high - found.low) / 50]) or 1.0  # so that small contributions look small
@@ -78,12 +78,12 @@ def _said(found: Answer) -> Iterator[str]:
 
 def _exemplars(found: Answer) -> Iterator[str]:
     if found.exemplars:
-        yield "<h2>Nearest training videos</h2>"
-        titles = {"id": "video", "score": f"score ({found.unit})", "distance": "distance"}
+        yield "<h2>Nearest training recordings</h2>"
+        titles = {"id": "recording", "score": f"score ({found.unit})", "distance": "distance"}
         rows = [{"id": e.id, "score": f"{e.score:.1f}", "distance": f"{e.distance:.2f}"} for e in found.exemplars]
         yield document.table(rows, titles)
         yield document.paragraphs(
-            ("The training videos most similar to this one for the method; at distance 0 they look the same.",)
+            ("The training recordings most similar to this one for the method; at distance 0 they are the same to it.",)
         )
 
 

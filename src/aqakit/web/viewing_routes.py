@@ -1,8 +1,9 @@
-"""Endpoints for the eye: two videos paired in time, and a video that browsers can play."""
+"""Endpoints for the eye: two recordings paired in time, a video that browsers can play, a skeleton to be drawn."""
 
 from __future__ import annotations
 
 import tempfile
+from functools import lru_cache
 from pathlib import Path
 from typing import Annotated
 
@@ -15,6 +16,8 @@ from aqakit.web.asking import Id, OtherId, Owner, TheHub, refusals
 from aqakit.web.desk_models import Alignment
 from aqakit.web.exemplars import learnt_from
 from aqakit.web.hub import Hub
+from aqakit.web.limits import Limits
+from aqakit.web.models import Figure
 from aqakit.web.sheet import pdf
 from aqakit.web.viewer import look
 
@@ -23,10 +26,31 @@ router = APIRouter()
 
 @router.get("/api/alignment", responses=refusals(400, 404, 503))
 def alignment(hub: TheHub, a: OtherId, b: OtherId) -> Alignment:
-    """Pair the moments of two videos by what moves in them."""
-    paths = [hub.video(one) for one in (a, b)]
-    names = [hub.score(one).name for one in (a, b)]
-    return Alignment(**look("align", paths, names, hub.limits))
+    """Pair the moments of two videos by what moves in them, or of two recordings of motion by their channels."""
+    paths, jobs = [hub.video(one) for one in (a, b)], [hub.score(one) for one in (a, b)]
+    names, cards = [job.name for job in jobs], [hub.cards.get(job.run) for job in jobs]
+    kinds = [card.reads if card else "video" for card in cards]
+    if kinds[0] != kinds[1]:
+        raise HTTPException(400, f"{names[0]} is a {kinds[0]}, {names[1]} a {kinds[1]}; compare two of a kind")
+    if kinds[0] == "video":
+        return Alignment(**look("align videos", paths, names, hub.limits))
+    layouts = [card.layout if card else None for card in cards]
+    return Alignment(**look("align motion", paths, names, hub.limits, kind=kinds[0], layouts=layouts))
+
+
+@router.get("/api/scores/{job_id}/figure", responses=refusals(400, 404, 503), response_model=Figure)
+def moving_figure(hub: TheHub, job_id: Id) -> Response:
+    """Return the joints of a skeleton over time, to be drawn."""
+    path, job = hub.video(job_id), hub.score(job_id)
+    card = hub.card(job.run)
+    if card.reads != "skeleton":
+        raise HTTPException(400, f"{job.name} is a {card.reads} and has no joints")
+    return Response(_figure(path, job.name, card.layout, hub.limits), media_type="application/json")
+
+
+@lru_cache(maxsize=16)
+def _figure(path: Path, name: str, layout: str | None, limits: Limits) -> str:
+    return Figure(**look("figure", [path], [name], limits, layout=layout)).model_dump_json()
 
 
 @router.get(

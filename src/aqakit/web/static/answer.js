@@ -1,7 +1,7 @@
 // Shows a finished score: the distribution, the timeline under the video, and the rest.
 
 import { exemplarRow } from "./exemplars.js";
-import { drawMotion } from "./motion.js";
+import { drawMotion, showMoment, showSkeleton } from "./motion.js";
 import { shortOf } from "./service.js";
 
 export const $ = (id) => document.getElementById(id);
@@ -26,7 +26,7 @@ export function showAnswer(job, source, convert) {
   $("answer-title").textContent = job.name;
   $("score").textContent = number(answer.score);
   const spread = answer.std > 0 ? `, give or take ${number(answer.std)}` : "";
-  $("unit").textContent = `${answer.unit} of ${answer.high}${spread}`;
+  $("unit").textContent = `${answer.unit} of ${number(answer.high, Number.isInteger(answer.high) ? 0 : 1)}${spread}`;
   $("intervals").hidden = $("figure").hidden = !spread;
   $("intervals").replaceChildren(...[...answer.intervals].reverse().map(interval));
   $("curve-text").textContent =
@@ -34,6 +34,7 @@ export function showAnswer(job, source, convert) {
     (answer.recalibrated ? "; the intervals were fitted on videos held out from training." : ".");
   $("notes").replaceChildren(...answer.notes.map((note) => element("li", sentence(note))));
   showVideo(answer, source, convert);
+  showSkeleton(job);
   showTimeline(answer);
   showSaid(answer.said);
   $("exemplars-panel").hidden = !answer.exemplars.length;
@@ -120,7 +121,7 @@ let shown = null; // the object URL of the video on the page, to be revoked
 
 function showVideo(answer, source, convert) {
   const video = $("video");
-  $("curves").hidden = !answer.motion;
+  $("moving").hidden = !answer.motion;
   $("screen").hidden = Boolean(answer.motion);
   if (answer.motion) {
     $("convert").hidden = video.hidden = true;
@@ -170,7 +171,11 @@ function showTimeline(answer) {
   });
   const start = values.reduce((best, value, i) => (Math.abs(value) > Math.abs(values[best]) ? i : best), 0);
   select(start, false);
-  $("video").ontimeupdate = () => follow(answer, bars);
+  $("video").ontimeupdate = () => follow(answer, bars, $("video"));
+  $("player").ontimeupdate = () => {
+    showMoment();
+    follow(answer, bars, $("player"));
+  };
 }
 
 function explained(answer) {
@@ -181,7 +186,7 @@ function explained(answer) {
   const most = Math.abs(best.contribution) < least ? "No moment made much of a difference. " : `${best.contribution < 0 ? "Most was lost" : "Most was won"} at ${when(best)}: ${signed(best.contribution)} ${unit}. `;
   if (answer.moments?.length)
     return `${most}Each bar is a moment: the points that the score loses (up) or gains (down) when the picture is grey meanwhile.`;
-  return `${most}Each bar is a clip: how many ${unit} better (up) or worse (down) than average it was. An average video scores ${number(baseline)}.`;
+  return `${most}Each bar is a clip: how many ${unit} better (up) or worse (down) than average it was. An average recording scores ${number(baseline)}.`;
 }
 
 function bar(clip, label, zero, reach) {
@@ -220,14 +225,15 @@ function choose(answer, bars, index, jump) {
   const strip = $("timeline");
   strip.scrollLeft = bars[index].offsetLeft - (strip.clientWidth - bars[index].offsetWidth) / 2;
   if (jump && !video.hidden) video.currentTime = clips[index].start;
+  if (jump && !$("player").hidden) $("player").currentTime = clips[index].start;
 }
 
 function mark(bars, index) {
   bars.forEach((one, i) => (i === index ? one.setAttribute("aria-current", "true") : one.removeAttribute("aria-current")));
 }
 
-function follow(answer, bars) {
-  const clips = shownParts(answer), video = $("video");
+function follow(answer, bars, video) {
+  const clips = shownParts(answer);
   if (video.paused) return;
   const now = clips.findIndex((clip) => video.currentTime >= clip.start && video.currentTime < clip.end);
   if (now >= 0) mark(bars, now);

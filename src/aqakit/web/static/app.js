@@ -35,6 +35,7 @@ function tell(text, share = null) {
 function clear() {
   for (const id of ["problem", "answer", "welcome", "state"]) $(id).hidden = true;
   $("video").pause();
+  $("player").pause();
 }
 
 function describeRuns({ runs, waiting, chosen }) {

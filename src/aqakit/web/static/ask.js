@@ -16,6 +16,18 @@ export async function ask(path, method = "GET", more = {}) {
   return response;
 }
 
+// of what few may do at the same time: wait until it is this one's turn
+export async function askInTurn(path, tries = 8) {
+  for (;;) {
+    try {
+      return await ask(path);
+    } catch (error) {
+      if (error.status !== 503 || --tries === 0) throw error;
+      await new Promise((later) => setTimeout(later, 2000));
+    }
+  }
+}
+
 export const send = (path, method, body) =>
   ask(path, method, { body: JSON.stringify(body), headers: { "Content-Type": "application/json" } });
 

@@ -1,9 +1,11 @@
-// A still of a video to draw on, with the mouse, a finger or a pen, and to keep as a picture.
+// A still of a recording to draw on, with the mouse, a finger or a pen, and to keep as a picture.
 
 import { save } from "./answer.js";
 
-export function drawing(video, canvas, toggle, keep, stop) {
+// players: elements of which one is shown
+export function drawing(players, canvas, toggle, keep, stop) {
   const pen = canvas.getContext("2d");
+  const shown = () => players.find((one) => !one.hidden);
   let last = null;
   const end = () => {
     canvas.hidden = keep.hidden = true;
@@ -11,9 +13,10 @@ export function drawing(video, canvas, toggle, keep, stop) {
     toggle.setAttribute("aria-pressed", "false");
   };
   const begin = () => {
+    const video = shown();
     stop();
     [canvas.width, canvas.height] = [video.videoWidth, video.videoHeight];
-    pen.drawImage(video, 0, 0);
+    pen.drawImage(video.canvas ?? video, 0, 0); // a motion player has a canvas
     Object.assign(pen, { strokeStyle: "#ffd400", lineWidth: Math.max(2, video.videoHeight / 120), lineCap: "round" });
     canvas.hidden = keep.hidden = false;
     canvas.setAttribute("aria-label", `Still of ${video.getAttribute("aria-label")} at ${video.currentTime.toFixed(2)} s, to draw on`);
@@ -39,7 +42,7 @@ export function drawing(video, canvas, toggle, keep, stop) {
     last = next;
   };
   canvas.onpointerup = canvas.onpointercancel = () => (last = null);
-  toggle.onclick = () => (canvas.hidden ? video.videoWidth && begin() : end());
+  toggle.onclick = () => (canvas.hidden ? shown().videoWidth && begin() : end());
   keep.onclick = () => canvas.toBlob((blob) => save(blob, "still.png"));
-  video.addEventListener("emptied", end);
+  for (const one of players) one.addEventListener("emptied", end);
 }

@@ -1,11 +1,14 @@
-// Draws a recording of motion as curves, one below the other, with the chosen part shaded.
+// A recording of motion beside its score: curves, one below the other, with the chosen part shaded, and the skeleton.
 
 import { $, element, number, shape } from "./answer.js";
+import { recordingOf } from "./players.js";
+import { runOf } from "./service.js";
 
 const WIDTH = 600, HEIGHT = 56;
 
 export function drawMotion(motion, part) {
   $("curves").replaceChildren(...motion.names.map((name, k) => curve(motion, name, k, part)));
+  showMoment();
 }
 
 function curve({ rows, values, units, length }, name, k, part) {
@@ -20,4 +23,34 @@ function curve({ rows, values, units, length }, name, k, part) {
   const made = element("figure");
   made.append(element("figcaption", text), svg);
   return made;
+}
+
+// the skeleton, if there is one and the recording is still kept
+export async function showSkeleton(job) {
+  const player = $("player");
+  player.hidden = true;
+  player.clear();
+  $("player-said").textContent = "";
+  if (!job.result.motion || runOf(job.run)?.reads !== "skeleton") return;
+  player.dataset.id = job.id;
+  try {
+    if (!job.video) throw new Error("The recording is no longer kept, so its skeleton cannot be shown.");
+    const found = await recordingOf(job);
+    if (player.dataset.id !== job.id) return; // another one was opened meanwhile
+    player.hidden = false;
+    player.show(job.name, found);
+  } catch ({ message }) {
+    $("player-said").textContent = message;
+  }
+}
+
+// a line through all curves at the moment that the skeleton shows
+export function showMoment() {
+  const player = $("player"), shown = !player.hidden && player.duration > 0;
+  for (const svg of $("curves").querySelectorAll("svg")) {
+    svg.querySelector(".now")?.remove();
+    if (!shown) continue;
+    const x = (player.currentTime / player.duration) * WIDTH;
+    svg.append(shape("line", { class: "now", x1: x, x2: x, y1: 0, y2: HEIGHT }));
+  }
 }

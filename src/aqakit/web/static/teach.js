@@ -1,4 +1,4 @@
-// Teach by comparing: of two videos, which was better? The server offers the two that tell most.
+// Teach by comparing: of two recordings, which was better? The server offers the two that tell most.
 
 import { $, element } from "./answer.js";
 import { ask, send } from "./ask.js";
@@ -29,7 +29,7 @@ function show({ count, last, next, notes }) {
   next.forEach((row, k) => {
     $(`teach-name-${k}`).textContent = row.name;
     $(`teach-about-${k}`).textContent = [row.athlete, row.date].filter(Boolean).join(" · ");
-    play($(`teach-video-${k}`), row, $(`teach-shown-${k}`));
+    play($(`teach-video-${k}`), $(`teach-motion-${k}`), row, $(`teach-shown-${k}`));
   });
   $("teach-last").replaceChildren(...last.map(line));
   $("teach-last-title").hidden = !last.length;
@@ -67,7 +67,7 @@ $("teach-skip").onclick = () => {
 };
 $("teach-run").onchange = load;
 $("teach-view").onkeydown = (event) => {
-  if (event.target.closest("video, select")) return; // which have keys of their own
+  if (event.target.closest("video, select, input, motion-player")) return; // which have keys of their own
   const better = { 1: "first", 2: "second", 0: "equal" }[event.key];
   if (better && !event.ctrlKey && !event.metaKey && !event.altKey) judge(better);
 };

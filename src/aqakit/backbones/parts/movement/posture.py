@@ -67,8 +67,8 @@ def posture(joints: Array, layout: Layout, up: str, *, toes: bool, start: int) -
     """Bring joints (T, J, 2 or 3), whose axis ``up`` points up, into body coordinates."""
     found = {role: joints[:, list(layout.of(role) or ())].mean(1) for role in roles(toes)}
     size = body_length(found)
-    found = {role: _upright(joint, up) / size for role, joint in found.items()}
-    turn = _heading(found, start) if joints.shape[2] == 3 else _facing(found, joints, layout, size)
+    found = {role: upright(joint, up) / size for role, joint in found.items()}
+    turn = heading(found, start) if joints.shape[2] == 3 else _facing(found, joints, layout, size)
     origin = found["pelvis"][:start].mean(0)
     return Posture({role: (joint - origin) @ turn for role, joint in found.items()}, start)
 
@@ -84,16 +84,16 @@ def body_length(joints: dict[str, Array]) -> float:
 _LEG = (("hip", "knee"), ("knee", "ankle"))
 
 
-def _upright(joint: Array, up: str) -> Array:
-    """Return right-handed axes of which the last one points up."""
+def upright(joint: Array, up: str) -> Array:
+    """Return a joint (T, 2 or 3) in right-handed axes of which the last one points up."""
     if joint.shape[1] == 2:
         return joint * [1.0, -1.0 if up == "-y" else 1.0]
     x, y, z = joint.T
     return np.stack({"+y": (z, x, y), "-y": (x, z, -y), "+z": (x, y, z)}[up], axis=1)
 
 
-def _heading(joints: dict[str, Array], start: int) -> Array:
-    """(3, 3) whose columns are forward, left and up of the first frames."""
+def heading(joints: dict[str, Array], start: int) -> Array:
+    """(3, 3) whose columns are forward, left and up of the first frames, of upright shoulders and hips."""
     across = sum(joints[f"left_{role}"] - joints[f"right_{role}"] for role in ("shoulder", "hip"))
     left = np.asarray(across)[:start].mean(0) * [1.0, 1.0, 0.0]
     length = np.linalg.norm(left)
