@@ -20,6 +20,7 @@ from torch import Tensor
 from aqakit.backbones.parts.base import Backbone
 from aqakit.backbones.parts.blazepose import filling, finding, networks
 from aqakit.backbones.parts.blazepose.filling import Smooth
+from aqakit.backbones.parts.blazepose.finding import Person
 from aqakit.backbones.parts.blazepose.following import Sees
 from aqakit.backbones.parts.blazepose.networks import JOINTS
 from aqakit.backbones.parts.blazepose.tracks import Subject
@@ -101,10 +102,7 @@ class BlazePose(Backbone):
             VideoError: the video cannot be used, or the window is not inside it.
             DataError: nobody is in it, or the body is found in too few of its frames.
         """
-        person = finding.find(
-            path, self._nets, subject=self._who, window=window, rate=rate, report=report, threads=self.threads
-        )
-        joints = filling.filled(person.joints[..., :2], person.times, self.gap)
+        person, joints = self.follow(path, window, rate=rate, report=report)
         found, frames = int(np.isfinite(joints[:, 0, 0]).sum()), len(joints)
         if report is not None:
             report.searched += frames
@@ -114,12 +112,30 @@ class BlazePose(Backbone):
                 f"{path}: the body is in view in {found} of {frames} frames ({found / frames:.0%}), and a score needs "
                 f"{self.share:.0%}; film the whole person, give the window of the action, or choose the subject"
             )
-        joints = filling.everywhere(filling.smoothed(joints, person.times, self.smooth), person.times)
+        joints = filling.everywhere(joints, person.times)
         scale = body_size(joints)
         first = int(person.numbers[0])
         table = self.plan.within((first, first + frames - 1), first + frames) - first
         for clip in joints[table.clip(0, frames - 1)]:
             yield (centred(clip, "clip") / scale).astype(np.float32)
+
+    def follow(
+        self,
+        path: Path,
+        window: tuple[int, int] | None = None,
+        *,
+        rate: video.Rate = "stored",
+        report: video.Report | None = None,
+    ) -> tuple[Person, NDArray[np.float32]]:
+        """Return the subject, and its joints (T, 33, 2) in pixels: filled and smoothed, NaN where it is not found.
+
+        Arguments and errors are those of :meth:`read`, which also refuses those who are rarely found.
+        """
+        person = finding.find(
+            path, self._nets, subject=self._who, window=window, rate=rate, report=report, threads=self.threads
+        )
+        joints = filling.filled(person.joints[..., :2], person.times, self.gap)
+        return person, filling.smoothed(joints, person.times, self.smooth)
 
     def forward(self, clips: Tensor) -> Tensor:
         """(n, T, 33, 2) → (n, *shape)."""

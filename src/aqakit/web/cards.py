@@ -15,6 +15,7 @@ from aqakit.training.run import Run
 from aqakit.web.learning import subject
 from aqakit.web.models import RunCard
 from aqakit.web.motion import layout_of
+from aqakit.web.poses import finder
 
 READ = ("video", "signal", "skeleton")
 
@@ -29,6 +30,7 @@ def card(name: str, path: Path) -> RunCard:
         name=name,
         reads=reads,
         layout=layout_of(run),
+        finds_joints=finder(run) is not None,
         title=_title(run),
         trust=run.trust.sentences() if run.trust else [],
         method=recipe.method,

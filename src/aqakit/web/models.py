@@ -28,6 +28,7 @@ class RunCard(BaseModel):
     rule_needs_difficulty: bool = Field(default=False, description="whether the rule multiplies by the difficulty")
     reads: str = Field(default="video", description="video, signal or skeleton")
     layout: str | None = Field(default=None, description="names of the joints that it reads; null: those of the file")
+    finds_joints: bool = Field(default=False, description="whether it looks for the joints of a person in videos")
     needs_difficulty: bool = Field(description="whether each video needs its declared difficulty")
     recalibrated: bool = Field(description="whether its intervals were fitted on validation data")
     command: str = Field(description="command that makes such a run again, without folders of the server")
@@ -128,6 +129,18 @@ class Figure(BaseModel):
         "dimensions towards the viewer; null if it was not seen"
     )
     size: tuple[float, float] = Field(description="width and height of the space in the same units")
+
+
+class Pose(BaseModel):
+    """The joints that a run has found in a video."""
+
+    joints: list[str]
+    bones: list[tuple[int, int]] = Field(description="numbers of the joints at their ends")
+    times: list[float] = Field(description="seconds at which the frames are shown")
+    places: list[list[int | None]] = Field(
+        description="of each frame, for every joint: ten-thousandths of the width of the picture from the left, and of "
+        "its height from the top; null where nobody was found"
+    )
 
 
 class Answer(BaseModel):

@@ -19,11 +19,13 @@ from numpy.typing import NDArray
 
 from aqakit.errors import AqakitError, VideoError
 from aqakit.recordings import video
+from aqakit.training.run import Run
 from aqakit.web import aligning
 from aqakit.web.aligning import PACE, frame_times
 from aqakit.web.figures import figure
 from aqakit.web.limits import Limits, confine
 from aqakit.web.motion import with_suffix
+from aqakit.web.poses import pose
 
 OF_MOTION = ("align motion", "figure")
 """Tasks whose recordings are told apart by the ending of their name."""
@@ -81,6 +83,7 @@ def main(task: dict[str, Any]) -> dict[str, Any]:
         "align videos": lambda first, second: aligning.videos(first, second, limits),
         "align motion": lambda first, second: aligning.motion(first, second, **more),
         "figure": lambda path: figure(path, **more).model_dump(),
+        "pose": lambda path, run: pose(path, Run.load(run), limits).model_dump(),
         "transcode": lambda path, out: transcode(path, out, limits),
     }
     with ExitStack() as stack:

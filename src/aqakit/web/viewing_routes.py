@@ -17,7 +17,7 @@ from aqakit.web.desk_models import Alignment
 from aqakit.web.exemplars import learnt_from
 from aqakit.web.hub import Hub
 from aqakit.web.limits import Limits
-from aqakit.web.models import Figure
+from aqakit.web.models import Figure, Pose
 from aqakit.web.sheet import pdf
 from aqakit.web.viewer import look
 
@@ -46,6 +46,20 @@ def moving_figure(hub: TheHub, job_id: Id) -> Response:
     if card.reads != "skeleton":
         raise HTTPException(400, f"{job.name} is a {card.reads} and has no joints")
     return Response(_figure(path, job.name, card.layout, hub.limits), media_type="application/json")
+
+
+@router.get("/api/scores/{job_id}/pose", responses=refusals(400, 404, 503), response_model=Pose)
+def pose(hub: TheHub, job_id: Id) -> Response:
+    """Return the joints that the run has found in a video, to be drawn over it."""
+    path, job = hub.video(job_id), hub.score(job_id)
+    if not hub.card(job.run).finds_joints:
+        raise HTTPException(400, f"the run {job.run} does not look for joints in videos")
+    return Response(_pose(path, hub.runs[job.run], job.name, job.run, hub.limits), media_type="application/json")
+
+
+@lru_cache(maxsize=16)
+def _pose(path: Path, run: Path, name: str, run_name: str, limits: Limits) -> str:
+    return Pose(**look("pose", [path, run], [name, run_name], limits)).model_dump_json()
 
 
 @lru_cache(maxsize=16)

@@ -10,12 +10,14 @@ import "./improve.js";
 import "./list.js";
 import "./progress.js";
 import "./teach.js";
+import { overlay } from "./overlay.js";
 import { drop, forget, remember, showPast } from "./past.js";
 import { choose, chosen, draw, refused, sent } from "./queue.js";
 import { learn, runOf, service, whenKnown } from "./service.js";
 import { write } from "./storage.js";
 import { route, view } from "./views.js";
 
+const bones = overlay($("video"), $("bones"), $("show-bones"), $("bones-said"));
 let current = null; // id of the video being followed
 
 function complain({ message, name }) {
@@ -173,6 +175,7 @@ async function end(job, video) {
   else {
     const source = job.result.motion ? null : (video ?? (job.video ? await kept(job.id) : null));
     $("state").hidden = true;
+    bones(source && job);
     showAnswer(job, source, source && job.video ? () => playable(job.id) : null);
     showTruth(job);
     $("report").onclick = () => attempt(async () => save(await (await ask(`/api/scores/${job.id}/report`)).blob(), `${job.name}.html`));

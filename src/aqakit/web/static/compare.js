@@ -4,6 +4,7 @@ import { $, element, number } from "./answer.js";
 import { askInTurn } from "./ask.js";
 import { drawing } from "./drawing.js";
 import { cell, fetchRows, figure, styled } from "./list.js";
+import { overlay } from "./overlay.js";
 import { loaded, play } from "./players.js";
 import { runOf } from "./service.js";
 import { go, view } from "./views.js";
@@ -12,6 +13,8 @@ const DRIFT = 0.12, EASE = 1.5; // seconds that the second video may be off, and
 const chosen = [$("compare-0"), $("compare-1")];
 const motions = [$("compare-motion-0"), $("compare-motion-1")];
 const WAYS = { video: "what moves in them", skeleton: "their joints", signal: "their columns" };
+const bones = [0, 1].map((k) =>
+  overlay($(`compare-video-${k}`), $(`compare-bones-${k}`), $(`compare-show-bones-${k}`), $(`compare-bones-said-${k}`)));
 let players = [$("compare-video-0"), $("compare-video-1")]; // or motion players
 let rows = [], pairs = [], rate = 25, running = false, asked = 0;
 
@@ -47,6 +50,7 @@ async function show(two) {
   $("compare-differences").hidden = true;
   two.forEach((row, k) => {
     players[k] = play($(`compare-video-${k}`), motions[k], row, $(`compare-shown-${k}`));
+    bones[k](row);
     const range = row.low === null ? "" : `, 90 % interval ${number(row.low)} – ${number(row.high)}`;
     const told = row.truth === null ? "" : `; true score ${number(row.truth)}`;
     $(`compare-score-${k}`).textContent = `${number(row.score)} ${row.unit}${range}${told}`;
@@ -164,7 +168,10 @@ $("compare-view").onkeydown = (event) => {
   event.preventDefault();
   done();
 };
-for (const k of [0, 1]) drawing([$(`compare-video-${k}`), motions[k]], $(`compare-canvas-${k}`), $(`compare-draw-${k}`), $(`compare-keep-${k}`), stop);
+for (const k of [0, 1]) {
+  const [over, canvas, toggle, keep] = ["bones", "canvas", "draw", "keep"].map((name) => $(`compare-${name}-${k}`));
+  drawing([$(`compare-video-${k}`), motions[k]], over, canvas, toggle, keep, stop);
+}
 $("compare-turn").oninput = () => motions.forEach((one) => one.look({ turned: Number($("compare-turn").value) }));
 $("compare-middle").onchange = () => motions.forEach((one) => one.look({ follows: $("compare-middle").checked }));
 

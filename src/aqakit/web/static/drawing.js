@@ -2,8 +2,8 @@
 
 import { save } from "./answer.js";
 
-// players: elements of which one is shown
-export function drawing(players, canvas, toggle, keep, stop) {
+// players: elements of which one is shown; over: a canvas over them, which is kept with the picture if it is shown
+export function drawing(players, over, canvas, toggle, keep, stop) {
   const pen = canvas.getContext("2d");
   const shown = () => players.find((one) => !one.hidden);
   let last = null;
@@ -17,6 +17,11 @@ export function drawing(players, canvas, toggle, keep, stop) {
     stop();
     [canvas.width, canvas.height] = [video.videoWidth, video.videoHeight];
     pen.drawImage(video.canvas ?? video, 0, 0); // a motion player has a canvas
+    if (!over.hidden) {
+      const scale = Math.min(over.width / canvas.width, over.height / canvas.height); // object-fit: contain
+      const [wide, tall] = [scale * canvas.width, scale * canvas.height];
+      pen.drawImage(over, (over.width - wide) / 2, (over.height - tall) / 2, wide, tall, 0, 0, canvas.width, canvas.height);
+    }
     Object.assign(pen, { strokeStyle: "#ffd400", lineWidth: Math.max(2, video.videoHeight / 120), lineCap: "round" });
     canvas.hidden = keep.hidden = false;
     canvas.setAttribute("aria-label", `Still of ${video.getAttribute("aria-label")} at ${video.currentTime.toFixed(2)} s, to draw on`);

@@ -52,14 +52,19 @@ export function drawFigure(pen, { figure, bounds: reach, currentTime, turned, fo
     return [width / 2 + scale * across, height / 2 - scale * (frame[at + 1] - y)];
   };
   const spots = joints.map((_, k) => spot(k));
-  const sides = joints.map((name) => (name.startsWith("left") ? "left" : name.startsWith("right") ? "right" : "between"));
   if (!follows) floor(pen, width, height / 2 + (scale * size[1]) / 2, colour);
-  const thick = Math.max(2, Math.min(width, height) / 110);
+  drawBones(pen, { joints, bones }, spots, Math.max(2, Math.min(width, height) / 110), colour);
+}
+
+// spots: the place of each joint on the canvas; null if it was not seen
+export function drawBones(pen, { joints, bones }, spots, thick, colour) {
+  const sides = joints.map((name) => (name.startsWith("left") ? "left" : name.startsWith("right") ? "right" : "between"));
+  const common = (a, b) => (a === b ? a : a === "between" ? b : b === "between" ? a : "between");
   pen.lineCap = "round";
+  pen.lineWidth = thick;
   for (const [a, b] of bones) {
     if (!spots[a] || !spots[b]) continue;
-    pen.strokeStyle = colour(sides[a] === sides[b] ? sides[a] : sides[a] === "between" ? sides[b] : sides[b] === "between" ? sides[a] : "between");
-    pen.lineWidth = thick;
+    pen.strokeStyle = colour(common(sides[a], sides[b]));
     pen.beginPath();
     pen.moveTo(...spots[a]);
     pen.lineTo(...spots[b]);
