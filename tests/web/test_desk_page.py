@@ -139,12 +139,15 @@ def test_two_videos_are_judged_by_keys_and_a_judgement_is_taken_back(page, addre
     page.wait_for_function("() => document.querySelector('#teach-said').textContent.startsWith('1 ')")
 
 
-def test_the_nearest_training_video_is_watched(page, address):
+def test_the_nearest_training_video_is_seen_and_watched(page, address):
     with httpx.Client(base_url=address) as client:
         job = client.get("/api/scores", params={"state": "finished"}).json()["rows"][0]["id"]
     page.goto(f"{address}#{job}")
     page.wait_for_selector("#answer:not([hidden])")
-    page.focus("#exemplars button")
+    page.locator("#exemplars-panel").scroll_into_view_if_needed()
+    page.wait_for_selector("#exemplars .watch img", timeout=60_000)
+    assert page.evaluate("() => [...document.querySelectorAll('#exemplars img')].every((one) => one.naturalWidth > 20)")
+    page.focus("#exemplars .watch")
     page.keyboard.press("Enter")
     page.wait_for_function("() => document.querySelector('#exemplars video')?.readyState > 1", timeout=60_000)
     assert page.locator("#exemplars tr:first-child button").count() == 0

@@ -116,6 +116,20 @@ def test_a_skeleton_moves_beside_its_curves(page, address, folder):
     assert time_of(page, "#player") == 0
 
 
+def test_the_nearest_training_skeletons_are_drawn_and_move(page, address):
+    job = httpx.get(f"{address}api/scores", params={"q": "Ben"}).json()["rows"][0]["id"]
+    page.goto(f"{address}#{job}")
+    page.locator("#exemplars-panel").scroll_into_view_if_needed()
+    page.wait_for_selector("#exemplars .watch", timeout=60_000)
+    assert inked(page, "#exemplars .watch canvas") > 50
+    page.locator("#exemplars .watch").first.click()
+    moving = "document.querySelector('#exemplars motion-player[controls]')"
+    page.wait_for_function(f"() => {moving}?.currentTime > 0.2")
+    page.keyboard.press(" ")
+    assert page.evaluate(f"{moving}.paused")
+    fits(page)
+
+
 def test_two_skeletons_are_kept_together_and_their_differences_lead_there(page, address):
     rows = httpx.get(f"{address}api/scores", params={"q": "Ben", "sort": "date"}).json()["rows"]
     page.goto(f"{address}#compare/{'/'.join(row['id'] for row in rows)}")

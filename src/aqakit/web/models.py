@@ -131,6 +131,16 @@ class Figure(BaseModel):
     size: tuple[float, float] = Field(description="width and height of the space in the same units")
 
 
+class Glimpse(BaseModel):
+    """What a training recording looks like."""
+
+    sample: str = Field(description="its id")
+    picture: str | None = Field(default=None, description="middle frame of a video, a JPEG as data URI")
+    figure: Figure | None = Field(default=None, description="of a skeleton")
+    curves: Motion | None = Field(default=None, description="of a table")
+    problem: str = Field(default="", description="why it cannot be shown")
+
+
 class Pose(BaseModel):
     """The joints that a run has found in a video."""
 

@@ -22,6 +22,7 @@ from aqakit.recordings import video
 from aqakit.training.run import Run
 from aqakit.web import aligning
 from aqakit.web.aligning import PACE, frame_times
+from aqakit.web.exemplars import glimpses
 from aqakit.web.figures import figure
 from aqakit.web.limits import Limits, confine
 from aqakit.web.motion import with_suffix
@@ -83,6 +84,7 @@ def main(task: dict[str, Any]) -> dict[str, Any]:
         "align videos": lambda first, second: aligning.videos(first, second, limits),
         "align motion": lambda first, second: aligning.motion(first, second, **more),
         "figure": lambda path: figure(path, **more).model_dump(),
+        "glimpses": lambda *some: {"found": [one.model_dump() for one in glimpses(some, names, **more)]},
         "pose": lambda path, run: pose(path, Run.load(run), limits).model_dump(),
         "transcode": lambda path, out: transcode(path, out, limits),
     }

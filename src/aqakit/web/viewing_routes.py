@@ -17,7 +17,7 @@ from aqakit.web.desk_models import Alignment
 from aqakit.web.exemplars import learnt_from
 from aqakit.web.hub import Hub
 from aqakit.web.limits import Limits
-from aqakit.web.models import Figure, Pose
+from aqakit.web.models import Figure, Glimpse, Pose
 from aqakit.web.sheet import pdf
 from aqakit.web.viewer import look
 
@@ -100,6 +100,34 @@ def exemplar(
     except DataError as error:
         raise HTTPException(404, str(error)) from None
     return _converted(hub, path, sample)
+
+
+@router.get("/api/exemplars", responses=refusals(400, 404, 503), dependencies=[Owner])
+def exemplars(
+    hub: TheHub,
+    run: Annotated[str, Query(max_length=200, description="name of a run")],
+    sample: Annotated[list[str], Query(max_length=10, description="ids of some of its training recordings")],
+) -> list[Glimpse]:
+    """Return what training recordings of a run look like; for the owner of the server only."""
+    card, found = hub.card(run), dict[str, Glimpse]()
+    paths: dict[str, Path] = {}
+    for one in dict.fromkeys(sample):
+        try:
+            paths[one] = learnt_from(hub.runs[run], one, card.reads)
+        except DataError as error:
+            found[one] = Glimpse(sample=one, problem=str(error))
+    if paths:
+        seen = _glimpses(tuple(paths.values()), tuple(paths), card.reads, card.layout, hub.limits)
+        found |= {one.sample: one for one in seen}
+    return [found[one] for one in dict.fromkeys(sample)]
+
+
+@lru_cache(maxsize=32)
+def _glimpses(
+    paths: tuple[Path, ...], samples: tuple[str, ...], kind: str, layout: str | None, limits: Limits
+) -> list[Glimpse]:
+    told = look("glimpses", paths, samples, limits, kind=kind, layout=layout)
+    return [Glimpse(**one) for one in told["found"]]
 
 
 def _converted(hub: Hub, path: Path, name: str) -> FileResponse:

@@ -1,6 +1,6 @@
 // Shows a finished score: the distribution, the timeline under the video, and the rest.
 
-import { exemplarRow } from "./exemplars.js";
+import { showExemplars } from "./exemplars.js";
 import { drawMotion, showMoment, showSkeleton } from "./motion.js";
 import { shortOf } from "./service.js";
 
@@ -37,8 +37,7 @@ export function showAnswer(job, source, convert) {
   showSkeleton(job);
   showTimeline(answer);
   showSaid(answer.said);
-  $("exemplars-panel").hidden = !answer.exemplars.length;
-  $("exemplars").replaceChildren(...answer.exemplars.map((one) => exemplarRow(one, job.run)));
+  showExemplars(answer.exemplars, job.run);
   $("facts").textContent =
     `${recording(answer)}; scored by ${shortOf(job.run)} in ${seconds(answer.seconds)}` +
     (job.difficulty === null ? "." : ` with difficulty ${job.difficulty}.`);

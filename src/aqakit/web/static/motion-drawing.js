@@ -90,19 +90,21 @@ function floor(pen, width, y, colour) {
 
 export function drawCurves(pen, { curves, duration, currentTime }, width, height, colour) {
   const { names, units, rows, values, length } = curves, tall = (height - 8) / names.length;
+  const small = width < 200, head = small ? 2 : 15; // no room for words
   const x = (row) => EDGE + (row / Math.max(1, length - 1)) * (width - 2 * EDGE);
   pen.font = `12px ${getComputedStyle(pen.canvas).fontFamily}`;
   names.forEach((name, k) => {
-    const own = values[k], low = Math.min(...own), high = Math.max(...own), top = 4 + k * tall + 15, deep = tall - 19;
+    const own = values[k], low = Math.min(...own), high = Math.max(...own), top = 4 + k * tall + head, deep = tall - head - 4;
     const y = (value) => top + ((high - value) / (high - low || 1)) * deep;
     pen.fillStyle = colour("soft");
-    pen.fillText(`${name}, ${number(low, 2)} to ${number(high, 2)}${units[k] ? ` ${units[k]}` : ""}`, EDGE, top - 3);
+    if (!small) pen.fillText(`${name}, ${number(low, 2)} to ${number(high, 2)}${units[k] ? ` ${units[k]}` : ""}`, EDGE, top - 3);
     pen.strokeStyle = colour("left");
-    pen.lineWidth = 1.5;
+    pen.lineWidth = small ? 1 : 1.5;
     pen.beginPath();
     own.forEach((value, i) => pen.lineTo(x(rows[i]), y(value)));
     pen.stroke();
   });
+  if (small) return;
   const now = duration ? EDGE + (currentTime / duration) * (width - 2 * EDGE) : EDGE;
   pen.strokeStyle = colour("between");
   pen.lineWidth = 1.5;
