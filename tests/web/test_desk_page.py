@@ -15,6 +15,8 @@ from tests.web.test_server import ended, folder, free_port, run, send, serving, 
 from tests.web.test_viewing import clip
 
 pytestmark = pytest.mark.slow
+WIDTHS = (360, 768, 1280)
+SCHEMES = ("light", "dark", "forced")
 LONG = "final_of_the_regional_championship_2026_platform_10m_second_attempt_side_view_4k.mp4"
 
 
@@ -30,7 +32,7 @@ def address(run, videos, tmp_path_factory):  # noqa: F811
         yield f"http://127.0.0.1:{port}/"
 
 
-@pytest.fixture(params=[(*SIZES[0], "dark"), (*SIZES[1], "light")], ids=str)
+@pytest.fixture(params=[(width, 800, how) for width in WIDTHS for how in SCHEMES], ids=str)
 def screen(request, browser, address):  # noqa: F811
     yield from opened(browser, address, *request.param)
 
@@ -59,7 +61,8 @@ def queued(page, folder):  # noqa: F811
     page.click("#queue li:first-child summary")
 
 
-def test_no_view_has_violations_or_overflows(screen, address, folder):  # noqa: F811
+def test_no_view_has_violations_or_overflows(screen, address, folder, tmp_path):  # noqa: F811
+    """The screenshots of all views are left in the temporary folder, to be looked at."""
     views = {
         "score": lambda page: queued(page, folder),
         "list": lambda page: page.wait_for_selector("#rows tr"),
@@ -71,7 +74,7 @@ def test_no_view_has_violations_or_overflows(screen, address, folder):  # noqa: 
         "teach": lambda page: page.wait_for_selector("#teach-pair:not([hidden])"),
     }
     width = screen.viewport_size["width"]
-    for name, prepare in views.items():
+    for number, (name, prepare) in enumerate(views.items()):
         screen.goto(f"{address}#{name.strip()}")
         screen.reload()
         screen.wait_for_selector("#run option", state="attached")
@@ -79,6 +82,7 @@ def test_no_view_has_violations_or_overflows(screen, address, folder):  # noqa: 
         prepare(screen)
         assert screen.evaluate("document.documentElement.scrollWidth") <= width, name
         assert violations(screen) == [], name
+        screen.screenshot(path=tmp_path / f"{number}-{name.strip()}.png", full_page=True)
 
 
 def column(page, label):

@@ -36,7 +36,7 @@ def address(folder, tables):
         yield f"http://127.0.0.1:{port}/"
 
 
-@pytest.fixture(params=[(*SIZES[0], "dark"), (*SIZES[1], "light")], ids=str)
+@pytest.fixture(params=[(*SIZES[0], "dark"), (768, 800, "forced"), (*SIZES[1], "light")], ids=str)
 def page(request, browser, address):  # noqa: F811
     yield from opened(browser, address, *request.param)
 

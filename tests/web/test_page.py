@@ -39,7 +39,8 @@ def page(browser, address):
 
 
 def opened(browser, address, width, height, scheme):
-    context = browser.new_context(viewport={"width": width, "height": height}, color_scheme=scheme)
+    forced = {"forced_colors": "active"} if scheme == "forced" else {"color_scheme": scheme}
+    context = browser.new_context(viewport={"width": width, "height": height}, **forced)
     page = context.new_page()
     complaints, requests = [], []
     page.on("pageerror", lambda error: complaints.append(str(error)))

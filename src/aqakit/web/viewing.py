@@ -6,6 +6,7 @@ It does one task, given as JSON on the command line, within the limits of the wo
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -103,4 +104,7 @@ def main(task: dict[str, Any]) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    print(json.dumps(main(json.loads(sys.argv[1]))))
+    try:
+        print(json.dumps(main(json.loads(sys.argv[1]))), flush=True)
+    except BrokenPipeError:  # the server is gone
+        os._exit(0)

@@ -13,7 +13,7 @@ import "./teach.js";
 import { overlay } from "./overlay.js";
 import { drop, forget, remember, showPast } from "./past.js";
 import { choose, chosen, draw, refused, sent } from "./queue.js";
-import { learn, runOf, service, whenKnown } from "./service.js";
+import { learn, runOf, service, whenKnown, word } from "./service.js";
 import { write } from "./storage.js";
 import { route, view } from "./views.js";
 
@@ -58,9 +58,9 @@ function describeRun() {
 }
 
 function showQueue(waiting) {
-  const queue = waiting === 0 ? "The queue is empty" : waiting === 1 ? "1 video in the queue" : `${waiting} videos in the queue`;
+  const queue = waiting === 0 ? "The queue is empty" : `${waiting} ${word()}${waiting === 1 ? "" : "s"} in the queue`;
   const { upload_limit, duration_limit, kept_hours } = service();
-  const kept = kept_hours === null ? "a video is kept until you delete it" : `a video is removed after ${number(kept_hours, 0)} hours`;
+  const kept = kept_hours === null ? `a ${word()} is kept until you delete it` : `a ${word()} is removed after ${number(kept_hours, 0)} hours`;
   $("hint").textContent = `${queue}. Up to ${Math.round(upload_limit / 2 ** 20)} MB and ${duration_limit} s; ${kept}.`;
 }
 

@@ -3,7 +3,7 @@
 import { $, element, number, sentence } from "./answer.js";
 import { ask } from "./ask.js";
 import { cell, figure } from "./list.js";
-import { learn, runOf, service, titleOf } from "./service.js";
+import { learn, runOf, service, titleOf, word } from "./service.js";
 import { view } from "./views.js";
 
 const POLL = 1500;
@@ -12,7 +12,7 @@ const VERDICTS = {
   worse: "The new run is worse: its error is larger, beyond noise.",
   same: "The new run did not get better: the difference is within noise.",
 };
-const WHAT = { corrected: "videos with a true score told here", others: "the other recordings" };
+const WHAT = { corrected: "those with a true score told here", others: "the other recordings" };
 let timer = null, seen = "";
 
 async function load() {
@@ -35,7 +35,7 @@ const many = (count, one) => `${count} ${one}${count === 1 ? "" : "s"}`;
 
 async function show({ status, stage, done, total, corrected, judged, problem, run, new: made }) {
   const running = status === "running";
-  $("improve-known").textContent = `There are ${many(corrected, "video")} with a true score and ${many(judged, "judgement")} to learn from.`;
+  $("improve-known").textContent = `To learn from: ${many(corrected, word())} with a true score, ${many(judged, "judgement")}.`;
   $("improve-start").disabled = running || !(corrected || judged);
   $("improve-stop").hidden = $("improve-bar").hidden = !running;
   if (total) $("improve-bar").value = done / total;
@@ -102,7 +102,7 @@ function compared({ verdict, rows, learnt, pairs, notes, unit }) {
     return line;
   }));
   table.append(element("caption", "Mean absolute error, each recording judged by models that did not learn from it"), top, body);
-  const told = `Learnt from ${many(learnt, "video")} with a true score and ${many(pairs, "judgement")} more than the old run.`;
+  const told = `Learnt from ${many(learnt, word())} with a true score and ${many(pairs, "judgement")} more than the old run.`;
   const list = element("ul", "", { class: "notes" });
   list.append(...notes.map((note) => element("li", sentence(note))));
   return [element("p", VERDICTS[verdict]), table, element("p", told, { class: "hint" }), list];

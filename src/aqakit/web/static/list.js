@@ -4,7 +4,7 @@ import { $, element, number } from "./answer.js";
 import { ask } from "./ask.js";
 import { edit } from "./editor.js";
 import { past } from "./past.js";
-import { service, shortOf, whenKnown } from "./service.js";
+import { service, shortOf, whenKnown, word } from "./service.js";
 import { go, view } from "./views.js";
 
 const COLUMNS = [
@@ -85,7 +85,7 @@ function draw() {
 
 const waits = ({ status }) => status === "queued" || status === "scoring";
 
-const count = () => `${number(total, 0)} ${total === 1 ? "video" : "videos"}`;
+const count = () => `${number(total, 0)} ${word()}${total === 1 ? "" : "s"}`;
 
 function line(row) {
   const made = element("tr");

@@ -1,7 +1,7 @@
 // The videos that were chosen and not yet sent, each with what is known of it.
 
 import { $, element } from "./answer.js";
-import { runOf } from "./service.js";
+import { runOf, word } from "./service.js";
 
 let rows = [];
 
@@ -36,8 +36,8 @@ function day(stamp) {
 
 export function draw() {
   const many = rows.length > 1;
-  $("chosen").textContent = many ? `${rows.length} videos` : rows.length ? rows[0].file.name : "Choose recordings";
-  $("send").textContent = many ? `Score ${rows.length} videos` : "Score";
+  $("chosen").textContent = many ? `${rows.length} ${word()}s` : rows.length ? rows[0].file.name : "Choose recordings";
+  $("send").textContent = many ? `Score ${rows.length} ${word()}s` : "Score";
   $("queue").hidden = !rows.length;
   $("same").hidden = !many;
   $("queue").replaceChildren(...rows.map(line));

@@ -13,6 +13,9 @@ export const titleOf = (name) => runOf(name)?.title || name;
 
 export const shortOf = (name) => titleOf(name).split(" · ").slice(0, 2).join(" · ");
 
+// what is scored here: videos, unless a run reads motion
+export const word = () => (known?.runs.every((run) => run.reads === "video") === false ? "recording" : "video");
+
 export const whenKnown = (listener) => {
   listeners.push(listener);
   if (known) listener(known);
