@@ -30,7 +30,7 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 SMALLER = {
     "synthetic_dives:count=300": "synthetic_dives:count=48",
-    "--backbone huggingface:weights=mobilenet -o": "--backbone huggingface:weights=mobilenet --epochs 2 -o",
+    "--backbone hog_hof -o": "--backbone hog_hof --epochs 2 -o",
     "--backbone kinematics -o runs/dae": "--backbone kinematics --epochs 5 -o runs/dae",
     'out="runs/dae")': 'out="runs/dae", epochs=5)',
     "--sigma 2 -o runs/usdl": "--sigma 2 --epochs 2 -o runs/usdl",
