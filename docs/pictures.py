@@ -136,6 +136,20 @@ def answer_of(job: str) -> View:
     return show
 
 
+def alike(job: str) -> View:
+    """Show the training videos that are nearest to a score."""
+
+    def show(page: Page) -> str:
+        page.set_viewport_size({"width": 1300, "height": 900})  # so that the panel is as wide as the other pictures
+        page.goto(f"{ADDRESS}#{job}")
+        page.wait_for_selector("#answer:not([hidden])")
+        page.locator("#exemplars-panel").scroll_into_view_if_needed()
+        page.wait_for_selector("#exemplars .watch img")
+        return "#exemplars-panel"
+
+    return show
+
+
 def listed(page: Page) -> str:
     """Show the list."""
     page.goto(f"{ADDRESS}#list")
@@ -221,8 +235,8 @@ def main() -> None:
             ids = [
                 row["id"] for row in client.get("/api/scores", params={"sort": "date", "order": "asc"}).json()["rows"]
             ]
-            views = {"score": answer_of(ids[0]), "list": listed, "progress": over_time, "teach": taught}
-            photograph(views | {"compare": compared(*ids[:2]), "improve": improved})
+            views = {"score": answer_of(ids[0]), "nearest": alike(ids[0]), "list": listed, "progress": over_time}
+            photograph(views | {"teach": taught, "compare": compared(*ids[:2]), "improve": improved})
 
 
 if __name__ == "__main__":
