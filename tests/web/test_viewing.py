@@ -1,12 +1,17 @@
 """Two videos paired in time, and a video made for browsers."""
 
+import threading
+import time
+
 import av
 import numpy as np
 import pytest
+from fastapi import HTTPException
 from fastapi.testclient import TestClient
 
 from aqakit.errors import VideoError
 from aqakit.recordings import video
+from aqakit.web import viewer
 from aqakit.web.aligning import videos as align
 from aqakit.web.app import create_app
 from aqakit.web.hub import Hub
@@ -103,3 +108,19 @@ def test_endpoints_pair_and_convert_and_name_what_cannot_be_read(client, tmp_pat
     assert made.content[4:8] == b"ftyp"
     assert not list(tmp_path.glob("playable-*"))
     assert client.get("/api/alignment", params={"a": good, "b": new_id()}).status_code == 404
+
+
+def test_few_look_at_recordings_at_the_same_time_and_few_wait(monkeypatch):
+    monkeypatch.setattr(viewer, "_ONE", threading.BoundedSemaphore(1))
+    monkeypatch.setattr(viewer, "_ROOM", threading.BoundedSemaphore(2))
+    monkeypatch.setattr(viewer, "PATIENCE", 0.2)
+    with viewer._turn():
+        with pytest.raises(HTTPException, match="503"), viewer._turn():  # waits in vain
+            pass
+        with viewer._ROOM:
+            began = time.monotonic()
+            with pytest.raises(HTTPException, match="503"), viewer._turn():
+                pass
+            assert time.monotonic() - began < 0.1
+    with viewer._turn():
+        pass
