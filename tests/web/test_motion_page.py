@@ -28,11 +28,13 @@ def address(folder, tables):
     (folder / "squats").mkdir()
     run, port = squats.train(folder / "squats"), free_port()
     squats.write(folder / "squats" / LONG.replace(".mp4", ".csv"), 0.45, 3.0)
-    with serving(run.folder, folder / "kept", port) as (_, client):
+    with serving(run.folder, folder / "kept", port, str(tables.folder)) as (_, client):
         for k, name in enumerate(("squat3.csv", LONG.replace(".mp4", ".csv"))):
-            query = {"run": run.folder.name, "name": name, "athlete": "Ben", "date": f"2026-0{k + 1}-10"}
+            query = {"run": "squats/run", "name": name, "athlete": "Ben", "date": f"2026-0{k + 1}-10"}
             path = folder / "squats" / name
             ended(client, client.post("/api/scores", params=query, content=path.read_bytes()).json())
+        table = (folder / "tables" / "5.npy").read_bytes()
+        ended(client, client.post("/api/scores", params={"run": "tables/run", "name": "5.npy"}, content=table).json())
         yield f"http://127.0.0.1:{port}/"
 
 
@@ -138,6 +140,7 @@ def test_two_skeletons_are_kept_together_and_their_differences_lead_there(page, 
     page.wait_for_function(told, timeout=60_000)
     assert "kept together by their joints" in page.text_content("#compare-said")
     assert inked(page, "#compare-motion-0 canvas") > 500
+    assert page.is_visible("#compare-turn")
     fits(page)
     page.locator("#compare-channels tr", has_text="knee").first.get_by_role("button").click()
     first, second = (time_of(page, f"#compare-motion-{k}") for k in (0, 1))
@@ -151,6 +154,18 @@ def test_two_skeletons_are_kept_together_and_their_differences_lead_there(page, 
     with page.expect_download() as download:
         page.click("#compare-keep-0")
     assert download.value.suggested_filename == "still.png"
+
+
+def test_a_skeleton_and_a_table_cannot_be_ticked_to_be_compared(page, address):
+    page.goto(f"{address}#list")
+    for name in ("squat3.csv", "5.npy"):
+        page.get_by_label(f"Choose {name} to compare").check()
+    assert page.text_content("#compare-picked") == "A skeleton and a signal cannot be compared"
+    assert page.is_disabled("#compare-picked")
+    page.get_by_label("Choose 5.npy to compare").uncheck()
+    page.get_by_label(f"Choose {LONG.replace('.mp4', '.csv')} to compare").check()
+    page.click("#compare-picked")
+    page.wait_for_selector("#compare-pair:not([hidden])")
 
 
 def test_two_skeletons_are_judged(page, address):

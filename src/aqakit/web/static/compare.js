@@ -59,6 +59,8 @@ async function show(two) {
   const now = ++asked;
   say("Finding which moments belong together …");
   if (reads(two[0]) === "skeleton") await Promise.all(players.map(loaded)); // which the server reads, two at a time
+  if (now !== asked) return;
+  $("compare-turn").parentElement.hidden = !motions.some((one) => one.figure?.dimensions === 3);
   try {
     const query = new URLSearchParams({ a: two[0].id, b: two[1].id });
     const found = await (await askInTurn(`/api/alignment?${query}`)).json();

@@ -4,7 +4,7 @@ import { $, element, number } from "./answer.js";
 import { ask } from "./ask.js";
 import { edit } from "./editor.js";
 import { past } from "./past.js";
-import { service, shortOf, whenKnown, word } from "./service.js";
+import { runOf, service, shortOf, whenKnown, word } from "./service.js";
 import { go, view } from "./views.js";
 
 const COLUMNS = [
@@ -15,7 +15,7 @@ const FIGURES = new Set(["score", "truth", "error"]);
 const SIZE = 50, POLL = 3000;
 let sort = { by: "created", order: "desc" };
 let rows = [], total = 0, timer = null, latest = 0;
-let picked = []; // at most two, to compare
+let picked = []; // rows, at most two, to compare
 
 export async function fetchRows(query) {
   if (service()?.desk) return (await ask(`/api/scores?${new URLSearchParams(query)}`)).json();
@@ -70,7 +70,9 @@ function draw() {
   $("rows").replaceChildren(...rows.map(line));
   if (focused) $("rows").querySelector(`[data-row="${CSS.escape(focused)}"]`)?.focus();
   $("list-said").textContent = service()?.desk ? count() : `${count()}: those that this browser remembers. ${$("list-view").dataset.why ?? ""}`;
-  $("compare-picked").disabled = picked.length < 2;
+  const kinds = new Set(picked.map(({ run }) => runOf(run)?.reads));
+  $("compare-picked").disabled = picked.length < 2 || kinds.size > 1;
+  $("compare-picked").textContent = kinds.size > 1 ? `A ${[...kinds].join(" and a ")} cannot be compared` : "Compare the two that are ticked";
   $("none").hidden = rows.length > 0;
   $("scores").hidden = !rows.length;
   $("more").hidden = rows.length >= total || !service()?.desk;
@@ -96,9 +98,9 @@ function line(row) {
   const range = row.low === null ? "" : `${number(row.low)} – ${number(row.high)}`;
   const off = row.score === null || row.truth === null ? "" : number(Math.abs(row.score - row.truth));
   const pick = element("input", "", { type: "checkbox", "aria-label": `Choose ${row.name} to compare`, "data-row": `pick-${row.id}` });
-  pick.checked = picked.includes(row.id);
+  pick.checked = picked.some(({ id }) => id === row.id);
   pick.disabled = !row.video || row.status !== "finished";
-  pick.onchange = () => choose(row.id, pick.checked);
+  pick.onchange = () => choose(row, pick.checked);
   const title = element("div", "", { class: "title" });
   title.append(pick, open);
   made.append(
@@ -115,8 +117,8 @@ function line(row) {
   return made;
 }
 
-function choose(id, on) {
-  picked = [...picked.filter((one) => one !== id), ...(on ? [id] : [])].slice(-2);
+function choose(row, on) {
+  picked = [...picked.filter(({ id }) => id !== row.id), ...(on ? [row] : [])].slice(-2);
   draw();
 }
 
@@ -170,7 +172,7 @@ $("filters").oninput = ({ target }) => {
   clearTimeout(typing);
   typing = setTimeout(load, target.type === "search" ? 250 : 0);
 };
-$("compare-picked").onclick = () => go("compare", ...picked);
+$("compare-picked").onclick = () => go("compare", ...picked.map(({ id }) => id));
 $("more").onclick = () => load(rows.length);
 
 whenKnown(async ({ runs, desk }) => {
