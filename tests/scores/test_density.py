@@ -7,6 +7,7 @@ from scipy.stats import norm
 
 from aqakit.scores.density import bends, smooth
 from aqakit.scores.distributions import Normal, Quantiles, mixture
+from aqakit.types import ScoreScale
 
 
 def knotted(seed, knots=12):
@@ -44,3 +45,16 @@ def test_two_humps_stay_where_nothing_is_known_of_the_members():
 def test_answers_whose_gradients_are_kept_are_drawn_too():
     loc = torch.tensor([50.0], requires_grad=True)
     assert smooth(knotted(0), Normal(loc, torch.tensor([8.0])))[1].max() > 0
+
+
+def test_nothing_is_drawn_beyond_the_scale_and_what_is_drawn_stays():
+    found, scale = Normal(torch.tensor([95.0]), torch.tensor([8.0])), ScoreScale(0, 100)
+    whole, cut = smooth(found), smooth(found, scale=scale)
+    assert whole[0].max() > 100
+    assert 99 < cut[0].max() <= 100
+    assert dict(zip(*cut)).items() <= dict(zip(*whole)).items()
+
+
+def test_an_answer_beyond_the_scale_is_drawn_where_it_is():
+    found = Normal(torch.tensor([140.0]), torch.tensor([3.0]))
+    assert len(smooth(found, scale=ScoreScale(0, 100))[0]) == len(smooth(found)[0])

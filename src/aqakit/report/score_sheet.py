@@ -81,7 +81,7 @@ def of(run: Run, whole: Whole) -> ScoreSheet:
     answer, explanation, scale = whole.answer, whole.explanation, run.labels.scale
     found = moments.of(run, whole)
     spread = float(answer.std) > 0
-    scores, density = smooth(answer, whole.said) if spread else (np.empty(0), np.empty(0))
+    scores, density = smooth(answer, whole.said, scale) if spread else (np.empty(0), np.empty(0))
     picture, caption = decisive_moment(whole.sample, found, scale.unit)
     return ScoreSheet(
         name=Path(whole.sample.id).name,

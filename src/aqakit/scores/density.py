@@ -10,7 +10,7 @@ from scipy.ndimage import gaussian_filter1d
 from torch import Tensor
 
 from aqakit.scores.distributions import ScoreDistribution
-from aqakit.types import Floats
+from aqakit.types import Floats, ScoreScale
 
 _POINTS = 240
 _KERNELS = (0.3, 0.4, 0.5, 0.6, 0.8, 1.0)
@@ -20,7 +20,9 @@ _BEND = 0.02
 """Share of the largest curvature below which a bend cannot be seen."""
 
 
-def smooth(found: ScoreDistribution, said: ScoreDistribution | None = None) -> tuple[Floats, Floats]:
+def smooth(
+    found: ScoreDistribution, said: ScoreDistribution | None = None, scale: ScoreScale | None = None
+) -> tuple[Floats, Floats]:
     """Return equal steps of the score (n,) and the density there (n,), which also works for points and bins.
 
     A recalibrated distribution has a step for every few held-out samples. It is smoothed until it has no more bends
@@ -29,6 +31,7 @@ def smooth(found: ScoreDistribution, said: ScoreDistribution | None = None) -> t
     Args:
         found: a distribution of one score, batch shape () or (1,).
         said: what the members said before calibration; if None, the distribution is smoothed by a fixed kernel.
+        scale: the possible scores; beyond its ends, nothing is drawn.
     """
     ends = [found.quantile(level).item() for level in (0.002, 0.998)]
     margin = 0.2 * (ends[1] - ends[0]) or max(1e-6, 0.01 * abs(ends[0]))
@@ -42,7 +45,9 @@ def smooth(found: ScoreDistribution, said: ScoreDistribution | None = None) -> t
         tried = ((kernel, _blurred(share, kernel * wide)) for kernel in kernels)
         kernel, share = next((k, one) for k, one in tried if k == kernels[-1] or bends(one) <= most)
         shrink = math.hypot(1, kernel)  # so that smoothing does not widen it
-    return middle + (scores - middle) / shrink, share / step * shrink
+    scores, share = middle + (scores - middle) / shrink, share / step * shrink
+    possible = slice(None) if scale is None else (scores >= scale.low) & (scores <= scale.high)
+    return (scores[possible], share[possible]) if scores[possible].size > 1 else (scores, share)
 
 
 def bends(curve: Floats) -> int:

@@ -84,7 +84,7 @@ def _answer(run: Run, sample: Sample, name: str, info: VideoInfo | None, moved: 
         high=scale.high,
         intervals=[_interval(found, level, scale) for level in LEVELS],
         recalibrated=run.recalibration is not None,
-        curve=_curve(found, mixture(answers)),
+        curve=_curve(found, mixture(answers), scale),
         baseline=made.baseline if made else None,
         clips=_clips(clip_frames(run, sample, batch.clips.shape[1]), _Pictures(info, sample.rate, moved), made),
         moments=_moments(run, sample, batch, _Pictures(info, sample.rate, moved)) if info else [],
@@ -138,8 +138,8 @@ def _interval(found: ScoreDistribution, level: float, scale: ScoreScale) -> Inte
     return Interval(level=level, low=max(low, scale.low), high=min(high, scale.high))
 
 
-def _curve(found: ScoreDistribution, said: ScoreDistribution) -> Curve:
-    scores, shown = density.smooth(found, said)
+def _curve(found: ScoreDistribution, said: ScoreDistribution, scale: ScoreScale) -> Curve:
+    scores, shown = density.smooth(found, said, scale)
     return Curve(scores=scores.tolist(), density=shown.tolist())
 
 
