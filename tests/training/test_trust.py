@@ -21,7 +21,7 @@ from aqakit.errors import DataError
 from aqakit.scores.cross_conformal import CrossConformal
 from aqakit.scores.distributions import Normal, Point
 from aqakit.scores.recalibration import Absolute
-from aqakit.training import run_json
+from aqakit.training import run_json, trust
 from aqakit.training.scoring import doubts, score_recordings
 from aqakit.training.trust import SEEN, UNLIKE, WORTHLESS, Floors, check_range, held_by, is_smaller, measure
 from tests.training.test_run import write_rows
@@ -90,6 +90,18 @@ def test_the_interval_of_each_sample_is_calibrated_without_it():
     single = Absolute.fit(answer, score)
     assert held_by(single, answer, score).tolist() == [True] * 19 + [False]
     assert held_by(None, answer, score).tolist() == [True] * 19 + [False]
+
+
+def test_of_many_samples_several_are_left_out_at_a_time(monkeypatch):
+    monkeypatch.setattr(trust, "_REFITTED", 8)
+    rng = torch.Generator().manual_seed(0)
+    score, answer = torch.randn(38, generator=rng), Normal(torch.zeros(38), torch.linspace(0.3, 2, 38))
+    found = held_by(Absolute.fit(answer, score), answer, score)
+    for first in range(0, 38, 5):
+        own = torch.arange(first, min(first + 5, 38))
+        others = torch.tensor([k for k in range(38) if k not in own.tolist()])
+        low, high = Absolute.fit(answer.select(others), score[others]).apply(answer.select(own)).interval(0.9)
+        assert found[own].tolist() == ((low <= score[own]) & (score[own] <= high)).tolist()
 
 
 @pytest.mark.parametrize("base", ["conformal", "absolute", "isotonic"])

@@ -26,6 +26,7 @@ from aqakit.types import Floats, Sample
 
 LEVEL = 0.9
 DRAWS = 2000
+_REFITTED = 1000  # times that a calibration is fitted without some of its samples, at most
 _FEWEST_GROUPS = 5  # fewer cannot be resampled
 
 WORTHLESS = "this run is no better than guessing the average"
@@ -166,8 +167,11 @@ def is_smaller(error: Floats, other: Floats, group: Sequence[str | None] = (), s
         names = np.unique(np.asarray(group), return_inverse=True)[1]
     gained = np.bincount(names, weights=other - error)
     count = np.bincount(names)
-    drawn = np.random.default_rng(seed).integers(len(gained), size=(DRAWS, len(gained)))
-    return interval(gained[drawn].sum(1) / count[drawn].sum(1))[0] > 0
+    rng, means = np.random.default_rng(seed), np.empty(DRAWS)
+    for draw in range(DRAWS):  # one at a time: all of them together take gigabytes for many samples
+        drawn = rng.integers(len(gained), size=len(gained))
+        means[draw] = gained[drawn].sum() / count[drawn].sum()
+    return interval(means)[0] > 0
 
 
 def held_by(
@@ -176,17 +180,20 @@ def held_by(
     score: torch.Tensor,
     group: Sequence[object] | None = None,
 ) -> torch.Tensor:
-    """Return (n,) bool: whether the 90 % interval of each sample, calibrated without it, holds its score."""
+    """Return (n,) bool: whether the 90 % interval of each sample, calibrated without it, holds its score.
+
+    Of more than 1,000 samples, a thousandth is left out at a time.
+    """
     if isinstance(fitted, CrossConformal):
         return fitted.leave_one_out_coverage(LEVEL, group)
     held = torch.zeros(len(score), dtype=torch.bool)
-    for k in range(len(score)):
-        others = torch.arange(len(score)) != k
-        own = answer.select(~others)
+    every = torch.arange(len(score))
+    for own in every.split(-(-len(score) // _REFITTED) if fitted is not None else len(score)):
+        answers, others = answer.select(own), torch.isin(every, own, invert=True)
         if fitted is not None and bool(others.any()):
-            own = type(fitted).fit(answer.select(others), score[others]).apply(own)
-        low, high = own.interval(LEVEL)
-        held[k] = bool((low <= score[k]) & (score[k] <= high))
+            answers = type(fitted).fit(answer.select(others), score[others]).apply(answers)
+        low, high = answers.interval(LEVEL)
+        held[own] = (low <= score[own]) & (score[own] <= high)
     return held
 
 
