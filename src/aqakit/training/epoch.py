@@ -73,7 +73,9 @@ def train_epoch(state: ModelState, settings: Settings, epoch: int, device: torch
     told: Sequence[Sequence[PairRows]] = [()] * len(batches)
     if all(one.pairs for one in state.members):
         told = list(zip(*(_pairs(one.pairs, len(batches), settings, g) for one, g in own if one.pairs), strict=True))
-    taken: dict[str, list[Tensor]] = {}  # read back once, since reading waits for the device
+    # Read back once, since reading waits for the device. In one block: a small tensor for each step would lie between
+    # the large ones of its neighbours, and keep their memory in pieces.
+    taken: dict[str, Tensor] = {}
     with closing(_read(state, batches, told, generators[0], device)) as steps:
         for number, (batch, pairs, weight) in enumerate(steps, start=1):
             terms = {name: weight * term for name, term in state.losses(batch, pairs).items()}
@@ -81,8 +83,9 @@ def train_epoch(state: ModelState, settings: Settings, epoch: int, device: torch
             if number % settings.accumulate == 0 or number == len(batches):
                 state.step(settings.clip_norm)
             for name, term in terms.items():
-                taken.setdefault(name, []).append(term.detach().mean())
-    sums = {name: float(torch.stack(values).double().sum()) for name, values in taken.items()}
+                value = term.detach().mean()
+                taken.setdefault(name, value.new_zeros(len(batches)))[number - 1] = value
+    sums = {name: float(values.double().sum()) for name, values in taken.items()}
     means = distributed.mean({name: value / len(batches) for name, value in sums.items()})
     if not all(map(math.isfinite, means.values())):
         raise RunError(_diverged(epoch, means))
