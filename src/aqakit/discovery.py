@@ -150,7 +150,7 @@ def parse_spec(text: str) -> tuple[str, dict[str, str]]:
     >>> parse_spec("huggingface:weights=models/vit:every=10")
     ('huggingface', {'weights': 'models/vit', 'every': '10'})
     """
-    name, *pairs = re.split(r":(?=[A-Za-z_]\w*=)", text.strip())
+    name, *pairs = re.split(r":(?=[A-Za-z_]\w*=)", str(text).strip())
     if not re.fullmatch(r"\w+", name):
         raise OptionError(f"{text!r} should be a name, or name:option=value:option=value")
     return name, dict(pair.split("=", 1) for pair in pairs)

@@ -49,7 +49,7 @@ CHANGES: dict[str, list[dict[str, object]]] = {
     ],
     "c3d": [{"plan": "dae"}, {"size": 32}, {"colours": "raw-255"}, {"seed": 1}, {"resize": "none"}],
     "c3d_small": [{"size": 32}, {"frames": 6}, {"clips": 2}, {"width": 8}, {"seed": 1}],
-    "hog_hof": [{"size": 16}, {"frames": 8}, {"plan": "dae"}, {"cells": 2}, {"parts": 1}],
+    "hog_hof": [{"size": 16}, {"plan": "dae"}, {"cells": 2}, {"parts": 1}],
     "huggingface": [{"every": 5}, {"segments": 3}, {"view": "whole"}],
     "i3d": [
         *({"plan": "core"}, {"size": 64}, {"stream": "flow"}, {"colours": "imagenet"}, {"convention": "hassony2"}),

@@ -1,5 +1,7 @@
 """Histograms of edges and motion: against NumPy and SciPy, and on patterns whose edges and motion are known."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -95,6 +97,20 @@ def test_a_mirrored_clip_has_mirrored_cells_and_directions() -> None:
     torch.testing.assert_close(other, one.flip(2)[..., swapped], atol=1e-5, rtol=1e-4)
 
 
-def test_a_plan_of_single_frames_is_refused() -> None:
-    with pytest.raises(OptionError, match="at least 2 frames"):
-        hog_hof.build(plan="segments/count=5")
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        ({"plan": "segments/count=5"}, "at least 2 frames"),
+        ({"plan": "sliding/frames=4/step=4", "parts": 4}, "at most 3 parts"),
+        ({"size": 16, "cells": 17}, "at most 16 cells"),
+    ],
+)
+def test_cells_without_content_are_refused(options: dict[str, Any], told: str) -> None:
+    with pytest.raises(OptionError, match=told):
+        hog_hof.build(**options)
+
+
+def test_the_smallest_cells_differ() -> None:
+    clip = torch.from_numpy(np.random.default_rng(2).integers(0, 256, (1, 4, 16, 16, 3), dtype=np.uint8))
+    features = hog_hof.build(plan="sliding/frames=4/step=4", size=16, cells=16, parts=3).forward(clip)
+    assert len(features.view(-1, 9).unique(dim=0)) == 3 * 16 * 16

@@ -144,6 +144,24 @@ def test_benchmark_writes_one_object_per_row(monkeypatch, capsys, trained, tmp_p
     assert [r["method"] for r in rows][:2] == ["regression", "usdl"]
 
 
+def test_a_table_is_written_whatever_becomes_of_its_figures(monkeypatch, capsys, trained, tmp_path):
+    monkeypatch.setenv("AQAKIT_CACHE", str(trained / "cache"))
+    words = ["benchmark", "manifest", "--root", trained / "my.csv", "--backbone", BACKBONE, "--methods", "regression"]
+    words += ["--epochs", 1, "--members", 1, "--json", tmp_path / "b.json", "--figures"]
+    (tmp_path / "file").write_text("")
+    assert aqakit(monkeypatch, *words, tmp_path / "file") != 0
+    assert "file: no folder can be made here" in capsys.readouterr().err
+    assert not (tmp_path / "b.json").exists()  # it is said before anything is trained
+
+    def fail(*_):
+        raise OSError(28, "No space left on device", "figures")
+
+    monkeypatch.setattr("aqakit.report.layout.save_all", fail)
+    assert aqakit(monkeypatch, *words, tmp_path / "figures") != 0
+    assert "aqakit: figures: No space left" in capsys.readouterr().err
+    assert json.loads((tmp_path / "b.json").read_text())[0]["method"] == "regression"
+
+
 def test_weights_are_listed_and_what_cannot_be_fetched_is_a_sentence(monkeypatch, capsys, tmp_path):
     assert aqakit(monkeypatch, "weights", "--json", tmp_path / "w.json") == 0
     rows = json.loads((tmp_path / "w.json").read_text())

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 
+from aqakit.backbones import hog_hof
 from aqakit.errors import OptionError
 from aqakit.features import engines, extract
 from aqakit.types import Sample
@@ -74,6 +75,13 @@ def test_a_network_that_cannot_be_converted_stays_in_pytorch(fastest, monkeypatc
     worked(fastest._torch, backbone, 10, 1000.0)
     assert fastest.choose(backbone, CLIPS) is fastest._torch
     assert isinstance(engines.ConversionError("x"), OptionError)  # for who asked for openvino by name
+
+
+def test_measures_without_weights_stay_in_pytorch(fastest) -> None:
+    backbone = hog_hof.build(size=16)
+    worked(fastest._torch, backbone, 10, 1000.0)
+    assert fastest.choose(backbone, CLIPS) is fastest._torch
+    assert fastest.choices(backbone) == [fastest._torch]
 
 
 def test_features_of_both_are_told_apart_and_both_are_found(fastest, samples: list[Sample], tmp_path: Path) -> None:  # noqa: F811

@@ -11,7 +11,7 @@ from PIL import Image
 
 from aqakit.errors import DataError
 from aqakit.recordings import listing
-from aqakit.recordings.listing import expand
+from aqakit.recordings.listing import expand, kinds, walk
 from tests.walkers import openpose_folder, pixels
 
 
@@ -43,6 +43,13 @@ def test_a_folder_stands_for_the_recordings_in_it(place):
     assert expand([place], "video") == [place / name for name in ("b9.MP4", "b10.mp4", "frames", "sub/c.mov")]
     assert expand(["sub", "sub/c.mov", Path("frames")], "video") == [Path("sub/c.mov"), Path("frames")]
     assert expand([place], "skeleton") == [place / "walk"]
+
+
+def test_the_folder_of_a_run_is_no_recording(place):
+    assert kinds(place / "walk") == ("skeleton",)
+    (place / "walk" / "run.json").write_text("{}")
+    assert kinds(place / "walk") == ()
+    assert place / "walk" not in walk(place)
 
 
 def test_a_folder_that_is_a_recording_stays_one(place):

@@ -209,3 +209,10 @@ def test_a_recipe_of_an_earlier_version_is_read_as_it_was():
     assert (stored["summarise"], stored["standardise"]) == (0, "auto")
     assert Recipe.from_json({**stored, "summarise": 5}).windows == 5
     assert Recipe.from_json(stored).windows == 0
+
+
+def test_measures_without_weights_are_not_trained_from_pixels_but_may_be_augmented(tmp_path):
+    given = {"data": "synthetic_dives:count=12:size=64", "backbone": "hog_hof:size=16", "root": tmp_path}
+    with pytest.raises(OptionError, match="hog_hof without weights cannot be trained; omit finetune="):
+        prepare(make_recipe("dae", **given, finetune=True), tmp_path / "cache")
+    assert prepare(make_recipe("dae", **given, finetune=True, flip=True), tmp_path / "cache")

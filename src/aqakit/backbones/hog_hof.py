@@ -19,10 +19,11 @@ import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor
 
+from aqakit.backbones.parts.pretrained import PlanOption
 from aqakit.backbones.parts.video import VideoBackbone
 from aqakit.errors import OptionError
 from aqakit.recordings import clips as plans
-from aqakit.recordings.clips import ClipPlan, Sliding
+from aqakit.recordings.clips import ClipPlan
 from aqakit.recordings.transforms import CONVENTIONS, PixelRecipe
 
 PAPER = (
@@ -127,8 +128,7 @@ def directed(x: Tensor, y: Tensor, *, turn: float) -> Tensor:
 
 def build(
     *,
-    frames: Annotated[int, Field(ge=2, description="frames per clip, one clip after the other")] = 16,
-    plan: Annotated[str | None, Field(description="clip plan instead, such as uniform/count=10/frames=16")] = None,
+    plan: PlanOption = "sliding/frames=16/step=16",
     size: Annotated[int, Field(ge=16, description="width and height of a frame in pixels")] = 96,
     cells: Annotated[int, Field(gt=0, description="cells along each side of a frame")] = 3,
     parts: Annotated[int, Field(gt=0, description="parts of a clip")] = 2,
@@ -136,9 +136,14 @@ def build(
     """Build the backbone; cells and parts are the paper's 3 × 3 × 2.
 
     Raises:
-        OptionError: the clip plan is unknown, or its clips are single frames.
+        OptionError: the clip plan is unknown, its clips are single frames, or a cell would be smaller than a pixel or
+            the motion between two frames.
     """
-    chosen = plans.parse(plan) if plan else Sliding(frames, frames)
+    chosen = plans.parse(plan)
     if chosen.size < 2:
         raise OptionError(f"hog_hof needs clips of at least 2 frames to see motion; those of {plan} have {chosen.size}")
+    if parts >= chosen.size:
+        raise OptionError(f"hog_hof: clips of {chosen.size} frames have at most {chosen.size - 1} parts with motion")
+    if cells > size:
+        raise OptionError(f"hog_hof: frames of {size} pixels have at most {size} cells along each side")
     return HogHof(chosen, size=size, cells=cells, parts=parts)

@@ -17,12 +17,10 @@ from aqakit.cli import outputs
 from aqakit.cli.lazy import Command, command_of
 from aqakit.cli.options import BACKBONE, given_only, names, option, run_and_loop, with_signature, with_weights
 from aqakit.errors import OptionError, RunError
-from aqakit.report.output import Output
 from aqakit.system import processes, terminal
-from aqakit.system.files import folder_name, user_path
+from aqakit.system.files import folder_name, output_folder
 
 if TYPE_CHECKING:
-    from aqakit.evaluation.benchmark import Table
     from aqakit.evaluation.sweep import Sweep
 
 _SWEEP = {"ablation", "grid", "figures"}  # options that make more than one table
@@ -42,22 +40,23 @@ def _benchmark(**given: Any) -> None:
     values["methods"] = names(values.pop("methods", ""))
     values["rules"] = names(values.pop("rules", "held-out"))
     several = "," in values.get("labels", "") or not _SWEEP.isdisjoint(values)
-    with output.beside():
-        rows = _sweep(output, **values) if several else _show(output, evaluation.benchmark.benchmark(**values))
-    output.write(rows)
+    figures = values.pop("figures", None)
+    pictures = output_folder(figures) if figures else None
+    with evaluation.benchmark.folder_of(values.pop("out", None)) as folder:  # the figures read the run folders
+        with output.beside():
+            found = _sweep(folder, **values) if several else None
+            tables = found.tables if found else [evaluation.benchmark.benchmark(out=folder, **values)]
+            for table in tables:
+                output.show(table.rows, title=table.title, notes=table.notes, hide=table.details, metrics=table.metrics)
+        output.write(found.rows if found else tables[0].rows)  # before the figures, whatever becomes of these
+        if found and pictures:
+            with output.beside():
+                _draw(found, pictures)
 
 
-def _sweep(
-    output: Output, *, labels: str | None = None, figures: str | None = None, out: str | None = None, **values: Any
-) -> list[dict[str, Any]]:
+def _sweep(folder: Path, *, labels: str | None = None, **values: Any) -> Sweep:
     sweep = evaluation.sweep
-    with evaluation.benchmark.folder_of(out) as folder:  # the figures read the run folders
-        found = sweep.sweep(labels=(labels or sweep.EVERY).split(","), out=folder, **values)
-        for table in found.tables:
-            _show(output, table)
-        if figures:
-            _draw(found, user_path(figures))
-    return found.rows
+    return sweep.sweep(labels=(labels or sweep.EVERY).split(","), out=folder, **values)
 
 
 def _draw(found: Sweep, folder: Path) -> None:
@@ -67,15 +66,10 @@ def _draw(found: Sweep, folder: Path) -> None:
         own = folder / folder_name(share) if len(found.shares) > 1 else folder
         try:
             files += report.write.write_figures([run for several in runs.values() for run in several], own)
-        except RunError as error:  # the tables are whole, and are still to be written
+        except RunError as error:
             terminal.line(f"no figures of predictions and training: {error}")
     for file in files:
         terminal.line(f"{file}, .pdf and .svg")
-
-
-def _show(output: Output, table: Table) -> list[dict[str, Any]]:
-    output.show(table.rows, title=table.title, notes=table.notes, hide=table.details, metrics=table.metrics)
-    return table.rows
 
 
 def _rules() -> tuple[str, str]:

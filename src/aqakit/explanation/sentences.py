@@ -46,6 +46,8 @@ def sentence(
     'Right knee, smallest angle: 122° at 3.4 s; the better recordings reach 84 – 101°. Costs 3.1 points.'
     >>> sentence(Measure("duration", "√s", "tempo", "longer"), 9, (4, 5), None, 2, "points", {})
     'Duration: 81.0 s; the better recordings have 16.0 – 25.0 s. Costs 2.0 points.'
+    >>> sentence(knee, 180, (179.7, 179.8), None, 2, "points", {})
+    'Right knee, smallest angle: 180.0°; the better recordings have 179.7 – 179.8°. Costs 2.0 points.'
     """
     if measure.unit.startswith(_ROOT):
         measure = replace(measure, unit=measure.unit.removeprefix(_ROOT).strip("()"))
@@ -54,7 +56,7 @@ def sentence(
     verb = "have" if second is None else "reach"
     low, high = span
     dash = " – " if low >= 0 else " to "
-    digits = _digits(measure.unit, value, low, high)
+    digits = _digits(measure, value, low, high)
     reach = f"{_number(low, measure, digits)}{dash}{_number(high, measure, digits)}{_unit(measure)}"
     what = with_sides(_what(measure), sides)
     said = f"{what[0].upper()}{what[1:]}: {_number(value, measure, digits)}{_unit(measure)}{at}"
@@ -86,12 +88,18 @@ def _what(measure: Measure) -> str:
     return f"{channel}, {measure.statistic}{against}"
 
 
-def _digits(unit: str, *values: float) -> int:
-    """Decimals: none of degrees and per cent, else such that the values have three digits."""
-    if unit in _SHORT or unit.startswith(_SHARE):
-        return 0
-    largest = max(map(abs, values))
-    return 0 if largest >= 100 else 1 if largest >= 10 else 2
+def _digits(measure: Measure, value: float, low: float, high: float) -> int:
+    """Decimals: none of degrees and per cent, else such that the values have three digits.
+
+    There are more, up to three, where a value outside the span would read as if it were its end.
+    """
+    largest = max(map(abs, (value, low, high)))
+    whole = measure.unit in _SHORT or measure.unit.startswith(_SHARE) or largest >= 100
+    digits = 0 if whole else 1 if largest >= 10 else 2
+    end = min(max(value, low), high)
+    while digits < 3 and value != end and _number(value, measure, digits) == _number(end, measure, digits):
+        digits += 1
+    return digits
 
 
 def _number(value: float, measure: Measure, digits: int) -> str:

@@ -197,8 +197,8 @@ class Fastest(Engine):
 
     def choose(self, backbone: Backbone, clips: Clips) -> Engine:
         """Return PyTorch until the network has computed for long; then OpenVINO; after that, the faster one."""
-        if backbone in self._chosen:
-            return self._chosen[backbone]
+        if backbone in self._chosen or len(self.choices(backbone)) == 1:  # the cache asks for features of those alone
+            return self._chosen.get(backbone, self._torch)
         usual, trial = (engine.work.get(backbone, Work()) for engine in (self._torch, self._openvino))
         if usual.seconds < _PATIENCE:
             return self._torch

@@ -111,8 +111,10 @@ def may_be(path: Path, kind: str) -> bool:
 def is_one(folder: Path, kind: str) -> bool:
     """Whether a folder is one recording of a kind, not a folder of recordings.
 
-    A single picture beside folders, or pictures beside videos, are no recording.
+    A single picture beside folders, pictures beside videos, or the folder of a run are no recording.
     """
+    if (folder / _OURS[0]).exists():
+        return False
     if kind == "video":
         inside = _listed(folder)
         pictures = sum(one.name.lower().endswith(PICTURES) for one in inside)

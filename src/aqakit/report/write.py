@@ -8,7 +8,7 @@ from pathlib import Path
 
 from aqakit.report import gallery, html, svg
 from aqakit.report.study import build_study
-from aqakit.system.files import user_path
+from aqakit.system.files import output_folder, user_path
 
 
 def write_report(
@@ -27,12 +27,10 @@ def write_report(
 
     Raises:
         RunError: there is no finished run with test samples, or the same model is there twice.
-        OptionError: the folder of the HTML file does not exist.
+        OptionError: the folder of the HTML file does not exist, or that of the figures cannot be made.
     """
-    file = user_path(out)
-    html.write(
-        build_study([user_path(f) for f in folders], data=data), file, folder=user_path(figures) if figures else None
-    )
+    file, folder = user_path(out), output_folder(figures) if figures else None
+    html.write(build_study([user_path(f) for f in folders], data=data), file, folder=folder)
     return file
 
 

@@ -88,7 +88,8 @@ def configure(
         problems += {str(item["loc"][0]): _sentence(item) for item in reversed(error.errors())}.values()
     if problems:
         listed = unknown and not (beside and all(hints.values()))  # three lists are long
-        raise OptionError(f"{owner}: {'; '.join(problems)}{_available(places) if listed else ''}")
+        said = f"{owner}: {'; '.join(problems)}"
+        raise OptionError(f"{said}{'' if said.endswith('?') else '.'} {_available(places)}" if listed else said)
     found = {o.name: getattr(checked, o.name) for o in known}
     return {name: user_path(value) if isinstance(value, Path) else value for name, value in found.items()}
 
@@ -128,7 +129,7 @@ def assign(
 def _available(places: Mapping[str, Sequence[str]]) -> str:
     listed = {owner: ", ".join(names) or "nothing" for owner, names in places.items()}
     several = len(listed) > 1
-    return ". Available: " + "; ".join(f"of {owner}: {names}" if several else names for owner, names in listed.items())
+    return "Available: " + "; ".join(f"of {owner}: {names}" if several else names for owner, names in listed.items())
 
 
 @lru_cache(maxsize=256)

@@ -168,6 +168,22 @@ def user_path(path: Path | str) -> Path:
         raise OptionError(f"{path}: there is no such home folder; give the path in full") from None
 
 
+def output_folder(path: Path | str) -> Path:
+    """Make the folder that a user gave for what will be written, before any work is done for it.
+
+    Raises:
+        OptionError: it cannot be made, or nothing can be written to it.
+    """
+    folder = user_path(path)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OptionError(f"{folder}: no folder can be made here ({error.strerror or error}); give another") from None
+    if not os.access(folder, os.W_OK):
+        raise OptionError(f"{folder}: nothing can be written to this folder; give another")
+    return folder
+
+
 def default_cache() -> Path:
     """Return ``$AQAKIT_CACHE`` or ``~/.cache/aqakit``: features, decoded frames and rendered dives.
 

@@ -242,6 +242,9 @@ def _live(
             f"{option('summarise')} works on cached features; omit {option('summarise')} or {option('finetune')}"
         )
     videos = {name: _video_backbone(name, backbone) for name, backbone in backbones.items()}
+    augmented = recipe.shift or recipe.flip or recipe.jitter
+    if not augmented and not any(True for backbone in videos.values() for _ in backbone.parameters()):
+        raise OptionError(f"{' and '.join(videos)} without weights cannot be trained; omit {option('finetune')}")
     source, done = live_pixels.live_pixels(
         dataset.samples, dataset.labels, videos, cache, shift=recipe.shift, flip=recipe.flip, jitter=recipe.jitter
     )

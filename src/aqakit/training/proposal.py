@@ -88,9 +88,9 @@ def _of_videos(inventory: Inventory, weights: Path | None, joints: bool) -> Prop
         told = f"A pretrained network that is on this machine: {pretrained.split('=', 1)[1]}."
         return Proposal("dae", pretrained, notes=(*notes, told))
     told = (
-        "Edges and motion are measured by hand, which needs no weights: none of a pretrained network are on this "
-        "machine. To try one, get it (aqakit weights, or a model in Hugging Face layout), and run this again; with "
-        "--weights PATH if it is elsewhere."
+        "Edges and motion are measured by hand, which needs no weights: no pretrained network is on this machine. To "
+        "try one, get it (aqakit weights, or a model in Hugging Face layout), and run this again; with --weights PATH "
+        "if it is elsewhere."
     )
     return Proposal("dae", "hog_hof", notes=(*notes, told))
 
