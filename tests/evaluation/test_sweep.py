@@ -46,6 +46,17 @@ def swept(tmp_path_factory):
     return folder, sweep("manifest", methods=["regression", S4AQA], **options), common, options
 
 
+def test_all_tasks_of_data_without_tasks_are_the_one(swept):
+    folder, found, common, _ = swept
+    again = sweep("manifest", methods=["regression"], task="all", out=folder / "all", **common)
+    kept = ("method", "task", "spearman", "low", "high")
+    wanted = [{n: row[n] for n in kept} for row in rows_of(found, "methods", labels="100%") if row["method"] != S4AQA]
+    assert [{n: row[n] for n in kept} for row in again.table.rows] == wanted
+    assert again.first_runs[0].keys() == {"regression"}
+    with pytest.raises(OptionError, match="manifest has one task, which has no name; omit task="):
+        sweep("manifest", methods=["regression"], task="vault", **common)
+
+
 def rows_of(found, table, **wanted):
     return [row for row in found.of(table) if all(row[name] == value for name, value in wanted.items())]
 

@@ -172,7 +172,7 @@ def test_groups_with_any_name_have_folders(manifest):
 WRONG = [
     ({"protocol": "splt"}, "no protocol 'splt'"),
     ({"fold": "splt"}, "no fold 'splt'"),
-    ({"task": "vault"}, "no task 'vault'"),
+    ({"task": "vault"}, "one task, which has no name; omit task="),
 ]
 
 

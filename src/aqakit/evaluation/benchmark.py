@@ -101,7 +101,7 @@ def benchmark(
         backbones: names of the backbones, with options.
         methods: names of the methods, with options.
         root: path of the data set.
-        task: one task; ``all`` for every task and a Fisher-z mean row.
+        task: one task; ``all`` for every task, and a Fisher-z mean row if there are several.
         protocol: name of the splits, or one of :data:`~aqakit.evaluation.selection.PUBLISHED`, which also sets rule
             and seeds.
         rules: names in :data:`~aqakit.evaluation.selection.RULES`.
@@ -118,7 +118,7 @@ def benchmark(
     _check_names(methods, backbones, options)
     data, own = discovery.parse_spec(dataset)
     whole = load_dataset(data, root, **own)
-    tasks = whole.tasks if task == "all" else [task]
+    tasks = whole.tasks or [None] if task == "all" else [task]
     folds = [fold for name in tasks for fold in one_task(whole, name).folds(protocol)]
     if calibrate_person and (not methods or list(rules) != ["held-out"]):
         raise OptionError("calibrate_person needs methods, and the rule held-out alone")
@@ -137,7 +137,7 @@ def benchmark(
     _same_columns(table.rows)
     for row in table.rows:
         row["labels"] = options.get("labels")
-    if task == "all":
+    if len(tasks) > 1:
         found += _add_means(table)
     if calibrate_person:
         found.append(

@@ -12,6 +12,7 @@ from aqakit.datasets.parts.pairs import Pair, among
 from aqakit.errors import DataError, OptionError
 from aqakit.system import configuration
 from aqakit.system.files import user_path
+from aqakit.system.wording import option
 from aqakit.types import LabelSpec, Sample, Split
 
 
@@ -39,6 +40,8 @@ class Dataset:
 
     def task(self, action: str) -> Dataset:
         """Return the data set restricted to the samples, folds and labels of one action."""
+        if not self.tasks:
+            raise OptionError(f"{self.name} has one task, which has no name; omit {option('task')}")
         if action not in self.tasks:
             raise OptionError(f"{self.name} has no task {action!r}{discovery.nearest(action, self.tasks)}")
         samples = tuple(s for s in self.samples if s.action == action)
