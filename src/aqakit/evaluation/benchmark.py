@@ -118,7 +118,7 @@ def benchmark(
     _check_names(methods, backbones, options)
     data, own = discovery.parse_spec(dataset)
     whole = load_dataset(data, root, **own)
-    tasks = whole.tasks or [None] if task == "all" else [task]
+    tasks: list[str | None] = [*whole.tasks] or [None] if task == "all" else [task]
     folds = [fold for name in tasks for fold in one_task(whole, name).folds(protocol)]
     if calibrate_person and (not methods or list(rules) != ["held-out"]):
         raise OptionError("calibrate_person needs methods, and the rule held-out alone")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from matplotlib.figure import Figure
@@ -76,9 +77,8 @@ def risk(figure: Figure, methods: Sequence[MethodResult], unit: str) -> None:
     for method, (colour, shape) in zip(methods, _styles(methods)):
         found = risk_coverage(method)
         every = max(1, len(found.coverage) // 8)
-        axes.plot(
-            found.coverage, found.risk, color=colour, lw=1.5, marker=shape, ms=4, markevery=every, label=method.label
-        )
+        marks: dict[str, Any] = {"marker": shape, "ms": 4, "markevery": every, "clip_on": False}  # the last is at 1
+        axes.plot(found.coverage, found.risk, color=colour, lw=1.5, label=method.label, **marks)
     axes.set(xlabel="share of predictions kept, surest first", ylabel=f"mean absolute error ({unit})", xlim=(0, 1))
     axes.set_ylim(bottom=0)
     plain(axes)
