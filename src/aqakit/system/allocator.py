@@ -10,12 +10,17 @@ import sys
 
 _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3  # of mallopt(3)
 _KEPT = 2**30
-"""Bytes at the top of the heap that are not handed back, and size of the blocks that are."""
+"""Bytes at the top of the heap that are not handed back."""
 
 
-def keep_freed_memory() -> bool:
-    """Let this process keep up to 1 GiB that it has freed; return False where the C library has no such setting."""
+def keep_freed_memory(largest: int = 2**30) -> bool:
+    """Let this process keep up to 1 GiB that it has freed; return False where the C library has no such setting.
+
+    Args:
+        largest: bytes of the largest block that is kept. What is small and stays between large blocks that come and go
+            leaves their memory in pieces: a stream of them is better handed back.
+    """
     if not sys.platform.startswith("linux"):
         return False
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)  # of the GNU C library; others have none, or ignore it
-    return mallopt is not None and bool(mallopt(_TRIM_THRESHOLD, _KEPT)) and bool(mallopt(_MMAP_THRESHOLD, _KEPT))
+    return mallopt is not None and bool(mallopt(_TRIM_THRESHOLD, _KEPT)) and bool(mallopt(_MMAP_THRESHOLD, largest))

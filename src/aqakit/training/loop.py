@@ -35,6 +35,9 @@ from aqakit.training.state import RESUME_FILE, History, Member, TrainingState
 from aqakit.types import Batch, Description, ScoreScale
 
 _SECONDS_BETWEEN_CHECKPOINTS = 10.0
+_LARGEST = 2**30, 2**22
+"""Bytes of the largest block of memory to keep, without and with features in a file: a step of the latter stays below,
+and what is predicted at once is above, of which there is as much as there are features."""
 
 
 def fit(
@@ -64,7 +67,7 @@ def fit(
         TimeLimitError: the time was over before the last epoch.
         RunError: training diverged.
     """
-    keep_freed_memory()
+    keep_freed_memory(_LARGEST[any(member.train.ahead and not member.assessor.live for member in members)])
     device = device_of(settings.device)
     deadline = math.inf if time_limit is None else time.monotonic() + time_limit
     for member in members:
