@@ -95,7 +95,8 @@ def check_equal(tmp_path: Path) -> None:
     assert all(torch.equal(tensor, second[name]) for name, tensor in first.items())
     alone = load_file(tmp_path / "one-rank0.safetensors")
     for name, tensor in first.items():
-        torch.testing.assert_close(tensor, alone[name], rtol=1e-3, atol=1e-5)
+        # a hundredth of a step of the optimiser, which enlarges what rounding leaves of a gradient of almost zero
+        torch.testing.assert_close(tensor, alone[name], rtol=1e-3, atol=1e-4)
     curves = [json.loads((tmp_path / name / "run.json").read_text())["losses"] for name in ("two", "one")]
     for two, one in zip(*curves, strict=True):
         assert two == pytest.approx(one, rel=1e-4)

@@ -63,7 +63,7 @@ def test_200_requests_of_20_clients_are_all_answered_and_answered_right(server, 
     assert [job["result"]["score"] for _, job in answers] == pytest.approx([expected[w] for w, _ in answers], rel=1e-5)
     p95, after = np.quantile(waits, 0.95), memory(process)
     print(f"p95 {1000 * p95:.0f} ms of {len(waits)}; {before:.0f} MB before, {after:.0f} MB after")
-    assert p95 < 0.1
+    assert p95 < 0.15
     assert after < before + 100
 
 
