@@ -106,7 +106,7 @@ class TrainingSummary:
         """
         kept = _drawn(has_score(train))
         usual: dict[str, Mean] = {}
-        pooled, profiles, pixels, kinds = _Rows(), _Rows(), _Rows(), _Rows()
+        pooled, profiles, pixels, kinds = (_Rows(int(kept.sum())) for _ in range(4))
         named = NamedMeans(names)
         for chosen, (seen, batch) in zip(
             kept.split(_VIDEOS_AT_ONCE), _embedded(assessor.eval(), train, device), strict=True
@@ -119,7 +119,7 @@ class TrainingSummary:
             kinds.add("declared", design(batch, labels), chosen)
             for name in assessor.live:
                 pixels.add(name, pool(looks(seen.streams[name])), chosen)
-        held = _Rows()
+        held = _Rows(len(validation) if validation is not None else 0)
         if assessor.live and validation is not None and len(validation) >= _FEWEST:
             for _, batch in _embedded(assessor, validation, device):
                 for name, stream in batch.streams.items():
@@ -130,15 +130,15 @@ class TrainingSummary:
         return cls(
             [s.id for s in scored],
             torch.tensor([s.score for s in scored]),
-            pooled.joined(),
+            dict(pooled),
             {name: mean.value() for name, mean in usual.items()},
-            {} if assessor.live and not held else profiles.joined(),
+            {} if assessor.live and not held else dict(profiles),
             groups if whole_groups else None,
-            held.joined(),
-            pixels.joined(),
+            dict(held),
+            dict(pixels),
             groups if all(s.group for s in scored) else None,
             torch.tensor(degrees) if len(degrees) == len(scored) else None,
-            kinds.joined()["declared"],
+            kinds["declared"],
             named.value(),
         )
 
@@ -273,14 +273,24 @@ def _vectors(stream: Stream) -> Tensor:
     return features.mean(2) if features.ndim == 4 else features
 
 
-class _Rows(dict[str, list[Tensor]]):
-    """Vectors of a few videos at a time, for each stream."""
+class _Rows(dict[str, Tensor]):
+    """Vectors of ``count`` videos for each stream, filled a few videos at a time.
+
+    They lie in one block from the beginning: small ones between the features of one chunk and the next would keep the
+    memory of all chunks in pieces.
+    """
+
+    def __init__(self, count: int) -> None:
+        super().__init__()
+        self.count = count
+        self._filled: dict[str, int] = {}
 
     def add(self, name: str, vectors: Tensor, rows: Tensor | slice = slice(None)) -> None:
-        self.setdefault(name, []).append(vectors.cpu()[rows])
-
-    def joined(self) -> dict[str, Tensor]:
-        return {name: torch.cat(parts) for name, parts in self.items()}
+        own, at = vectors.cpu()[rows], self._filled.get(name, 0)
+        if name not in self:
+            self[name] = own.new_zeros(self.count, *own.shape[1:])
+        self[name][at : at + len(own)] = own
+        self._filled[name] = at + len(own)
 
 
 def _drawn(known: Tensor) -> Tensor:
