@@ -35,7 +35,7 @@ from aqakit.training.state import RESUME_FILE, History, Member, TrainingState
 from aqakit.types import Batch, Description, ScoreScale
 
 _SECONDS_BETWEEN_CHECKPOINTS = 10.0
-_LARGEST = 2**30, 2**22
+_LARGEST = 2**30, 2**23
 """Bytes of the largest block of memory to keep, without and with features in a file: a step of the latter stays below,
 and what is predicted at once is above, of which there is as much as there are features."""
 
