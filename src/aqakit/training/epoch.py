@@ -84,7 +84,9 @@ def train_epoch(state: ModelState, settings: Settings, epoch: int, device: torch
                 state.step(settings.clip_norm)
             for name, term in terms.items():
                 value = term.detach().mean()
-                taken.setdefault(name, value.new_zeros(len(batches)))[number - 1] = value
+                if name not in taken:
+                    taken[name] = value.new_zeros(len(batches))
+                taken[name][number - 1] = value
     sums = {name: float(values.double().sum()) for name, values in taken.items()}
     means = distributed.mean({name: value / len(batches) for name, value in sums.items()})
     if not all(map(math.isfinite, means.values())):
