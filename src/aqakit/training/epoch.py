@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import defaultdict
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import closing
 from functools import partial
@@ -75,7 +76,7 @@ def train_epoch(state: ModelState, settings: Settings, epoch: int, device: torch
         told = list(zip(*(_pairs(one.pairs, len(batches), settings, g) for one, g in own if one.pairs), strict=True))
     # Read back once, since reading waits for the device. In one block: a small tensor for each step would lie between
     # the large ones of its neighbours, and keep their memory in pieces.
-    taken: dict[str, Tensor] = {}
+    taken: defaultdict[str, Tensor] = defaultdict(partial(torch.zeros, len(batches), dtype=torch.double, device=device))
     with closing(_read(state, batches, told, generators[0], device)) as steps:
         for number, (batch, pairs, weight) in enumerate(steps, start=1):
             terms = {name: weight * term for name, term in state.losses(batch, pairs).items()}
@@ -83,11 +84,8 @@ def train_epoch(state: ModelState, settings: Settings, epoch: int, device: torch
             if number % settings.accumulate == 0 or number == len(batches):
                 state.step(settings.clip_norm)
             for name, term in terms.items():
-                value = term.detach().mean()
-                if name not in taken:
-                    taken[name] = value.new_zeros(len(batches))
-                taken[name][number - 1] = value
-    sums = {name: float(values.double().sum()) for name, values in taken.items()}
+                taken[name][number - 1] = term.detach().mean()
+    sums = {name: float(values.sum()) for name, values in taken.items()}
     means = distributed.mean({name: value / len(batches) for name, value in sums.items()})
     if not all(map(math.isfinite, means.values())):
         raise RunError(_diverged(epoch, means))
