@@ -22,6 +22,7 @@ from aqakit.backbones import movement
 from aqakit.backbones.parts.movement.posture import missing
 from aqakit.errors import DataError
 from aqakit.recordings import signals, skeletons
+from aqakit.recordings.clip_plan import thinned
 from aqakit.recordings.repetitions import RATE
 from aqakit.types import Floats
 
@@ -191,7 +192,7 @@ def _some(names: tuple[str, ...]) -> str:
 def _compared(a: Track, b: Track) -> Comparison:
     spread = np.concatenate([a.values, b.values]).std(0)
     spread = np.maximum(spread, [_LEAST.get(unit, 1e-12) for unit in a.units])
-    rows_a, rows_b = (np.unique(np.linspace(0, len(x.values) - 1, _LONGEST).round().astype(int)) for x in (a, b))
+    rows_a, rows_b = (thinned(len(x.values), _LONGEST) for x in (a, b))
     pairs = warp(a.values[rows_a] / spread, b.values[rows_b] / spread)
     pairs = np.stack([rows_a[pairs[:, 0]], rows_b[pairs[:, 1]]], 1)
     apart = b.values[pairs[:, 1]] - a.values[pairs[:, 0]]  # (P, C)

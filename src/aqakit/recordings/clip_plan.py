@@ -30,6 +30,15 @@ def spread(count: int, length: int) -> Frames:
     return np.arange(count, dtype=np.int64) * (length - 1) // max(count - 1, 1)
 
 
+def thinned(length: int, most: int) -> Frames:
+    """Return the numbers of at most ``most`` of ``length`` frames, evenly from first to last, rounded to the nearest.
+
+    >>> thinned(9, 3), thinned(3, 5)
+    (array([0, 4, 8]), array([0, 1, 2]))
+    """
+    return np.unique(np.linspace(0, length - 1, most).round().astype(np.int64))
+
+
 class ClipPlan(ABC):
     """Base class: chooses the frames of each clip of a video."""
 

@@ -19,6 +19,7 @@ from scipy.spatial.distance import cdist
 
 from aqakit.errors import DataError
 from aqakit.recordings import signals, skeletons
+from aqakit.recordings.clip_plan import thinned
 from aqakit.recordings.skeletons import Body
 from aqakit.types import Floats
 
@@ -145,7 +146,7 @@ def _table(path: Path, otherwise: DataError) -> Floats:
 
 def _rest(postures: Floats) -> Floats:
     """Return the posture (D,) that the recording comes back to most; the first and the last count for more."""
-    looks = postures[np.unique(np.linspace(0, len(postures) - 1, _LOOKS).round().astype(int))]
+    looks = postures[thinned(len(postures), _LOOKS)]
     apart = cdist(looks, looks)
     near = apart <= _ALIKE * np.quantile(apart, 0.95)
     score = near.mean(1) + 0.25 * (near[:, 0].astype(float) + near[:, -1])

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from aqakit.explanation.comparison import compared, warp
 from aqakit.recordings import video
+from aqakit.recordings.clip_plan import thinned
 from aqakit.types import Floats
 from aqakit.web.limits import Limits
 from aqakit.web.motion import channels
@@ -79,7 +80,7 @@ def _signature(path: Path, limits: Limits) -> tuple[Floats, Floats, float]:
     """
     info = video.probe(path)
     limits.check(info)
-    numbers = np.unique(np.linspace(0, info.frames - 1, MOMENTS).round().astype(int))
+    numbers = thinned(info.frames, MOMENTS)
     read = video.stream(path, numbers.tolist(), size=(CELLS, CELLS), interpolation="area")
     grey = np.array([frame.mean(2).ravel() for _, frame in read])
     moving = grey - np.median(grey, 0)

@@ -8,6 +8,7 @@ import numpy as np
 
 from aqakit.backbones.parts.movement.posture import heading, upright
 from aqakit.recordings import skeletons
+from aqakit.recordings.clip_plan import thinned
 from aqakit.recordings.repetitions import RATE
 from aqakit.recordings.skeletons import Body
 from aqakit.types import Floats
@@ -36,7 +37,7 @@ def figure(path: Path, layout: str | None = None, most: int = MOST) -> Figure:
     """
     body = skeletons.read(path, layout=layout)
     places, size = _boxed(_facing(body), body)
-    rows = np.unique(np.linspace(0, len(places) - 1, most).round().astype(int))
+    rows = thinned(len(places), most)
     rate = body.rate or RATE
     drawn = places[rows].round().astype(int).tolist()
     seen = body.seen[rows].tolist()

@@ -14,6 +14,7 @@ from aqakit.backbones.skeleton import body_size
 from aqakit.errors import DataError
 from aqakit.explanation.comparison import Track, track
 from aqakit.recordings import signals, skeletons
+from aqakit.recordings.clip_plan import thinned
 from aqakit.recordings.repetitions import RATE
 from aqakit.training.run import Run
 from aqakit.web.models import Motion
@@ -64,7 +65,7 @@ def curves(path: Path, kind: str, layout: str | None = None) -> Motion:
     spread = values.std(0)
     moves = spread / [max(spread[k] for k, other in enumerate(units) if other == unit) or 1.0 for unit in units]
     chosen = sorted(np.argsort(-moves, kind="stable")[:CHANNELS].tolist())
-    rows = np.unique(np.linspace(0, len(values) - 1, POINTS).round().astype(int))
+    rows = thinned(len(values), POINTS)
     return Motion(
         rate=found.rate if kind == "skeleton" else 0.0,
         length=len(values),

@@ -9,6 +9,7 @@ import numpy as np
 from aqakit.backbones.blazepose import BlazePose
 from aqakit.errors import DataError
 from aqakit.recordings import video
+from aqakit.recordings.clip_plan import thinned
 from aqakit.recordings.skeletons import LAYOUTS
 from aqakit.training.run import Run
 from aqakit.web.limits import Limits
@@ -40,7 +41,7 @@ def pose(path: Path, run: Run, limits: Limits) -> Pose:
         raise DataError(f"{run.folder} does not look for joints in videos")
     limits.check(video.probe(path, rate))
     person, joints = backbone.follow(path, rate=rate)
-    rows = np.unique(np.linspace(0, len(joints) - 1, MOST).round().astype(int))
+    rows = thinned(len(joints), MOST)
     height, width = person.size
     shares = joints[rows] / [width, height] * FINE
     places = [[None if np.isnan(x) else round(x) for x in frame] for frame in shares.reshape(len(rows), -1).tolist()]
