@@ -52,7 +52,7 @@ from aqakit.training.state import Member
 from aqakit.types import Batch, FeatureSpec, LabelSpec, Sample, ScoreScale
 
 HEIGHT, WIDTH, FRAMES, SIDE = 256, 455, 109, 224
-VIDEOS, BATCH, STEPS, TIMES, WORKERS = 8, 4, 24, 5, 2
+VIDEOS, BATCH, STEPS, TIMES, WORKERS = 16, 8, 12, 5, 2  # DAE trains with batches of eight
 DECODED = 60
 EPOCH = 132  # steps of eight videos in an epoch of MTL-AQA
 DIVES = {"c3d_small": "synthetic_dives:count=32:size=128", "i3d": "synthetic_dives:count=2:size=128"}

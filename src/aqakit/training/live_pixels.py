@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from functools import partial
 from pathlib import Path
@@ -19,7 +19,7 @@ from aqakit.features.extract import Extraction, Pixels
 from aqakit.recordings import transforms
 from aqakit.recordings.transforms import Shift
 from aqakit.system import processes
-from aqakit.system.prefetch import read_ahead
+from aqakit.system.prefetch import call_ahead
 from aqakit.system.progress import track
 from aqakit.training.batches import rescored
 from aqakit.training.collating import collate
@@ -146,19 +146,19 @@ def live_pixels(
     more: dict[str, Any] = {"shift": shift, "flip": flip, "jitter": jitter, "memory": PixelMemory()}
     everything = LivePixels(samples, collate(samples, labels, {}), backbones, cache, **more)
     done = Extraction({})
-    reads = [partial(_decoded, everything, sample) for sample in samples]
-    with closing(read_ahead(reads, threads=(threads or processes.cores()) - 1, depth=1)) as opened:
-        for sample in track(samples, "decoding"):
-            try:
-                found = list(next(opened))
-            except AqakitError as error:
-                done.failures[sample.id] = str(error)
+    calls = (partial(_decoded, everything, sample) for sample in samples)
+    with closing(call_ahead(calls, threads=threads or processes.cores())) as decoded:
+        for sample, found in zip(track(samples, "decoding"), decoded, strict=True):
+            if isinstance(found, AqakitError):
+                done.failures[sample.id] = str(found)
                 continue
             first, last = sample.window or (0, found[0].length - 1)
             done.add(sample, last - first + 1, found)
     return LivePixels(done.samples, collate(done.samples, labels, {}), backbones, cache, **more), done
 
 
-def _decoded(source: LivePixels, sample: Sample) -> Iterator[Pixels]:
-    for name in source.backbones:
-        yield source.pixels(sample, name)
+def _decoded(source: LivePixels, sample: Sample) -> list[Pixels] | AqakitError:
+    try:
+        return [source.pixels(sample, name) for name in source.backbones]
+    except AqakitError as error:
+        return error

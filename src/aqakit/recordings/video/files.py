@@ -27,6 +27,10 @@ MOST_PICTURES = 2_000_000
 JUMP = 100
 """Decoding starts at the last keyframe before the first requested frame if that skips at least this many frames."""
 
+LARGE = 1280 * 720
+"""From so many pixels on, FFmpeg decodes a video in several threads. For smaller pictures, these cost more than they
+save: several videos are read at once."""
+
 
 @dataclass(frozen=True)
 class File:
@@ -92,7 +96,10 @@ class File:
 
     def _decode(self, start: int | None = None) -> Iterator[Decoded]:
         with opened(self.info.path, self.place) as (container, track):
-            track.thread_type = "AUTO"
+            if track.width * track.height < LARGE:
+                track.codec_context.thread_count = 1
+            else:
+                track.thread_type = "AUTO"
             if start is not None and not seek(container, track, start):
                 return
             found = (decoded(track, packet) for packet in packets(container, track))

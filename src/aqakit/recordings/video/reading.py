@@ -204,8 +204,8 @@ class _Converter:
         height, width = orientation.size(self.height, self.width)
         resized = (frame.width, frame.height) != (width, height)
         if resized and frame.format.name.startswith("yuv"):  # faster and more exact than resizing RGB
-            frame = self._resize.reformat(frame, width, height, interpolation=self._filter)
-        rgb = self._colour.reformat(frame, width, height, "rgb24", interpolation=self._filter)
+            frame = self._resize.reformat(frame, width, height, interpolation=self._filter, threads=1)
+        rgb = self._colour.reformat(frame, width, height, "rgb24", interpolation=self._filter, threads=1)
         return np.ascontiguousarray(orientation.apply(rgb.to_ndarray()), np.uint8)
 
 
