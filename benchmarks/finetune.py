@@ -179,8 +179,8 @@ def staged(samples: Sequence[Sample], backbone: VideoBackbone, cache: Path) -> S
 def earlier(source: Staged, index: Tensor, generator: torch.Generator) -> Tensor:
     """What versions before did on the host: gather, mirror and stack the clips of every video."""
     made, backbone = [], source.backbones["i3d"]
-    for row in index.tolist():
-        seen, pixels = source._augmentation(generator), source.pixels(source.samples[row], "i3d")
+    for row, seen in zip(index.tolist(), source._augmentations(len(index), generator), strict=True):
+        pixels = source.pixels(source.samples[row], "i3d")
         table = backbone.clips_of(pixels.numbers, pixels.length, seen.shift, source.samples[row].window)
         clips = pixels.frames[torch.from_numpy(table)]
         made.append(backbone.mirror(clips) if seen.mirrored else clips)
@@ -330,8 +330,9 @@ def epoch(name: str, folder: Path) -> Row:
     return {**row, "published_cpu_s": theirs.cpu, "ours_cpu_s": ours.cpu, "ratio": theirs.wall / ours.wall}
 
 
-def measure(only: Sequence[str], networks: Sequence[str], folder: Path) -> Iterator[Row]:
-    """Measure the rows of some parts."""
+def measure(only: Sequence[str], networks: Sequence[str], threads: int, folder: Path) -> Iterator[Row]:
+    """Measure the rows of some parts; readers copy with one thread each."""
+    torch.set_num_threads(1)
     backbone = i3d.build(size=SIDE)
     if {"host", "loader", "overlap"} & {*only}:
         samples = films(folder, VIDEOS)
@@ -345,6 +346,7 @@ def measure(only: Sequence[str], networks: Sequence[str], folder: Path) -> Itera
     if "decode" in only:
         yield from decode(films(folder, DECODED), backbone, folder)
     if "epoch" in only:
+        torch.set_num_threads(threads)
         yield from (epoch(name, folder) for name in networks)
 
 
@@ -358,10 +360,9 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=2, help="of PyTorch, in the epochs")
     parser.add_argument("--json", type=Path, help="also write the rows to this file")
     given = parser.parse_args()
-    torch.set_num_threads(given.threads)
     rows = []
     with tempfile.TemporaryDirectory() as folder:
-        for row in measure(given.only, given.networks, Path(folder)):
+        for row in measure(given.only, given.networks, given.threads, Path(folder)):
             with tables.beside(given.json):
                 print(
                     "  ".join(f"{k} {v:.4g}" if isinstance(v, float) else f"{k} {v}" for k, v in row.items()),

@@ -111,14 +111,12 @@ def test_mirrored_flow_turns_its_horizontal_motion_round(frames):
 
 def test_shifts_may_be_a_range():
     generator = torch.Generator().manual_seed(0)
-    drawn = [transforms.random_shift((0, 6), generator) for _ in range(2100)]
+    drawn = transforms.random_shifts((0, 6), 2100, generator)
     counts = np.bincount(drawn)
     assert len(counts) == 7
     assert ((counts - 300) ** 2 / 300).sum() < 22.5  # χ² with 6 degrees of freedom, p = 0.001
     one, two = (torch.Generator().manual_seed(1) for _ in range(2))
-    assert [transforms.random_shift(3, one) for _ in range(50)] == [
-        transforms.random_shift((-3, 3), two) for _ in range(50)
-    ]
+    assert transforms.random_shifts(3, 50, one) == transforms.random_shifts((-3, 3), 50, two)
 
 
 def test_bad_recipes_are_refused():
@@ -130,8 +128,8 @@ def test_bad_recipes_are_refused():
 def test_chance_comes_from_the_generator_and_is_even(frames):
     def draws(seed):
         generator = torch.Generator().manual_seed(seed)
-        shifts = [transforms.random_shift(3, generator) for _ in range(2100)]
-        flips = [transforms.random_flip(generator) for _ in range(2100)]
+        shifts = transforms.random_shifts(3, 2100, generator)
+        flips = transforms.random_flips(2100, generator)
         return shifts, flips, transforms.random_crop(frames, (4, 4), generator)
 
     shifts, flips, cut = draws(1)

@@ -51,12 +51,12 @@ def test_folders_of_dae_start_0_to_6_frames_later(shift, numbers, tmp_path):
     more = {"shift": shift, "flip": False, "jitter": 0}
     live, _ = live_pixels.live_pixels([sample], LabelSpec(ScoreScale(0, 3)), {"c3d": small}, tmp_path, **more)
     assert small.numbers(path, sample.window, shift=shift).tolist() == list(numbers)
-    drawn = {live._augmentation(torch.Generator().manual_seed(seed)).shift for seed in range(60)}
+    drawn = {live._augmentations(1, torch.Generator().manual_seed(seed))[0].shift for seed in range(60)}
     assert drawn == ({*range(shift[0], shift[1] + 1)} if isinstance(shift, tuple) else {*range(-3, 4)})
     every = video.frames(path, range(115), size=(16, 16))
     for seed in range(3):
         generator = torch.Generator().manual_seed(seed)
-        by = live._augmentation(torch.Generator().manual_seed(seed)).shift
+        by = live._augmentations(1, torch.Generator().manual_seed(seed))[0].shift
         wanted = every[np.clip(small.plan.clips(103) + by, 0, 114)]
         assert np.array_equal(live.batch(torch.tensor([0]), generator).features[0].numpy(), wanted)
     assert np.array_equal(live.batch(torch.tensor([0])).features[0].numpy(), every[small.plan.clips(103)])

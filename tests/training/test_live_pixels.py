@@ -58,7 +58,7 @@ def made(samples: list[Sample], cache: Path, backbone: VideoBackbone, **more: ob
 
 def one_by_one(source: LivePixels, index: Tensor, generator: torch.Generator) -> list[Tensor]:
     """The clips (N, T, H, W, 3) of each video, gathered, moved and mirrored clip by clip as they were in version 1."""
-    drawn = [source._augmentation(generator) for _ in index]
+    drawn = source._augmentations(len(index), generator)
     backbone, found = source.backbones["c"], []
     for row, seen in zip(index.tolist(), drawn):
         sample = source.samples[row]

@@ -182,9 +182,9 @@ def random_crop(frames: Frames, size: tuple[int, int], generator: Generator) -> 
     return crop(frames, size, (top, left))
 
 
-def random_flip(generator: Generator) -> bool:
-    """Return whether to mirror a video: one fair coin toss for all of its frames."""
-    return bool(torch.randint(2, (), generator=generator))
+def random_flips(count: int, generator: Generator) -> list[bool]:
+    """Return whether to mirror each video: one fair coin toss for all of its frames."""
+    return [bool(toss) for toss in torch.randint(2, (count,), generator=generator).tolist()]
 
 
 def reach(shift: Shift) -> tuple[int, int]:
@@ -196,7 +196,7 @@ def reach(shift: Shift) -> tuple[int, int]:
     return (-shift, shift) if isinstance(shift, int) else shift
 
 
-def random_shift(limit: Shift, generator: Generator) -> int:
-    """Return by how many frames to move a window: any number within :func:`reach`, all equally likely."""
+def random_shifts(limit: Shift, count: int, generator: Generator) -> list[int]:
+    """Return by how many frames to move each window: any number within :func:`reach`, all equally likely."""
     first, last = reach(limit)
-    return int(torch.randint(first, last + 1, (), generator=generator))
+    return [int(by) for by in torch.randint(first, last + 1, (count,), generator=generator).tolist()]

@@ -100,7 +100,7 @@ class LivePixels:
     def prepare(self, index: Tensor, generator: torch.Generator | None = None) -> Callable[[], Batch]:
         """Draw what is random in a batch, and return the function that reads it, which may run in another thread."""
         chosen = [self.samples[i] for i in index.tolist()]
-        drawn = [self._augmentation(generator) for _ in chosen]
+        drawn = self._augmentations(len(chosen), generator)
         return partial(self._read, index, chosen, drawn)
 
     def _read(self, index: Tensor, chosen: Sequence[Sample], drawn: Sequence[Augmentation]) -> Batch:
@@ -110,12 +110,13 @@ class LivePixels:
         }
         return self.labels.select(index).replace(streams=streams)
 
-    def _augmentation(self, generator: torch.Generator | None) -> Augmentation:
+    def _augmentations(self, count: int, generator: torch.Generator | None) -> list[Augmentation]:
         if generator is None:
-            return Augmentation()
-        down, right = (transforms.random_shift(self.jitter, generator) for _ in range(2))
-        mirrored = self.flip and transforms.random_flip(generator)
-        return Augmentation(transforms.random_shift(self.shift, generator), bool(mirrored), down, right)
+            return [Augmentation()] * count
+        down, right = (transforms.random_shifts(self.jitter, count, generator) for _ in range(2))
+        mirrored = transforms.random_flips(count, generator) if self.flip else [False] * count
+        shift = transforms.random_shifts(self.shift, count, generator)
+        return [Augmentation(*one) for one in zip(shift, mirrored, down, right, strict=True)]
 
     def _view(self, sample: Sample, name: str, backbone: VideoBackbone, seen: Augmentation) -> View:
         pixels = self.pixels(sample, name)
