@@ -28,10 +28,10 @@ from pathlib import Path
 from aqakit.backbones.c3d_small import C3DSmall, PAPER
 
 class Slow(C3DSmall):
-    def read(self, path, window=None):
+    def read(self, path, window=None, **more):
         Path(os.environ["AQAKIT_TRACES"], f"{path.stem}.{os.getpid()}").touch()
         time.sleep(0.3)
-        yield from super().read(path, window)
+        yield from super().read(path, window, **more)
 
 def build() -> Slow:
     network = Slow(size=16, frames=4, clips=3, width=2)
