@@ -9,10 +9,11 @@ import pytest
 import torch
 from torch import Tensor
 
+import aqakit
 from aqakit import discovery
 from aqakit.backbones.parts.video import VideoBackbone
 from aqakit.datasets.parts.partial_labels import without_labels
-from aqakit.errors import VideoError
+from aqakit.errors import OptionError, VideoError
 from aqakit.features import extract
 from aqakit.recordings import transforms
 from aqakit.training import live_pixels as live
@@ -88,6 +89,20 @@ def test_clips_are_those_gathered_one_by_one(source: LivePixels) -> None:
         assert torch.equal(part.shown(), torch.cat(wanted[1:3]))
         assert part.clips.shape[1] == max(map(len, wanted[1:3]))
     assert 0 < mirrored < 16
+
+
+def test_frames_in_jpeg_are_nearly_those_that_were_decoded_and_take_less_room(samples, tmp_path) -> None:
+    backbone, index = overlapping("i3d"), torch.tensor([4, 0, 2, 5])
+    folders = {name: tmp_path / name for name in ("raw", "jpeg")}
+    raw, jpeg = (made(samples, folder, backbone, storage=name) for name, folder in folders.items())
+    again = made(samples, folders["jpeg"], backbone, storage="jpeg")
+    plain, coded, stored = (
+        source.batch(index, torch.Generator().manual_seed(0)).streams["c"].shown() for source in (raw, jpeg, again)
+    )
+    assert torch.equal(coded, stored)
+    assert 0 < (coded.double() - plain.double()).square().mean() < 255**2 / 10**4, "at least 40 dB"
+    sizes = [sum(file.stat().st_size for file in folder.rglob("*.safetensors")) for folder in folders.values()]
+    assert sizes[1] < 0.6 * sizes[0]
 
 
 def test_frames_travel_once(source: LivePixels) -> None:
@@ -234,3 +249,13 @@ def test_a_compiled_backbone_that_was_stopped_goes_on_to_the_same_bits(
     assert after == losses
     plain, _ = trained(2)
     torch.testing.assert_close(expected, plain, rtol=1e-2, atol=1e-3)
+
+
+def test_jpeg_is_for_pixels(tmp_path) -> None:
+    words = {"data": "synthetic_dives:count=6:size=64", "root": tmp_path / "dives", "out": tmp_path / "run"}
+    with pytest.raises(OptionError, match="frame_storage= is for pixels; give finetune=True, or omit it"):
+        aqakit.train("dae", **words, backbone="c3d_small:size=16:frames=4:clips=2", frame_storage="jpeg", epochs=1)
+    run = aqakit.train(
+        "dae", **words, backbone="c3d_small:size=16:frames=4:clips=2", frame_storage="jpeg", finetune=True, epochs=1
+    )
+    assert run.recipe.frame_storage == "jpeg"

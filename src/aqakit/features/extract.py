@@ -23,9 +23,10 @@ from torch import Tensor
 from aqakit.backbones.parts.base import Backbone
 from aqakit.backbones.parts.video import VideoBackbone
 from aqakit.errors import AqakitError, DataError, OptionError
-from aqakit.features import engines
+from aqakit.features import engines, frame_storage
 from aqakit.features.cache import load, save, saved
 from aqakit.features.engines import Engine
+from aqakit.features.frame_storage import Frames, Storage
 from aqakit.features.keys import cache_file, content_of, length, source
 from aqakit.recordings import video
 from aqakit.recordings.transforms import Shift
@@ -84,7 +85,7 @@ class Pixels:
     which cost no memory of their own.
     """
 
-    frames: Tensor
+    frames: Frames
     numbers: np.ndarray
     length: int
     content: str
@@ -229,21 +230,24 @@ def _finish(items: Iterator[_Opened | np.ndarray], backbone: Backbone, engine: E
     return Clips(features.float(), opened.length, fresh=True, content=opened.content, report=report)
 
 
-def pixels_of(sample: Sample, name: str, backbone: VideoBackbone, cache: Path, *, shift: Shift) -> Pixels:
+def pixels_of(
+    sample: Sample, name: str, backbone: VideoBackbone, cache: Path, *, shift: Shift, storage: Storage = "raw"
+) -> Pixels:
     """Return the decoded frames of one sample, from the cache if available.
 
     They are shared by all backbones that read the same frames, whatever their weights.
     """
     backbone = backbone.reader(sample)
     path, content = source(sample, name, backbone), content_of(sample, name, backbone, shift)
-    file = cache_file(cache, content, sample, "pixels", {**backbone.reading(path), "shift": shift})
+    kept = {} if storage == "raw" else {"storage": storage}
+    file = cache_file(cache, content, sample, "pixels", {**backbone.reading(path), "shift": shift, **kept})
     stored = load(file)
     mapped = stored is not None
     if stored is None:
         report = Report()
         frames, numbers, total = backbone.frames(path, sample.window, shift=shift, rate=sample.rate, report=report)
         stored = {
-            "frames": torch.from_numpy(frames),
+            **frame_storage.stored(frames, storage),
             "numbers": torch.from_numpy(numbers),
             "length": torch.tensor(total),
             "report": _tensor(report),
@@ -251,7 +255,8 @@ def pixels_of(sample: Sample, name: str, backbone: VideoBackbone, cache: Path, *
         if _is_whole(path, report):
             stored, mapped = saved(file, stored), True
     report = Report(*stored["report"].tolist())
-    return Pixels(stored["frames"], stored["numbers"].numpy(), int(stored["length"]), content, report, mapped)
+    held = frame_storage.restored(stored)
+    return Pixels(held, stored["numbers"].numpy(), int(stored["length"]), content, report, mapped)
 
 
 def worst(reports: Sequence[Report]) -> Report:

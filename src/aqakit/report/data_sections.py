@@ -122,8 +122,9 @@ def _seen(run: Run) -> str:
 
 def _reads(run: Run) -> str:
     """What a run reads of the data, as text; runs that read the same share what was prepared."""
-    same = ("backbones", "summarise", "engine", "precision", "calibration", "finetune", "shift", "flip", "jitter")
-    return json.dumps([run.recipe.to_json()[name] for name in same])
+    read = ("backbones", "summarise", "engine", "precision", "calibration", "finetune", "frame_storage")
+    augmented = ("shift", "flip", "jitter")
+    return json.dumps([run.recipe.to_json()[name] for name in read + augmented])
 
 
 def _shown(case: Case, run: Run, prepared: PreparedData) -> Case:

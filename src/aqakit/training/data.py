@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import torch
 
@@ -222,6 +222,8 @@ def _cached(
         )
     if recipe.shift or recipe.flip or recipe.jitter:
         raise OptionError(f"shift, flip and jitter augment pixels; give {option('finetune', True)}, or omit them")
+    if recipe.frame_storage != "raw":
+        raise OptionError(f"{option('frame_storage')} is for pixels; give {option('finetune', True)}, or omit it")
     videos = packed.collected(backbones, cache, batches.summary(recipe.windows))
     done = extract.extract(
         dataset.samples, backbones, cache, engine, keep=lambda name, features: videos[name].append(features)
@@ -245,8 +247,9 @@ def _live(
     augmented = recipe.shift or recipe.flip or recipe.jitter
     if not augmented and not any(True for backbone in videos.values() for _ in backbone.parameters()):
         raise OptionError(f"{' and '.join(videos)} without weights cannot be trained; omit {option('finetune')}")
+    augmentation: dict[str, Any] = {"shift": recipe.shift, "flip": recipe.flip, "jitter": recipe.jitter}
     source, done = live_pixels.live_pixels(
-        dataset.samples, dataset.labels, videos, cache, shift=recipe.shift, flip=recipe.flip, jitter=recipe.jitter
+        dataset.samples, dataset.labels, videos, cache, **augmentation, storage=recipe.frame_storage
     )
     _check_any(dataset, done)
     return source, done

@@ -16,6 +16,7 @@ from aqakit.backbones.parts.video import VideoBackbone
 from aqakit.errors import AqakitError
 from aqakit.features import extract
 from aqakit.features.extract import Extraction, Pixels
+from aqakit.features.frame_storage import Storage
 from aqakit.recordings import transforms
 from aqakit.recordings.transforms import Shift
 from aqakit.system import processes
@@ -41,6 +42,7 @@ class LivePixels:
         shift: how far the window moves at random in training.
         flip: whether to flip training videos horizontally with probability 1/2.
         jitter: maximum random translation of the picture in training, in pixels; the border is repeated.
+        storage: how decoded frames are kept in the cache.
         memory: what holds frames, shared by all subsets; a new one if not given.
     """
 
@@ -57,11 +59,12 @@ class LivePixels:
         shift: Shift = 0,
         flip: bool = False,
         jitter: int = 0,
+        storage: Storage = "raw",
         memory: PixelMemory | None = None,
     ) -> None:
         self.samples, self.labels, self.backbones = samples, labels, backbones
         self.memory = memory or PixelMemory()
-        self.cache, self.shift, self.flip, self.jitter = cache, shift, flip, jitter
+        self.cache, self.shift, self.flip, self.jitter, self.storage = cache, shift, flip, jitter, storage
 
     def __len__(self) -> int:
         return len(self.samples)
@@ -90,8 +93,8 @@ class LivePixels:
         return self.batch(torch.arange(len(self)))
 
     def _like(self, samples: Sequence[Sample], labels: Batch) -> LivePixels:
-        more: dict[str, Any] = {"shift": self.shift, "flip": self.flip, "jitter": self.jitter, "memory": self.memory}
-        return LivePixels(samples, labels, self.backbones, self.cache, **more)
+        more: dict[str, Any] = {"shift": self.shift, "flip": self.flip, "jitter": self.jitter, "storage": self.storage}
+        return LivePixels(samples, labels, self.backbones, self.cache, **more, memory=self.memory)
 
     def batch(self, index: Tensor, generator: torch.Generator | None = None) -> Batch:
         """Return clips (b, N, T, H, W, 3) uint8 in every stream; with a generator, augmented at random."""
@@ -125,7 +128,8 @@ class LivePixels:
 
     def pixels(self, sample: Sample, name: str) -> Pixels:
         """Return all frames of a sample that the backbone of a stream may read."""
-        read = partial(extract.pixels_of, sample, name, self.backbones[name], self.cache, shift=self.shift)
+        more: dict[str, Any] = {"shift": self.shift, "storage": self.storage}
+        read = partial(extract.pixels_of, sample, name, self.backbones[name], self.cache, **more)
         return self.memory.get((sample.id, name), read)
 
 
@@ -138,13 +142,14 @@ def live_pixels(
     shift: Shift,
     flip: bool,
     jitter: int,
+    storage: Storage = "raw",
     threads: int | None = None,
 ) -> tuple[LivePixels, Extraction]:
     """Decode every sample once; the returned Extraction holds lengths and failures but no features.
 
     Samples are decoded in ``threads`` threads, by default as many as the process has cores.
     """
-    more: dict[str, Any] = {"shift": shift, "flip": flip, "jitter": jitter, "memory": PixelMemory()}
+    more: dict[str, Any] = {"shift": shift, "flip": flip, "jitter": jitter, "storage": storage, "memory": PixelMemory()}
     everything = LivePixels(samples, collate(samples, labels, {}), backbones, cache, **more)
     done = Extraction({})
     calls = (partial(_decoded, everything, sample) for sample in samples)

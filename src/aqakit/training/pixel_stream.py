@@ -14,6 +14,8 @@ import torch
 from torch import Tensor
 
 from aqakit.backbones.parts.video import VideoBackbone
+from aqakit.features import frame_storage
+from aqakit.features.frame_storage import Frames
 from aqakit.types import Stream
 
 
@@ -51,13 +53,10 @@ class View:
     seen: Augmentation
 
     @classmethod
-    def of(cls, frames: Tensor, table: np.ndarray, seen: Augmentation) -> View:
-        """View some of the frames; if they follow each other, none of them is copied."""
+    def of(cls, frames: Frames, table: np.ndarray, seen: Augmentation) -> View:
+        """View some of the frames of a recording."""
         used, places = np.unique(table, return_inverse=True)
-        first, last = int(used[0]), int(used[-1])
-        whole = last - first + 1 == len(used)
-        chosen = frames[first : last + 1] if whole else torch.from_numpy(frames.numpy().take(used, axis=0))
-        return cls(chosen, torch.from_numpy(places.reshape(table.shape)), seen)
+        return cls(frame_storage.select(frames, used), torch.from_numpy(places.reshape(table.shape)), seen)
 
     def clips(self, backbone: VideoBackbone, out: Tensor | None = None) -> Tensor:
         """Gather the clips (N, T, H, W, 3), into ``out`` if given."""

@@ -19,6 +19,7 @@ from aqakit.datasets.parts import partial_labels
 from aqakit.errors import OptionError
 from aqakit.features import engines
 from aqakit.features.engines import Engine
+from aqakit.features.frame_storage import Storage
 from aqakit.recordings.transforms import Shift
 from aqakit.scores import recalibration
 from aqakit.system import configuration
@@ -60,6 +61,7 @@ class Recipe:
         labels: which training samples keep their labels, in the format of
             :func:`aqakit.datasets.parts.partial_labels.choose_labelled`; if None, all.
         transductive: whether to train on the test samples too, without their labels.
+        frame_storage: how decoded frames are kept in the cache, if the backbone is trained too.
     """
 
     method: str
@@ -82,6 +84,7 @@ class Recipe:
     shift: Shift = 0
     flip: bool = False
     jitter: int = 0
+    frame_storage: Storage = "raw"
     members: int = 1
     parts: Parts = "auto"
     scale_target: bool = False
@@ -207,6 +210,9 @@ def run_options(
     ] = 0,
     flip: Annotated[bool, Field(description="flip training videos horizontally with probability 1/2")] = False,
     jitter: Annotated[int, Field(ge=0, description="maximum random shift of the picture in training, in pixels")] = 0,
+    frame_storage: Annotated[
+        Storage, Field(description="decoded frames in the cache of --finetune; jpeg takes an eighth, with a small loss")
+    ] = "raw",
     members: Annotated[
         int | None,
         Field(ge=1, description="models, each trained without one part of the samples (5; 1 to finetune or validate)"),
