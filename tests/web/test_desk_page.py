@@ -106,6 +106,26 @@ def test_the_list_is_sorted_by_keys_and_filtered(page, address):
     page.select_option("#filter-state", "")
     page.fill("#filter-q", "A.MP4")
     page.wait_for_function("() => document.querySelector('#list-said').textContent === '1 video'")
+    page.fill("#filter-q", "no such name")
+    page.wait_for_selector("#none:not([hidden])")
+    assert "change the search" in page.text_content("#none")
+    assert page.is_hidden("#compare-picked")
+
+
+def test_the_button_to_compare_stays_in_sight_and_says_why_not(page, address):
+    page.set_viewport_size({"width": 360, "height": 500})
+    page.goto(f"{address}#list")
+    page.wait_for_selector("#rows tr")
+    button, boxes = page.locator("#compare-picked"), page.locator("#rows input[type=checkbox]:enabled")
+    assert button.text_content().startswith("Tick two")
+    assert button.bounding_box()["y"] > 500
+    for box in boxes.all()[:2]:
+        box.check()
+    page.evaluate("scrollTo(0, 0)")
+    assert button.bounding_box()["y"] < 500 - 44 * 0.9
+    assert button.is_enabled()
+    boxes.first.uncheck()
+    assert button.is_disabled()
 
 
 def test_a_true_score_is_entered_and_drawn(page, address):
@@ -236,7 +256,7 @@ def test_a_stranger_sees_what_the_browser_remembers(browser, run, videos, tmp_pa
             page.wait_for_selector("#answer:not([hidden])", timeout=60_000)
             page.click("#to-list")
             page.wait_for_selector("#rows tr")
-            assert column(page, "Video") == ["mine.mp4"]
+            assert column(page, "Recording") == ["mine.mp4"]
             assert "--token" in page.text_content("#list-said")
         assert httpx.get(f"http://127.0.0.1:{port}/api/scores/{other['id']}").status_code == 200
 

@@ -177,6 +177,10 @@ def test_what_cannot_be_scored_gets_a_sentence(page, tmp_path):
     (tmp_path / "large.mp4").write_bytes(bytes(6 * 2**20))
     score(page, tmp_path / "large.mp4")
     page.wait_for_function("() => document.querySelector('#problem').textContent.includes('larger than 5 MB')")
+    (tmp_path / "nothing.mp4").touch()
+    score(page, tmp_path / "nothing.mp4")
+    page.wait_for_function("() => document.querySelector('#problem').textContent.startsWith('nothing.mp4 is empty')")
+    assert "nothing.mp4 is empty" in page.text_content("#queue .wrong")
 
 
 @pytest.mark.parametrize("name", ["golf_swing.mp4", "aqa7_diving_054.avi", "platform_dive_handstand.gif"])

@@ -9,7 +9,11 @@ const SVG = "http://www.w3.org/2000/svg";
 
 export const number = (value, digits = 1) =>
   value.toLocaleString("en", { minimumFractionDigits: digits, maximumFractionDigits: digits });
-const signed = (value) => (value < 0 ? "−" : "+") + number(Math.abs(value), Math.abs(value) < 0.1 ? 2 : 1);
+export const negative = (value, digits) => number(value, digits).replace("-", "−");
+const signed = (value) => {
+  const size = Math.abs(value);
+  return size < 0.005 ? "0" : (value < 0 ? "−" : "+") + number(size, size < 0.1 ? 2 : 1);
+};
 export const sentence = (text) => text[0].toUpperCase() + text.slice(1) + (/[.?!]$/.test(text) ? "" : ".");
 const seconds = (value) => `${number(value, 1)} s`;
 
@@ -20,18 +24,24 @@ export function element(name, text = "", attributes = {}) {
   return made;
 }
 
+// a file's name, which may be broken after its dots, dashes and underscores
+export const named = (made, name) => {
+  made.replaceChildren(...name.split(/(?<=[-_.])/).flatMap((part) => [part, element("wbr")]));
+  return made;
+};
+
 export function showAnswer(job, source, convert) {
   const answer = job.result;
   $("answer").hidden = false; // hidden elements have no width
-  $("answer-title").textContent = job.name;
+  named($("answer-title"), job.name);
   $("score").textContent = number(answer.score);
   const spread = answer.std > 0 ? `, give or take ${number(answer.std)}` : "";
   $("unit").textContent = `${answer.unit} of ${number(answer.high, Number.isInteger(answer.high) ? 0 : 1)}${spread}`;
   $("intervals").hidden = $("figure").hidden = !spread;
   $("intervals").replaceChildren(...[...answer.intervals].reverse().map(interval));
   $("curve-text").textContent =
-    `Density of the score predicted by ${shortOf(job.run)}, slightly smoothed; the line is the mean` +
-    (answer.recalibrated ? "; the intervals were fitted on videos held out from training." : ".");
+    `How likely ${shortOf(job.run)} takes each score to be (slightly smoothed); the line is the mean` +
+    (answer.recalibrated ? "; the intervals were fitted on recordings held out from training." : ".");
   $("notes").replaceChildren(...answer.notes.map((note) => element("li", sentence(note))));
   showVideo(answer, source, convert);
   showSkeleton(job);
@@ -100,7 +110,7 @@ function tick(value, x, y) {
 }
 
 export function ticks(low, high, width) {
-  const rough = (high - low) / Math.max(2, Math.floor(width / 80));
+  const rough = (high - low) / Math.max(2, Math.floor(width / 60));
   const power = 10 ** Math.floor(Math.log10(rough));
   const step = [1, 2, 5, 10].map((one) => one * power).find((one) => one >= rough);
   const found = [];
@@ -182,7 +192,7 @@ function explained(answer) {
   if (clips.every((clip) => clip.contribution === null)) return "This run cannot explain what each clip adds.";
   const best = clips.reduce((a, b) => (Math.abs(b.contribution) > Math.abs(a.contribution) ? b : a));
   const least = (answer.high - answer.low) / 200;
-  const most = Math.abs(best.contribution) < least ? "No moment made much of a difference. " : `${best.contribution < 0 ? "Most was lost" : "Most was won"} at ${when(best)}: ${signed(best.contribution)} ${unit}. `;
+  const most = clips.length < 2 ? "" : Math.abs(best.contribution) < least ? "No moment made much of a difference. " : `${best.contribution < 0 ? "Most was lost" : "Most was won"} at ${when(best)}: ${signed(best.contribution)} ${unit}. `;
   if (answer.moments?.length)
     return `${most}Each bar is a moment: the points that the score loses (up) or gains (down) when the picture is grey meanwhile.`;
   return `${most}Each bar is a clip: how many ${unit} better (up) or worse (down) than average it was. An average recording scores ${number(baseline)}.`;

@@ -48,9 +48,11 @@ function describeRuns({ runs, waiting, chosen }) {
   showQueue(waiting);
 }
 
+const short = (value) => number(value, Number.isInteger(value) ? 0 : 1);
+
 function describeRun() {
   const run = runOf($("run").value);
-  $("about").textContent = `${run.title || run.name}. ${run.summary} Scores from ${run.low} to ${run.high} ${run.unit}.`;
+  $("about").textContent = `${run.title || run.name}. Scores from ${short(run.low)} to ${short(run.high)} ${run.unit}.`;
   const motion = run.reads !== "video";
   $("file").accept = motion ? ".csv,.txt,.gz,.npy,.npz,.bvh,.trc,.skeleton,.json" : "video/*,.avi,.mkv,.gif";
   offer(!motion);
@@ -71,7 +73,7 @@ async function send(event) {
   try {
     if (!service()) await learn();
     clear();
-    if (!chosen().length) throw new Error("choose a video first");
+    if (!chosen().length) throw new Error(`choose a ${word()} first`);
     const first = await uploadAll(chosen());
     $("send").disabled = false; // more videos may be sent while these are scored
     if (first) await follow(first.job.id, first.row.file);
@@ -87,6 +89,7 @@ async function uploadAll(rows) {
   for (const row of rows) {
     try {
       if (row.file.size > service().upload_limit) throw tooLarge(row.file);
+      if (!row.file.size) throw { message: `${row.file.name} is empty; copy it from the camera once more`, name: "Sentence" };
       const job = await upload(row);
       remember(job);
       first ??= { job, row };
@@ -198,7 +201,7 @@ const withInterval = ({ truth, judges, result }) => {
 };
 
 function reportClips({ name, progress }) {
-  if (!progress || !progress.total) tell(`${name}: reading the video`);
+  if (!progress || !progress.total) tell(`${name}: reading it`);
   else if (progress.done < progress.total) tell(`${name}: clip ${progress.done + 1} of ${progress.total}`, progress.done / progress.total);
   else tell(`${name}: explaining the score`, 1);
 }

@@ -56,5 +56,5 @@ export function truthOf({ truth, judges, score, low, high }) {
   if (truth === null) return "";
   const inside = low !== null && truth >= low && truth <= high;
   const off = score === null ? "" : `, ${number(Math.abs(score - truth))} off${low === null ? "" : inside ? ", in the interval" : ", outside the interval"}`;
-  return `${number(truth, 2)}${judges.length ? ` (marks ${judges.join(" ")})` : ""}${off}`;
+  return `${number(truth, 2).replace(/0$/, "")}${judges.length ? ` (marks ${judges.join(" ")})` : ""}${off}`;
 }

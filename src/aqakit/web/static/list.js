@@ -1,6 +1,6 @@
 // The list of all that was scored, failed or waits; of a server that does not list, what this browser remembers.
 
-import { $, element, number } from "./answer.js";
+import { $, element, named, number } from "./answer.js";
 import { ask } from "./ask.js";
 import { edit } from "./editor.js";
 import { past } from "./past.js";
@@ -8,7 +8,7 @@ import { runOf, service, shortOf, whenKnown, word } from "./service.js";
 import { go, view } from "./views.js";
 
 const COLUMNS = [
-  ["name", "Video"], ["athlete", "Athlete"], ["date", "Date"], ["score", "Score"], ["truth", "True score"], ["error", "Off by"],
+  ["name", "Recording"], ["athlete", "Athlete"], ["date", "Date"], ["score", "Score"], ["truth", "True score"], ["error", "Off by"],
   ["run", "Run"], ["state", "State"],
 ];
 const FIGURES = new Set(["score", "truth", "error"]);
@@ -72,8 +72,11 @@ function draw() {
   $("list-said").textContent = service()?.desk ? count() : `${count()}: those that this browser remembers. ${$("list-view").dataset.why ?? ""}`;
   const kinds = new Set(picked.map(({ run }) => runOf(run)?.reads));
   $("compare-picked").disabled = picked.length < 2 || kinds.size > 1;
-  $("compare-picked").textContent = kinds.size > 1 ? `A ${[...kinds].join(" and a ")} cannot be compared` : "Compare the two that are ticked";
+  $("compare-picked").hidden = !rows.length;
+  $("compare-picked").textContent = picked.length < 2 ? "Tick two to compare them" : kinds.size > 1 ? `A ${[...kinds].join(" and a ")} cannot be compared` : "Compare the two that are ticked";
+  $("compare-picked").parentElement.classList.toggle("stays", picked.length > 1);
   $("none").hidden = rows.length > 0;
+  $("none").textContent = Object.keys(wanted(0)).length > 4 ? "Nothing is like that; change the search." : "Nothing here yet.";
   $("scores").hidden = !rows.length;
   $("more").hidden = rows.length >= total || !service()?.desk;
   $("more").textContent = `Show ${Math.min(SIZE, total - rows.length)} more`;
@@ -91,8 +94,8 @@ const count = () => `${number(total, 0)} ${word()}${total === 1 ? "" : "s"}`;
 
 function line(row) {
   const made = element("tr");
-  const open = element("button", row.name, { type: "button", class: "link", "data-row": `open-${row.id}` });
-  open.onclick = () => (location.hash = row.id);
+  const open = element("button", "", { type: "button", class: "link", "data-row": `open-${row.id}` });
+  named(open, row.name).onclick = () => (location.hash = row.id);
   const change = element("button", "Edit", { type: "button", class: "quiet", "aria-label": `Edit ${row.name}`, "data-row": `edit-${row.id}` });
   change.onclick = () => edit(row, () => load());
   const range = row.low === null ? "" : `${number(row.low)} – ${number(row.high)}`;
@@ -104,7 +107,7 @@ function line(row) {
   const title = element("div", "", { class: "title" });
   title.append(pick, open);
   made.append(
-    styled("name", cell("Video", title, tagged(row.tags), small(row.notes))),
+    styled("name", cell("Recording", title, tagged(row.tags), small(row.notes))),
     cell("Athlete", row.athlete),
     styled("whole", cell("Date", row.date)),
     figure("Score", row.score === null ? "" : number(row.score), small(range)),

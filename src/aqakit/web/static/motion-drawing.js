@@ -1,6 +1,6 @@
 // Draws one moment of a recording of motion on a canvas: bones, or curves with a line.
 
-import { number } from "./answer.js";
+import { negative } from "./answer.js";
 
 const EDGE = 14; // pixels around the space in which a body moves
 
@@ -97,7 +97,7 @@ export function drawCurves(pen, { curves, duration, currentTime }, width, height
     const own = values[k], low = Math.min(...own), high = Math.max(...own), top = 4 + k * tall + head, deep = tall - head - 4;
     const y = (value) => top + ((high - value) / (high - low || 1)) * deep;
     pen.fillStyle = colour("soft");
-    if (!small) pen.fillText(`${name}, ${number(low, 2)} to ${number(high, 2)}${units[k] ? ` ${units[k]}` : ""}`, EDGE, top - 3);
+    if (!small) pen.fillText(`${name}, ${negative(low, 2)} to ${negative(high, 2)}${units[k] ? ` ${units[k]}` : ""}`, EDGE, top - 3);
     pen.strokeStyle = colour("left");
     pen.lineWidth = small ? 1 : 1.5;
     pen.beginPath();

@@ -1,6 +1,6 @@
 // A recording of motion beside its score: curves, one below the other, with the chosen part shaded, and the skeleton.
 
-import { $, element, number, shape } from "./answer.js";
+import { $, element, negative, shape } from "./answer.js";
 import { recordingOf } from "./players.js";
 import { runOf } from "./service.js";
 
@@ -14,7 +14,8 @@ export function drawMotion(motion, part) {
 function curve({ rows, values, units, length }, name, k, part) {
   const own = values[k], low = Math.min(...own), high = Math.max(...own), span = high - low || 1;
   const x = (row) => (row / Math.max(1, length - 1)) * WIDTH, y = (value) => 4 + ((high - value) / span) * (HEIGHT - 8);
-  const unit = units[k] ? ` ${units[k]}` : "", text = `${name}: ${number(low, 2)} to ${number(high, 2)}${unit}`;
+  const unit = units[k] ? ` ${units[k]}` : "", digits = units[k] === "degrees" ? 0 : 2;
+  const text = `${name}: ${negative(low, digits)} to ${negative(high, digits)}${unit}`;
   const svg = shape("svg", { viewBox: `0 0 ${WIDTH} ${HEIGHT}`, preserveAspectRatio: "none", role: "img", "aria-label": text });
   svg.append(
     shape("rect", { class: "part", x: x(part.first), width: Math.max(2, x(part.last) - x(part.first)), y: 0, height: HEIGHT }),

@@ -1,8 +1,8 @@
 // How the scores of an athlete develop: predictions with their intervals, and the true scores that were told.
 
-import { $, element, number, shape, ticks } from "./answer.js";
+import { $, element, named, number, shape, ticks } from "./answer.js";
 import { cell, fetchRows, figure, styled } from "./list.js";
-import { service, titleOf } from "./service.js";
+import { service, titleOf, word } from "./service.js";
 import { view } from "./views.js";
 
 const MOST = 500, DAY = 24 * 3600;
@@ -12,7 +12,7 @@ async function load(wanted = "") {
   const { athletes, rows: own } = await fetchRows({ limit: 1 });
   const all = service()?.desk ? athletes : [...new Set(own.map((row) => row.athlete).filter(Boolean))];
   fill($("who"), all, all, wanted || $("who").value);
-  if (!all.length) return say("Write at a video who performs (Edit, in the list): then the scores of each athlete are drawn here.");
+  if (!all.length) return say(`Write who performs in a ${word()} (Edit, in the list): then the scores of each athlete are drawn here.`);
   const query = { athlete: $("who").value, sort: "date", order: "asc", state: "finished", limit: MOST };
   const { rows, total } = await fetchRows(query);
   const done = rows.filter((row) => row.score !== null);
@@ -36,7 +36,7 @@ const when = (row) => (row.date ? Date.parse(`${row.date}T12:00`) / 1000 : row.c
 const dayOf = (seconds) => new Date(seconds * 1000).toLocaleDateString("en-GB", { day: "numeric", month: "short", year: "numeric" });
 
 function show(rows, cut) {
-  if (!rows.length) return say("No video of this athlete has been scored yet.");
+  if (!rows.length) return say(`No ${word()} of this athlete has been scored yet.`);
   rows.sort((a, b) => when(a) - when(b));
   say(summary(rows, cut));
   $("progress-figure").hidden = $("progress-table").hidden = false;
@@ -52,10 +52,10 @@ function summary(rows, cut) {
   const parts = [`${rows.length} ${rows.length === 1 ? "score" : "scores"}${cut ? ` (the first ${MOST})` : ""}.`];
   if (told.length) {
     const off = told.reduce((sum, row) => sum + Math.abs(row.score - row.truth), 0) / told.length;
-    parts.push(`Of ${told.length} with a true score, predictions are off by ${number(off)} ${rows[0].unit} on average`);
     const sure = told.filter((row) => row.low !== null);
     const held = sure.filter((row) => row.truth >= row.low && row.truth <= row.high).length;
-    parts.push(sure.length ? `and the 90 % interval held ${held}.` : ".");
+    const inside = sure.length ? `, and ${held} of the true scores ${held === 1 ? "lies" : "lie"} in the 90\u00a0% interval` : "";
+    parts.push(`Of ${told.length} with a true score, predictions are off by ${number(off)} ${rows[0].unit} on average${inside}.`);
   }
   if (rows.length > 1 && rows.every((row) => row.low !== null)) {
     const low = Math.max(...rows.map((row) => row.low)), high = Math.min(...rows.map((row) => row.high));
@@ -66,9 +66,9 @@ function summary(rows, cut) {
 
 function line(row) {
   const made = element("tr");
-  const open = element("a", row.name, { href: `#${row.id}` });
+  const open = named(element("a", "", { href: `#${row.id}` }), row.name);
   made.append(
-    styled("whole", cell("Date", dayOf(when(row)))), styled("name", cell("Video", open)), figure("Score", number(row.score)),
+    styled("whole", cell("Date", dayOf(when(row)))), styled("name", cell("Recording", open)), figure("Score", number(row.score)),
     styled("figure whole", cell("90 % interval", row.low === null ? "none" : `${number(row.low)} – ${number(row.high)}`)),
     figure("True score", row.truth === null ? "–" : number(row.truth)),
   );
@@ -86,7 +86,7 @@ function draw(rows) {
   const [first, last] = times[0] === times.at(-1) ? [times[0] - DAY, times[0] + DAY] : [times[0], times.at(-1)];
   const y = (value) => top + ((high - value) / (high - low)) * (height - top - foot);
   const spot = (time) => left + 10 + ((time - first) / (last - first)) * (width - left - right - 20);
-  const parts = ticks(low, high, (height - top - foot) * 1.6).flatMap((value) => [
+  const parts = ticks(low, high, (height - top - foot) * 1.2).flatMap((value) => [
     shape("line", { class: "grid", x1: left, x2: width - right, y1: y(value), y2: y(value) }),
     shape("text", { x: left - 6, y: y(value) + 4, "text-anchor": "end" }, String(value)),
   ]);

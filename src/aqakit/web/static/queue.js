@@ -1,6 +1,6 @@
 // The videos that were chosen and not yet sent, each with what is known of it.
 
-import { $, element } from "./answer.js";
+import { $, element, named } from "./answer.js";
 import { runOf, word } from "./service.js";
 
 let rows = [];
@@ -50,14 +50,14 @@ function line(row) {
     sent(row);
     $("file").focus();
   };
-  head.append(element("b", name), cross);
+  head.append(named(element("b"), name), cross);
   made.append(head);
   if (runOf($("run").value)?.needs_difficulty) {
     const limits = { type: "number", min: "0.1", max: "100", step: "any", inputmode: "decimal", required: "" };
     made.append(field(row, "difficulty", "Declared difficulty", limits));
   }
   const more = element("details"), inside = element("div");
-  const told = () => [row.athlete, row.date, row.tags].filter(Boolean).join(" · ") || "Athlete, date, tags";
+  const told = () => [row.athlete || "Athlete?", row.date || "Date?", row.tags || "Tags?"].join(" · ");
   const summary = element("summary", told());
   inside.append(
     field(row, "athlete", "Athlete", { list: "athletes", maxlength: "200", autocomplete: "off" }),
