@@ -1,4 +1,4 @@
-"""Write what is made from the code: pages of methods, data sets and backbones, and tables on other pages.
+"""Write what is made from the code: pages of methods, data sets, backbones and formats, and tables on other pages.
 
     python docs/generate.py
 
@@ -22,6 +22,7 @@ from pydantic import TypeAdapter
 from aqakit import discovery
 from aqakit.evaluation.selection import PUBLISHED
 from aqakit.methods.parts import catalogue
+from aqakit.recordings.skeletons.parts import registry as skeletons
 from aqakit.system import configuration
 from aqakit.system.configuration import Option
 
@@ -46,8 +47,15 @@ KINDS = {
         "`aqakit backbones` prints one line for each, and `aqakit backbones NAME` shows one in full. Give options as "
         "`NAME:option=value`. [Which backbone](../which_backbone.md) fits what you have.",
     ),
+    "formats": (
+        "Formats of joints",
+        "A format is recognised by its content and needs no name: put the file or folder into the column `skeleton` of "
+        "a [manifest](../manifest.md). [Joints from any pose tool](../skeletons.md) has an example of each.",
+    ),
 }
 """Of each kind: the title of its index, and how the names in it are used."""
+FOLDERS = {kind: kind for kind in KINDS} | {"formats": skeletons.KIND}
+"""Of each kind: its folder in the package."""
 
 
 def main() -> None:
@@ -72,23 +80,26 @@ def existing() -> set[Path]:
 def pages() -> dict[Path, str]:
     """The text of each generated page."""
     indices = {DOCS / kind / "README.md": index(kind) for kind in KINDS}
-    return indices | {DOCS / kind / f"{name}.md": page(kind, name) for kind in KINDS for name in discovery.names(kind)}
+    found = [(kind, name) for kind, folder in FOLDERS.items() for name in discovery.names(folder)]
+    return indices | {DOCS / kind / f"{name}.md": page(kind, name) for kind, name in found}
 
 
 def index(kind: str) -> str:
     """A table of everything of a kind."""
     title, use = KINDS[kind]
-    return "\n\n".join([_made(f"src/aqakit/{kind}/"), f"# {title}", use, _table(INDICES[kind]())]) + "\n"
+    return "\n\n".join([_made(f"src/aqakit/{FOLDERS[kind]}/"), f"# {title}", use, _table(INDICES[kind]())]) + "\n"
 
 
 def page(kind: str, name: str) -> str:
-    """What a file says of itself, and the options that its signature has."""
-    module = discovery.find(kind, name)
+    """What a file says of itself, and the options that its signature has, if it takes some."""
+    module = discovery.find(FOLDERS[kind], name)
     facts, function, use = _ABOUT[kind](module, name)
-    made = _made(f"src/aqakit/{kind}/{name}.py")
+    made = _made(f"src/aqakit/{FOLDERS[kind]}/{name}.py")
     text = "\n".join(f"- **{label}**: {value}" for label, value in facts.items())
-    parts = [made, f"# {name}", markdown(inspect.getdoc(module) or ""), text, "## Options", use]
-    return "\n\n".join([*parts, options_table(configuration.options(function))]) + "\n"
+    parts = [made, f"# {name}", markdown(inspect.getdoc(module) or ""), text]
+    if function is not None:
+        parts += ["## Options", use, options_table(configuration.options(function))]
+    return "\n\n".join(parts) + "\n"
 
 
 def _made(source: str) -> str:
@@ -185,6 +196,15 @@ def _backbone(module: ModuleType, name: str) -> tuple[dict[str, str], Callable[.
     return {"Reads": _reads(module), "Paper": module.PAPER}, module.build, f"Given as `{name}:option=value`."
 
 
+def _format(module: ModuleType, name: str) -> tuple[dict[str, str], None, str]:
+    return {"Recognised if": _recognised(module)}, None, ""
+
+
+def _recognised(module: ModuleType) -> str:
+    sign = markdown(inspect.getdoc(module.fits) or "").removeprefix("Whether ").rstrip(".")
+    return f"{sign}, if no other format fits" if getattr(module, "GENERAL", False) else sign
+
+
 def _reads(module: ModuleType) -> str:
     return str(typing.get_type_hints(module.build)["return"].reads)
 
@@ -195,13 +215,19 @@ def _cited(paper: str) -> str:
     return f"[{catalogue.short(paper)}]({link[0]})" if link else catalogue.short(paper)
 
 
-_ABOUT = {"methods": _method, "datasets": _dataset, "backbones": _backbone}
+_About = tuple[dict[str, str], Callable[..., Any] | None, str]
+_ABOUT: dict[str, Callable[[ModuleType, str], _About]] = {
+    "methods": _method,
+    "datasets": _dataset,
+    "backbones": _backbone,
+    "formats": _format,
+}
 
 
 def _rows(kind: str, title: str, *more: Callable[[ModuleType], dict[str, str]]) -> list[dict[str, str]]:
     rows = []
-    for name in discovery.names(kind):
-        module = discovery.find(kind, name)
+    for name in discovery.names(FOLDERS[kind]):
+        module = discovery.find(FOLDERS[kind], name)
         row = {title: f"[`{name}`]({name}.md)", "what": markdown(discovery.summary(module))}
         rows.append(row | {k: v for column in more for k, v in column(module).items()})
     return rows
@@ -245,6 +271,7 @@ INDICES: dict[str, Callable[[], list[dict[str, str]]]] = {
     "methods": lambda: _rows("methods", "method", _parameters, lambda m: {"paper": _cited(m.PAPER)}),
     "datasets": lambda: _rows("datasets", "data set", lambda m: {"licence": m.LICENCE}),
     "backbones": lambda: _rows("backbones", "backbone", lambda m: {"reads": _reads(m)}),
+    "formats": lambda: _rows("formats", "format", lambda m: {"recognised if": _recognised(m)}),
 }
 
 TABLES: dict[str, Callable[[], list[dict[str, str]]]] = {

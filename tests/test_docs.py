@@ -14,6 +14,7 @@ from PIL import Image
 from aqakit import cli, datasets, discovery
 from aqakit.datasets.parts import health
 from aqakit.evaluation.selection import PUBLISHED, RULES
+from aqakit.recordings.skeletons.parts import registry
 from aqakit.system import configuration
 from aqakit.web.cards import card
 from tests.backbones.test_huggingface import save as save_model
@@ -50,6 +51,17 @@ def test_everything_has_a_page_with_its_options(kind):
             assert f"| `{option.name}` |" in page
             assert option.help.replace("|", "\\|") in page
         assert f"[`{name}`]({name}.md)" in (ROOT / "docs" / kind / "README.md").read_text()
+
+
+def test_every_format_has_a_page_that_says_how_it_is_recognised():
+    index = (ROOT / "docs" / "formats" / "README.md").read_text()
+    for name in registry.names():
+        module = discovery.find(registry.KIND, name)
+        page = (ROOT / "docs" / "formats" / f"{name}.md").read_text()
+        assert module.__doc__.splitlines()[0].replace("``", "`") in page
+        sign = module.fits.__doc__.partition(" ")[2].rstrip(".").replace("``", "`")
+        assert f"- **Recognised if**: {sign}" in page
+        assert f"[`{name}`]({name}.md)" in index
 
 
 def test_words_for_values(generate):

@@ -1,4 +1,4 @@
-"""CSV whose first line names its columns: <joint>_x, <joint>_y.
+"""CSV whose first line names its columns: ``<joint>_x``, ``<joint>_y``.
 
 In three dimensions ``<joint>_z`` follows; confidence may follow as ``<joint>_visibility`` (or ``confidence``,
 ``likelihood``, ``score``); ``time_s`` and ``frame`` may come before. ``aqakit pose`` writes such files.
