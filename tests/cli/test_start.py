@@ -59,7 +59,8 @@ def test_completion_loads_nothing_heavy_and_knows_names_and_options():
     assert complete("aqakit ") == list(COMMANDS)
     assert complete("aqakit train mus") == ["musdl"]
     assert complete("aqakit train ") == discovery.names("methods")
-    assert set(complete("aqakit benchmark --f")) == {"--figures", "--fuse", "--finetune", "--flip", "--freeze-norm"}
+    wanted = {"--figures", "--finetune", "--flip", "--frame-storage", "--freeze-norm", "--fuse"}
+    assert set(complete("aqakit benchmark --f")) == wanted
     assert {"--manifest", "--difficulty"} <= set(complete("aqakit predict --"))
 
 
