@@ -120,6 +120,17 @@ def test_a_second_run_does_nothing_and_another_recipe_is_refused(manifest, tmp_p
         train(manifest, tmp_path / "run", epochs=5)
 
 
+def test_a_run_of_a_version_without_frame_storage_goes_on(manifest, tmp_path, monkeypatch):
+    whole = Recipe.to_json
+    with monkeypatch.context() as earlier:
+        earlier.setattr(Recipe, "to_json", lambda self: {k: v for k, v in whole(self).items() if k != "frame_storage"})
+        first = train(manifest, tmp_path / "run")
+    assert "frame_storage" not in json.loads((first.folder / "run.json").read_text())["recipe"]
+    written = (first.folder / "run.json").stat().st_mtime_ns
+    assert train(manifest, tmp_path / "run").recipe.frame_storage == "raw"
+    assert (first.folder / "run.json").stat().st_mtime_ns == written
+
+
 def test_protocol_all_learns_from_everything(manifest, tmp_path):
     run = train(manifest, tmp_path / "run", protocol="all", validation=0.0)
     assert run.splits() == ["held-out"]

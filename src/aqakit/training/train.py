@@ -175,7 +175,10 @@ def train(
 def _fingerprint(recipe: Recipe, prepared: PreparedData, split: RunSplit) -> str:
     """Hash everything that changes the result, with the number of processes, since it changes the steps."""
     together = [processes.size()] if processes.size() > 1 else []
-    return keys.digest([recipe.to_json(), prepared.fingerprint, asdict(split), *together])
+    plain = recipe.frame_storage == "raw" and not (recipe.shift or recipe.flip or recipe.jitter)
+    unsaid = {"frame_storage"} if plain else set()  # runs of earlier versions go on; their random views were others
+    stored = {name: value for name, value in recipe.to_json().items() if name not in unsaid}
+    return keys.digest([stored, prepared.fingerprint, asdict(split), *together])
 
 
 def _check_device(recipe: Recipe) -> None:
