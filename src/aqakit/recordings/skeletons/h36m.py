@@ -33,7 +33,7 @@ KEYS = (
 
 
 def fits(source: Source) -> bool:
-    """Whether it is an ``.npz`` with one of the names, or an array of 32 joints."""
+    """Whether it is an ``.npz`` with one of the names, or, with ``layout=h36m17``, an array of 32 joints."""
     if source.kind == "npz":
         return "joints" not in source.names and bool(set(KEYS) & set(source.names))
     return source.kind == "npy" and source.layout == _LAYOUT.name and _is_whole(source.array("joints").shape)

@@ -32,7 +32,7 @@ _Array = NDArray[np.float64]
 
 
 def fits(source: Source) -> bool:
-    """Whether it is a table of 66 columns that hardly change but for the first three."""
+    """Whether it is a table of 66 columns, with angles beside it or hardly changing but for the first three."""
     if source.kind != "text" or len([c for c in source.head if c]) != _COLUMNS or not tables.is_numeric(source.head):
         return False
     if source.layout not in (None, "kinect22"):
