@@ -126,6 +126,7 @@ def test_a_file_cut_short_gives_what_is_there_and_says_so(tmp_path):
     assert report.decoded + report.missing == report.requested == info.promised
     assert len(set(images)) == report.decoded, "missing frames repeat the one before them"
     assert images == sorted(images)
+    assert images[-1] == images[info.frames - 1], "missing frames at the end repeat the last readable one"
     assert f"{report.missing} missing" in report.sentence()
     assert "cut off" in report.sentence()
 

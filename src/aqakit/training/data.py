@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any, cast
+from typing import cast
 
 import torch
 
@@ -220,7 +220,7 @@ def _cached(
         raise OptionError(
             f"{option('summarise')} works on vectors, and a backbone outputs maps; omit {option('summarise')}"
         )
-    if recipe.shift or recipe.flip or recipe.jitter:
+    if recipe.augmented:
         raise OptionError(f"shift, flip and jitter augment pixels; give {option('finetune', True)}, or omit them")
     if recipe.frame_storage != "raw":
         raise OptionError(f"{option('frame_storage')} is for pixels; give {option('finetune', True)}, or omit it")
@@ -244,12 +244,17 @@ def _live(
             f"{option('summarise')} works on cached features; omit {option('summarise')} or {option('finetune')}"
         )
     videos = {name: _video_backbone(name, backbone) for name, backbone in backbones.items()}
-    augmented = recipe.shift or recipe.flip or recipe.jitter
-    if not augmented and not any(True for backbone in videos.values() for _ in backbone.parameters()):
+    if not recipe.augmented and not any(True for backbone in videos.values() for _ in backbone.parameters()):
         raise OptionError(f"{' and '.join(videos)} without weights cannot be trained; omit {option('finetune')}")
-    augmentation: dict[str, Any] = {"shift": recipe.shift, "flip": recipe.flip, "jitter": recipe.jitter}
     source, done = live_pixels.live_pixels(
-        dataset.samples, dataset.labels, videos, cache, **augmentation, storage=recipe.frame_storage
+        dataset.samples,
+        dataset.labels,
+        videos,
+        cache,
+        shift=recipe.shift,
+        flip=recipe.flip,
+        jitter=recipe.jitter,
+        storage=recipe.frame_storage,
     )
     _check_any(dataset, done)
     return source, done

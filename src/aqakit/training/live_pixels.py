@@ -128,8 +128,8 @@ class LivePixels:
 
     def pixels(self, sample: Sample, name: str) -> Pixels:
         """Return all frames of a sample that the backbone of a stream may read."""
-        more: dict[str, Any] = {"shift": self.shift, "storage": self.storage}
-        read = partial(extract.pixels_of, sample, name, self.backbones[name], self.cache, **more)
+        backbone = self.backbones[name]
+        read = partial(extract.pixels_of, sample, name, backbone, self.cache, shift=self.shift, storage=self.storage)
         return self.memory.get((sample.id, name), read)
 
 

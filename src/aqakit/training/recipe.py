@@ -100,6 +100,11 @@ class Recipe:
         """Windows in which the clips of a video are summarised; 0 for none, or while that is not known."""
         return 0 if self.summarise == "auto" else self.summarise
 
+    @property
+    def augmented(self) -> bool:
+        """Whether training sees pixels moved or mirrored at random."""
+        return bool(self.shift or self.flip or self.jitter)
+
     @classmethod
     def from_json(cls, stored: Mapping[str, Any]) -> Recipe:
         """Restore a recipe from the result of :meth:`to_json`."""

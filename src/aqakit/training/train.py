@@ -175,7 +175,7 @@ def train(
 def _fingerprint(recipe: Recipe, prepared: PreparedData, split: RunSplit) -> str:
     """Hash everything that changes the result, with the number of processes, since it changes the steps."""
     together = [processes.size()] if processes.size() > 1 else []
-    plain = recipe.frame_storage == "raw" and not (recipe.shift or recipe.flip or recipe.jitter)
+    plain = recipe.frame_storage == "raw" and not recipe.augmented
     unsaid = {"frame_storage"} if plain else set()  # runs of earlier versions go on; their random views were others
     stored = {name: value for name, value in recipe.to_json().items() if name not in unsaid}
     return keys.digest([stored, prepared.fingerprint, asdict(split), *together])

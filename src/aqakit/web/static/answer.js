@@ -9,6 +9,7 @@ const SVG = "http://www.w3.org/2000/svg";
 
 export const number = (value, digits = 1) =>
   value.toLocaleString("en", { minimumFractionDigits: digits, maximumFractionDigits: digits });
+export const short = (value) => number(value, Number.isInteger(value) ? 0 : 1);
 export const negative = (value, digits) => number(value, digits).replace("-", "−");
 const signed = (value) => {
   const size = Math.abs(value);
@@ -36,7 +37,7 @@ export function showAnswer(job, source, convert) {
   named($("answer-title"), job.name);
   $("score").textContent = number(answer.score);
   const spread = answer.std > 0 ? `, give or take ${number(answer.std)}` : "";
-  $("unit").textContent = `${answer.unit} of ${number(answer.high, Number.isInteger(answer.high) ? 0 : 1)}${spread}`;
+  $("unit").textContent = `${answer.unit} of ${short(answer.high)}${spread}`;
   $("intervals").hidden = $("figure").hidden = !spread;
   $("intervals").replaceChildren(...[...answer.intervals].reverse().map(interval));
   $("curve-text").textContent =

@@ -1,6 +1,6 @@
 // Uploads the chosen files, follows their progress and shows the scores.
 
-import { $, element, number, save, showAnswer } from "./answer.js";
+import { $, element, number, save, short, showAnswer } from "./answer.js";
 import { TOKEN, ask, headers, refusal } from "./ask.js";
 import { close as closeCamera, offer } from "./camera.js";
 import { edit, truthOf } from "./editor.js";
@@ -47,8 +47,6 @@ function describeRuns({ runs, waiting, chosen }) {
   describeRun();
   showQueue(waiting);
 }
-
-const short = (value) => number(value, Number.isInteger(value) ? 0 : 1);
 
 function describeRun() {
   const run = runOf($("run").value);
