@@ -172,7 +172,8 @@ class TrainingState:
         """
         try:
             found, header = storage.load(file, required=True)
-            tensors = [found[str(number)] for number in range(len(found))]
+            # In memory of their own, aligned as those of a run that was not stopped: some kernels round by alignment.
+            tensors = [found[str(number)].clone() for number in range(len(found))]
             state = storage.unflatten(json.loads(header["state"]), tensors)
             fingerprint = state["fingerprint"]
         except FileNotFoundError:
