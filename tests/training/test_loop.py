@@ -79,6 +79,21 @@ def test_a_stopped_run_resumes_to_the_same_bits(tmp_path, monkeypatch, epochs, s
         assert torch.equal(one.mean, other.mean)
 
 
+@pytest.mark.parametrize(("writing", "expected"), [(0.1, list(range(30))), (2.0, [0, 5, 10, 15, 20, 25])])
+def test_checkpoints_that_take_long_to_write_are_written_more_rarely(tmp_path, monkeypatch, writing, expected):
+    now, saved = [0.0], []
+
+    def pass_time(seconds):
+        now[0] += seconds
+
+    monkeypatch.setattr(loop.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(loop.TrainingState, "save", lambda self, _, epoch: saved.append(epoch) or pass_time(writing))
+    settings = Settings(epochs=30, batch_size=8)
+    fit([Member(assessor(), source(0))], {}, settings, folder=tmp_path, report=lambda *_: pass_time(13))
+    assert saved == expected
+    assert writing * (len(saved) - 1) <= now[0] / 30
+
+
 def test_a_checkpoint_of_other_settings_or_a_damaged_one_is_refused(tmp_path, monkeypatch):
     monkeypatch.setattr(loop, "_SECONDS_BETWEEN_CHECKPOINTS", -1.0)
     with pytest.raises(StoppedError):

@@ -35,6 +35,9 @@ from aqakit.training.state import RESUME_FILE, History, Member, TrainingState
 from aqakit.types import Batch, Description, ScoreScale
 
 _SECONDS_BETWEEN_CHECKPOINTS = 10.0
+_SECONDS_TO_WRITE = 1 / 3
+"""What takes longer to write is written as much more rarely: checkpoints take no more than a thirtieth of the time."""
+
 _LARGEST = 2**30, 2**23
 """Bytes of the largest block of memory to keep, without and with features in a file: a step of the latter stays below,
 and what is predicted at once is above, of which there is as much as there are features."""
@@ -101,7 +104,7 @@ def _train(
     history, start = state.history, state.load(folder / RESUME_FILE) if folder else 0
     for member in members:
         distributed.broadcast(member.assessor.state_dict().values())
-    saved = time.monotonic()
+    saved, longer = time.monotonic(), 1.0
     for epoch in range(start, settings.epochs):
         if settings.patience and state.stale() >= settings.patience:
             history.notes.append(f"stopped after epoch {epoch}: {settings.patience} epochs in a row were no better")
@@ -114,10 +117,12 @@ def _train(
             state.keep_best(_value(history, members, watched, settings), epoch)
         report(epoch, history.losses[-1])
         over = epoch + 1 < settings.epochs and distributed.any_of(time.monotonic() > deadline)
-        due = over or time.monotonic() - saved > _SECONDS_BETWEEN_CHECKPOINTS
+        began = time.monotonic()
+        due = over or began - saved > longer * _SECONDS_BETWEEN_CHECKPOINTS
         if folder and due and processes.is_first():
             state.save(folder / RESUME_FILE, epoch)
             saved = time.monotonic()
+            longer = max(1.0, (saved - began) / _SECONDS_TO_WRITE)
         _check_time(over, epoch, settings)
     state.restore_best()
     for one in state.states:
