@@ -329,6 +329,16 @@ def test_anybodys_predictions(tmp_path, monkeypatch):
         build_study([tmp_path / "flat.csv"])
 
 
+def test_of_a_runs_own_predictions_the_tested_ones_count(made):
+    folder, *_ = made
+    run = next((folder / "bench").rglob("dae/*/run.json")).parent
+    study = build_study([run / "predictions.csv"])
+    (from_file,), (from_run,) = study.tasks[0].methods, build_study([run], data=False).tasks[0].compared
+    assert from_file.folds[0].ids == from_run.folds[0].ids
+    assert len(from_file.folds) == 1
+    assert study.notes == (f"{run / 'predictions.csv'}: only the split test was judged; left out: validation",)
+
+
 def method(true, mean, std, label="m", **more):
     answer = Normal(torch.tensor(mean), torch.tensor(std))
     ids = tuple(f"v{i}" for i in range(len(true)))

@@ -53,7 +53,7 @@ def build_study(folders: Sequence[Path], *, data: bool = True) -> Study:
     if files:
         if len(files) < len(folders):
             raise OptionError("files of predictions and run folders cannot be compared in one report; make two")
-        return Study((_predicted(files),))
+        return _predicted(files)
     runs, notes = _open(folders)
     groups = grouping.by_task(runs)
     tasks = [grouping.by_method(group) for group in groups]
@@ -61,11 +61,17 @@ def build_study(folders: Sequence[Path], *, data: bool = True) -> Study:
     return Study(tuple(_task(task, name, each, data) for task, name in zip(tasks, names)), tuple(notes))
 
 
-def _predicted(files: Sequence[Path]) -> TaskResult:
-    """Results of prediction files for one task; the scale is the range of the true scores."""
-    methods = []
+def _predicted(files: Sequence[Path]) -> Study:
+    """Results of prediction files for one task; the scale is the range of the true scores.
+
+    Of files with a split called ``test``, such as a run's, only that one counts; else each split or fold does.
+    """
+    methods, notes = [], list[str]()
     for file in files:
-        parts = predictions.read(file)
+        found = predictions.read(file)
+        parts = [part for part in found if part.part == "test"] or found
+        if others := [part.part or "no split" for part in found if part not in parts]:
+            notes.append(f"{file}: only the split test was judged; left out: {', '.join(others)}")
         folds = [
             FoldResult(
                 p.part or "all", 0, tuple(p.ids), p.true, p.distribution, source=str(file), groups=tuple(p.groups)
@@ -78,8 +84,9 @@ def _predicted(files: Sequence[Path]) -> TaskResult:
     low, high = float(true.min()), float(true.max())
     if low == high:
         raise DataError(f"{files[0]}: all true scores are {low:g}, so nothing can be ranked")
-    found = tuple(case for method in methods for case in cases(method, _cards(len(files))))
-    return TaskResult("predictions", "as in the files", ScoreScale(low, high), high - low, tuple(methods), found)
+    worst = tuple(case for method in methods for case in cases(method, _cards(len(files))))
+    task = TaskResult("predictions", "as in the files", ScoreScale(low, high), high - low, tuple(methods), worst)
+    return Study((task,), tuple(notes))
 
 
 def cases(method: MethodResult, count: int) -> list[Case]:
