@@ -65,6 +65,9 @@ def _make() -> dict[str, ScoreDistribution]:
         "mixture.student": Mixture(torch.randn(B, 4).double(), _located(Student, B, 4)),
         "recalibrated.laplace": Recalibrated(_located(Laplace, B), *(k.double() for k in KNOTS)),
         "quantiles": _quantiles(torch.tensor([[1.0, 2.0, 4.0, 4.5], [3.0, 3.1, 3.2, 9.0], [-2.0, 0.0, 5.0, 6.0]])),
+        "mixture.mixture.normal": Mixture(
+            torch.randn(B, 2).double(), Mixture(torch.randn(B, 2, 4).double(), _normals(B, 2, 4))
+        ),
     }
     return spread | {"point": Point(torch.tensor([1.0, 2.0, 3.0]).double())}
 
@@ -310,6 +313,23 @@ def test_mixture_of_one_is_its_component():
     for name in ("cdf", "log_prob", "crps"):
         assert torch.allclose(getattr(mixture, name)(score), getattr(alone, name)(score))
     assert torch.allclose(mixture.quantile(0.01), alone.quantile(0.01))
+
+
+def test_a_mixture_of_mixtures_is_one_mixture():
+    outer, inner, score = torch.randn(B, 3).double(), torch.randn(B, 3, 4).double(), torch.tensor([1.0, 4.0, 9.0])
+    nested = Mixture(outer, Mixture(inner, _normals(B, 3, 4)))
+    flat = nested.flat()
+    assert flat.kind == "mixture.normal"
+    for name in ("mean", "std"):
+        assert torch.allclose(getattr(flat, name), getattr(nested, name))
+    assert torch.allclose(flat.log_prob(score), nested.log_prob(score))
+    weights = (outer.softmax(-1)[..., None] * inner.softmax(-1)).reshape(B, 12)
+    loc, scale = (
+        part.reshape(B, 12) for part in (nested.components.components.loc, nested.components.components.scale)
+    )
+    expected = scoringrules.crps_mixnorm(*(part.numpy() for part in (score, loc, scale, weights)))
+    assert nested.crps(score).numpy() == pytest.approx(expected, rel=1e-9)
+    assert ScoreDistribution.crps(nested, score).numpy() == pytest.approx(expected, rel=1e-3)
 
 
 def test_mixture_of_points_is_an_empirical_distribution():

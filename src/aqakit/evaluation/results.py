@@ -144,8 +144,17 @@ class MethodResult:
     def row(self, span: float, *, recalibrated: bool = False) -> dict[str, Any]:
         """Return every metric as the mean over folds and seeds, and a 95 % bootstrap interval of Spearman.
 
-        If all predictions of a fold are equal, its Spearman is undefined and counts as 0.
+        If all predictions of a fold are equal, its Spearman is undefined and counts as 0. Worked out once.
         """
+        if (span, recalibrated) not in self._rows:
+            self._rows[span, recalibrated] = self._row(span, recalibrated)
+        return dict(self._rows[span, recalibrated])
+
+    @cached_property
+    def _rows(self) -> dict[tuple[float, bool], dict[str, Any]]:
+        return {}
+
+    def _row(self, span: float, recalibrated: bool) -> dict[str, Any]:
         answers = zip(self.answers(recalibrated=recalibrated), self.folds)
         found = average([evaluate(answer, fold.true, span, self.values) for answer, fold in answers])
         low, high = interval(self.draws)

@@ -91,9 +91,9 @@ class ScoreDistribution(ABC):
     def crps(self, score: Number) -> Tensor:
         """Continuous ranked probability score, ∫ (F(x) − 1{x ≥ score})² dx, in the units of the score.
 
-        Computed in closed form, except for Quantiles, Recalibrated and mixtures of components other than points and
-        normals: for these, twice the pinball loss is integrated over all levels (Gneiting and Raftery 2007) by the
-        trapezoid rule, accurate to about 1e-4 of the standard deviation.
+        Computed in closed form, except for Quantiles, Recalibrated and mixtures of what is neither points nor normals
+        nor mixtures of them: for these, twice the pinball loss is integrated over all levels (Gneiting and Raftery
+        2007) by the trapezoid rule, accurate to about 1e-4 of the standard deviation.
         """
         score = self._tensor(score)
         z, weight, quantile = self._grid(max(score.ndim, len(self.batch_shape)))

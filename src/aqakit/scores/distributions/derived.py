@@ -75,16 +75,27 @@ class Mixture(ScoreDistribution):
         draws = self.components.sample(count, generator=generator)
         return draws.gather(-1, chosen.clamp(max=draws.shape[-1] - 1)).squeeze(-1)
 
+    def flat(self) -> Mixture:
+        """Return a mixture of K mixtures of L components, such as members' answers, as one of K × L components."""
+        if not isinstance(self.components, Mixture):
+            return self
+        inner = self.components.flat()
+        log_weights = self.log_weights.log_softmax(-1)[..., None] + inner.log_weights.log_softmax(-1)
+        axis = len(self.batch_shape)
+        components = inner.components._map(lambda values: values.flatten(axis, axis + 1), lambda shared: shared)
+        return Mixture(log_weights.flatten(axis), components)
+
     def crps(self, score: Number) -> Tensor:
         # E|X − score| − E|X − X'| / 2 (Grimit et al. 2006), where both differences are normal or constant.
+        if isinstance(self.components, Mixture):
+            return self.flat().crps(score)
         if not isinstance(self.components, Normal | Point):
             return super().crps(score)
         mean, std, weights = self.components.mean, self.components.std, self.weights
         error = _mean_size(self._tensor(score)[..., None] - mean, std)
-        apart = mean[..., None] - mean[..., None, :]
-        mutual = _mean_size(apart, torch.hypot(std[..., None], std[..., None, :]))
-        pairs = weights[..., None] * weights[..., None, :]
-        return (weights * error).sum(-1) - (pairs * mutual).sum((-1, -2)) / 2
+        ones = zip(mean.split(1, -1), std.split(1, -1), strict=True)  # one by one: K² numbers a row fill the memory
+        mutual = [(weights * _mean_size(mean - one, torch.hypot(std, spread))).sum(-1) for one, spread in ones]
+        return (weights * (error - torch.stack(mutual, -1) / 2)).sum(-1)
 
     def _affine(self, scale: Tensor, shift: Tensor) -> Mixture:
         return Mixture(self.log_weights, self.components.affine(scale[..., None], shift[..., None]))
