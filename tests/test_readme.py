@@ -20,6 +20,7 @@ import pytest
 from aqakit import cli, datasets
 from aqakit.datasets.jigsaws import FOLDS
 from aqakit.discovery import names
+from aqakit.explanation import sentences
 from aqakit.recordings import video
 from aqakit.report.demo import SETTINGS
 from tests.backbones.test_huggingface import save as save_model
@@ -130,18 +131,18 @@ def test_every_command_and_line_of_python_runs(monkeypatch, capsys, folder):
     assert re.search(r"^\d+\.\d+ \d+\.\d+ \(\d+\.\d+, \d+\.\d+\)$", capsys.readouterr().out, re.MULTILINE)
 
 
-NAMES = [f"{name}-{k}" for name in ("anna", "ben", "cleo", "dan", "eve") for k in (1, 2)]
+NAMES = [f"{name}-{k}" for name in ("anna", "ben", "cleo", "dan", "eve") for k in range(1, 7)]
 
 
 @pytest.fixture
 def films(folder, shared_videos):
-    """Ten short parts of a golf swing, by five people, with scores; and one more as the film to score."""
+    """Thirty short parts of a golf swing, by five people, with scores; and one more as the film to score."""
     swing = shared_videos / "golf_swing.mp4"
     pictures = [frame for _, frame in video.stream(swing, range(0, 264, 2), size=(192, 266))]
     places = [folder / "films" / f"{name}.mp4" for name in NAMES]
     for k, place in enumerate([*places, folder / "my_squat.mp4"]):
-        write_pictures(place, pictures[10 * k : 10 * k + 24])
-    rows = [f"{p.stem},joints/{p.stem}.csv,{k + 3},{p.stem.split('-')[0]}" for k, p in enumerate(places)]
+        write_pictures(place, pictures[3 * k : 3 * k + 24])
+    rows = [f"{p.stem},joints/{p.stem}.csv,{1 + k / 4},{p.stem.split('-')[0]}" for k, p in enumerate(places)]
     (folder / "squats.csv").write_text("\n".join(["id,skeleton,score,group", *rows]))
 
 
@@ -160,6 +161,7 @@ def test_from_a_film_to_words(monkeypatch, capsys, films, shared_weights):
         said += printed
     assert "held-out training samples, the 90% interval held" in said
     assert "in words" in said
+    assert sentences.TOO_FEW not in said
     assert Path("my_squat.pdf").read_bytes().startswith(b"%PDF")
 
 

@@ -2,6 +2,8 @@
 
 import csv
 import json
+import math
+import re
 from dataclasses import replace
 from types import SimpleNamespace
 
@@ -279,3 +281,9 @@ def test_words_compare_with_the_declared_kind(tmp_path):
     assert "no kind is declared" not in " ".join(shown.output.split())
     with pytest.raises(OptionError, match=r"has the kind 'halve'; did you mean 'half'\?"):
         made.predict(tmp_path / "new.npy", kind="halve")
+
+
+def test_the_sentence_on_too_few_says_how_many_it_takes():
+    (needed,) = map(int, re.findall(r"\d+", sentences.TOO_FEW))
+    assert math.ceil(needed / 3) == better.FEWEST  # the better third
+    assert math.ceil((needed - 1) / 3) < better.FEWEST

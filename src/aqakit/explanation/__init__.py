@@ -1,5 +1,4 @@
-"""A run and a recording come in, an explanation of the score goes out: contributions of clips, measures in words,
-occlusion.
+"""A run and a recording come in, an explanation of the score goes out: clips, measures in words, occlusion.
 
 May import ``evaluation`` and the rooms on its left.
 """
