@@ -324,10 +324,9 @@ def test_a_mixture_of_mixtures_is_one_mixture():
         assert torch.allclose(getattr(flat, name), getattr(nested, name))
     assert torch.allclose(flat.log_prob(score), nested.log_prob(score))
     weights = (outer.softmax(-1)[..., None] * inner.softmax(-1)).reshape(B, 12)
-    loc, scale = (
-        part.reshape(B, 12) for part in (nested.components.components.loc, nested.components.components.scale)
-    )
-    expected = scoringrules.crps_mixnorm(*(part.numpy() for part in (score, loc, scale, weights)))
+    inside = nested.components.components
+    parts = (score, inside.loc.reshape(B, 12), inside.scale.reshape(B, 12), weights)
+    expected = scoringrules.crps_mixnorm(*(part.numpy() for part in parts))
     assert nested.crps(score).numpy() == pytest.approx(expected, rel=1e-9)
     assert ScoreDistribution.crps(nested, score).numpy() == pytest.approx(expected, rel=1e-3)
 

@@ -68,15 +68,16 @@ def _predicted(files: Sequence[Path]) -> Study:
     """
     methods, notes = [], list[str]()
     for file in files:
-        found = predictions.read(file)
-        parts = [part for part in found if part.part == "test"] or found
-        if others := [part.part or "no split" for part in found if part not in parts]:
+        parts = predictions.read(file)
+        tested = [part for part in parts if part.part == "test"]
+        if 0 < len(tested) < len(parts):
+            others = [part.part or "no split" for part in parts if part.part != "test"]
             notes.append(f"{file}: only the split test was judged; left out: {', '.join(others)}")
         folds = [
             FoldResult(
                 p.part or "all", 0, tuple(p.ids), p.true, p.distribution, source=str(file), groups=tuple(p.groups)
             )
-            for p in parts
+            for p in tested or parts
         ]
         label = file.stem if sum(other.stem == file.stem for other in files) == 1 else str(file)
         methods.append(MethodResult(label, tuple(folds), "–"))
