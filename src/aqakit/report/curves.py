@@ -73,6 +73,7 @@ def _mark(axes: Axes, row: dict[str, Any]) -> None:
     axes.plot(
         sum(ends) / 2, value, color=colour, ls="", marker=_SHAPES.get(row["rule"], "o"), ms=5,
         mfc=colour if honest else "none", label=f"{name} {value:.2f}",
+        clip_on=False,  # figures share their limits, and the best may lie at the edge
     )  # fmt: skip
 
 
