@@ -58,9 +58,16 @@ def differences(run, other):
             continue
         (ours, header), (theirs, other_header) = tensors.load(one), tensors.load(two)
         headers = [header.get(word) for word in header | other_header if header.get(word) != other_header.get(word)]
-        values = {n: (ours[n].double() - theirs[n].double()).abs().max().item() for n in ours.keys() & theirs.keys()}
+        values = {n: apart(ours[n], theirs[n]) for n in ours.keys() & theirs.keys()}
         found.append((name, headers, ours.keys() ^ theirs.keys(), {n: v for n, v in values.items() if v != 0}))
     return found
+
+
+def apart(one, other):
+    """Return the largest difference of two tensors, or their shapes if these differ."""
+    if one.shape != other.shape:
+        return one.shape, other.shape
+    return (one.double() - other.double()).abs().max().item()
 
 
 RUNS = [

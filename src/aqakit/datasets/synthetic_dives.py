@@ -29,6 +29,7 @@ from aqakit.datasets.parts.dives.motion import JOINTS
 from aqakit.datasets.parts.dives.render import Dive
 from aqakit.errors import DataError
 from aqakit.scores.rules import diving
+from aqakit.system import npy
 from aqakit.system.files import default_cache
 from aqakit.types import LabelSpec, Sample, ScoreScale, Split
 
@@ -145,7 +146,7 @@ def truth(sample: Sample) -> Truth:
     """Return the ground truth of one of the :func:`samples`."""
     row = files.read_index(sample.sources["video"].parent)[sample.id]
     mean, spread, degree = row["total_mean"], row["total_spread"], row["difficulty"]
-    joints = np.load(sample.sources["skeleton"])
+    joints = npy.load(sample.sources["skeleton"])
     return Truth(Execution(**row["execution"]), mean * degree, spread * degree, mean, spread, joints)
 
 

@@ -21,6 +21,7 @@ from torch import Tensor
 from aqakit.errors import AqakitError, DataError
 from aqakit.recordings.pickles import rehearse
 from aqakit.recordings.stand_ins import NUMPY_NUMBERS
+from aqakit.system import npy
 from aqakit.system.files import check_size
 from aqakit.system.tensors import reason
 
@@ -35,13 +36,13 @@ def numpy_array(path: Path, key: str) -> NDArray[np.generic]:
         DataError: the file is damaged or too large, or has no such array.
     """
     try:
-        loaded = np.load(path, mmap_mode="r", allow_pickle=False)
+        loaded = npy.load(path, mapped=True)
         if isinstance(loaded, np.ndarray):
             return loaded
         with loaded as archive:
             name = _member(path, archive.files, key)
             check_size(path, max(e.file_size for e in archive.zip.infolist() if e.filename in (name, f"{name}.npy")))
-            return np.asarray(archive[name])
+            return np.asarray(npy.undisturbed(lambda: archive[name]))
     except AqakitError:
         raise
     except Exception as error:  # NumPy raises many kinds for damaged files

@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 
 from aqakit.errors import AqakitError, DataError
 from aqakit.recordings.stand_ins import STAND_INS, Array, Dtype, ForbiddenError
+from aqakit.system import npy
 from aqakit.system.files import check_size, largest
 from aqakit.system.tensors import reason
 
@@ -61,14 +62,11 @@ def load_npy_objects(path: Path | str) -> NDArray[Any]:
     path = Path(path)
     data = io.BytesIO(_bytes(path))
     try:
-        version = np.lib.format.read_magic(data)
-        read_header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-        shape, _, dtype = read_header(data)
+        shape, dtype = npy.header(data)
         if not dtype.hasobject:
             if math.prod(shape) * dtype.itemsize > len(data.getbuffer()):
                 raise DataError(f"{path} does not hold the array that its header describes")
-            data.seek(0)
-            return np.asarray(np.load(data, allow_pickle=False))
+            return np.asarray(npy.load(data))
     except AqakitError:
         raise
     except Exception as error:  # NumPy raises many kinds for damaged files

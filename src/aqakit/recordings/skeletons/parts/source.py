@@ -18,6 +18,7 @@ from aqakit.errors import DataError
 from aqakit.recordings import arrays, csv_text
 from aqakit.recordings.skeletons.parts import tables
 from aqakit.recordings.skeletons.parts.tables import cells
+from aqakit.system import npy
 from aqakit.system import text as texts
 from aqakit.system.files import check_size, largest
 
@@ -164,14 +165,11 @@ def _unpacked(path: Path) -> NDArray[np.generic]:
             data = file.read(largest() + 1)
         check_size(path, len(data))
         stream = io.BytesIO(data)
-        version = np.lib.format.read_magic(stream)
-        read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-        shape, _, kind = read(stream)
+        shape, kind = npy.header(stream)
         size = len(data) - stream.tell()
         if kind.hasobject or int(np.prod([float(n) for n in shape])) * kind.itemsize != size:
             raise DataError(f"{path} is not a whole array of numbers; save it again with numpy.save")
-        stream.seek(0)
-        loaded: NDArray[np.generic] = np.load(stream, allow_pickle=False)
+        loaded: NDArray[np.generic] = npy.load(stream)
         return loaded
     except (OSError, EOFError, zlib.error, ValueError, OverflowError) as error:
         raise DataError(f"{path} cannot be read as an array of numbers: {error}; save it again") from error
