@@ -48,6 +48,7 @@ def test_what_is_doubtful_is_said(monkeypatch, capsys, tmp_path):
         (["a,"], "better,worse", "line 2: worse is empty"),
         (["a,b"], "better,other_one", "there is no column 'worse'"),
         (["a,b,-1"], "better,worse,weight", "line 2: weight '-1'"),
+        (["a,b,1e16"], "better,worse,weight", "line 2: weight '1e16' is larger than 1,000,000"),
         ([], "better,worse", "no rows follow the column names"),
     ],
 )

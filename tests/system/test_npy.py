@@ -20,7 +20,7 @@ def disturbed(monkeypatch):
         parse, failed = ast.literal_eval, []
 
         def fail(text):
-            if len(failed) < times:
+            if "descr" in str(text) and len(failed) < times:  # what is imported here for the first time parses too
                 failed.append(text)
                 raise SystemError("AST constructor recursion depth mismatch (before=21, after=18)")
             return parse(text)

@@ -29,7 +29,10 @@ def undisturbed(read: Callable[[], T]) -> T:
 
 
 def load(file: Path | IO[bytes], *, mapped: bool = False) -> Any:
-    """Load a file by :func:`numpy.load` without pickles; ``mapped`` leaves the values of an array in the file."""
+    """Load a file, or a stream from its start, by :func:`numpy.load` without pickles.
+
+    ``mapped`` leaves the values of an array in the file.
+    """
 
     def read() -> Any:
         if not isinstance(file, Path):
@@ -45,8 +48,8 @@ def header(stream: IO[bytes]) -> tuple[tuple[int, ...], np.dtype[Any]]:
     def read() -> tuple[tuple[int, ...], np.dtype[Any]]:
         stream.seek(0)
         version = np.lib.format.read_magic(stream)
-        of = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-        shape, _, kind = of(stream)
+        one, two = np.lib.format.read_array_header_1_0, np.lib.format.read_array_header_2_0
+        shape, _, kind = (one if version == (1, 0) else two)(stream)
         return shape, kind
 
     return undisturbed(read)

@@ -21,6 +21,9 @@ ALIASES = {
 }
 """Names that people give to the columns."""
 
+_MOST = 1_000_000
+"""Largest weight."""
+
 
 @dataclass(frozen=True)
 class Pair:
@@ -64,10 +67,16 @@ def read(file: Path, encoding: str | None = None, ids: Iterable[str] | None = No
         for name in (better, worse):
             if name and known is not None and name not in known:
                 sheet.add_error(row.line, f"{name!r} is not the id of a sample")
-        weight = sheet.number(row, "weight", positive)
+        weight = sheet.number(row, "weight", _weight)
         found.append(Pair(better, worse, 1.0 if weight is None else weight))
     sheet.raise_errors()
     return found
+
+
+def _weight(text: str) -> float:
+    if (weight := positive(text)) > _MOST:
+        raise ValueError(f"is larger than {_MOST:,}; give how often it was said")
+    return weight
 
 
 def among(pairs: Iterable[Pair], ids: Iterable[str]) -> tuple[Pair, ...]:
