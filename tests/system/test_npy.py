@@ -64,3 +64,14 @@ def test_what_never_succeeds_is_an_error(tmp_path, disturbed):
     disturbed(1000)
     with pytest.raises(DataError, match=r"joints.npy cannot be read .* mismatch"):
         arrays.numpy_array(file, "")
+
+
+@pytest.mark.parametrize("content", [b"no array", np.array([{}, "x"], dtype=object)], ids=["bytes", "objects"])
+def test_nobody_is_advised_to_load_a_pickle(tmp_path, content):
+    file = tmp_path / "a.npy"
+    if isinstance(content, bytes):
+        file.write_bytes(content)
+    else:
+        np.save(file, content, allow_pickle=True)
+    with pytest.raises(DataError, match=r"a\.npy cannot be read as an array of numbers: it is no array, or holds"):
+        arrays.numpy_array(file, "")

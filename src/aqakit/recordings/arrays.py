@@ -46,7 +46,10 @@ def numpy_array(path: Path, key: str) -> NDArray[np.generic]:
     except AqakitError:
         raise
     except Exception as error:  # NumPy raises many kinds for damaged files
-        raise DataError(f"{path} cannot be read as an array of numbers: {reason(error)}") from error
+        # it takes what is no array for a pickle, and advises to load that
+        about_objects = any(word in str(error) for word in ("pickle", "Python objects"))
+        why = "it is no array, or holds objects" if about_objects else reason(error)
+        raise DataError(f"{path} cannot be read as an array of numbers: {why}") from error
 
 
 def named_arrays(path: Path, names: Sequence[str]) -> list[NDArray[np.generic]]:
