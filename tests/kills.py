@@ -75,6 +75,12 @@ def finish(job: Callable[[Path, Path], None], data: Path, out: Path) -> dict[str
     return {str(file.relative_to(out)): file.read_bytes() for file in sorted(out.rglob("*")) if file.is_file()}
 
 
+def compare(found: dict[str, bytes], expected: dict[str, bytes]) -> None:
+    """Name the files that differ."""
+    assert found.keys() == expected.keys(), sorted(found.keys() ^ expected.keys())
+    assert found == expected, [name for name, content in found.items() if content != expected[name]]
+
+
 def main(name: str, folder: Path, count: int) -> None:
     """Kill ``count`` jobs; print how many were killed, and how often a job was finished in between."""
     loop._SECONDS_BETWEEN_CHECKPOINTS = -1.0
@@ -93,12 +99,10 @@ def main(name: str, folder: Path, count: int) -> None:
         killed += status == -signal.SIGKILL
         if status != -signal.SIGKILL:
             assert status == 0, f"it ended with {status}"
-            assert finish(job, data, folder / "cut") == expected
+            compare(finish(job, data, folder / "cut"), expected)
             shutil.rmtree(folder / "cut")
             ended += 1
-    found = finish(job, data, folder / "cut")
-    assert found.keys() == expected.keys(), sorted(found.keys() ^ expected.keys())
-    assert found == expected, [name for name, content in found.items() if content != expected[name]]
+    compare(finish(job, data, folder / "cut"), expected)
     print(json.dumps({"killed": killed, "ended": ended, "files": len(expected), "seconds": round(seconds, 2)}))
 
 
