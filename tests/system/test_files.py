@@ -13,6 +13,7 @@ import torch
 from aqakit.errors import DataError, OptionError
 from aqakit.system import files, tensors
 from aqakit.system.files import atomic_path, write_text
+from aqakit.system.output import write_output
 
 
 def write_half(file: Path) -> None:
@@ -77,6 +78,18 @@ with atomic_path(pathlib.Path({str(tmp_path)!r}) / "a.json") as temporary:
         assert own.exists()
         assert other.exists()  # another machine may still write it
     assert names(tmp_path) == [other.name, ".hidden", "b.json", "plain"]
+
+
+def test_an_output_takes_away_what_a_killed_process_left_of_it(tmp_path: Path) -> None:
+    file, other = tmp_path / "table[1].json", tmp_path / "table1.json"
+    left = [files.temporary_path(one) for one in (file, other)]
+    dead = subprocess.run([sys.executable, "-c", "import os; print(os.getpid())"], capture_output=True, text=True)
+    left = [one.with_name(one.name.replace(f".{os.getpid()}-", f".{int(dead.stdout)}-")) for one in left]
+    for one in left:
+        one.write_text("half")
+    write_output(file, "whole")
+    assert file.read_text() == "whole"
+    assert [one.exists() for one in left] == [False, True]
 
 
 def test_the_largest_recording_is_an_option(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import glob
 import os
 import stat
 import sys
 from pathlib import Path
 
-from aqakit.system.files import write_text
+from aqakit.system.files import sweep, write_text
 
 STANDARD_OUTPUT = "-"
 _STREAMS = ("/dev/std", "/dev/fd/", "/proc/")
@@ -36,7 +37,9 @@ def write_output(file: Path, text: str) -> None:
         if is_standard_output(file):
             _to_standard_output(text)
         elif is_replaceable(file):
-            write_text(Path(os.path.realpath(file)), _valid(text))
+            whole = Path(os.path.realpath(file))
+            sweep(whole.parent, f".{glob.escape(whole.name)}.*")  # what a killed process left
+            write_text(whole, _valid(text))
         else:
             with file.open("w", encoding="utf-8", errors="backslashreplace") as stream:
                 stream.write(text)
