@@ -239,11 +239,12 @@ def _moments(mode: Floats, pairs: _Pairs, spread: float) -> tuple[Floats, Floats
         centre = mean[pairs.first] - mean[pairs.second]
         # the difference without the factor, and then with the comparisons that it stands for
         other = 1 / np.maximum(1 / variance - precision, 1 / (2 * spread**2))  # the prior is the least that is known
-        first, second = _tilted(other * (centre / variance - shift), other, pairs.won, pairs.lost)
+        other_shift = centre / variance - shift
+        first, second = _tilted(other * other_shift, other, pairs.won, pairs.lost)
         if (np.abs(first - centre) + np.abs(np.sqrt(second) - np.sqrt(variance)) < _SETTLED * np.sqrt(second)).all():
             break
         precision = precision + _DAMPING * (np.maximum(1 / second - 1 / other, 0) - precision)
-        shift = shift + _DAMPING * (first / second - (centre / variance - shift) - shift)
+        shift = shift + _DAMPING * (first / second - other_shift - shift)
     return mean, np.asarray(covariance)
 
 
