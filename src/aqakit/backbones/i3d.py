@@ -30,6 +30,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from aqakit.backbones.parts.checkpointing import in_stages
+from aqakit.backbones.parts.pooling import max_pool3d
 from aqakit.backbones.parts.pretrained import (
     CentreOption,
     ColoursOption,
@@ -135,7 +136,7 @@ class Pool(nn.Module):
         if any(behind):
             x = F.pad(x, [n for more in reversed(behind) for n in (0, more)])
         before = [edge[0] for edge in edges]
-        return F.max_pool3d(x, self.kernel, self.stride, before, ceil_mode=True)
+        return max_pool3d(x, self.kernel, self.stride, (before[0], before[1], before[2]), ceil_mode=True)
 
 
 class Mixed(nn.Module):

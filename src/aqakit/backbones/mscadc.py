@@ -15,6 +15,7 @@ from typing import Annotated
 from pydantic import Field
 from torch import Tensor, nn
 
+from aqakit.backbones.parts.pooling import MaxPool3d
 from aqakit.backbones.parts.pretrained import (
     CentreOption,
     ColoursOption,
@@ -50,7 +51,7 @@ def _layers() -> Iterator[tuple[str, nn.Module]]:
         yield f"bn{name}", nn.BatchNorm3d(width)
         yield f"relu{name}", nn.ReLU(inplace=True)
         if name in _POOLED:
-            yield f"pool{name}", nn.MaxPool3d(_POOLED[name])
+            yield f"pool{name}", MaxPool3d(_POOLED[name])
         channels = width
     yield "dropout", nn.Dropout(0.5)
 

@@ -28,6 +28,7 @@ import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor, nn
 
+from aqakit.backbones.parts.pooling import max_pool3d
 from aqakit.backbones.parts.pretrained import (
     ColoursOption,
     PlanOption,
@@ -160,9 +161,9 @@ class P3D(PretrainedVideo):
     def forward(self, clips: Tensor) -> Tensor:
         """(n, T, H, W, 3) uint8 → (n, 2048); for clips longer than 16 frames, the mean over time."""
         x = self.stem_norm(self.stem(self.planes(clips))).relu()
-        x = F.max_pool3d(x, (2, 3, 3), 2, _POOL_PADDING[self.convention])
+        x = max_pool3d(x, (2, 3, 3), 2, _POOL_PADDING[self.convention])
         for layer in (self.layer1, self.layer2, self.layer3):
-            x = F.max_pool3d(layer(x), (2, 1, 1))
+            x = max_pool3d(layer(x), (2, 1, 1), (2, 1, 1))
         n, moments = x.shape[0], x.shape[2]
         maps = self.layer4(x.transpose(1, 2).flatten(0, 1))  # (n T', 2048, H', W')
         return maps.mean((2, 3)).unflatten(0, (n, moments)).mean(1).float()
