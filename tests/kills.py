@@ -1,10 +1,12 @@
 """Jobs that are killed again and again, and must end as if they had not been.
 
-``python -m tests.kills JOB FOLDER COUNT`` starts a job in child processes, kills COUNT of them at random moments with
-SIGKILL, and compares the end with an uninterrupted job: the same files with the same bytes, and nothing else. The
-children are forked from a process that has imported everything, so that one takes no longer than its work.
+``python -m tests.kills JOB FOLDER COUNT`` starts a job in child processes, kills COUNT of them with SIGKILL, in turn at
+a random moment and before a random change of a file, and compares the end with an uninterrupted job: the same files
+with the same bytes, and nothing else. The children are forked from a process that has imported everything, so that one
+takes no longer than its work.
 """
 
+import itertools
 import json
 import os
 import random
@@ -14,6 +16,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import aqakit
 from aqakit.evaluation.benchmark import benchmark as run_benchmark
@@ -63,9 +66,32 @@ def _train(root: Path, out: Path, backbone: str, **options: object) -> None:
     aqakit.train("dae", out=out / "run", dropout=0.3, **words, **options)
 
 
-def start(job: Callable[[Path, Path], None], data: Path, out: Path) -> int:
-    """Fork a child that does the job, and return its process id."""
-    return fork(lambda: job(data, out))
+_CHANGES = {"os.mkdir", "os.rename", "os.remove", "os.rmdir"}
+_PER_FILE = 4
+"""Changes for each file: it is made under another name, opened, renamed, and the other name is looked for."""
+
+
+def start(job: Callable[[Path, Path], None], data: Path, out: Path, changes: int | None = None) -> int:
+    """Fork a child that does the job, and return its process id; after ``changes`` of files it kills itself."""
+
+    def work() -> None:
+        if changes is not None:
+            _die_after(changes, out)
+        job(data, out)
+
+    return fork(work)
+
+
+def _die_after(changes: int, folder: Path) -> None:
+    """Kill this process before the next change of what is in the folder."""
+    left = itertools.count(changes, -1)
+
+    def see(event: str, values: tuple[Any, ...]) -> None:
+        writes = event == "open" and values[2] & (os.O_WRONLY | os.O_RDWR)
+        if (writes or event in _CHANGES) and str(values[0]).startswith(str(folder)) and next(left) <= 0:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    sys.addaudithook(see)
 
 
 def finish(job: Callable[[Path, Path], None], data: Path, out: Path) -> dict[str, bytes]:
@@ -92,9 +118,11 @@ def main(name: str, folder: Path, count: int) -> None:
     expected = finish(job, data, folder / "whole")
     seconds = time.monotonic() - began
     while killed < count:
-        child = start(job, data, folder / "cut")
-        time.sleep(chance.uniform(0, seconds))
-        os.kill(child, signal.SIGKILL)
+        changes = chance.randrange(_PER_FILE * len(expected)) if killed % 2 else None
+        child = start(job, data, folder / "cut", changes)
+        if changes is None:
+            time.sleep(chance.uniform(0, seconds))
+            os.kill(child, signal.SIGKILL)
         status = wait(child)
         killed += status == -signal.SIGKILL
         if status != -signal.SIGKILL:

@@ -203,6 +203,14 @@ def test_killed_at_any_moment_and_run_again_gives_the_same_bits(manifest, tmp_pa
         assert (tmp_path / "killed" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
 
 
+def test_killed_at_its_last_moment_a_run_is_whole_and_what_it_resumes_from_is_removed_later(manifest, tmp_path):
+    train(manifest, tmp_path / "run")
+    files = {file: file.read_bytes() for file in (tmp_path / "run").iterdir()}
+    (tmp_path / "run" / "resume.safetensors").write_bytes(b"removed after the run is finished")
+    train(manifest, tmp_path / "run")
+    assert {file: file.read_bytes() for file in (tmp_path / "run").iterdir()} == files
+
+
 def test_carve_takes_whole_groups_and_is_deterministic():
     samples = [Sample(id=str(i), sources={}, group=f"g{i // 5}", score=1.0) for i in range(25)]
     train_ids, validation = train_validation_split(samples, 0.2, seed=0)

@@ -12,7 +12,6 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 from torch import Tensor, nn
 
-from aqakit.backbones.parts.pooling import MaxPool3d
 from aqakit.backbones.parts.pretrained import (
     CentreOption,
     ColoursOption,
@@ -41,12 +40,12 @@ Features = Literal["pool5", "fc6"]
 
 _POOL5, _FC6 = 8192, 4096
 
-_STAGES: tuple[tuple[dict[str, int], MaxPool3d], ...] = (
-    ({"conv1": 64}, MaxPool3d((1, 2, 2))),
-    ({"conv2": 128}, MaxPool3d(2)),
-    ({"conv3a": 256, "conv3b": 256}, MaxPool3d(2)),
-    ({"conv4a": 512, "conv4b": 512}, MaxPool3d(2)),
-    ({"conv5a": 512, "conv5b": 512}, MaxPool3d(2, padding=(0, 1, 1))),
+_STAGES: tuple[tuple[dict[str, int], nn.MaxPool3d], ...] = (
+    ({"conv1": 64}, nn.MaxPool3d((1, 2, 2))),
+    ({"conv2": 128}, nn.MaxPool3d(2)),
+    ({"conv3a": 256, "conv3b": 256}, nn.MaxPool3d(2)),
+    ({"conv4a": 512, "conv4b": 512}, nn.MaxPool3d(2)),
+    ({"conv5a": 512, "conv5b": 512}, nn.MaxPool3d(2, padding=(0, 1, 1))),
 )
 """Output channels of the convolutions by name, and the pooling after them."""
 

@@ -15,7 +15,6 @@ from typing import Annotated
 from pydantic import Field
 from torch import Tensor, nn
 
-from aqakit.backbones.parts.pooling import MaxPool3d
 from aqakit.backbones.parts.pretrained import (
     CentreOption,
     ColoursOption,
@@ -51,7 +50,7 @@ def _layers() -> Iterator[tuple[str, nn.Module]]:
         yield f"bn{name}", nn.BatchNorm3d(width)
         yield f"relu{name}", nn.ReLU(inplace=True)
         if name in _POOLED:
-            yield f"pool{name}", MaxPool3d(_POOLED[name])
+            yield f"pool{name}", nn.MaxPool3d(_POOLED[name])
         channels = width
     yield "dropout", nn.Dropout(0.5)
 

@@ -161,7 +161,7 @@ class P3D(PretrainedVideo):
     def forward(self, clips: Tensor) -> Tensor:
         """(n, T, H, W, 3) uint8 → (n, 2048); for clips longer than 16 frames, the mean over time."""
         x = self.stem_norm(self.stem(self.planes(clips))).relu()
-        x = max_pool3d(x, (2, 3, 3), 2, _POOL_PADDING[self.convention])
+        x = max_pool3d(x, (2, 3, 3), (2, 2, 2), _POOL_PADDING[self.convention])
         for layer in (self.layer1, self.layer2, self.layer3):
             x = max_pool3d(layer(x), (2, 1, 1), (2, 1, 1))
         n, moments = x.shape[0], x.shape[2]

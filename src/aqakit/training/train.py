@@ -65,7 +65,7 @@ def execute(
     finished = (folder / run_json.FILE).exists() and _finished(folder, fingerprint)
     distributed.wait()  # no process writes before all have checked the folder
     if finished:
-        return Run.load(folder)
+        return _end(folder)
     ensemble = assemble_members(recipe, prepared.dataset.labels)
     _check_pairs(recipe, split, ensemble)
     notes += comparisons.notes(split.pairs, prepared.dataset.pairs, alone=split.rated)
@@ -108,6 +108,13 @@ def execute(
         description["difficulty"] = trust.difficulty_range(train.samples)
         _write(folder, ensemble, history, watched, description, recipe, prepared, split)
     distributed.wait()
+    return _end(folder)
+
+
+def _end(folder: Path) -> Run:
+    """Return a finished run, without the file that it would have resumed from: the process may be killed in between."""
+    if processes.is_first():
+        (folder / RESUME_FILE).unlink(missing_ok=True)
     return Run.load(folder)
 
 
@@ -277,7 +284,6 @@ def _write(
         write_text(folder / run_files.PAIRS, run_files.pairs_csv(pairs))
         texts.append(run_files.PAIRS)
     run_json.write(folder, done, texts)
-    (folder / RESUME_FILE).unlink(missing_ok=True)
 
 
 def _finished(folder: Path, fingerprint: str) -> bool:
