@@ -17,10 +17,11 @@ import uvicorn
 from aqakit.web import connections, scorer
 from aqakit.web.app import create_app
 from aqakit.web.connections import Connection, limited
+from aqakit.web.job import Job
 from aqakit.web.limits import Limits
 from aqakit.web.listening import AT_ONCE, listen
 from tests.web.siege import besieged, health_watched
-from tests.web.test_scorer import FakeWorker
+from tests.web.test_scorer import Answers, FakeWorker
 from tests.web.test_start import free_port
 
 Connect = Callable[..., socket.socket]
@@ -161,10 +162,16 @@ def test_begun_bodies_make_way_and_busy_ones_do_not(connect: Connect, monkeypatc
         assert rest(begun[0])[1] < 1  # the oldest has gone
 
 
+class Refusing(FakeWorker):
+    """Refuses every video at once: a fake score could not be answered to its sender."""
+
+    def ask(self, job: Job, _: Path) -> Answers:
+        yield {"problem": f"{job.name} is no video"}
+
+
 @pytest.mark.slow
 def test_a_small_siege_keeps_no_honest_visitor_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(scorer, "Worker", FakeWorker)
-    monkeypatch.setattr(FakeWorker, "deaths", {}, raising=False)
+    monkeypatch.setattr(scorer, "Worker", Refusing)
     card: Any = SimpleNamespace(needs_difficulty=False)
     limits = Limits(queue=40, disk=30 * 2**20)  # less than the siege claims
     app = create_app(tmp_path / "kept", {"tiny": tmp_path}, {"tiny": card}, limits=limits)
