@@ -21,7 +21,7 @@ from tests.features.test_dataset import contents, make_manifest
 
 TOKEN = secrets.token_hex(32)
 COUNT = 60
-PATIENCE = 120.0
+PATIENCE = 300.0
 SLOW = """'''A network that takes its time and leaves a trace of who read what.'''
 import os, time
 from pathlib import Path

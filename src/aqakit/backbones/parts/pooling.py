@@ -15,7 +15,8 @@ def max_pool3d(
     """(n, C, T, H, W) → (n, C, T', H', W') and gradients as of ``torch.nn.functional.max_pool3d``, bit for bit.
 
     On a CPU, PyTorch goes through each window one number after another, unless the channels of a place lie side by
-    side. Then it is so much faster that two copies pay where windows overlap: pooling took a third of the time of I3D.
+    side. Then it is so much faster that two copies pay where windows overlap. With one thread, or of one clip, the
+    convolutions of PyTorch do not keep them side by side, and pooling took a third of the time of I3D.
     """
     copied = x.device.type == "cpu" and x.is_contiguous()
     if copied:
