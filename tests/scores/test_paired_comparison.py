@@ -9,6 +9,7 @@ from scipy.special import entr, expit, log_expit
 from scipy.stats import kendalltau, norm
 from sklearn.linear_model import LogisticRegression
 
+from aqakit.scores import contradictions
 from aqakit.scores import paired_comparison as paired
 
 
@@ -162,10 +163,10 @@ def test_what_nothing_links_is_not_compared():
 
 def test_contradictions_circles_and_surprises_are_found():
     better, worse = [0, 1, 1, 2, 0], [1, 0, 2, 3, 3]
-    assert paired.contradictions(better, worse) == [(0, 1)]
-    assert paired.cycle([0, 1, 2, 3], [1, 2, 0, 1]) == [0, 1, 2, 0]
-    assert paired.cycle([0, 1], [1, 0]) == [0, 1, 0]
-    assert paired.cycle([0, 0, 1], [1, 2, 2]) == []
+    assert contradictions.both_ways(better, worse) == [(0, 1)]
+    assert contradictions.cycle([0, 1, 2, 3], [1, 2, 0, 1]) == [0, 1, 2, 0]
+    assert contradictions.cycle([0, 1], [1, 0]) == [0, 1, 0]
+    assert contradictions.cycle([0, 0, 1], [1, 2, 2]) == []
     better, worse = [0] * 9 + [1] * 9 + [2], [1] * 9 + [2] * 9 + [0]
     assert paired.surprises(paired.fit(3, better, worse), better, worse) == [18]
 

@@ -16,7 +16,7 @@ from aqakit.datasets.parts import pairs
 from aqakit.datasets.parts.pairs import Pair
 from aqakit.report import tables
 from aqakit.report.output import Output
-from aqakit.scores import paired_comparison
+from aqakit.scores import contradictions, paired_comparison
 from aqakit.scores.paired_comparison import PairedScale
 from aqakit.system.files import user_path, write_text
 
@@ -73,10 +73,10 @@ def _notes(names: Sequence[str], known: Sequence[Pair], scale: PairedScale) -> l
             f"no comparison links {count + 1} components, so scores of different ones cannot be compared; compare one "
             "recording of each"
         )
-    both = [f"{names[i]} and {names[j]}" for i, j in paired_comparison.contradictions(better, worse)]
+    both = [f"{names[i]} and {names[j]}" for i, j in contradictions.both_ways(better, worse)]
     if both:
         notes.append(f"said both ways: {_listed(both)}")
-    elif way := paired_comparison.cycle(better, worse):
+    elif way := contradictions.cycle(better, worse):
         notes.append("a circle, each preferred to the next: " + ", ".join(names[k] for k in way))
     odd = [f"{known[k].better} over {known[k].worse}" for k in paired_comparison.surprises(scale, better, worse)]
     if odd:

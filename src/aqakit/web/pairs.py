@@ -8,7 +8,7 @@ from itertools import combinations
 
 import numpy as np
 
-from aqakit.scores import paired_comparison
+from aqakit.scores import contradictions, paired_comparison
 from aqakit.scores.paired_comparison import PairedScale
 from aqakit.web.desk import row_of
 from aqakit.web.desk_models import Judged, Judgement, Row, Teaching
@@ -72,7 +72,7 @@ def teaching(jobs: Jobs, run: str, skipped: Collection[frozenset[str]] = ()) -> 
     free = [pair for pair in combinations(range(len(rows)), 2) if frozenset(rows[k].id for k in pair) not in asked]
     chosen = scale.next_pair([(items.index(rows[i].id), items.index(rows[j].id)) for i, j in free]) if free else ()
     found = {row.id: row for row in rows}
-    notes = contradictions(scale, directed(known, items), [names[one] for one in items])
+    notes = disagreements(scale, directed(known, items), [names[one] for one in items])
     return Teaching(
         count=len(known),
         last=known[:SHOWN],
@@ -104,15 +104,15 @@ def _scale(items: Sequence[str], rows: Sequence[Row], known: Known) -> PairedSca
     return PairedScale(score / unit, np.diag(spread**2 + 1e-6), np.arange(len(rows)), 1.0)
 
 
-def contradictions(scale: PairedScale, known: Known, names: Sequence[str]) -> list[str]:
+def disagreements(scale: PairedScale, known: Known, names: Sequence[str]) -> list[str]:
     """Say which judgements do not go together; ones of equality do not count."""
     told = [(better, worse) for better, worse, weight in known if weight == 1]
     if not told:
         return []
     better, worse = zip(*told, strict=True)
-    both = [" and ".join(sorted((names[i], names[j]))) for i, j in paired_comparison.contradictions(better, worse)]
+    both = [" and ".join(sorted((names[i], names[j]))) for i, j in contradictions.both_ways(better, worse)]
     notes = [f"judged both ways: {'; '.join(both[:SHOWN])}"] if both else []
-    if not both and (way := paired_comparison.cycle(better, worse)):
+    if not both and (way := contradictions.cycle(better, worse)):
         notes.append("a circle, each better than the next: " + ", ".join(names[k] for k in way))
     odd = [f"{names[better[k]]} over {names[worse[k]]}" for k in paired_comparison.surprises(scale, better, worse)]
     return notes + ([f"against all other judgements, look again: {'; '.join(odd[:SHOWN])}"] if odd else [])

@@ -1,0 +1,45 @@
+"""Comparisons that contradict each other: no scale puts both, or a whole circle of them, in order."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+
+def both_ways(better: Sequence[int], worse: Sequence[int]) -> list[tuple[int, int]]:
+    """Return the pairs that were said both ways, (i, j) with i < j."""
+    said = set(zip(better, worse, strict=True))
+    return sorted((i, j) for i, j in said if i < j and (j, i) in said)
+
+
+def cycle(better: Sequence[int], worse: Sequence[int]) -> list[int]:
+    """Return a shortest circle in which each item was preferred to the next, [a, b, …, a]; empty if there is none."""
+    after: dict[int, set[int]] = {}
+    for i, j in zip(better, worse, strict=True):
+        after.setdefault(i, set()).add(j)
+    found = [way for start in sorted(after) if (way := _back_to(start, after))]
+    return min(found, key=len, default=[])
+
+
+def _back_to(start: int, after: dict[int, set[int]]) -> list[int]:
+    before: dict[int, int] = {}
+    edge = [start]
+    while edge:
+        reached = []
+        for i in edge:
+            for j in sorted(after.get(i, ())):
+                if j == start:
+                    return _path(i, start, before)
+                if j not in before:
+                    before[j] = i
+                    reached.append(j)
+        edge = reached
+    return []
+
+
+def _path(last: int, start: int, before: dict[int, int]) -> list[int]:
+    """The way from ``start`` to ``last``, and back to ``start``."""
+    way, here = [start], last
+    while here != start:
+        way.append(here)
+        here = before[here]
+    return [start, *way[:0:-1], start]
