@@ -135,8 +135,8 @@ class Pool(nn.Module):
         behind = [edges[a][1] - edges[a][0] if sizes[a] % self.stride[a] else 0 for a in axes]
         if any(behind):
             x = F.pad(x, [n for more in reversed(behind) for n in (0, more)])
-        before = [edge[0] for edge in edges]
-        return max_pool3d(x, self.kernel, self.stride, (before[0], before[1], before[2]), ceil_mode=True)
+        before = tuple(edge[0] for edge in edges)
+        return max_pool3d(x, self.kernel, self.stride, before, ceil_mode=True)
 
 
 class Mixed(nn.Module):

@@ -6,11 +6,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-Triple = tuple[int, int, int]
-
 
 def max_pool3d(
-    x: Tensor, kernel: Triple, stride: Triple, padding: Triple = (0, 0, 0), ceil_mode: bool = False
+    x: Tensor,
+    kernel: tuple[int, ...],
+    stride: tuple[int, ...],
+    padding: tuple[int, ...] = (0, 0, 0),
+    ceil_mode: bool = False,
 ) -> Tensor:
     """(n, C, T, H, W) → (n, C, T', H', W') and gradients as of ``torch.nn.functional.max_pool3d``, bit for bit.
 
