@@ -38,7 +38,7 @@ def test_what_is_doubtful_is_said(monkeypatch, capsys, tmp_path):
     assert "said both ways: a and b" in said
     file = write(tmp_path, "a,b", "b,c", "c,a")
     assert aqakit(monkeypatch, "rank", file) == 0
-    assert "a circle, each preferred to the next: a, b, c, a" in " ".join(capsys.readouterr().out.split())
+    assert "a circle, each better than the next: a, b, c, a" in " ".join(capsys.readouterr().out.split())
 
 
 @pytest.mark.parametrize(

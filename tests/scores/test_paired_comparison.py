@@ -168,7 +168,7 @@ def test_contradictions_circles_and_surprises_are_found():
     assert contradictions.cycle([0, 1], [1, 0]) == [0, 1, 0]
     assert contradictions.cycle([0, 0, 1], [1, 2, 2]) == []
     better, worse = [0] * 9 + [1] * 9 + [2], [1] * 9 + [2] * 9 + [0]
-    assert paired.surprises(paired.fit(3, better, worse), better, worse) == [18]
+    assert contradictions.surprises(paired.fit(3, better, worse), better, worse) == [18]
 
 
 def test_information_is_that_of_a_numerical_integral():

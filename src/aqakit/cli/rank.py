@@ -20,8 +20,6 @@ from aqakit.scores import contradictions, paired_comparison
 from aqakit.scores.paired_comparison import PairedScale
 from aqakit.system.files import user_path, write_text
 
-_SHOWN = 5
-
 
 def rank(
     comparisons: Annotated[Path, typer.Argument(help="CSV or .xlsx with columns better, worse and maybe weight.")],
@@ -44,7 +42,8 @@ def rank(
     scale = paired_comparison.fit(len(names), better, worse, [p.weight for p in known])
     rows = _rows(names, known, scale)
     with output.beside(csv=csv):
-        output.show(rows, title=f"{comparisons.name}: {len(known)} comparisons", notes=_notes(names, known, scale))
+        title = f"comparisons in {comparisons.name}: {len(known)}"
+        output.show(rows, title=title, notes=_notes(names, better, worse, scale))
     output.write(rows)
     tables.write(rows, csv, "csv")
     if out is not None:
@@ -64,32 +63,18 @@ def _rows(names: Sequence[str], known: Sequence[Pair], scale: PairedScale) -> li
     return rows
 
 
-def _notes(names: Sequence[str], known: Sequence[Pair], scale: PairedScale) -> list[str]:
-    better = [names.index(p.better) for p in known]
-    worse = [names.index(p.worse) for p in known]
+def _notes(names: Sequence[str], better: Sequence[int], worse: Sequence[int], scale: PairedScale) -> list[str]:
     notes = ["score: the percentage of comparisons with the others that a recording should win."]
     if count := int(scale.component.max()):
         notes.append(
             f"no comparison links {count + 1} components, so scores of different ones cannot be compared; compare one "
             "recording of each"
         )
-    both = [f"{names[i]} and {names[j]}" for i, j in contradictions.both_ways(better, worse)]
-    if both:
-        notes.append(f"said both ways: {_listed(both)}")
-    elif way := contradictions.cycle(better, worse):
-        notes.append("a circle, each preferred to the next: " + ", ".join(names[k] for k in way))
-    odd = [f"{known[k].better} over {known[k].worse}" for k in paired_comparison.surprises(scale, better, worse)]
-    if odd:
-        notes.append(f"against the scale, look again: {_listed(odd)}")
+    notes += contradictions.described(scale, better, worse, names)
     if len(names) > 2:
         i, j = scale.next_pair()
         notes.append(f"the next comparison that tells most: {names[i]} and {names[j]}")
     return notes
-
-
-def _listed(found: Sequence[str]) -> str:
-    more = len(found) - _SHOWN
-    return "; ".join(found[:_SHOWN]) + (f"; and {more} more" if more > 0 else "")
 
 
 def _manifest(rows: Sequence[dict[str, Any]]) -> str:

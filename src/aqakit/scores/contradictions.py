@@ -4,6 +4,28 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
+from scipy.special import expit
+
+from aqakit.scores.paired_comparison import PairedScale
+
+_SHOWN = 5
+
+
+def described(scale: PairedScale, better: Sequence[int], worse: Sequence[int], names: Sequence[str]) -> list[str]:
+    """Return sentences on comparisons that contradict each other, or are unlikely by the scale of all of them."""
+    both = [" and ".join(sorted((names[i], names[j]))) for i, j in both_ways(better, worse)]
+    notes = [f"said both ways: {_listed(both)}"] if both else []
+    if not both and (way := cycle(better, worse)):
+        notes.append("a circle, each better than the next: " + ", ".join(names[k] for k in way))
+    odd = [f"{names[better[k]]} over {names[worse[k]]}" for k in surprises(scale, better, worse)]
+    return notes + ([f"against the rest, look again: {_listed(odd)}"] if odd else [])
+
+
+def _listed(found: Sequence[str]) -> str:
+    more = len(found) - _SHOWN
+    return "; ".join(found[:_SHOWN]) + (f"; and {more} more" if more > 0 else "")
+
 
 def both_ways(better: Sequence[int], worse: Sequence[int]) -> list[tuple[int, int]]:
     """Return the pairs that were said both ways, (i, j) with i < j."""
@@ -18,6 +40,12 @@ def cycle(better: Sequence[int], worse: Sequence[int]) -> list[int]:
         after.setdefault(i, set()).add(j)
     found = [way for start in sorted(after) if (way := _back_to(start, after))]
     return min(found, key=len, default=[])
+
+
+def surprises(scale: PairedScale, better: Sequence[int], worse: Sequence[int], chance: float = 0.1) -> list[int]:
+    """Return which comparisons the scale gives less than a chance, the least likely first."""
+    likely = expit(scale.strength[np.array(better)] - scale.strength[np.array(worse)])
+    return [int(k) for k in likely.argsort(kind="stable") if likely[k] < chance]
 
 
 def _back_to(start: int, after: dict[int, set[int]]) -> list[int]:

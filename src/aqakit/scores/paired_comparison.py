@@ -160,12 +160,6 @@ def _centred(strength: Floats, component: Indices) -> Floats:
     return np.asarray(strength - means[component])
 
 
-def surprises(scale: PairedScale, better: Sequence[int], worse: Sequence[int], chance: float = 0.1) -> list[int]:
-    """Return which comparisons the scale gives less than a chance, the least likely first."""
-    likely = expit(scale.strength[np.array(better)] - scale.strength[np.array(worse)])
-    return [int(k) for k in likely.argsort(kind="stable") if likely[k] < chance]
-
-
 def _mode(pairs: _Pairs, spread: float) -> tuple[Floats, float]:
     """Mode of the strengths, by Newton's method, and the log marginal likelihood."""
     strength = np.zeros(pairs.items)

@@ -110,12 +110,7 @@ def disagreements(scale: PairedScale, known: Known, names: Sequence[str]) -> lis
     if not told:
         return []
     better, worse = zip(*told, strict=True)
-    both = [" and ".join(sorted((names[i], names[j]))) for i, j in contradictions.both_ways(better, worse)]
-    notes = [f"judged both ways: {'; '.join(both[:SHOWN])}"] if both else []
-    if not both and (way := contradictions.cycle(better, worse)):
-        notes.append("a circle, each better than the next: " + ", ".join(names[k] for k in way))
-    odd = [f"{names[better[k]]} over {names[worse[k]]}" for k in paired_comparison.surprises(scale, better, worse)]
-    return notes + ([f"against all other judgements, look again: {'; '.join(odd[:SHOWN])}"] if odd else [])
+    return contradictions.described(scale, better, worse, names)
 
 
 def _why(rows: Sequence[Row]) -> str:

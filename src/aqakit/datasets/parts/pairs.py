@@ -64,7 +64,7 @@ def read(file: Path, encoding: str | None = None, ids: Iterable[str] | None = No
             sheet.add_error(row.line, f"{'better' if not better else 'worse'} is empty")
         elif better == worse:
             sheet.add_error(row.line, f"{better!r} is compared with itself")
-        for name in (better, worse):
+        for name in dict.fromkeys((better, worse)):
             if name and known is not None and name not in known:
                 sheet.add_error(row.line, f"{name!r} is not the id of a sample")
         weight = sheet.number(row, "weight", _weight)
