@@ -4,6 +4,7 @@ import math
 
 import pytest
 import torch
+from torch.nn import functional as F
 
 from aqakit.methods import tpt
 from aqakit.methods.parts.centres import centres, order_loss
@@ -68,6 +69,30 @@ def test_centres_are_in_order_after_training():
     centre, _ = centres(method.parser(Stream(test.features, test.clips))[1], test.clips)
     assert not (before.diff() > 0).all()
     assert (centre.diff() > 0).all()
+
+
+def test_attention_is_that_of_pytorch_over_the_clips_that_are_there():
+    """Keys and values of each clip, which the layer never computes; the mask is that of the clips."""
+    torch.manual_seed(0)
+    layer = tpt.ParsingLayer(12, 16, dropout=0.0, first=False)
+    data = batch(videos=4, clips=6)
+    clips = torch.arange(6) < torch.tensor([[6], [1], [4], [5]])
+    parts, place = torch.randn(4, 5, 16), torch.randn(5, 16)
+    found, attention = layer(Stream(data.features, clips), parts, place)
+    query, key, value = layer.query(parts + place), layer.key(data.features), layer.value(data.features)
+    scale = 1 / (16 * 0.07)
+    seen = F.scaled_dot_product_attention(query, key, value, clips[:, None], scale=scale)
+    wanted = layer.norms[0](parts + seen)
+    torch.testing.assert_close(found, layer.norms[1](wanted + layer.mlp(wanted)))
+    weights = F.scaled_dot_product_attention(query, key, torch.eye(6).expand(4, 6, 6), clips[:, None], scale=scale)
+    torch.testing.assert_close(attention, weights)
+
+
+def test_the_heads_learn_ten_times_as_fast_as_the_rest():
+    rates = tpt.build(FEATURES, LABELS).rates
+    assert rates == {"parser": 0.1, "pair": 0.1}
+    parts = {name for name, _ in tpt.build(FEATURES, LABELS).named_children()}
+    assert parts - set(rates) == {"pool", "leaf", "position"}  # the pool has no weights
 
 
 def test_the_losses_of_two_videos_are_those_of_their_pair_in_both_orders():

@@ -13,12 +13,15 @@ from torch.optim.lr_scheduler import MultiStepLR, StepLR
 import aqakit
 from aqakit.cli.common import print_epoch
 from aqakit.errors import OptionError, TimeLimitError
+from aqakit.methods.parts.base import Method
+from aqakit.scores.distributions import Point
 from aqakit.system.numbers import duration
 from aqakit.training import loop
 from aqakit.training.assessor import Assessor
 from aqakit.training.optimizer import make_optimizer
 from aqakit.training.recipe import make_recipe
 from aqakit.training.settings import Settings
+from aqakit.training.stacked import Stacked
 from aqakit.training.state import History, Member, ModelState, TrainingState
 from tests.training.test_loop import assessor, source
 from tests.training.test_run import write_rows
@@ -35,6 +38,53 @@ def rates(steps, **settings):
         optimizer.step()
         schedule.step()
     return found
+
+
+class Slow(Method):
+    """A method one layer of which learns at a quarter of the rate."""
+
+    supports_vmap = True
+
+    def __init__(self):
+        super().__init__()
+        self.slow, self.fast = nn.Linear(3, 2), nn.Linear(2, 1)
+        self.rates = {"slow": 0.25}
+
+    def losses(self, batch):
+        return {"error": self.fast(self.slow(batch.features.mean(1))).mean()}
+
+    def predict(self, batch):
+        return Point(batch.score)
+
+
+class Wrapper(Slow):
+    """A method around another one, whose layers keep their rates."""
+
+    def __init__(self):
+        super().__init__()
+        self.rates, self.inner = {}, Slow()
+
+    def losses(self, batch):
+        return {"outer": super().losses(batch)["error"], "inner": self.inner.losses(batch)["error"]}
+
+
+@pytest.mark.parametrize("stacked", [False, True])
+def test_parts_of_a_method_have_their_share_of_the_rate(stacked):
+    """A step of SGD is the gradient times the rate."""
+    models = [Assessor(Wrapper(), nn.Identity(), {}, target="score", fuse="none") for _ in range(2)]
+    model = Stacked(models) if stacked else models[0]
+    optimizer, _ = make_optimizer(model, Settings(learning_rate=0.8, weight_decay=0.0, optimizer="sgd"), 50)
+    own = model.models[0] if stacked else model
+    before = {name: value.detach().clone() for name, value in own.named_parameters()}
+    for weight in model.parameters():
+        weight.grad = torch.ones_like(weight)
+    optimizer.step()
+    step = {name: before[name] - value.detach() for name, value in own.named_parameters()}
+    shares = {name: 0.25 if "inner.slow" in name else 1.0 for name in step}
+    assert len(step) == 8
+    assert sum(share < 1 for share in shares.values()) == 2
+    for name, share in shares.items():
+        torch.testing.assert_close(step[name], torch.full_like(step[name], 0.8 * share))
 
 
 def test_step_lowers_the_rate_again_and_again():

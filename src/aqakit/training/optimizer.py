@@ -6,7 +6,9 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
+from torch import nn
 
+from aqakit.methods.parts.base import Method
 from aqakit.training.assessor import Assessor
 from aqakit.training.settings import Settings
 from aqakit.training.stacked import Stacked
@@ -18,11 +20,10 @@ DECAY = 0.1
 def make_optimizer(
     model: Assessor | Stacked, settings: Settings, steps: int
 ) -> tuple[torch.optim.Optimizer, torch.optim.lr_scheduler.LRScheduler]:
-    """Return optimiser and scheduler for ``steps`` steps; live backbones have their own learning rate."""
+    """Return optimiser and scheduler for ``steps`` steps; live backbones and parts of a method have their own rates."""
     rate, per_epoch = settings.learning_rate, steps // settings.epochs
     live = list(model.live.parameters()) if isinstance(model, Assessor) else []
-    own = list(model.method.parameters() if isinstance(model, Assessor) else model.parameters())
-    groups: list[dict[str, Any]] = [{"params": own, "lr": rate}]
+    groups: list[dict[str, Any]] = [{"params": own, "lr": rate * share} for share, own in _by_share(model).items()]
     if live:
         groups.append({"params": live, "lr": rate * settings.backbone_rate})
     kinds: dict[str, Callable[..., torch.optim.Optimizer]] = {
@@ -49,3 +50,21 @@ def make_optimizer(
         ),
     }
     return optimizer, schedules[settings.schedule]()
+
+
+def _by_share(model: Assessor | Stacked) -> dict[float, list[nn.Parameter]]:
+    """The weights of the method by their share of the learning rate."""
+    one = model if isinstance(model, Assessor) else model.models[0]
+    asked = {
+        name: share
+        for path, module in one.method.named_modules()
+        if isinstance(module, Method)
+        for part, share in module.rates.items()
+        for name, _ in module.get_submodule(part).named_parameters(".".join(filter(None, (path, part))))
+    }
+    names = [name for name, _ in one.method.named_parameters()]
+    weights = model.method.parameters() if isinstance(model, Assessor) else model.parameters()
+    found: dict[float, list[nn.Parameter]] = {}
+    for name, weight in zip(names, weights, strict=True):
+        found.setdefault(asked.get(name, 1.0), []).append(weight)
+    return found

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import Annotated
 
 import torch
@@ -31,6 +32,7 @@ class Method(nn.Module, ABC):
             then not summarised unless asked.
         reads_kind: Whether the method, with its options, reads the declared kind of a video.
         reads_steps: Whether the method reads the declared steps of a video, and needs them.
+        rates: Learning rate of submodules, by name, as a share of that of the run; 1 for all others.
     """
 
     epoch: int = 0
@@ -40,6 +42,7 @@ class Method(nn.Module, ABC):
     needs_clips: bool = False
     reads_kind: bool = False
     reads_steps: bool = False
+    rates: Mapping[str, float] = MappingProxyType({})
 
     @abstractmethod
     def losses(self, batch: Batch) -> dict[str, Tensor]:
