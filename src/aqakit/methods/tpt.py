@@ -15,8 +15,8 @@ this implementation differs:
 
 Published settings: ``target=total``, ``match=difficulty`` on MTL-AQA; ``target=score``, ``match=none`` on AQA-7; 10
 voters; Adam with learning rate 1e-4 (1e-3 for the two heads), 250 epochs, 20 clips of 8 frames. That ratio,
-``trunk_rate``, is kept at any learning rate. With 1e-3 for all layers, five of ten models on the pixels of 900 synthetic
-dives ended with the same parts for every video, and knew nothing but its difficulty.
+``trunk_rate``, is kept at any learning rate. With 1e-3 for all layers, five of ten models on the pixels of 900
+synthetic dives ended with the same parts for every video, and knew nothing but its difficulty.
 """
 
 from typing import Annotated
