@@ -42,6 +42,15 @@ def test_ranking_moves_the_scorers_and_the_others_the_attention(method):
         assert not moved & attention if name == "pairs_ranking" else moved <= attention
 
 
+def test_what_these_losses_move_has_the_rate_of_the_attention(method):
+    named = {
+        f"{part}.{n}": rate
+        for part, rate in method.rates.items()
+        for n, _ in method.get_submodule(part).named_parameters()
+    }
+    assert named == {n: 0.1 for n, _ in method.named_parameters() if ".filters." in n}
+
+
 def test_filters_that_share_no_clip_do_not_overlap(method):
     features = torch.zeros(1, 3, 12)
     features[0, :, :3] = 50 * torch.eye(3)

@@ -12,10 +12,10 @@ filters. Four losses of a pair, u being the plain scorer:
   worse one − lead by u)).
 
 In the public code, steps alternate: the ranking loss moves the linear layers only, and the other three move the
-attention only, at a tenth of the learning rate. Here both are in every step and no gradient reaches the other part; the
-attention has the learning rate of the run. The linear layers start at 0. Published training adds noise of 0.01 to the
-features of 400 segments (Adam, 1e-4, batches of 128 pairs, 2,000 epochs). Protocol: share of listed pairs in order;
-there are no scores.
+attention only, at a tenth of the learning rate (``attention_rate``). Here both are in every step and no gradient
+reaches the other part. The linear layers start at 0. Published training adds noise of 0.01 to the features of 400
+segments (Adam, 1e-4, batches of 128 pairs, 2,000 epochs). Protocol: share of listed pairs in order; there are no
+scores.
 
 A data set with scores gives the pairs of each batch: all of two different scores. The answer knows order only: its
 units are the mean and spread of the training scores, within two spreads of the mean.
@@ -115,12 +115,14 @@ class RAAN(Method):
         hidden: int,
         margins: tuple[float, float, float],
         diversity: float,
+        attention_rate: float,
     ) -> None:
         super().__init__()
         self.branches = nn.ModuleDict({name: Attention(width, filters, hidden) for name in BRANCHES})
         self.plain = scorer(width)
         self.units = Units(scale)
         self.margins, self.diversity = margins, diversity
+        self.rates = {f"branches.{name}.filters": attention_rate for name in BRANCHES}
 
     def start(self, train: Batch) -> None:
         """Use the mean and the spread of the training scores."""
@@ -187,6 +189,9 @@ def build(
         float, Field(ge=0, description="the same of pros of the better over cons of the worse video")
     ] = 0.15,
     diversity_weight: Annotated[float, Field(ge=0, description="weight of the overlap of the filters")] = 0.1,
+    attention_rate: Annotated[
+        float, Field(gt=0, description="learning rate of the attention, as a share of the run's")
+    ] = 0.1,
 ) -> RAAN:
     """Build RAAN for these features and labels."""
     return RAAN(
@@ -196,4 +201,5 @@ def build(
         hidden=attention_width,
         margins=(rank_margin, disparity_margin, aware_margin),
         diversity=diversity_weight,
+        attention_rate=attention_rate,
     )
