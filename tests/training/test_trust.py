@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from scipy.stats import spearmanr
 from sklearn.linear_model import LinearRegression
 from typer.testing import CliRunner
 
@@ -18,12 +19,15 @@ import aqakit
 from aqakit.cli.app import app
 from aqakit.datasets.parts.loading import load as load_dataset
 from aqakit.errors import DataError
+from aqakit.report.study import build_study
 from aqakit.scores.cross_conformal import CrossConformal
 from aqakit.scores.distributions import Normal, Point
 from aqakit.scores.recalibration import Absolute
 from aqakit.training import run_json, trust
+from aqakit.training import train as training
+from aqakit.training.batches import CachedFeatures
 from aqakit.training.scoring import doubts, score_recordings
-from aqakit.training.trust import SEEN, UNLIKE, WORTHLESS, Floors, check_range, held_by, is_smaller, measure
+from aqakit.training.trust import SEEN, UNLIKE, WORTHLESS, Floors, check_range, failed, held_by, is_smaller, measure
 from tests.training.test_run import write_rows
 
 BACKBONE = "kinematics:channels=4:features=statistics:windows=3"
@@ -80,6 +84,62 @@ def test_a_constant_answer_is_worth_nothing():
     assert (found.mae, found.mae_constant, found.spearman, found.worth) == (2.5, 2.5, None, False)
     assert found.sentences()[0] == WORTHLESS
     assert measure("test", Point(torch.arange(10.0)), score, np.ones(10), floors).worth
+
+
+def simulated(seed, blind=(), count=120, members=5):
+    """Scores and answers of members that rank them alike (Spearman of about .9), but for blind ones."""
+    rng = np.random.default_rng(seed)
+    member, score = np.arange(members * count) % members, rng.normal(size=members * count)
+    noise = rng.normal(size=len(score))
+    return score, np.where(np.isin(member, blind), noise, score + 0.45 * noise), member.tolist()
+
+
+def test_members_that_rank_far_worse_than_the_best_have_failed():
+    assert not any(failed(*simulated(seed)) for seed in range(200))
+    assert all(failed(*simulated(seed, blind=(1, 4))) == [1, 4] for seed in range(20))
+    assert all(failed(*simulated(seed, blind=(0, 1, 2, 4))) == [0, 1, 2, 4] for seed in range(20))
+    assert not failed(*simulated(0, blind=(1,), count=8))  # too few to tell
+    score, mean, member = simulated(0)
+    mean[np.array(member) == 3] = 7.0
+    assert failed(score, mean, member) == [3]
+    groups = [f"{k % 5}-{k // 5 % 4}" for k in range(len(score))]  # four of each member
+    assert not failed(score, mean, member, groups)
+    assert not failed(score, score, [0] * len(score))
+    assert not failed(np.array([]), np.array([]), [])
+
+
+def test_far_is_five_standard_errors_of_fishers_transformation():
+    n, ranks, seen = 103, np.arange(103.0), set()
+    for shift in np.linspace(4, 60, 25):
+        worse = (ranks + shift * np.random.default_rng(1).normal(size=n)).argsort().argsort()
+        best = (ranks + 3 * np.random.default_rng(2).normal(size=n)).argsort().argsort()
+        rho = np.array([spearmanr(ranks, one).statistic for one in (best, worse)])
+        apart = -np.diff(np.arctanh(rho)) / np.sqrt(((1 + rho**2 / 2) / 100).sum())
+        found = failed(np.tile(ranks, 2), np.concatenate([best, worse]), [0] * n + [1] * n)
+        assert found == [1] * bool(apart > 5)
+        seen.add(len(found))
+    assert seen == {0, 1}
+
+
+def test_a_run_with_a_member_that_did_not_learn_says_so(tmp_path, monkeypatch):
+    def spoilt(*args):
+        members = real(*args)
+        own = members[1].train
+        order = torch.randperm(len(own.pool), generator=torch.Generator().manual_seed(0))
+        wrong = CachedFeatures(own.samples, own.pool.replace(score=own.pool.score[order]), own.rows)
+        return [replace(one, train=wrong) if one is members[1] else one for one in members]
+
+    real = training._members
+    monkeypatch.setattr(training, "_members", spoilt)
+    file = recordings(tmp_path, count=150)
+    run = aqakit.train("regression", data="manifest", root=file, backbone=BACKBONE, out=tmp_path / "run",
+                       cache=tmp_path / "cache", epochs=60, parts="sample", members=5)  # fmt: skip
+    assert (run.trust.members, run.trust.failed) == (5, 1)
+    rows, _ = score_recordings(run, [tmp_path / "0.npy"], 3.0)
+    assert rows[0]["failed_members"] == 1
+    assert any("1 of 5 members rank samples far worse" in said for said in doubts(run, rows))
+    (task,) = build_study([run.folder], data=False).tasks
+    assert any(said.startswith("regression: 1 of 5 members rank samples far worse") for said in task.notes)
 
 
 def test_the_interval_of_each_sample_is_calibrated_without_it():

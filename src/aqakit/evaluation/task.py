@@ -27,6 +27,7 @@ from aqakit.training.data import PreparedData
 from aqakit.training.recipe import Recipe
 from aqakit.training.run import Run
 from aqakit.training.train import execute
+from aqakit.training.trust import failures
 from aqakit.types import Floats, Split
 
 
@@ -115,6 +116,8 @@ class TaskBenchmark:
             return [self._of_people(shown, runs, rules[0], shifted=shifted) for shifted in (False, True)]
         if not self.judge.ranked and (bad := [name for name in rules if not RULES[name].honest]):
             raise OptionError(f"rule {bad[0]} looks at test scores, and {self.task} has none; use held-out or last")
+        known = [run.trust for by_fold in runs for run in by_fold if run.trust]
+        self.notes += [f"{shown}: {sentence}." for sentence in failures(known)]
         rows = []
         for name in rules:
             curves = np.stack([[self._curve(run) for run in by_fold] for by_fold in runs])  # (seeds, folds, epochs)

@@ -258,8 +258,8 @@ def _trust(label: str, runs: Sequence[Run]) -> Iterator[str]:
     if len(known) > 1:
         for split in dict.fromkeys(trust.split for trust in known):
             same = [trust for trust in known if trust.split == split]
-            total, held = (sum(getattr(trust, name) for trust in same) for name in ("samples", "held"))
-            yield f"{label}: {replace(same[0], samples=total, held=held, worth=True).sentences()[0]}."
+            total = {n: sum(getattr(trust, n) for trust in same) for n in ("samples", "held", "members", "failed")}
+            yield from (f"{label}: {sentence}." for sentence in replace(same[0], worth=True, **total).sentences())
         if worthless:
             yield f"{label}: {worthless} of {len(known)} runs are no better than guessing the average."
     else:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 import torch
 
@@ -62,6 +63,10 @@ def measure(
     lengths = {s.id: n for s, n in zip(prepared.source.samples, prepared.lengths, strict=True)}
     floors = trust.Floors.of(seen or [(labelled, [s.id for s in samples])], score, lengths)
     answer, true = kept[name].select(known), torch.tensor([score[s.id] for s in samples])
-    held = trust.held_by(fitted, answer, true, groups_of(split, watched[name]) if split.parts else None)
+    whole = groups_of(split, watched[name]) if split.parts else None
+    held = trust.held_by(fitted, answer, true, whole)
     groups = [s.group for s in samples]
-    return trust.measure(name, answer, true.double().numpy(), held.numpy(), floors, groups)
+    found = trust.measure(name, answer, true.double().numpy(), held.numpy(), floors, groups)
+    member = [k for k, part in enumerate(split.parts) for _ in part]
+    failed = trust.failed(true.numpy(), answer.mean.numpy(), member, whole) if member else []
+    return replace(found, members=len(split.parts), failed=len(failed))

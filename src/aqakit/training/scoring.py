@@ -45,8 +45,8 @@ _BODY = {"searched": "frames_searched", "found": "frames_with_body"}
 """Columns of how well a video could be read, by attribute of its report."""
 
 DETAILS = (
-    "kind", "shift", "unfamiliar", "held_90", "held_out_samples", "worth", *_READING.values(), *_BODY.values(),
-    "joints_seen",
+    "kind", "shift", "unfamiliar", "held_90", "held_out_samples", "worth", "failed_members", *_READING.values(),
+    *_BODY.values(), "joints_seen",
 )  # fmt: skip
 """Columns that are written to files but not printed; sentences say them."""
 
@@ -209,7 +209,8 @@ def _trusted(run: Run, sample: Sample, video: Batch) -> dict[str, Any]:
         del found["unfamiliar"]
     if (trust := run.trust) is None:
         return found
-    return found | {"held_90": trust.held / trust.samples, "held_out_samples": trust.samples, "worth": trust.worth}
+    held = {"held_90": trust.held / trust.samples, "held_out_samples": trust.samples, "worth": trust.worth}
+    return found | held | {"failed_members": trust.failed}
 
 
 def _divided(run: Run, samples: Sequence[Sample], failed: list[str]) -> list[Sample]:

@@ -28,6 +28,7 @@ LEVEL = 0.9
 DRAWS = 2000
 _REFITTED = 1000  # times that a calibration is fitted without some of its samples, at most
 _FEWEST_GROUPS = 5  # fewer cannot be resampled
+_FAR = 5  # standard errors of a difference; members whose training went well differed by 3 at most
 
 WORTHLESS = "this run is no better than guessing the average"
 UNLIKE = "unlike anything this run has learnt from"
@@ -47,6 +48,8 @@ class Trust:
         mae_length: that of a line through the length of the recording; None if lengths are unknown.
         spearman: rank correlation of prediction and score; None if it is undefined.
         worth: whether the run has a smaller error than these floors, beyond noise.
+        members: how many members answered, each for samples of its own; 0 if nothing was held out from members.
+        failed: how many of them :func:`failed` finds.
     """
 
     split: str
@@ -57,15 +60,28 @@ class Trust:
     mae_length: float | None
     spearman: float | None
     worth: bool
+    members: int = 0
+    failed: int = 0
 
     def sentences(self) -> list[str]:
         """What is said beside every score."""
         said = [f"of {self.samples} {_NAMES[self.split]} samples, the {LEVEL:.0%} interval held {self.held}"]
+        said += failures([self])
         return said if self.worth else [WORTHLESS, *said]
 
     def to_json(self) -> dict[str, Any]:
         """Return JSON values."""
         return asdict(self)
+
+
+def failures(runs: Sequence[Trust]) -> list[str]:
+    """What is said if the training of members of these runs failed."""
+    members, count = (sum(getattr(run, name) for run in runs) for name in ("members", "failed"))
+    said = (
+        f"{count} of {members} members rank samples far worse than the best one: their training failed; "
+        "try another seed or a lower learning rate"
+    )
+    return [said] * bool(count)
 
 
 @dataclass(frozen=True)
@@ -155,6 +171,29 @@ def measure(
         spearman=None if np.isnan(rank) else rank,
         worth=all(is_smaller(error, other, group) for other in others),
     )
+
+
+def failed(score: Floats, mean: Floats, member: Sequence[int], group: Sequence[str] | None = None) -> list[int]:
+    """Return the members that rank the samples they did not see far worse than the best member ranks its own.
+
+    Rank correlations are compared on Fisher's scale, where that of n samples has the variance (1 + ρ²/2) / (n − 3)
+    (Bonett and Wright 2000). Of few samples, no difference is far.
+
+    Args:
+        score: (n,) true scores.
+        mean: (n,) predictions.
+        member: which member made each prediction.
+        group: of each sample, if whole groups were held out; they count as one sample each.
+    """
+    names = np.arange(len(score)) if group is None else np.asarray(group)
+    place, variance = {}, {}
+    for one in sorted(set(member)):
+        own = np.asarray(member) == one
+        if (count := len(np.unique(names[own]))) > 3:
+            rank = float(np.nan_to_num(spearman(score[own], mean[own])))  # a constant answer ranks nothing
+            place[one], variance[one] = np.arctanh(np.clip(rank, -0.999, 0.999)), (1 + rank**2 / 2) / (count - 3)
+    best = max(place, key=place.__getitem__, default=-1)
+    return [one for one in place if place[best] - place[one] > _FAR * np.sqrt(variance[best] + variance[one])]
 
 
 def is_smaller(error: Floats, other: Floats, group: Sequence[str | None] = (), seed: int = 0) -> bool:
