@@ -18,6 +18,7 @@ from aqakit.evaluation.selection import PUBLISHED, RULES
 from aqakit.metrics import comparison
 from aqakit.metrics.accuracy import spearman
 from aqakit.report.tables import as_json
+from aqakit.training import trust
 from aqakit.types import Sample, Stream
 from tests.synthetic import batch
 from tests.training.test_run import BACKBONE, make_manifest
@@ -148,6 +149,15 @@ def test_notes_say_what_intervals_resample(bench):
     single = benchmark("manifest", methods=["regression"], **{**options, "out": None, "epochs": 1})
     assert "one seed: differences between seeds are not in the intervals." in single.notes
     assert not any("over seeds" in note for note in single.notes if note.startswith("low, high"))
+
+
+def test_notes_count_the_members_whose_training_failed(bench, monkeypatch):
+    monkeypatch.setattr(trust, "failed", lambda *args: [1])
+    options = {**bench[2], "out": None, "epochs": 1, "members": 2}
+    table = benchmark("manifest", methods=["regression"], seeds=2, **options)
+    runs = len(table.runs[next(iter(table.runs))])
+    said = f"{table.rows[0]['task']}: regression: {runs} of {2 * runs} members rank samples far worse than the best one"
+    assert any(note.startswith(said) for note in table.notes), table.notes
 
 
 def test_floors_learn_from_what_the_methods_are_trained_on(bench, tmp_path):
