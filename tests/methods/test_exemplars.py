@@ -128,3 +128,19 @@ def test_votes_become_scipys_kernel_density():
 def test_votes_that_agree_keep_a_spread():
     assert kernel_density(torch.full((2, 5), 40.0), 0.6).std.tolist() == pytest.approx([0.6] * 2)
     assert kernel_density(torch.full((2, 1), 40.0), 0.6).std.tolist() == pytest.approx([0.6] * 2)
+
+
+def test_each_exemplar_is_represented_once():
+    method = remembering(batch(videos=12), keep="clips", voters=5, match="nearest").eval()
+    chosen = method.voters_of(asked := batch(videos=30, seed=1), method.pool(asked.features, asked.clips))
+    rows = []
+
+    def represent(stream):
+        rows.append(len(stream.features))
+        return stream.features.sum(1)
+
+    found = method.of_voters(chosen, represent)
+    assert torch.equal(found, represent(method.clips_of(chosen)))
+    assert rows == [len(set(chosen.flatten().tolist())), 150]
+    assert torch.equal(method.train().of_voters(chosen, represent), found)
+    assert rows[2] == 150

@@ -153,7 +153,7 @@ class T2CR(ExemplarMethod):
         chosen = self.voters_of(batch, self.pool(batch.features, batch.clips))
         full, thin = self._views(Stream(batch.features, batch.clips))
         video = torch.cat([full, thin], 1).repeat_interleave(chosen.shape[1], 0)
-        exemplars = torch.cat(self._views(self.clips_of(chosen)), 1)
+        exemplars = self.of_voters(chosen, lambda stream: torch.cat(self._views(stream), 1))
         difference = self._difference(video, exemplars).unflatten(0, chosen.shape)
         units = self.compare.score.units
         votes = (self.scores[chosen] + difference * units.size + units(self.compare.score(full))[:, None]) / 2

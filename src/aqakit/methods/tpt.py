@@ -150,7 +150,7 @@ class TPT(IntervalRegression):
         """Return B mixtures of normals, or B points."""
         chosen = self.voters_of(batch, self.pool(batch.features, batch.clips))
         video = self.parser(Stream(batch.features, batch.clips))[0]
-        exemplars = self.parser(self.clips_of(chosen))[0]
+        exemplars = self.of_voters(chosen, lambda stream: self.parser(stream)[0])
         found = self._compare(exemplars, video.repeat_interleave(chosen.shape[1], 0))
         log_probability, position = (value.unflatten(0, chosen.shape) for value in found)
         return self.answer_of(log_probability, position, self.scores[chosen], self.answer)

@@ -111,7 +111,7 @@ class TSA(ExemplarMethod):
         """Return B mixtures of normals, or B points."""
         chosen = self.voters_of(batch, self.pool(batch.features, batch.clips))
         video = self._steps_of(Stream(batch.features, batch.clips))
-        exemplars = self._steps_of(self.clips_of(chosen))
+        exemplars = self.of_voters(chosen, self._steps_of)
         difference = self.compare(video.repeat_interleave(chosen.shape[1], 0), exemplars)
         votes = self.scores[chosen] + difference.unflatten(0, chosen.shape) * self.compare.score.units.size
         return Point(votes.mean(1)) if self.answer == "votes" else kernel_density(votes, SHARPEST * self.scale.span)

@@ -18,6 +18,7 @@ a prediction can be repeated.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Annotated, Literal
 
 import torch
@@ -162,6 +163,21 @@ class ExemplarMethod(Method):
         """Return the clips of exemplars (…) as one stream of as many rows, which must have been kept."""
         flat = chosen.flatten()
         return Stream(self.moments[flat], self.shown[flat])
+
+    def of_voters(self, chosen: Tensor, represent: Callable[[Stream], Tensor]) -> Tensor:
+        """Represent the clips of the voters (B, V) of B videos: → (B · V, …).
+
+        Videos share most of their voters, so each exemplar is represented once. Not in training, where dropout differs
+        for every pair, nor in an export, where no shape may depend on a value.
+
+        Args:
+            chosen: Their numbers.
+            represent: Maps a stream of R rows to (R, …).
+        """
+        if self.training or torch.compiler.is_exporting():
+            return represent(self.clips_of(chosen))
+        each, place = chosen.unique(return_inverse=True)
+        return represent(self.clips_of(each))[place.flatten()]
 
     def _sorted(self, train: Batch) -> Batch:
         """Sort by score; keep no more than the memory holds, evenly over the scores of each kind or difficulty."""
