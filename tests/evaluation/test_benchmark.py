@@ -155,8 +155,8 @@ def test_notes_count_the_members_whose_training_failed(bench, monkeypatch):
     monkeypatch.setattr(trust, "failed", lambda *args: [1])
     options = {**bench[2], "out": None, "epochs": 1, "members": 2}
     table = benchmark("manifest", methods=["regression"], seeds=2, **options)
-    runs = len(table.runs[next(iter(table.runs))])
-    said = f"{table.rows[0]['task']}: regression: {runs} of {2 * runs} members rank samples far worse than the best one"
+    runs, task = len(table.runs[next(iter(table.runs))]), table.rows[0]["task"]
+    said = f"{task}: regression: {runs} of {2 * runs} members rank new samples far worse than the best one"
     assert any(note.startswith(said) for note in table.notes), table.notes
 
 

@@ -94,13 +94,15 @@ def test_predict_says_what_was_done(run, folder, tmp_path):
 
 
 @pytest.mark.slow
-def test_the_benchmark_gives_and_judges_different_recordings(folder):
+def test_the_benchmark_gives_and_judges_different_recordings(folder, monkeypatch):
     options = {"root": folder / "m.csv", "backbones": [BACKBONE], "methods": ["svr:kernel=linear"]}
     options |= {"cache": folder / "c", "out": folder / "bench"}  # trained once for all three tables
     before = benchmark("manifest", **options)
     same = benchmark("manifest", calibrate_person=0, **options)
     assert json.dumps(before.rows) == json.dumps(same.rows)
+    monkeypatch.setattr("aqakit.evaluation.task.failures", lambda runs: [f"members of {len(runs)} runs failed"])
     table = benchmark("manifest", calibrate_person=2, **options)
+    assert any("members of 5 runs failed" in note for note in table.notes)
     rows = {row["method"]: row for row in table.rows}
     assert {row["protocol"] for row in table.rows} == {"five-fold+calibrated-person"}
     assert {row["samples"] for row in table.rows} == {PEOPLE * (EACH - 2)}

@@ -16,6 +16,7 @@ from safetensors.torch import load_file, save_file
 import aqakit
 from aqakit.errors import AqakitError, RunError
 from aqakit.evaluation import finished_run
+from aqakit.report.study import command
 from aqakit.training import run_json
 from aqakit.training.run import Run
 from tests.training.test_run import make_manifest, train
@@ -68,6 +69,16 @@ def test_runs_of_format_1_keep_the_conventions_of_their_time(run: Run) -> None:
         assert [options for _, options in recipe.backbones] == [*before, {"count": 3}]
     recipe = run_json.recipe_of(run.folder, {**stored, "format": 2})
     assert [list(one) for one in recipe.backbones] == chosen
+
+
+@pytest.mark.parametrize(("method", "option"), [("raan", "attention_rate"), ("tpt", "trunk_rate")])
+def test_runs_from_before_an_option_keep_what_they_did(run: Run, method: str, option: str) -> None:
+    recipe = {**run.recipe.to_json(), "method": method, "options": {"filters": 3}}
+    found = run_json.recipe_of(run.folder, {"recipe": recipe, "format": 2})
+    assert found.options == {"filters": 3, option: 1.0}
+    assert f"--{option.replace('_', '-')} 1.0" in command(found, "out")
+    said = {**recipe, "options": {option: 0.5}}
+    assert run_json.recipe_of(run.folder, {"recipe": said, "format": 3}).options == {option: 0.5}
 
 
 @pytest.mark.parametrize("count", [pytest.param(45, id="some"), pytest.param(450, id="all", marks=pytest.mark.slow)])

@@ -112,12 +112,12 @@ class TaskBenchmark:
         self.runs[shown] = [run.folder for by_fold in runs for run in by_fold]
         if recipe.summarise == "auto" and any(run.recipe.windows for by_fold in runs for run in by_fold):
             self.summarised.append(shown)
+        known = [run.trust for by_fold in runs for run in by_fold if run.trust]
+        self.notes += [f"{shown}: {sentence}." for sentence in failures(known)]
         if self.calibrate:
             return [self._of_people(shown, runs, rules[0], shifted=shifted) for shifted in (False, True)]
         if not self.judge.ranked and (bad := [name for name in rules if not RULES[name].honest]):
             raise OptionError(f"rule {bad[0]} looks at test scores, and {self.task} has none; use held-out or last")
-        known = [run.trust for by_fold in runs for run in by_fold if run.trust]
-        self.notes += [f"{shown}: {sentence}." for sentence in failures(known)]
         rows = []
         for name in rules:
             curves = np.stack([[self._curve(run) for run in by_fold] for by_fold in runs])  # (seeds, folds, epochs)

@@ -42,6 +42,9 @@ PAPER = (
 )
 FEATURES = FeatureSpec({"i3d": (1024,)})
 
+EARLIER = {"attention_rate": 1.0}
+"""Runs that do not say it had one rate."""
+
 BRANCHES = ("pros", "cons")
 
 

@@ -39,6 +39,9 @@ PAPER = (
 )
 FEATURES = FeatureSpec({"i3d": (1024,)})
 
+EARLIER = {"trunk_rate": 1.0}
+"""Runs that do not say it had one rate."""
+
 LEAVES = 16
 
 

@@ -27,6 +27,7 @@ from aqakit.training import recipe
 from aqakit.training.recipe import Recipe, label_notes
 from aqakit.training.run import Run
 from aqakit.training.settings import Settings
+from aqakit.training.trust import failures
 from aqakit.types import ScoreScale
 
 CASES = 3
@@ -132,6 +133,8 @@ def command(made: Recipe, out: str) -> str:
 
 def _flags(function: Callable[..., Any], values: Mapping[str, Any]) -> Iterator[str]:
     for option in configuration.options(function):
+        if option.name not in values:  # the run is older than the option
+            continue
         value, flag = values[option.name], option.name.replace("_", "-")
         plain = tuple(value) if isinstance(value, list) else value
         if plain == option.default:
@@ -258,8 +261,9 @@ def _trust(label: str, runs: Sequence[Run]) -> Iterator[str]:
     if len(known) > 1:
         for split in dict.fromkeys(trust.split for trust in known):
             same = [trust for trust in known if trust.split == split]
-            total = {n: sum(getattr(trust, n) for trust in same) for n in ("samples", "held", "members", "failed")}
-            yield from (f"{label}: {sentence}." for sentence in replace(same[0], worth=True, **total).sentences())
+            total = {n: sum(getattr(trust, n) for trust in same) for n in ("samples", "held")}
+            yield f"{label}: {replace(same[0], worth=True, **total).sentences()[0]}."
+        yield from (f"{label}: {sentence}." for sentence in failures(known))
         if worthless:
             yield f"{label}: {worthless} of {len(known)} runs are no better than guessing the average."
     else:

@@ -68,5 +68,5 @@ def measure(
     groups = [s.group for s in samples]
     found = trust.measure(name, answer, true.double().numpy(), held.numpy(), floors, groups)
     member = [k for k, part in enumerate(split.parts) for _ in part]
-    failed = trust.failed(true.numpy(), answer.mean.numpy(), member, whole) if member else []
-    return replace(found, members=len(split.parts), failed=len(failed))
+    failed = trust.failed(true.numpy(), answer.mean.numpy(), member, whole)
+    return replace(found, members=len(split.parts), failed=None if failed is None else len(failed))

@@ -25,10 +25,11 @@ from aqakit.training.trust import Trust
 from aqakit.types import LabelSpec
 
 FILE = "run.json"
-FORMAT = 2
+FORMAT = 3
 """Version of the run folder; increased when an older aqakit could not read a new run, or would misread it.
 
-Since 2, some published weights choose another convention for their backbone, and ``shift`` may be a range.
+Since 2, some published weights choose another convention for their backbone, and ``shift`` may be a range. Since 3,
+members whose training failed are counted.
 """
 
 T = TypeVar("T")
@@ -101,14 +102,15 @@ def read(folder: Path) -> dict[str, Any]:
 def recipe_of(folder: Path, stored: Mapping[str, Any]) -> Recipe:
     """Return the recipe in the result of :func:`read`."""
     found = _made(Recipe, stored["recipe"], folder / FILE, "recipe")
-    backbones = found.backbones if stored.get("format", 1) > 1 else map(_earlier, found.backbones)
-    return replace(found, backbones=tuple(backbones))
+    backbones = found.backbones
+    if stored.get("format", 1) < 2:
+        backbones = tuple((name, _earlier("backbones", name, options)) for name, options in backbones)
+    return replace(found, backbones=backbones, options=_earlier("methods", found.method, found.options))
 
 
-def _earlier(backbone: tuple[str, Mapping[str, Any]]) -> tuple[str, Mapping[str, Any]]:
-    """Give the options that a run of format 1 left to the defaults of that time the values that they had."""
-    name, options = backbone
-    return name, {**getattr(discovery.find("backbones", name), "EARLIER", {}), **options}
+def _earlier(kind: str, name: str, options: Mapping[str, Any]) -> dict[str, Any]:
+    """Give the options that a run does not say, since it is older than they are, the values that they had."""
+    return {**getattr(discovery.find(kind, name), "EARLIER", {}), **options}
 
 
 def labels_of(folder: Path, stored: Mapping[str, Any]) -> LabelSpec:

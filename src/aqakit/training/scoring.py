@@ -210,7 +210,7 @@ def _trusted(run: Run, sample: Sample, video: Batch) -> dict[str, Any]:
     if (trust := run.trust) is None:
         return found
     held = {"held_90": trust.held / trust.samples, "held_out_samples": trust.samples, "worth": trust.worth}
-    return found | held | {"failed_members": trust.failed}
+    return found | held | ({} if trust.failed is None else {"failed_members": trust.failed})
 
 
 def _divided(run: Run, samples: Sequence[Sample], failed: list[str]) -> list[Sample]:

@@ -16,7 +16,7 @@ import numpy as np
 import torch
 
 from aqakit.errors import DataError
-from aqakit.metrics.accuracy import spearman
+from aqakit.metrics.accuracy import kendall, spearman
 from aqakit.metrics.bootstrap import interval
 from aqakit.recordings.hashing import content_hash
 from aqakit.scores.cross_conformal import CrossConformal
@@ -28,7 +28,8 @@ LEVEL = 0.9
 DRAWS = 2000
 _REFITTED = 1000  # times that a calibration is fitted without some of its samples, at most
 _FEWEST_GROUPS = 5  # fewer cannot be resampled
-_FAR = 5  # standard errors of a difference; members whose training went well differed by 3 at most
+_FEWEST_RANKED = 20  # samples of a member; of fewer, the best order and none do not differ beyond noise
+_WORSE, _FAR = 0.15, 5  # differences of Kendall's τ, as they are and in standard errors, that make a failure
 
 WORTHLESS = "this run is no better than guessing the average"
 UNLIKE = "unlike anything this run has learnt from"
@@ -49,7 +50,7 @@ class Trust:
         spearman: rank correlation of prediction and score; None if it is undefined.
         worth: whether the run has a smaller error than these floors, beyond noise.
         members: how many members answered, each for samples of its own; 0 if nothing was held out from members.
-        failed: how many of them :func:`failed` finds.
+        failed: how many of them :func:`failed` finds; None if it cannot tell, and in older runs.
     """
 
     split: str
@@ -61,7 +62,7 @@ class Trust:
     spearman: float | None
     worth: bool
     members: int = 0
-    failed: int = 0
+    failed: int | None = None
 
     def sentences(self) -> list[str]:
         """What is said beside every score."""
@@ -76,11 +77,8 @@ class Trust:
 
 def failures(runs: Sequence[Trust]) -> list[str]:
     """What is said if the training of members of these runs failed."""
-    members, count = (sum(getattr(run, name) for run in runs) for name in ("members", "failed"))
-    said = (
-        f"{count} of {members} members rank samples far worse than the best one: their training failed; "
-        "try another seed or a lower learning rate"
-    )
+    members, count = sum(run.members for run in runs), sum(run.failed or 0 for run in runs)
+    said = f"{count} of {members} members rank new samples far worse than the best one; their training may have failed"
     return [said] * bool(count)
 
 
@@ -173,27 +171,40 @@ def measure(
     )
 
 
-def failed(score: Floats, mean: Floats, member: Sequence[int], group: Sequence[str] | None = None) -> list[int]:
+def failed(score: Floats, mean: Floats, member: Sequence[int], group: Sequence[str] | None = None) -> list[int] | None:
     """Return the members that rank the samples they did not see far worse than the best member ranks its own.
 
-    Rank correlations are compared on Fisher's scale, where that of n samples has the variance (1 + ρ²/2) / (n − 3)
-    (Bonett and Wright 2000). Of few samples, no difference is far.
+    Kendall's τ is compared, which single samples hardly move: on Fisher's scale, where that of n samples has the
+    variance 0.437 / (n − 4) (Fieller, Hartley and Pearson 1957), and as it is, so that a small difference is none,
+    however sure it is. A τ of 1 is taken for 1 − 2 / n.
 
     Args:
         score: (n,) true scores.
         mean: (n,) predictions.
         member: which member made each prediction.
         group: of each sample, if whole groups were held out; they count as one sample each.
+
+    Returns:
+        Their numbers; None if fewer than two members have 20 samples of different scores.
     """
     names = np.arange(len(score)) if group is None else np.asarray(group)
-    place, variance = {}, {}
+    order, variance = {}, {}
     for one in sorted(set(member)):
         own = np.asarray(member) == one
-        if (count := len(np.unique(names[own]))) > 3:
-            rank = float(np.nan_to_num(spearman(score[own], mean[own])))  # a constant answer ranks nothing
-            place[one], variance[one] = np.arctanh(np.clip(rank, -0.999, 0.999)), (1 + rank**2 / 2) / (count - 3)
-    best = max(place, key=place.__getitem__, default=-1)
-    return [one for one in place if place[best] - place[one] > _FAR * np.sqrt(variance[best] + variance[one])]
+        count = len(np.unique(names[own]))
+        if count >= _FEWEST_RANKED and len(np.unique(score[own])) > 1:
+            limit = 1 - 2 / count
+            order[one] = float(np.clip(np.nan_to_num(kendall(score[own], mean[own])), -limit, limit))
+            variance[one] = 0.437 / (count - 4)
+    if len(order) < 2:
+        return None
+    best = max(order, key=order.__getitem__)
+    return [
+        one
+        for one, tau in order.items()
+        if order[best] - tau > _WORSE
+        and np.arctanh(order[best]) - np.arctanh(tau) > _FAR * np.sqrt(variance[best] + variance[one])
+    ]
 
 
 def is_smaller(error: Floats, other: Floats, group: Sequence[str | None] = (), seed: int = 0) -> bool:

@@ -168,13 +168,13 @@ class ExemplarMethod(Method):
         """Represent the clips of the voters (B, V) of B videos: → (B · V, …).
 
         Videos share most of their voters, so each exemplar is represented once. Not in training, where dropout differs
-        for every pair, nor in an export, where no shape may depend on a value.
+        for every pair, nor in a compiled or exported network, where no shape may depend on a value.
 
         Args:
             chosen: Their numbers.
             represent: Maps a stream of R rows to (R, …).
         """
-        if self.training or torch.compiler.is_exporting():
+        if self.training or torch.compiler.is_compiling():
             return represent(self.clips_of(chosen))
         each, place = chosen.unique(return_inverse=True)
         return represent(self.clips_of(each))[place.flatten()]
