@@ -27,9 +27,15 @@ def recalibrated(
     true = scores_of([watched[name]])
     if not split.parts:
         return recalibration.KINDS[recipe.recalibrate].fit(kept[name], true)
-    member = [k for k, part in enumerate(split.parts) for _ in part]
     groups = groups_of(split, watched[name])
-    return CrossConformal.fit(kept[name], true, member, recipe.recalibrate, len(set(groups)) if groups else None)
+    return CrossConformal.fit(
+        kept[name], true, _member_of(split), recipe.recalibrate, len(set(groups)) if groups else None
+    )
+
+
+def _member_of(split: RunSplit) -> list[int]:
+    """The member that did not see each held-out sample, in the order of the parts."""
+    return [k for k, part in enumerate(split.parts) for _ in part]
 
 
 def groups_of(split: RunSplit, source: BatchSource) -> list[str] | None:
@@ -63,10 +69,9 @@ def measure(
     lengths = {s.id: n for s, n in zip(prepared.source.samples, prepared.lengths, strict=True)}
     floors = trust.Floors.of(seen or [(labelled, [s.id for s in samples])], score, lengths)
     answer, true = kept[name].select(known), torch.tensor([score[s.id] for s in samples])
-    whole = groups_of(split, watched[name]) if split.parts else None
+    whole = groups_of(split, watched[name])
     held = trust.held_by(fitted, answer, true, whole)
     groups = [s.group for s in samples]
     found = trust.measure(name, answer, true.double().numpy(), held.numpy(), floors, groups)
-    member = [k for k, part in enumerate(split.parts) for _ in part]
-    failed = trust.failed(true.numpy(), answer.mean.numpy(), member, whole)
+    failed = trust.failed(true.numpy(), answer.mean.numpy(), _member_of(split), whole)
     return replace(found, members=len(split.parts), failed=None if failed is None else len(failed))
